@@ -1,0 +1,195 @@
+//! The only vocabulary a network uses.
+//!
+//! An executor owns the weights and looks them up by layer name, so that a network is a plain function
+//! from tensors to tensors and its layer names are the checkpoint's keys. Shapes are logical
+//! `[n, c, h, w]` whatever the executor's memory layout is. Networks are run through
+//! [`shape::check`](crate::engine::shape::check) when weights are loaded; after that an executor may
+//! rely on every layer being there with the right shape, so operations return tensors, not results.
+
+/// What follows a convolution or a normalisation in the same pass.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Act {
+    #[default]
+    None,
+    Relu,
+    /// Slope of the negative side.
+    Leaky(f32),
+}
+
+/// How a convolution continues its input beyond the border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pad {
+    #[default]
+    Zero,
+    /// Mirror without repeating the border pixel (PyTorch's `ReflectionPad2d`).
+    Reflect,
+}
+
+/// Interpolation of [`Ops::resize`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resize {
+    /// `src = floor(dst * in / out)`, PyTorch's `nearest`.
+    Nearest,
+    /// Half-pixel centres, border clamped, PyTorch's `bilinear` with `align_corners=False`.
+    Bilinear,
+}
+
+/// A 2-D convolution. Weights: `<layer>.weight` of shape `[out, in / groups, kh, kw]`, `<layer>.bias` of `[out]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conv {
+    /// Output channels.
+    pub out: usize,
+    /// Kernel height and width.
+    pub kernel: (usize, usize),
+    pub stride: usize,
+    /// Padding rows above and below, columns left and right.
+    pub pad: (usize, usize),
+    pub pad_mode: Pad,
+    pub groups: usize,
+    /// Whether the layer has a bias.
+    pub bias: bool,
+    /// Whether the layer is trained with spectral normalisation (files for inference hold it folded).
+    pub spectral: bool,
+    pub act: Act,
+}
+
+impl Conv {
+    /// A square kernel of odd size with "same" padding, stride 1, with bias.
+    pub const fn same(out: usize, k: usize) -> Conv {
+        Conv {
+            out,
+            kernel: (k, k),
+            stride: 1,
+            pad: (k / 2, k / 2),
+            pad_mode: Pad::Zero,
+            groups: 1,
+            bias: true,
+            spectral: false,
+            act: Act::None,
+        }
+    }
+    pub const fn stride(mut self, stride: usize) -> Conv {
+        self.stride = stride;
+        self
+    }
+    pub const fn pad(mut self, pad: usize) -> Conv {
+        self.pad = (pad, pad);
+        self
+    }
+    pub const fn reflect(mut self) -> Conv {
+        self.pad_mode = Pad::Reflect;
+        self
+    }
+    pub const fn groups(mut self, groups: usize) -> Conv {
+        self.groups = groups;
+        self
+    }
+    pub const fn no_bias(mut self) -> Conv {
+        self.bias = false;
+        self
+    }
+    pub const fn spectral(mut self) -> Conv {
+        self.spectral = true;
+        self
+    }
+    pub const fn act(mut self, act: Act) -> Conv {
+        self.act = act;
+        self
+    }
+    /// Height and width of the output for an input of `h x w`.
+    pub fn out_size(&self, h: usize, w: usize) -> (usize, usize) {
+        let f = |n: usize, k: usize, p: usize| (n + 2 * p).saturating_sub(k) / self.stride + 1;
+        (f(h, self.kernel.0, self.pad.0), f(w, self.kernel.1, self.pad.1))
+    }
+}
+
+/// A layer's name, as the checkpoint writes it without the trailing `.weight`.
+pub type Layer<'a> = &'a str;
+
+/// Operations on tensors of logical shape `[n, c, h, w]`.
+pub trait Ops {
+    /// A tensor of the executor; cloning is cheap.
+    type Tensor: Clone;
+
+    /// `[n, c, h, w]`.
+    fn shape(&self, x: &Self::Tensor) -> [usize; 4];
+
+    /// A tensor from values in n, c, h, w order.
+    fn tensor(&self, shape: [usize; 4], values: &[f32]) -> Self::Tensor;
+
+    /// Convolution, bias, activation.
+    fn conv2d(&self, x: &Self::Tensor, layer: Layer, conv: Conv) -> Self::Tensor;
+
+    /// `x W^T + b` on `[n, c, 1, 1]`; weights `<layer>.weight` of `[out, c]`, `<layer>.bias`.
+    fn linear(&self, x: &Self::Tensor, layer: Layer, out: usize) -> Self::Tensor;
+
+    /// Batch normalisation with running statistics: `<layer>.weight/.bias/.running_mean/.running_var`.
+    fn batch_norm(&self, x: &Self::Tensor, layer: Layer, eps: f32) -> Self::Tensor;
+
+    /// Instance normalisation (biased variance, eps 1e-5) and activation; with a layer name, its `weight` and `bias` are applied.
+    fn instance_norm(&self, x: &Self::Tensor, affine: Option<Layer>, act: Act) -> Self::Tensor;
+
+    fn relu(&self, x: &Self::Tensor) -> Self::Tensor;
+    /// max(x, slope * x).
+    fn leaky_relu(&self, x: &Self::Tensor, slope: f32) -> Self::Tensor;
+    /// Leaky ReLU with one learned slope per channel, `<layer>.weight`.
+    fn prelu(&self, x: &Self::Tensor, layer: Layer) -> Self::Tensor;
+    fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;
+    fn sigmoid(&self, x: &Self::Tensor) -> Self::Tensor;
+    /// Softmax over the channels.
+    fn softmax(&self, x: &Self::Tensor) -> Self::Tensor;
+
+    /// Max pooling, zero-sized border (padding never wins), `ceil` rounds the output size up.
+    fn max_pool(&self, x: &Self::Tensor, kernel: usize, stride: usize, pad: usize, ceil: bool) -> Self::Tensor;
+    /// Average pooling; `count_pad` divides by the full kernel size at the border (PyTorch's default).
+    fn avg_pool(&self, x: &Self::Tensor, kernel: usize, stride: usize, pad: usize, count_pad: bool) -> Self::Tensor;
+
+    /// `[n, c r r, h, w]` to `[n, c, h r, w r]`.
+    fn pixel_shuffle(&self, x: &Self::Tensor, r: usize) -> Self::Tensor;
+    fn resize(&self, x: &Self::Tensor, h: usize, w: usize, mode: Resize) -> Self::Tensor;
+
+    /// Along the channels.
+    fn concat(&self, xs: &[&Self::Tensor]) -> Self::Tensor;
+    /// Channels `start .. start + len`.
+    fn slice(&self, x: &Self::Tensor, start: usize, len: usize) -> Self::Tensor;
+
+    /// Element by element, equal shapes.
+    fn add(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
+    /// Element by element; `b` may have one channel (a mask) or 1x1 pixels.
+    fn mul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
+    /// `a x + b`.
+    fn affine(&self, x: &Self::Tensor, a: f32, b: f32) -> Self::Tensor;
+
+    /// Backward warp: `out(x, y) = image(x + flow.0, y + flow.1)`, bilinear, coordinates clamped to the
+    /// border. `flow` is `[n, 2, h, w]`, in pixels.
+    fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor) -> Self::Tensor;
+
+    // ---- fused forms. The defaults say what they mean; executors may do them in one pass. ----
+
+    /// `act(batch_norm(conv(x)))`; `conv.act` is applied last.
+    fn conv_bn(&self, x: &Self::Tensor, layer: Layer, conv: Conv, bn: Layer, eps: f32) -> Self::Tensor {
+        let y = self.conv2d(x, layer, conv.act(Act::None));
+        self.act(&self.batch_norm(&y, bn, eps), conv.act)
+    }
+
+    /// Two convolutions of the same input and the same geometry, concatenated: `[first | second]`.
+    fn conv2d_pair(&self, x: &Self::Tensor, first: Layer, second: Layer, conv: Conv) -> Self::Tensor {
+        self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)])
+    }
+
+    /// `act(instance_norm(x) * (1 + gamma) + beta)`, `gamma_beta = [gamma | beta]` of `2c` channels, as
+    /// large as `x` (SPADE) or 1x1 (AdaIN).
+    fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor, act: Act) -> Self::Tensor;
+
+    /// The activation alone.
+    fn act(&self, x: &Self::Tensor, act: Act) -> Self::Tensor {
+        match act {
+            Act::None => x.clone(),
+            Act::Relu => self.relu(x),
+            Act::Leaky(slope) => self.leaky_relu(x, slope),
+        }
+    }
+
+    /// A name for a tensor that somebody will want to see (ONNX outputs, debugging).
+    fn name(&self, _x: &Self::Tensor, _name: &str) {}
+}

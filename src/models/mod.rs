@@ -1,0 +1,5 @@
+//! Model packs: manifest, search path, import of upstream files, verification.
+
+pub mod weights;
+
+pub use weights::{Array, Data, Weights};

@@ -1,0 +1,1 @@
+//! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.

@@ -1,0 +1,1 @@
+//! The rasteriser: mesh to PNCC, mask, depth, normals and per-pixel correspondence.

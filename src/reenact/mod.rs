@@ -1,0 +1,1 @@
+//! The per-frame pipeline: Draft and Full quality, paste-back into the plate.

@@ -185,7 +185,7 @@ fn any_start_gives_the_same_frames() {
         if info.frames_exact {
             assert_eq!(info.frames, Some(420), "{file}");
         }
-        for first in [0, 1, 7, 249, 251, 252, 290, 300, 333, 359, 360, 361, 400, 419] {
+        for first in [0, 7, 250, 251, 287, 333, 360, 419] {
             let range = FrameRange::new(first, (first + 2).min(419));
             let some = read_all(&tools, &path, ReadOptions { range: Some(range), ..Default::default() }).unwrap();
             assert_eq!(some.len(), range.len().unwrap());
@@ -321,6 +321,7 @@ fn variable_frame_rate_becomes_even() {
     let got = read_all(&tools, &path, ReadOptions::default()).unwrap().len();
     let want = info.duration.unwrap() * info.fps.as_f64();
     assert!((got as f64 - want).abs() <= 2.0, "{got} frames, {want} by the clock");
+    assert_eq!((info.fps, info.frames), (Rational::whole(30), Some(got)));
     let later = ReadOptions { range: Some(FrameRange::new(20, 25)), ..Default::default() };
     let all = read_all(&tools, &path, ReadOptions::default()).unwrap();
     for (n, f) in read_all(&tools, &path, later).unwrap() {
@@ -341,7 +342,7 @@ fn damaged_and_unfit_files_are_input_errors() {
     let open = |p: &Path| Source::open(p.to_str().unwrap()).map(|_| ());
     let one_line = |e: &Error| {
         let t = e.to_string();
-        assert!(matches!(e, Error::Input(_)) && !t.contains('\n') && !t.contains("0x"), "{t}");
+        assert!(matches!(e, Error::Input(_)) && !t.contains('\n') && !t.contains(" @ 0x"), "{t}");
         t
     };
 
@@ -532,4 +533,48 @@ fn every_shared_clip_reads() {
             assert!(source.frame(stated.saturating_sub(3)).is_ok(), "{name}");
         }
     }
+}
+
+/// Memory that this process holds now, in MiB, where the system tells.
+fn resident() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+}
+
+/// `cargo test --release --test media_video measure -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, to be run alone"]
+fn measure_throughput_and_memory() {
+    let Some(tools) = tools() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (from, to) = (dir.path().join("in.mp4"), dir.path().join("out.mp4"));
+    make(
+        &tools,
+        &from,
+        "-f lavfi -i testsrc2=size=512x512:rate=25 -frames:v 1000 -c:v libx264 -preset veryfast -pix_fmt yuv420p",
+    );
+    let info = probe(&tools, &from).unwrap();
+    let start = std::time::Instant::now();
+    let mut r = VideoReader::start(&tools, &from, &info, ReadOptions::default()).unwrap();
+    while let Some(f) = r.next_frame() {
+        r.recycle(f.unwrap().1);
+    }
+    println!("decode only: {:.1} frames/s", 1000.0 / start.elapsed().as_secs_f64());
+    let start = std::time::Instant::now();
+    let mut r = VideoReader::start(&tools, &from, &info, ReadOptions::default()).unwrap();
+    let mut w = VideoWriter::create_with(&tools, &to, spec(512, 512, Codec::default())).unwrap();
+    let mut at = Vec::new();
+    while let Some(f) = r.next_frame() {
+        let (n, f) = f.unwrap();
+        w.write(&f).unwrap();
+        r.recycle(f);
+        if n % 100 == 99 {
+            at.push(resident().unwrap_or(0.0));
+        }
+    }
+    w.finish().unwrap();
+    println!("decode and encode: {:.1} frames/s", 1000.0 / start.elapsed().as_secs_f64());
+    println!("resident after each 100 frames (MiB): {at:.1?}");
+    assert!(at[9] - at[0] < 8.0);
 }

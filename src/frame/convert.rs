@@ -27,7 +27,7 @@ impl Sample for u8 {
     #[inline(always)]
     fn from_unit(v: f32) -> u8 {
         // The detour over i32 vectorises where a direct saturating cast to u8 does not.
-        (v.max(0.0).min(1.0) * 255.0 + 0.5) as i32 as u8
+        (v.clamp(0.0, 1.0) * 255.0 + 0.5) as i32 as u8
     }
 }
 
@@ -39,7 +39,7 @@ impl Sample for u16 {
     }
     #[inline(always)]
     fn from_unit(v: f32) -> u16 {
-        (v.max(0.0).min(1.0) * 65535.0 + 0.5) as i32 as u16
+        (v.clamp(0.0, 1.0) * 65535.0 + 0.5) as i32 as u16
     }
 }
 

@@ -16,9 +16,9 @@ pub struct VideoInfo {
     pub width: usize,
     /// Height as displayed.
     pub height: usize,
-    /// The rate at which frames are delivered. A file of variable frame rate is delivered at its nominal
-    /// rate where its average comes within 10 % of that, else at its average, by repeating and dropping
-    /// frames; see [`VideoInfo::variable`].
+    /// The rate at which frames are delivered. Uneven files are made even by repeating and dropping
+    /// frames: at the rate on whose grid all time stamps lie (a 30 fps file in which repeated pictures
+    /// were left out) where that is at most 60, else at the average rate; see [`VideoInfo::variable`].
     pub fps: Rational,
     /// True where the time stamps are uneven.
     pub variable: bool,
@@ -58,6 +58,8 @@ pub struct VideoInfo {
     pub container: String,
     /// ffmpeg's index of the stream.
     pub(crate) stream: usize,
+    /// The coarsest rate on whose grid all time stamps lie, by ffprobe's guess.
+    nominal: Rational,
 }
 
 impl VideoInfo {
@@ -120,7 +122,49 @@ pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
         }
     };
     let json: Value = serde_json::from_slice(&text).map_err(|e| fail(&format!("ffprobe's answer is no JSON: {e}")))?;
-    read_answer(&json, path)
+    let mut info = read_answer(&json, path)?;
+    if info.variable {
+        let stream = info.stream.to_string();
+        let mut packets = ask(tools, path, &["-select_streams", &stream, "-show_entries", "packet=pts_time"]);
+        if let Ok(text) = output(&mut packets)? {
+            settle_rate(&mut info, &times(&text));
+        }
+    }
+    Ok(info)
+}
+
+/// The time stamps in ffprobe's list of packets, in order.
+fn times(text: &[u8]) -> Vec<f64> {
+    let json: Value = serde_json::from_slice(text).unwrap_or_default();
+    let none = Vec::new();
+    let list = json["packets"].as_array().unwrap_or(&none);
+    let mut times: Vec<f64> = list.iter().filter_map(|p| seconds(&p["pts_time"])).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// Decides on the rate of a file whose average differs from its nominal rate, by the time stamps
+/// themselves: the average also differs where only the last frame is cut short.
+fn settle_rate(info: &mut VideoInfo, times: &[f64]) {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
+    if times.len() < 2 || last <= first {
+        return;
+    }
+    let nominal = info.nominal.as_f64();
+    let steps = || times.windows(2).map(|w| (w[1] - w[0]) * nominal);
+    if steps().all(|s| (s - 1.0).abs() < 0.25) {
+        info.fps = info.nominal;
+        info.variable = false;
+        info.frames = Some(times.len());
+        info.frames_exact = true;
+        return;
+    }
+    if nominal <= 60.5 && steps().all(|s| (s - s.round()).abs() < 0.1) {
+        info.fps = info.nominal;
+    } else if let Some(average) = Rational::nearest((times.len() - 1) as f64 / (last - first)) {
+        info.fps = average;
+    }
+    info.frames = Some(((last - first) * info.fps.as_f64()).round() as usize + 1);
 }
 
 /// Counts the packets of the picture stream: the number of frames of a sound file, for containers that do
@@ -196,9 +240,8 @@ fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
             let off = a.as_f64() / r.as_f64() - 1.0;
             if off.abs() < 5e-4 {
                 (r, false)
-            } else if off.abs() < 0.1 && r.as_f64() <= 120.0 {
-                (r, true)
             } else {
+                // `settle_rate` looks closer.
                 (Rational::nearest(a.as_f64()).unwrap_or(a), true)
             }
         }
@@ -252,6 +295,7 @@ fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
         start,
         codec: text(&s["codec_name"]).unwrap_or_default(),
         container: text(&json["format"]["format_name"]).unwrap_or_default(),
+        nominal: standard(nominal.unwrap_or(fps)),
         stream: s["index"].as_u64().unwrap_or(0) as usize,
     })
 }
@@ -339,12 +383,20 @@ mod tests {
     fn rates() {
         let v = info(json!({"r_frame_rate": "30000/1001", "avg_frame_rate": "2997/100"}));
         assert_eq!((v.fps, v.variable), (Rational { num: 30000, den: 1001 }, false));
-        // a phone: nominally 30, a few frames late
-        let v = info(json!({"r_frame_rate": "30/1", "avg_frame_rate": "2950/100"}));
-        assert_eq!((v.fps, v.variable, v.frames, v.frames_exact), (Rational::whole(30), true, Some(60), false));
-        // a screen recording: no nominal rate
-        let v = info(json!({"r_frame_rate": "240/1", "avg_frame_rate": "2998/100"}));
+        // the average says little: the last frame is cut short
+        let mut v = info(json!({"r_frame_rate": "25/1", "avg_frame_rate": "174400/7093"}));
+        assert!(v.variable);
+        settle_rate(&mut v, &(0..109).map(|i| f64::from(i) / 25.0).collect::<Vec<_>>());
+        assert_eq!((v.fps, v.variable, v.frames, v.frames_exact), (Rational::whole(25), false, Some(109), true));
+        // repeated pictures were left out
+        let mut v = info(json!({"r_frame_rate": "30/1", "avg_frame_rate": "1350/61"}));
+        settle_rate(&mut v, &[0.0, 1.0, 2.0, 4.0, 5.0, 7.0].map(|i| i / 30.0));
+        assert_eq!((v.fps, v.variable, v.frames, v.frames_exact), (Rational::whole(30), true, Some(8), false));
+        // a screen recording: no grid
+        let mut v = info(json!({"r_frame_rate": "240/1", "avg_frame_rate": "2998/100"}));
         assert_eq!((v.fps, v.variable), (Rational { num: 30000, den: 1001 }, true));
+        settle_rate(&mut v, &[0.0, 0.05, 0.09, 0.16, 0.2]);
+        assert_eq!((v.fps, v.variable, v.frames), (Rational::whole(20), true, Some(5)));
         let v = info(json!({"r_frame_rate": "0/0", "avg_frame_rate": "0/0"}));
         assert_eq!(v.fps, Rational::whole(25));
     }

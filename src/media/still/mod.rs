@@ -193,7 +193,7 @@ pub fn read(path: &Path) -> Result<Still> {
 /// As [`read`].
 pub fn read_limited(path: &Path, limits: &Limits) -> Result<Still> {
     match open(path, limits)? {
-        (Format::Png, r) => decode(png_decoder(r, path)?, path, Format::Png, limits),
+        (Format::Png, r) => decode(png_decoder(r, path, limits)?, path, Format::Png, limits),
         (Format::Jpeg, r) => decode(jpeg_decoder(r, path)?, path, Format::Jpeg, limits),
         (Format::Tiff, r) => tiff::read(r, path, limits),
         (Format::Exr, _) => exr::read(path, limits),
@@ -206,7 +206,7 @@ pub fn read_limited(path: &Path, limits: &Limits) -> Result<Still> {
 /// As [`read`].
 pub fn probe(path: &Path, limits: &Limits) -> Result<StillInfo> {
     match open(path, limits)? {
-        (Format::Png, r) => header(&mut png_decoder(r, path)?, path, Format::Png, limits),
+        (Format::Png, r) => header(&mut png_decoder(r, path, limits)?, path, Format::Png, limits),
         (Format::Jpeg, r) => header(&mut jpeg_decoder(r, path)?, path, Format::Jpeg, limits),
         (Format::Tiff, r) => tiff::probe(r, path, limits),
         (Format::Exr, _) => exr::probe(path, limits),
@@ -249,7 +249,20 @@ fn decode_error(path: &Path, format: Format, e: &dyn std::fmt::Display) -> Error
     ))
 }
 
-fn png_decoder(r: BufReader<File>, path: &Path) -> Result<png::PngDecoder<BufReader<File>>> {
+fn png_decoder(mut r: BufReader<File>, path: &Path, limits: &Limits) -> Result<png::PngDecoder<BufReader<File>>> {
+    // Size, bits and colour type stand in bytes 16 to 25. The decoder checks the size as well, but its
+    // message says less.
+    let mut head = [0u8; 26];
+    let read = r.read_exact(&mut head).and_then(|()| r.rewind());
+    read.map_err(|e| decode_error(path, Format::Png, &e))?;
+    let side = |i: usize| u64::from(u32::from_be_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]));
+    let channels = match head[25] {
+        0 => 1,
+        4 => 2,
+        6 => 4,
+        _ => 3,
+    };
+    limits.check(path, side(16), side(20), channels * u64::from(head[24] / 8).max(1))?;
     png::PngDecoder::new(r).map_err(|e| decode_error(path, Format::Png, &e))
 }
 

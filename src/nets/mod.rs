@@ -1,1 +1,6 @@
 //! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.
+
+pub mod faceboxes;
+pub mod mobilefacenet;
+pub mod mobilenet;
+pub mod retinaface;

@@ -17,4 +17,7 @@ pub mod nets;
 pub mod pncc;
 pub mod reenact;
 
+#[cfg(test)]
+pub mod testing;
+
 pub use error::{Error, Result};

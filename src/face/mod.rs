@@ -17,6 +17,11 @@ pub mod report;
 pub mod roi;
 pub mod track;
 
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod testdata;
+
 /// An axis-aligned box in image coordinates, left, top, right, bottom (pixels, may leave the image).
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rect {

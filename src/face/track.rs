@@ -47,9 +47,15 @@ pub trait FitFace {
 /// What turns parameters into points (the morphable model).
 pub trait FaceModel {
     /// The 68 iBUG landmarks in image coordinates.
-    fn landmarks68(&self, fit: &Fit) -> [[f32; 3]; 68];
+    ///
+    /// # Errors
+    /// Parameters that do not belong to the model.
+    fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]>;
     /// The bounding box of the projected mesh, in image coordinates.
-    fn mesh_box(&self, fit: &Fit) -> Rect;
+    ///
+    /// # Errors
+    /// Parameters that do not belong to the model.
+    fn mesh_box(&self, fit: &Fit) -> Result<Rect>;
 }
 
 /// What tells people apart ([`Embedder`](super::identity::Embedder)).
@@ -251,7 +257,7 @@ impl Tracker<'_> {
         let mut faces = self.detector.find(image)?;
         state.since_detection = 0;
         // Where the face should be: by this frame's fit if it can be trusted, else by the last frame's.
-        let expected = self.model.mesh_box(followed.as_ref().map_or(&last.fit, |f| &f.fit));
+        let expected = self.model.mesh_box(followed.as_ref().map_or(&last.fit, |f| &f.fit))?;
         let mine = nearest(&faces, &expected, &state.others, REACH, SIZE_CHANGE).map(|i| faces.remove(i));
         remember(&mut state.others, &faces, true);
         match (mine, followed) {
@@ -279,7 +285,7 @@ impl Tracker<'_> {
     fn search(&self, state: &mut State, image: &Frame, last: &Tracked) -> Result<Option<Tracked>> {
         let mut faces = self.detector.find(image)?;
         state.since_detection = 0;
-        let expected = self.model.mesh_box(&last.fit);
+        let expected = self.model.mesh_box(&last.fit)?;
         // Somebody who is known by face may come back from anywhere, others only where they can have got to.
         let known = state.identity.clone();
         let growth = 1.0 + REACH_GROWTH * state.lost as f32;
@@ -310,7 +316,7 @@ impl Tracker<'_> {
     /// A fit from a detection: once from its box, then, as upstream does it for video, from the landmarks found there.
     fn fit_detection(&self, image: &Frame, seen: Detection, event: Event) -> Result<Option<Tracked>> {
         let Some(first) = present(self.regressor.fit(image, &roi::from_box(&seen.rect)))? else { return Ok(None) };
-        let Some(crop) = roi::from_landmarks(&self.model.landmarks68(&first)) else { return Ok(None) };
+        let Some(crop) = roi::from_landmarks(&self.model.landmarks68(&first)?) else { return Ok(None) };
         self.fit_crop(image, &crop, &seen, seen.score, event)
     }
 
@@ -324,7 +330,7 @@ impl Tracker<'_> {
         event: Event,
     ) -> Result<Option<Tracked>> {
         let Some(fit) = present(self.regressor.fit(image, crop))? else { return Ok(None) };
-        let landmarks68 = self.model.landmarks68(&fit);
+        let landmarks68 = self.model.landmarks68(&fit)?;
         let Some(bounds) = roi::bounds(&landmarks68) else { return Ok(None) };
         let agreement = if self.settings.verify { self.agreement(image, crop, &landmarks68, &bounds)? } else { 1.0 };
         let quality = Quality { score, agreement, plausibility: plausibility(image, &fit, &landmarks68, &bounds) };
@@ -336,7 +342,7 @@ impl Tracker<'_> {
         let shift = crop.width() / 25.0;
         let moved = Rect { x0: crop.x0 + shift, y0: crop.y0 + shift, x1: crop.x1 + shift, y1: crop.y1 + shift };
         let Some(fit) = present(self.regressor.fit(image, &moved))? else { return Ok(0.0) };
-        let other = self.model.landmarks68(&fit);
+        let other = self.model.landmarks68(&fit)?;
         let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
         let mean = landmarks.iter().zip(&other).map(apart).sum::<f32>() / 68.0;
         Ok(bell(mean / bounds.width().max(bounds.height()).max(1e-6), 0.05))

@@ -2,6 +2,7 @@
 //! checker, and the ONNX recorder.
 
 pub mod cpu;
+pub mod onnx;
 pub mod ops;
 pub mod plain;
 pub mod shape;

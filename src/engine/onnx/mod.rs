@@ -11,7 +11,7 @@
 mod export;
 mod proto;
 
-pub use export::{ARCHITECTURES, export};
+pub use export::export;
 
 use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
 use super::shape::pooled;

@@ -5,4 +5,5 @@ pub mod faceboxes;
 pub mod generator;
 pub mod mobilefacenet;
 pub mod mobilenet;
+pub mod named;
 pub mod retinaface;

@@ -16,5 +16,7 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, Result};

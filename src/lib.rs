@@ -19,4 +19,7 @@ pub mod reenact;
 #[cfg(test)]
 mod testing;
 
+#[cfg(test)]
+pub mod testing;
+
 pub use error::{Error, Result};

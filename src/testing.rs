@@ -1,16 +1,50 @@
-//! Helpers of the unit tests.
+//! Helpers of the tests.
 
-use std::path::PathBuf;
+use crate::models::{Array, Weights};
+use std::path::{Path, PathBuf};
 
-/// The folder of development data beside the project, or `None` (after one line that says so).
+/// The folder with data beside the project, or `None` (with one line on stderr) where it is absent.
 pub fn shared() -> Option<PathBuf> {
-    let folder = match std::env::var_os("HEADGAN_SHARED") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+    let path = match std::env::var_os("HEADGAN_SHARED") {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
     };
-    if folder.is_dir() {
-        return Some(folder);
+    if !path.join("fixtures").is_dir() {
+        eprintln!("skipped: ../shared is not here (set HEADGAN_SHARED to use it from elsewhere)");
+        return None;
     }
-    eprintln!("skipped: the development data is not at {} (set HEADGAN_SHARED)", folder.display());
-    None
+    Some(path)
+}
+
+/// A small deterministic generator of test values (SplitMix64).
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// Uniform in -1..1.
+    pub fn signed(&mut self) -> f32 {
+        (self.next_u64() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+    pub fn vec(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.signed()).collect()
+    }
+}
+
+/// The float arrays of a safetensors file.
+pub fn load_f32(path: &Path) -> Weights {
+    let bytes = std::fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut out = Weights::default();
+    for (name, view) in file.tensors() {
+        assert_eq!(view.dtype(), safetensors::Dtype::F32, "{name}");
+        let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        out.insert(name, Array::f32(view.shape(), data));
+    }
+    out
 }

@@ -1,1 +1,1 @@
-//! (being written)
+//! The embedded CPU engine.

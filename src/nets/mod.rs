@@ -1,1 +1,4 @@
 //! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.
+
+pub mod discriminator;
+pub mod generator;

@@ -416,13 +416,13 @@ fn numbers(s: &mut Stream, limits: &mut Limits, class: u32, dims: Vec<usize>, co
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::testing::shared;
 
     /// Writes elements in either byte order.
-    struct Writer {
-        big: bool,
+    pub struct Writer {
+        pub big: bool,
     }
 
     impl Writer {
@@ -430,21 +430,21 @@ mod tests {
             if self.big { v.to_be_bytes() } else { v.to_le_bytes() }
         }
 
-        fn element(&self, kind: u32, body: &[u8]) -> Vec<u8> {
+        pub fn element(&self, kind: u32, body: &[u8]) -> Vec<u8> {
             let mut out = [self.u32(kind), self.u32(body.len() as u32)].concat();
             out.extend(body);
             out.resize(out.len().next_multiple_of(8), 0);
             out
         }
 
-        fn small(&self, kind: u32, body: &[u8]) -> Vec<u8> {
+        pub fn small(&self, kind: u32, body: &[u8]) -> Vec<u8> {
             let mut out = self.u32((body.len() as u32) << 16 | kind).to_vec();
             out.extend(body);
             out.resize(8, 0);
             out
         }
 
-        fn matrix(&self, class: u32, dims: &[u32], name: &str, content: &[u8]) -> Vec<u8> {
+        pub fn matrix(&self, class: u32, dims: &[u32], name: &str, content: &[u8]) -> Vec<u8> {
             let dims: Vec<u8> = dims.iter().flat_map(|d| self.u32(*d)).collect();
             let mut body = self.element(6, &[self.u32(class), self.u32(0)].concat());
             body.extend(self.element(5, &dims));
@@ -457,20 +457,20 @@ mod tests {
             self.element(MATRIX, &body)
         }
 
-        fn doubles(&self, dims: &[u32], name: &str, values: &[f64]) -> Vec<u8> {
+        pub fn doubles(&self, dims: &[u32], name: &str, values: &[f64]) -> Vec<u8> {
             let bytes = |v: &f64| if self.big { v.to_be_bytes() } else { v.to_le_bytes() };
             let values: Vec<u8> = values.iter().flat_map(bytes).collect();
             self.matrix(6, dims, name, &self.element(9, &values))
         }
 
-        fn file(&self, elements: &[Vec<u8>]) -> Vec<u8> {
+        pub fn file(&self, elements: &[Vec<u8>]) -> Vec<u8> {
             let mut out = vec![b' '; 124];
             out.extend(if self.big { *b"\x01\x00MI" } else { *b"\x00\x01IM" });
             out.extend(elements.concat());
             out
         }
 
-        fn compressed(&self, element: &[u8]) -> Vec<u8> {
+        pub fn compressed(&self, element: &[u8]) -> Vec<u8> {
             let mut z = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
             std::io::Write::write_all(&mut z, element).unwrap();
             let z = z.finish().unwrap();

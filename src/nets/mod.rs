@@ -6,3 +6,6 @@ pub mod generator;
 pub mod mobilefacenet;
 pub mod mobilenet;
 pub mod retinaface;
+
+#[cfg(test)]
+mod faces_tests;

@@ -16,6 +16,8 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 pub mod testing;

@@ -16,8 +16,6 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
-#[cfg(test)]
-mod testing;
 
 #[cfg(test)]
 pub mod testing;

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod cpu;
+pub mod onnx;
 pub mod ops;
 pub mod plain;
 pub mod shape;

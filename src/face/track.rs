@@ -24,7 +24,7 @@ use super::identity::Identity;
 use super::{Detection, Rect, roi};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::morphable::Fit;
+use crate::morphable::{Fit, Prepared};
 
 /// What finds faces ([`Detector`](super::detector::Detector)).
 pub trait FindFaces {
@@ -56,6 +56,17 @@ pub trait FaceModel {
     /// # Errors
     /// Parameters that do not belong to the model.
     fn mesh_box(&self, fit: &Fit) -> Result<Rect>;
+}
+
+impl FaceModel for Prepared {
+    fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
+        Prepared::landmarks68(self, fit)
+    }
+
+    fn mesh_box(&self, fit: &Fit) -> Result<Rect> {
+        let mesh = self.mesh(fit)?;
+        roi::bounds(&mesh.vertices).ok_or_else(|| Error::NoFace("the fitted mesh is degenerate".into()))
+    }
 }
 
 /// What tells people apart ([`Embedder`](super::identity::Embedder)).

@@ -4,12 +4,18 @@ use super::faceboxes::faceboxes;
 use super::mobilefacenet::{HEIGHT, WIDTH, mobilefacenet};
 use super::mobilenet::{Config, SIZE, mobilenet};
 use super::retinaface::{Backbone, retinaface};
+use crate::engine::Ops;
 use crate::engine::cpu::{Cpu, Options};
 use crate::engine::plain::{self, Plain};
-use crate::engine::{Ops, shape};
+use crate::engine::shape::{self, ShapeOps};
 use crate::models::Weights;
-use crate::testing::{Rng, random_weights};
+use crate::testing::{self, Rng};
 use std::sync::Arc;
+
+/// Random weights of every layer that `network` asks for.
+fn random_weights(seed: u64, network: impl FnOnce(&ShapeOps)) -> Weights {
+    testing::random_weights(&shape::layers(network), seed)
+}
 
 /// The largest difference between the engines, relative to the largest value.
 fn engines_agree<const N: usize>(

@@ -5,6 +5,7 @@ pub mod faceboxes;
 pub mod generator;
 pub mod mobilefacenet;
 pub mod mobilenet;
+pub mod named;
 pub mod retinaface;
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 pub use error::{Error, Result};

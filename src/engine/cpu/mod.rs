@@ -14,7 +14,7 @@ mod winograd;
 use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
 use super::plain::half_pixel;
 use super::shape::pooled;
-use crate::models::Weights;
+use crate::models::{Array, Data, Weights};
 use gemm::Rows;
 use norm::Modulation;
 use parking_lot::Mutex;
@@ -73,6 +73,8 @@ enum Parts<'a> {
 #[derive(Debug)]
 pub struct Cpu {
     weights: Weights,
+    /// Kernels of convolutions that have not run yet: each leaves when its prepared form is made.
+    kernels: Mutex<HashMap<String, Vec<f32>>>,
     level: Level,
     threads: Threads,
     pool: Arc<Pool>,
@@ -91,8 +93,17 @@ impl Cpu {
     ///
     /// Pass the only handle where memory matters: shared weights are copied.
     pub fn new(weights: Arc<Weights>, options: &Options) -> Cpu {
+        let mut weights = Arc::unwrap_or_clone(weights);
+        let mut kernels = HashMap::new();
+        for (name, array) in std::mem::take(&mut weights.arrays) {
+            match (array.data, array.shape.len()) {
+                (Data::F32(values), 4) => drop(kernels.insert(name, values)),
+                (data, _) => weights.insert(name, Array { shape: array.shape, data }),
+            }
+        }
         Cpu {
-            weights: Arc::unwrap_or_clone(weights),
+            weights,
+            kernels: Mutex::new(kernels),
             level: simd::level(),
             threads: Threads::new(options.threads),
             pool: Arc::default(),
@@ -149,15 +160,16 @@ impl Cpu {
             Parts::One(layer) | Parts::Bn(layer, _, _) => layer,
             Parts::Pair(first, _) => first,
         };
-        if let Some(found) = self.prepared.lock().layers.get(key) {
+        let mut state = self.prepared.lock();
+        if let Some(found) = state.layers.get(key) {
             return found.clone();
         }
         let cg = cin / conv.groups;
         let (kh, kw) = conv.kernel;
         let taps = kh * kw;
         let (out, halves) = match parts {
-            Parts::Pair(first, second) => (2 * conv.out, [self.layer(first, "weight"), self.layer(second, "weight")]),
-            Parts::One(layer) | Parts::Bn(layer, _, _) => (conv.out, [self.layer(layer, "weight"), &[]]),
+            Parts::Pair(first, second) => (2 * conv.out, [self.kernel(first), self.kernel(second)]),
+            Parts::One(layer) | Parts::Bn(layer, _, _) => (conv.out, [self.kernel(layer), Vec::new()]),
         };
         let mut bias = Vec::new();
         if conv.bias {
@@ -196,10 +208,8 @@ impl Cpu {
             Prepared::Depthwise(w, bias)
         } else if dense && conv.kernel == (3, 3) && stride_one && winograd::suits(wide, cin, out) {
             let mut weights = winograd::Weights::new(wide, cin, out, at, &bias);
-            let mut state = self.prepared.lock();
             if state.kept + weights.transformed_bytes() <= self.keep {
                 state.kept += weights.transformed_bytes();
-                drop(state);
                 weights.keep_transformed();
             }
             Prepared::Winograd(weights)
@@ -217,7 +227,15 @@ impl Cpu {
             Prepared::Grouped(w, bias)
         };
         let prepared = Arc::new(prepared);
-        self.prepared.lock().layers.entry(key.to_owned()).or_insert(prepared).clone()
+        state.layers.insert(key.to_owned(), prepared.clone());
+        prepared
+    }
+
+    /// Takes a convolution's kernel out of the store (see [`Cpu::layer`] for one that is not there).
+    fn kernel(&self, layer: &str) -> Vec<f32> {
+        let name = format!("{layer}.weight");
+        let found = self.kernels.lock().remove(&name);
+        found.unwrap_or_else(|| panic!("layer '{name}' is missing: weights must pass shape::check first"))
     }
 
     fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv) -> Tensor {
@@ -457,6 +475,9 @@ impl Ops for Cpu {
     }
 
     fn conv2d_pair(&self, x: &Tensor, first: Layer, second: Layer, conv: Conv) -> Tensor {
+        if conv.groups > 1 {
+            return self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)]);
+        }
         self.convolve(x, Parts::Pair(first, second), conv)
     }
 

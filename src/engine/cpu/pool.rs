@@ -48,13 +48,6 @@ impl Pool {
         let state = self.free.lock();
         (state.made, state.bytes)
     }
-
-    /// Frees what is not in use.
-    pub fn trim(&self) {
-        let mut state = self.free.lock();
-        let freed: usize = state.buffers.drain(..).map(|b| 4 * b.len()).sum();
-        state.bytes -= freed;
-    }
 }
 
 /// `len` values that go back to their pool when dropped.

@@ -4,6 +4,9 @@
 //! Pictures are NHWC; a tile gives 4x4 pixels from 6x6. For each of the 36 places of a transformed tile, one matrix
 //! product runs over (tiles) x (input channels) x (output channels).
 
+// Rows and columns of small matrices read best by index.
+#![allow(clippy::needless_range_loop)]
+
 use super::gemm::{self, Rows};
 use super::pool::Pool;
 use super::simd::{Level, Simd, dispatch};

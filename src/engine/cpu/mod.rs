@@ -39,6 +39,17 @@ impl Default for Options {
     }
 }
 
+/// The engine and the instruction set that it found, for humans.
+pub fn description() -> String {
+    let set = match simd::level() {
+        Level::Avx512 => "AVX-512",
+        Level::Avx2 => "AVX2",
+        Level::Portable => "portable code",
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    format!("embedded CPU engine with {set}, {cores} cores")
+}
+
 /// A tensor of the engine, n h w c order in memory.
 #[derive(Debug, Clone)]
 pub struct Tensor {

@@ -1,12 +1,10 @@
 //! The official HeadGAN: generator and discriminators, with spectral normalisation folded into the weights.
 //!
-//! <https://github.com/michaildoukas/headGAN>; spectral normalisation as in `torch.nn.utils.spectral_norm`, after
-//! Miyato et al., <https://arxiv.org/abs/1802.05957>: with `W` reshaped to `[out, rest]`, `sigma = u^T W v` and the
-//! weight in use is `W / sigma`.
+//! <https://github.com/michaildoukas/headGAN>
 
 use super::{Draft, Part, files, tensors};
 use crate::models::pack::Role;
-use crate::models::{Array, Weights};
+use crate::models::{Weights, spectral};
 use crate::nets::{discriminator, generator};
 use crate::{Error, Result};
 use std::path::Path;
@@ -34,7 +32,7 @@ pub fn networks(weights: &Weights) -> Result<Networks> {
                 .collect();
             if !arrays.is_empty() {
                 let arrays = arrays.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect();
-                return fold_spectral(Weights { arrays, metadata: Default::default() }).map(Some);
+                return spectral::fold(&Weights { arrays, metadata: Default::default() }).map(Some);
             }
         }
         Ok(None)
@@ -48,51 +46,6 @@ pub fn networks(weights: &Weights) -> Result<Networks> {
         None => None,
     };
     Ok(Networks { generator, discriminator })
-}
-
-/// Replaces `<layer>.weight_orig`, `.weight_u`, `.weight_v` by `<layer>.weight`. Weights that are folded already
-/// come back as they are.
-///
-/// # Errors
-/// [`Error::Model`] naming the layer whose vectors are missing, have the wrong length, or give no usable sigma.
-pub fn fold_spectral(mut weights: Weights) -> Result<Weights> {
-    let layers: Vec<String> =
-        weights.arrays.keys().filter_map(|k| k.strip_suffix(".weight_orig").map(str::to_owned)).collect();
-    for layer in layers {
-        let mut take = |suffix: &str| {
-            let name = format!("{layer}.{suffix}");
-            weights.arrays.remove(&name).ok_or_else(|| Error::Model(format!("array '{name}' is missing")))
-        };
-        let (orig, u, v) = (take("weight_orig")?, take("weight_u")?, take("weight_v")?);
-        let weight = fold(orig, &u, &v).map_err(|text| Error::Model(format!("layer '{layer}': {text}")))?;
-        weights.insert(format!("{layer}.weight"), weight);
-    }
-    Ok(weights)
-}
-
-fn fold(mut weight: Array, u: &Array, v: &Array) -> std::result::Result<Array, String> {
-    let rows = weight.shape.first().copied().unwrap_or(0);
-    let columns = weight.len().checked_div(rows).unwrap_or(0);
-    if u.len() != rows || v.len() != columns {
-        return Err(format!(
-            "the weight of shape {:?} needs vectors of {rows} and {columns} values; they have {} and {}",
-            weight.shape,
-            u.len(),
-            v.len()
-        ));
-    }
-    let (crate::models::Data::F32(w), Some(u), Some(v)) = (&mut weight.data, u.as_f32(), v.as_f32()) else {
-        return Err("the weight holds integers where floats are needed".into());
-    };
-    let dot = |row: &[f32]| row.iter().zip(v).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let sigma: f64 = w.chunks_exact(columns.max(1)).zip(u).map(|(row, u)| f64::from(*u) * dot(row)).sum();
-    if !sigma.is_finite() || sigma.abs() < 1e-12 {
-        return Err(format!("its spectral norm is {sigma}, by which nothing can be divided"));
-    }
-    for value in w.iter_mut() {
-        *value = (f64::from(*value) / sigma) as f32;
-    }
-    Ok(weight)
 }
 
 /// Reads the checkpoints of a training folder (`latest_net_G.pth`, and `latest_net_D.pth`, `latest_net_Dm.pth` if

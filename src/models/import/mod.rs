@@ -10,7 +10,7 @@ mod mobilefacenet;
 mod retinaface;
 mod tddfa;
 
-pub use headgan::{Networks, fold_spectral, networks};
+pub use headgan::{Networks, networks};
 
 use super::pack::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
 use super::{Data, Weights, file, torch};

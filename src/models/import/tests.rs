@@ -2,7 +2,7 @@ use super::*;
 use crate::models::mat::tests::Writer;
 use crate::models::morphable::tests::sample;
 use crate::models::pack::{ModelSet, default_check};
-use crate::models::{Array, morphable_from, morphable_weights, numpy};
+use crate::models::{Array, morphable_from, morphable_weights, numpy, spectral};
 use crate::testing::{Rng, shared};
 use std::fs;
 
@@ -255,10 +255,10 @@ fn spectral_norm_is_folded() {
     w.insert("a.weight_u", Array::f32([2], vec![0.0, 1.0]));
     w.insert("a.weight_v", Array::f32([2], vec![0.0, 1.0]));
     w.insert("a.bias", Array::f32([2], vec![1.0, 2.0]));
-    let folded = fold_spectral(w.clone()).unwrap();
+    let folded = spectral::fold(&w).unwrap();
     assert_eq!(folded.get("a.weight").unwrap(), &Array::f32([2, 2, 1, 1], vec![0.75, 0.0, 0.0, 1.0]));
     assert_eq!(folded.arrays.len(), 2);
-    assert_eq!(fold_spectral(folded.clone()).unwrap(), folded);
+    assert_eq!(spectral::fold(&folded).unwrap(), folded);
     for (name, array) in [
         ("a.weight_u", Array::f32([3], vec![1.0; 3])),
         ("a.weight_v", Array::f32([2], vec![0.0; 2])),
@@ -267,11 +267,11 @@ fn spectral_norm_is_folded() {
     ] {
         let mut bad = w.clone();
         bad.insert(name, array);
-        let text = fold_spectral(bad).unwrap_err().to_string();
+        let text = spectral::fold(&bad).unwrap_err().to_string();
         assert!(text.contains("'a'"), "{text}");
     }
     w.arrays.remove("a.weight_v");
-    assert!(fold_spectral(w).unwrap_err().to_string().contains("'a.weight_v' is missing"));
+    assert!(spectral::fold(&w).unwrap_err().to_string().contains("'a.weight_v' is missing"));
 }
 
 #[test]
@@ -366,6 +366,11 @@ fn upstream_files() {
     let sum =
         |w: &Weights, name: &str| w.get(name).unwrap().as_f32().unwrap().iter().map(|v| f64::from(*v)).sum::<f64>();
     let models = shared.join("face-models");
+    // Every layer of every network is there, with the right shape.
+    let run = |kind: &str, from: &Path, dest: &Path| {
+        let options = Options { check: crate::reenact::networks::check, topology: None };
+        import(kind, from, None, dest, &options)
+    };
 
     let pack = run("3ddfa-v2", &models.join("3ddfa_v2"), dest.path()).unwrap();
     let (_, weights) = loaded(&pack, Role::Morphable);

@@ -8,7 +8,9 @@ mod morphable;
 pub mod numpy;
 pub mod pack;
 pub mod pickle;
+pub mod spectral;
 pub mod torch;
+pub mod verify;
 pub mod weights;
 
 pub use import::import;

@@ -751,7 +751,12 @@ impl<'a> Reader<'a> {
             Class::NumpyFromBuffer => {
                 let Node::Dtype(dtype) = *self.node(arg(1)?) else { return Err(bad()) };
                 let shape = self.sizes(arg(2)?)?;
-                let fortran = self.text(arg(3)?) == Some("F");
+                let fortran = match self.text(arg(3)?) {
+                    Some("C") => false,
+                    Some("F") => true,
+                    // Newer versions of numpy keep permuted axes ("K"), in protocol 5 only.
+                    _ => return Err("an array's axes are permuted; write the file with protocol 4".into()),
+                };
                 let array = self.filled(dtype, shape, fortran, arg(0)?)?;
                 self.push(array)
             }
@@ -1010,6 +1015,21 @@ mod tests {
         let Node::Array(array) = p.node(p.root()) else { panic!() };
         assert_eq!((array.shape.as_slice(), array.dtype.element), (&[1][..], Element::I16));
         assert!(matches!(p.node(array.data.unwrap()), Node::Bytes(b) if b[..] == [0xff, 0xff]));
+    }
+
+    #[test]
+    fn buffers_of_protocol_5() {
+        let pickle = |order: &str| {
+            let mut bytes = b"\x80\x05cnumpy._core.numeric\n_frombuffer\n(C\x02\x01\x02".to_vec();
+            bytes.extend(b"cnumpy\ndtype\nX\x02\x00\x00\x00u1\x89\x88\x87RK\x02\x85X\x01\x00\x00\x00");
+            bytes.extend(order.as_bytes());
+            bytes.extend(b"tR.");
+            bytes
+        };
+        let bytes = pickle("F");
+        let p = read(&bytes, "t", 0).unwrap();
+        assert!(matches!(p.node(p.root()), Node::Array(a) if a.fortran && a.shape == [2]));
+        assert!(error(&pickle("K")).contains("permuted"));
     }
 
     #[test]

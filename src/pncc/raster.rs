@@ -939,28 +939,23 @@ mod tests {
         assert_eq!(mask, [1.0; 16]);
     }
 
-    fn dome(side: usize, roi: Rect, seed: u64) -> (Vec<[f32; 3]>, Vec<[u32; 3]>, Vec<[f32; 3]>) {
-        let model = synthetic(side, 4, 3, seed);
-        let fit = synthetic_fit(&model, roi, seed);
-        let (triangles, ncc) = (model.triangles.clone(), model.ncc.clone());
-        (model.prepare().unwrap().mesh(&fit).unwrap().vertices, triangles, ncc)
-    }
-
     #[test]
     fn threads_change_no_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         for (side, size) in [(200, 256), (150, 400)] {
             let roi = Rect { x0: 0.0, y0: 0.0, x1: size as f32, y1: size as f32 };
-            let (vertices, triangles, ncc) = dome(side, roi, 4);
+            let model = synthetic(side, 4, 3, 4).prepare().unwrap();
+            let vertices = model.mesh(&synthetic_fit(model.model(), roi, 4)).unwrap().vertices;
+            let (triangles, ncc) = (model.triangles(), &model.model().ncc);
             assert!(triangles.len() + size * size / 4 > PARALLEL_FROM);
             let (mut one, mut many) = (Rasterizer::single_thread(), Rasterizer::new());
             let (mut a, mut b, mut normals, mut scratch) = (vec![], vec![], vec![], vec![]);
-            let alone = one.render(&vertices, &triangles, size, size).unwrap();
-            alone.pncc_into(&ncc, &mut a).unwrap();
+            let alone = one.render(&vertices, triangles, size, size).unwrap();
+            alone.pncc_into(ncc, &mut a).unwrap();
             pool.install(|| {
-                let r = many.render(&vertices, &triangles, size, size).unwrap();
+                let r = many.render(&vertices, triangles, size, size).unwrap();
                 assert_eq!(shown(&r), shown(&alone));
-                r.pncc_into(&ncc, &mut b).unwrap();
+                r.pncc_into(ncc, &mut b).unwrap();
                 r.normals_into(&mut scratch, &mut normals);
             });
             assert_eq!(a, b);

@@ -71,6 +71,9 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     })
 }
 
+/// Triangles (flat) and landmarks.
+type Lists = (Vec<i32>, Vec<i32>);
+
 /// Why there is no topology.
 enum Topology {
     /// A field of the file.
@@ -79,13 +82,13 @@ enum Topology {
     Pack(Error),
 }
 
-/// Triangles (flat) and landmarks, from the file or from a pack with as many vertices.
+/// Triangles and landmarks from the file or from a pack with as many vertices.
 fn topology(
     fields: &std::collections::BTreeMap<String, Mat>,
     n: usize,
     dest_root: &Path,
     options: &Options,
-) -> std::result::Result<(Vec<i32>, Vec<i32>), Topology> {
+) -> std::result::Result<Lists, Topology> {
     let trilist = fields.get("trilist").map(|m| indices(m, "trilist", n)).transpose()?;
     let ldm = ["landmarks", "ldm_idx"].into_iter().find_map(|name| Some((name, fields.get(name)?)));
     let ldm = ldm.map(|(name, m)| indices(m, name, n)).transpose()?;
@@ -97,12 +100,12 @@ fn topology(
     if let (Some(t), Some(l)) = (&trilist, &ldm) {
         // One file counts in one way; the triangles touch the first and the last vertex and so tell which.
         let base = t.base.or(l.base).unwrap_or(1);
-        return Ok((t.from_base(base, n)?, l.from_base(base, n)?));
+        return Ok((t.zero_based(base, n)?, l.zero_based(base, n)?));
     }
     let donor = donor(n, dest_root, options)?;
     let (triangles, landmarks) = donor.unwrap_or_default();
     let pick = |own: Option<Indices>, other: Vec<i32>, what: &str| match own {
-        Some(list) => list.from_base(list.base.unwrap_or(1), n),
+        Some(list) => list.zero_based(list.base.unwrap_or(1), n),
         None if other.is_empty() => Err(Topology::Bad(format!(
             "'fmod' has no {what} and no pack has a model of {n} vertices to take them from; add the field to the file, \
              or import 3ddfa-v2 first if this model has its vertices"
@@ -113,7 +116,7 @@ fn topology(
 }
 
 /// Triangles and landmarks of the pack that was named, or of any morphable model of `n` vertices in the destination.
-fn donor(n: usize, dest_root: &Path, options: &Options) -> std::result::Result<Option<(Vec<i32>, Vec<i32>)>, Topology> {
+fn donor(n: usize, dest_root: &Path, options: &Options) -> std::result::Result<Option<Lists>, Topology> {
     let set = packs_in(dest_root);
     let packs: Vec<&Pack> = match options.topology {
         Some(pack) => vec![pack],
@@ -139,7 +142,8 @@ struct Indices {
 }
 
 impl Indices {
-    fn from_base(&self, base: i32, n: usize) -> std::result::Result<Vec<i32>, Topology> {
+    /// The indices of a file that counts from `base`, counted from 0.
+    fn zero_based(&self, base: i32, n: usize) -> std::result::Result<Vec<i32>, Topology> {
         let sound = |v: i32| usize::try_from(v).is_ok_and(|v| v < n);
         let shifted = self.values.iter().map(|v| v - base);
         shifted

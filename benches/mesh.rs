@@ -1,14 +1,14 @@
 //! Mesh and rasteriser at the size of 3DDFA-V2's model (38,365 vertices, 76,073 triangles), one thread unless
 //! the name says otherwise. `cargo bench --bench mesh`.
 //!
-//! The mesh is a synthetic one of that size. Where `$HEADGAN_TEST_BFM` names a safetensors file with upstream's
-//! model (arrays called like the fields of `Morphable`), that is measured as well: its triangles lie less
-//! orderly in memory.
+//! The mesh is a synthetic one of that size. Where upstream's files lie beside the project (`$HEADGAN_SHARED`), their
+//! model is measured as well: its triangles lie less orderly in memory.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use headgan::face::Rect;
+use headgan::models::{Role, default_check, import, morphable_from};
 use headgan::morphable::{Euler, Fit, ImageCamera, Mesh, Morphable, Params, Prepared};
 use headgan::pncc::{Rasterizer, Reference, SourceMap};
 
@@ -54,24 +54,14 @@ fn synthetic() -> Morphable {
     }
 }
 
+/// Upstream's model, where the data beside the project is there.
 fn upstream() -> Option<Morphable> {
-    let bytes = std::fs::read(std::env::var_os("HEADGAN_TEST_BFM")?).ok()?;
-    let file = safetensors::SafeTensors::deserialize(&bytes).ok()?;
-    let words = |name: &str| Some(file.tensor(name).ok()?.data().as_chunks::<4>().0.to_vec());
-    let floats = |name: &str| Some(words(name)?.into_iter().map(f32::from_le_bytes).collect::<Vec<_>>());
-    let indices = |name: &str| Some(words(name)?.into_iter().map(u32::from_le_bytes).collect::<Vec<_>>());
-    Some(Morphable {
-        mean: floats("mean")?,
-        shape_basis: floats("shape_basis")?,
-        expr_basis: floats("expr_basis")?,
-        shape_dim: 40,
-        expr_dim: 10,
-        triangles: indices("triangles")?.as_chunks::<3>().0.to_vec(),
-        landmarks: indices("landmarks")?,
-        ncc: floats("ncc")?.as_chunks::<3>().0.to_vec(),
-        param_mean: floats("param_mean")?,
-        param_std: floats("param_std")?,
-    })
+    let shared = std::env::var_os("HEADGAN_SHARED").map_or("../shared".into(), std::path::PathBuf::from);
+    let folder = tempfile::tempdir().ok()?;
+    let from = shared.join("face-models/3ddfa_v2");
+    let pack = import("3ddfa-v2", &from, None, folder.path(), &Default::default()).ok()?;
+    let weights = pack.load(pack.component(Role::Morphable, None)?, default_check).ok()?;
+    morphable_from(&weights).ok()
 }
 
 /// A head that fills a window of `size` pixels as the generator's crops have it.
@@ -143,7 +133,7 @@ fn benches(c: &mut Criterion) {
     measure(c, "synthetic", synthetic());
     match upstream() {
         Some(model) => measure(c, "upstream", model),
-        None => eprintln!("$HEADGAN_TEST_BFM names no model: upstream's is not measured"),
+        None => eprintln!("upstream's files are not at $HEADGAN_SHARED: their model is not measured"),
     }
 }
 

@@ -384,8 +384,9 @@ fn bounded_quadratic(h: &DMatrix<f64>, g: &DVector<f64>, lower: &DVector<f64>, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::morphable::testkit::{Random, synthetic};
+    use crate::morphable::testkit::synthetic;
     use crate::morphable::{Euler, Prepared};
+    use crate::testing::Rng;
 
     fn cloud(model: &Morphable, shape: &[f32], expr: &[f32], s: &Similarity) -> Vec<[f32; 3]> {
         let identity = Prepared::new(model.clone()).unwrap().identity(shape).unwrap();
@@ -413,7 +414,7 @@ mod tests {
     }
 
     fn coefficients(model: &Morphable, limit: f32, seed: u64) -> (Vec<f32>, Vec<f32>) {
-        let mut random = Random::new(seed);
+        let mut random = Rng(seed);
         let values: Vec<f32> = (0..model.shape_dim + model.expr_dim)
             .map(|k| model.param_mean[12 + k] + limit * model.param_std[12 + k] * random.signed())
             .collect();
@@ -433,7 +434,7 @@ mod tests {
 
     #[test]
     fn procrustes_recovers_a_similarity() {
-        let mut random = Random::new(3);
+        let mut random = Rng(3);
         let source: Vec<[f32; 3]> = (0..50).map(|_| std::array::from_fn(|_| 100.0 * random.signed())).collect();
         let truth = similarity();
         let mut target: Vec<[f32; 3]> = source
@@ -457,7 +458,7 @@ mod tests {
 
     #[test]
     fn procrustes_never_mirrors() {
-        let mut random = Random::new(5);
+        let mut random = Rng(5);
         let source: Vec<[f32; 3]> = (0..40).map(|_| std::array::from_fn(|_| random.signed())).collect();
         let target: Vec<[f32; 3]> = source.iter().map(|p| [p[0], -p[1], p[2]]).collect();
         if let Ok(found) = procrustes(&source, &target, None) {
@@ -525,7 +526,7 @@ mod tests {
         let model = synthetic(24, 8, 5, 13);
         let (shape, expr) = coefficients(&model, 0.7, 2);
         let mut points = cloud(&model, &shape, &expr, &similarity());
-        let mut random = Random::new(9);
+        let mut random = Rng(9);
         for p in points.iter_mut().step_by(10) {
             for c in p {
                 *c += 60.0 * random.signed();
@@ -542,7 +543,7 @@ mod tests {
     /// Against exhaustive enumeration of which variables sit at which bound.
     #[test]
     fn bounded_quadratic_is_optimal() {
-        let mut random = Random::new(21);
+        let mut random = Rng(21);
         for _ in 0..200 {
             let m = 4;
             let a = DMatrix::from_fn(6, m, |_, _| f64::from(random.signed()));

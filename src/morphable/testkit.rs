@@ -2,32 +2,13 @@
 
 use super::{Fit, Morphable, Params};
 use crate::face::Rect;
-
-/// A small seeded generator (xorshift64*): tests repeat exactly.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    /// Uniform in -1..1.
-    pub fn signed(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
+use crate::models::{Role, default_check, import, morphable_from};
+use crate::testing::{Rng, shared};
 
 /// A dome of `side x side` vertices with smooth random modes, in the dimensions of a head in micrometres.
 pub fn synthetic(side: usize, shape_dim: usize, expr_dim: usize, seed: u64) -> Morphable {
     let n = side * side;
-    let mut random = Random::new(seed);
+    let mut random = Rng(seed);
     let at = |i: usize| {
         let f = |k: usize| 2.0 * k as f32 / (side - 1) as f32 - 1.0;
         (f(i % side), f(i / side))
@@ -77,7 +58,7 @@ pub fn synthetic(side: usize, shape_dim: usize, expr_dim: usize, seed: u64) -> M
 
 /// A fit of the synthetic model whose head fills the crop about as a real one does.
 pub fn synthetic_fit(model: &Morphable, roi: Rect, seed: u64) -> Fit {
-    let mut random = Random::new(seed);
+    let mut random = Rng(seed);
     let pose =
         super::Euler { yaw: 25.0 * random.signed(), pitch: 15.0 * random.signed(), roll: 10.0 * random.signed() };
     let r = pose.rotation();
@@ -92,30 +73,17 @@ pub fn synthetic_fit(model: &Morphable, roi: Rect, seed: u64) -> Fit {
     Fit { params: Params { camera, shape: values(model.shape_dim), expr: values(model.expr_dim) }, roi }
 }
 
-/// Upstream's model, from the safetensors file that `$HEADGAN_TEST_BFM` names (arrays called like the fields of
-/// [`Morphable`]); says so and returns `None` where it is absent.
+/// Upstream's model, imported once per test process; says so and returns `None` where the shared data is absent.
 pub fn upstream_model() -> Option<Morphable> {
-    let Some(path) = std::env::var_os("HEADGAN_TEST_BFM") else {
-        eprintln!("skipped: $HEADGAN_TEST_BFM does not name a model");
-        return None;
+    static MODEL: std::sync::OnceLock<Option<Morphable>> = std::sync::OnceLock::new();
+    let load = || {
+        let folder = tempfile::tempdir().unwrap();
+        let from = shared()?.join("face-models/3ddfa_v2");
+        let pack = import("3ddfa-v2", &from, None, folder.path(), &Default::default()).unwrap();
+        let component = pack.component(Role::Morphable, None).unwrap();
+        Some(morphable_from(&pack.load(component, default_check).unwrap()).unwrap())
     };
-    let bytes = std::fs::read(path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let words = |name: &str| -> Vec<[u8; 4]> { file.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec() };
-    let floats = |name: &str| words(name).into_iter().map(f32::from_le_bytes).collect::<Vec<_>>();
-    let indices = |name: &str| words(name).into_iter().map(u32::from_le_bytes).collect::<Vec<_>>();
-    Some(Morphable {
-        mean: floats("mean"),
-        shape_basis: floats("shape_basis"),
-        expr_basis: floats("expr_basis"),
-        shape_dim: 40,
-        expr_dim: 10,
-        triangles: indices("triangles").as_chunks::<3>().0.to_vec(),
-        landmarks: indices("landmarks"),
-        ncc: floats("ncc").as_chunks::<3>().0.to_vec(),
-        param_mean: floats("param_mean"),
-        param_std: floats("param_std"),
-    })
+    MODEL.get_or_init(load).clone()
 }
 
 /// One portrait of the fixtures: what upstream's code computed for it.
@@ -134,10 +102,7 @@ pub struct Fixture {
 
 /// The fixtures of 3DDFA-V2, none (with a line that says so) where the shared data is absent.
 pub fn fixtures() -> Vec<Fixture> {
-    let Some(folder) = crate::testing::shared().map(|s| s.join("fixtures/tddfa_v2")) else {
-        eprintln!("skipped: the shared data is not there");
-        return Vec::new();
-    };
+    let Some(folder) = shared().map(|s| s.join("fixtures/tddfa_v2")) else { return Vec::new() };
     let text = std::fs::read_to_string(folder.join("tddfa_v2.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let list = |v: &serde_json::Value| -> Vec<f32> {

@@ -772,7 +772,8 @@ mod tests {
 
     use super::*;
     use crate::face::Rect;
-    use crate::morphable::testkit::{Random, fixtures, synthetic, synthetic_fit, upstream_model};
+    use crate::morphable::testkit::{fixtures, synthetic, synthetic_fit, upstream_model};
+    use crate::testing::Rng;
 
     /// No triangle.
     const NONE: u32 = u32::MAX;
@@ -991,7 +992,7 @@ mod tests {
     proptest! {
         #[test]
         fn equals_the_plain_rules(seed in 0u64..5000, width in 1usize..40, height in 1usize..40, grid in 0usize..2) {
-            let mut random = Random::new(seed);
+            let mut random = Rng(seed);
             let n = 3 + (seed % 30) as usize;
             let vertices: Vec<[f32; 3]> = (0..n)
                 .map(|_| {
@@ -1001,7 +1002,7 @@ mod tests {
                 })
                 .collect();
             let triangles: Vec<[u32; 3]> =
-                (0..3 * n).map(|_| std::array::from_fn(|_| (random.next() % n as u64) as u32)).collect();
+                (0..3 * n).map(|_| std::array::from_fn(|_| (random.next_u64() % n as u64) as u32)).collect();
             let mut rasterizer = Rasterizer::new();
             // twice: what an earlier frame left must not show
             rasterizer.render(&[[-5.0, -5.0, 1e6], [99.0, -5.0, 1e6], [-5.0, 99.0, 1e6]], &[[0, 1, 2]], 45, 45).unwrap();

@@ -48,3 +48,23 @@ pub fn load_f32(path: &Path) -> Weights {
     }
     out
 }
+
+/// Random weights for the given layers (see [`layers`](crate::engine::shape::layers)), scaled so that values keep their size
+/// from layer to layer.
+pub fn random_weights(layers: &[(String, Vec<usize>)], seed: u64) -> Weights {
+    let mut rng = Rng(seed);
+    let mut out = Weights::default();
+    for (name, shape) in layers {
+        let len = shape.iter().product::<usize>();
+        let values = rng.vec(len).into_iter();
+        let fan_in = (len / shape[0].max(1)) as f32;
+        let data = match name.rsplit('.').next().unwrap_or_default() {
+            "running_var" => values.map(|v| 1.0 + 0.5 * v).collect(),
+            "weight" if shape.len() == 1 => values.map(|v| 1.0 + 0.5 * v).collect(),
+            "weight" => values.map(|v| v * (3.0 / fan_in).sqrt()).collect(),
+            _ => values.map(|v| 0.2 * v).collect(),
+        };
+        out.insert(name.clone(), Array::f32(shape.clone(), data));
+    }
+    out
+}

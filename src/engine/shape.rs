@@ -5,13 +5,14 @@ use super::ops::{Act, Conv, Layer, Ops, Resize};
 use crate::error::{Error, Result};
 use crate::models::{Data, Weights};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// [`Ops`] whose tensors are shapes. See [`check`].
 pub struct ShapeOps<'a> {
-    weights: &'a Weights,
+    /// Without weights, the layers are written down and not compared.
+    weights: Option<&'a Weights>,
     problems: RefCell<Vec<String>>,
-    used: RefCell<BTreeSet<String>>,
+    used: RefCell<BTreeMap<String, Vec<usize>>>,
 }
 
 /// What [`check`] found out about weights that fit.
@@ -29,23 +30,32 @@ pub struct Checked {
 /// [`Error::Model`], naming the first layer that is missing or has the wrong shape (with both shapes), and how
 /// many there are.
 pub fn check(weights: &Weights, network: impl FnOnce(&ShapeOps)) -> Result<Checked> {
-    let ops = ShapeOps { weights, problems: RefCell::default(), used: RefCell::default() };
+    let ops = ShapeOps { weights: Some(weights), problems: RefCell::default(), used: RefCell::default() };
     network(&ops);
     let problems = ops.problems.into_inner();
     let used = ops.used.into_inner();
     match problems.as_slice() {
         [] => Ok(Checked {
-            unused: weights.arrays.keys().filter(|k| !used.contains(*k)).cloned().collect(),
-            parameters: used.iter().filter_map(|k| weights.get(k)).map(|a| a.len()).sum(),
+            unused: weights.arrays.keys().filter(|k| !used.contains_key(*k)).cloned().collect(),
+            parameters: used.keys().filter_map(|k| weights.get(k)).map(|a| a.len()).sum(),
         }),
         [one] => Err(Error::Model(one.clone())),
         [first, rest @ ..] => Err(Error::Model(format!("{first} (and {} more layers that do not fit)", rest.len()))),
     }
 }
 
+/// The arrays that `network` asks for, by name, with their shapes: what weights for it must hold.
+pub fn layers(network: impl FnOnce(&ShapeOps)) -> Vec<(String, Vec<usize>)> {
+    let ops = ShapeOps { weights: None, problems: RefCell::default(), used: RefCell::default() };
+    network(&ops);
+    ops.used.into_inner().into_iter().collect()
+}
+
 impl ShapeOps<'_> {
     fn expect(&self, name: String, shape: &[usize]) {
-        match self.weights.get(&name) {
+        self.used.borrow_mut().insert(name.clone(), shape.to_vec());
+        let Some(weights) = self.weights else { return };
+        match weights.get(&name) {
             None => {
                 let problem = format!("layer '{name}' is missing; the architecture needs it with shape {shape:?}");
                 self.problems.borrow_mut().push(problem);
@@ -59,7 +69,6 @@ impl ShapeOps<'_> {
             }
             Some(_) => {}
         }
-        self.used.borrow_mut().insert(name);
     }
 
     fn problem(&self, text: String) {
@@ -201,6 +210,10 @@ mod tests {
         .to_string();
         assert!(text.contains("'a.weight' has shape [4, 3, 3, 3] where the architecture needs [5, 3, 3, 3]"), "{text}");
         assert!(text.contains("2 more"), "{text}");
+        let names = layers(|ops| {
+            ops.conv2d(&[1, 3, 8, 8], "a", Conv::same(4, 3));
+        });
+        assert_eq!(names, [("a.bias".to_owned(), vec![4]), ("a.weight".to_owned(), vec![4, 3, 3, 3])]);
     }
 
     #[test]

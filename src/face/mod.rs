@@ -1,4 +1,26 @@
 //! Finding faces: detectors, face choice, the 62-parameter fit, and tracking through a shot.
+//!
+//! A frame goes through [`detector`] (boxes), [`choose`] (which one), [`roi`] (the square crop) and [`regress`] (the
+//! parameters); [`track`] does this for a whole shot. [`identity`] tells people apart, [`report`] is what the command
+//! line prints.
+
+pub mod align;
+pub mod anchors;
+pub mod bgr;
+pub mod choose;
+pub mod detector;
+pub mod identity;
+pub mod nms;
+pub mod read;
+pub mod regress;
+pub mod report;
+pub mod roi;
+pub mod track;
+
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod testdata;
 
 /// An axis-aligned box in image coordinates, left, top, right, bottom (pixels, may leave the image).
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -102,17 +102,28 @@ fn compare(file: &Weights, key: &str, name: &str, ours: &[f32]) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::{Cpu, Options};
     use crate::engine::plain::Plain;
     use crate::testing::{load_f32, shared};
 
+    /// The bar: 1e-4, flow 1e-3 px.
+    fn meets_the_bar(name: &str, differences: &[Difference]) {
+        for d in differences {
+            println!("{name} {} {:e}", d.name, d.max_abs);
+            assert!(d.max_abs <= if d.name == "flow" { 1e-3 } else { 1e-4 }, "{name}: {d:?}");
+        }
+        assert!(differences.len() >= 17, "{name}: {} outputs", differences.len());
+    }
+
     #[test]
-    fn plain_engine_meets_the_official_fixtures() {
+    fn both_engines_meet_the_official_fixtures() {
         let Some(shared) = shared() else { return };
         for name in ["official_ngf2_64px", "official_ngf2_64px_noaudio"] {
             let file = load_f32(&shared.join(format!("fixtures/headgan/{name}.safetensors")));
-            for d in verify(&file, Plain::new, |_, t| t.data.to_vec()).unwrap() {
-                println!("{name} {} {:e}", d.name, d.max_abs);
-                assert!(d.max_abs <= if d.name == "flow" { 1e-3 } else { 1e-4 }, "{name}: {d:?}");
+            meets_the_bar(name, &verify(&file, Plain::new, |_, t| t.data.to_vec()).unwrap());
+            for (threads, keep) in [(1, 0), (2, usize::MAX)] {
+                let options = Options { threads, keep };
+                meets_the_bar(name, &verify(&file, |w| Cpu::new(w, &options), |ops, t| ops.values(t)).unwrap());
             }
         }
     }

@@ -73,6 +73,7 @@ impl Field {
             let sweeps = if level == LEVELS - 1 { COARSEST_SWEEPS } else { SWEEPS };
             relax(flow, &self.data[level], n, sweeps);
         }
+        unfold(&mut self.flow[0], self.spacing, &mut self.anchors);
     }
 
     /// Spreads the anchors over the four nodes around each. A node away from its anchor moves as the head would carry it
@@ -169,6 +170,53 @@ fn restrict(fine: &[Node], coarse: &mut Vec<Node>, n: usize) {
                 }
             }
             coarse[y * n + x] = sum;
+        }
+    }
+}
+
+/// Smooths the flow where it is about to fold over itself, which extreme turns can bring about beside the face.
+/// `scratch` marks the nodes concerned.
+fn unfold(flow: &mut [[f32; 2]], spacing: [f32; 2], scratch: &mut [Node]) {
+    const LEAST: f32 = 0.08;
+    const ROUNDS: usize = 24;
+    let n = NODES;
+    for _ in 0..ROUNDS {
+        let mut any = false;
+        scratch.fill([0.0; 3]);
+        for y in 0..n - 1 {
+            for x in 0..n - 1 {
+                let i = y * n + x;
+                let [a, b, c, d] = [i, i + 1, i + n, i + n + 1].map(|i| flow[i]);
+                let across = |p: [f32; 2], q: [f32; 2]| [1.0 + (q[0] - p[0]) / spacing[0], (q[1] - p[1]) / spacing[0]];
+                let along = |p: [f32; 2], q: [f32; 2]| [(q[0] - p[0]) / spacing[1], 1.0 + (q[1] - p[1]) / spacing[1]];
+                let det = |u: [f32; 2], v: [f32; 2]| u[0] * v[1] - u[1] * v[0];
+                let (top, bottom, left, right) = (across(a, b), across(c, d), along(a, c), along(b, d));
+                let least = det(top, left).min(det(top, right)).min(det(bottom, left)).min(det(bottom, right));
+                if least < LEAST {
+                    any = true;
+                    for j in [i, i + 1, i + n, i + n + 1] {
+                        scratch[j][0] = 1.0;
+                    }
+                }
+            }
+        }
+        if !any {
+            return;
+        }
+        for y in 1..n - 1 {
+            for x in 1..n - 1 {
+                let i = y * n + x;
+                for k in 0..2 {
+                    scratch[i][1 + k] = 0.25 * (flow[i - 1][k] + flow[i + 1][k] + flow[i - n][k] + flow[i + n][k]);
+                }
+            }
+        }
+        for y in 1..n - 1 {
+            for i in y * n + 1..y * n + n - 1 {
+                if scratch[i][0] > 0.0 {
+                    flow[i] = [scratch[i][1], scratch[i][2]];
+                }
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ impl Default for DraftSettings {
     }
 }
 
-/// What one frame yields; all of the reference picture's size. Reuse it between frames: nothing is allocated then.
+/// What one frame yields; all of the reference picture's size. Reuse it between frames: its buffers are kept.
 #[derive(Debug, Clone)]
 pub struct DraftOutput {
     /// The reference picture with its head in the target pose and expression.

@@ -3,6 +3,7 @@
 use headgan::engine::plain::Plain;
 use headgan::engine::{Act, Conv, Ops, Resize, onnx, shape};
 use headgan::models::{self, Weights, spectral};
+use headgan::nets::named::{Network, logical};
 use headgan::nets::{discriminator, generator};
 use rten::{Model, ValueOrView};
 use rten_tensor::prelude::*;
@@ -19,11 +20,6 @@ type Input = (&'static str, Vec<usize>, Vec<f32>);
 /// A network that any executor can run.
 trait Net {
     fn run<O: Ops>(&self, ops: &O, x: &[O::Tensor]) -> Vec<(String, O::Tensor)>;
-}
-
-/// `[n, c]` and `[n, c, h, w]` as `[n, c, h, w]`.
-fn logical(dims: &[usize]) -> [usize; 4] {
-    [dims[0], dims[1], dims.get(2).copied().unwrap_or(1), dims.get(3).copied().unwrap_or(1)]
 }
 
 /// The values that rten computes for every output of a graph, with their shapes.
@@ -84,7 +80,8 @@ fn compare(what: &str, net: &impl Net, weights: &Weights, inputs: &[Input], tole
     for ((name, shape, ours), (their_name, their_shape, theirs)) in ours.iter().zip(&theirs) {
         assert_eq!((name, shape), (their_name, their_shape), "{what}");
         let d = largest_difference(ours, theirs);
-        assert!(d <= tolerance, "{what} {name}: {d:e}");
+        let size = ours.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        assert!(d <= tolerance * size, "{what} {name}: {d:e} where values reach {size}");
     }
 }
 
@@ -274,20 +271,29 @@ fn a_small_generator() {
     }
 }
 
-#[test]
-fn a_small_discriminator() {
-    struct Judge(discriminator::Config);
-    impl Net for Judge {
-        fn run<O: Ops>(&self, ops: &O, x: &[O::Tensor]) -> Vec<(String, O::Tensor)> {
-            let scales = discriminator::forward(ops, &self.0, &x[0]);
-            let layers = scales.into_iter().enumerate().flat_map(|(s, layers)| {
-                layers.into_iter().enumerate().map(move |(l, t)| (format!("scale_{s}.layer_{l}"), t))
-            });
-            layers.collect()
-        }
+impl Net for Network {
+    fn run<O: Ops>(&self, ops: &O, x: &[O::Tensor]) -> Vec<(String, O::Tensor)> {
+        Network::run(self, ops, x)
     }
-    let config = discriminator::Config { input: 6, ndf: 4, layers: 4, scales: 2 };
-    agree("discriminator", &Judge(config), &[("picture", &[1, 6, 32, 32])], 1e-4);
+}
+
+#[test]
+fn the_other_networks() {
+    let judge = discriminator::Config { input: 6, ndf: 4, layers: 4, scales: 2 };
+    let small = [
+        (Network::Discriminator(judge), 32),
+        (Network::published("retinaface").unwrap(), 64),
+        (Network::published("retinaface").unwrap(), 75),
+        (Network::published("faceboxes").unwrap(), 128),
+        (Network::published("mobilenet-v1").unwrap(), 120),
+        (Network::published("mobilefacenet").unwrap(), 112),
+    ];
+    for (network, size) in small {
+        let inputs = network.inputs(size).unwrap();
+        let inputs: Vec<(&'static str, &[usize])> =
+            inputs.iter().map(|(name, dims)| (*name, dims.as_slice())).collect();
+        agree(&format!("{} {size}", network.architecture()), &network, &inputs, 2e-5);
+    }
 }
 
 /// `export` on the official fixtures: graph inputs are the file's, outputs meet both the plain executor and the file.
@@ -346,7 +352,7 @@ fn an_export_says_what_it_is_and_what_does_not_fit() {
     let model = Model::load(graph.clone()).unwrap();
     let shapes: Vec<_> = (0..3).map(|i| model.input_shape(i).unwrap().len()).collect();
     assert_eq!(shapes, [4, 4, 2]);
-    for text in ["for tests", "licence", r#"{"ngf":2,"levels":2,"spade":4,"frames":3,"audio":5}"#, "RGB (-1..1)"] {
+    for text in ["for tests", "licence", r#""ngf":2"#, "RGB (-1..1)"] {
         assert!(graph.windows(text.len()).any(|w| w == text.as_bytes()), "{text}");
     }
     // Each array is there once.
@@ -356,10 +362,12 @@ fn an_export_says_what_it_is_and_what_does_not_fit() {
     let text = |r: headgan::Result<Vec<u8>>| r.unwrap_err().to_string();
     assert!(text(onnx::export("lenet", &json, &weights, 16)).contains("known are headgan-generator"));
     assert!(text(onnx::export("headgan-generator", &json, &weights, 18)).contains("multiple of 4"));
-    assert!(text(onnx::export("headgan-generator", &json, &weights, 0)).contains("multiple of 4"));
+    assert!(text(onnx::export("headgan-generator", &json, &weights, 1 << 20)).contains("multiple of 4"));
     let other = serde_json::json!({"ngf": 4, "levels": 2, "spade": 4, "frames": 3, "audio": 5});
-    assert!(text(onnx::export("headgan-generator", &other, &weights, 16)).contains("\"ngf\":4"));
-    assert!(text(onnx::export("headgan-generator", &serde_json::json!([1]), &weights, 16)).contains("cannot be read"));
+    assert!(text(onnx::export("headgan-generator", &other, &weights, 16)).contains("says ngf 4"));
+    assert!(
+        text(onnx::export("headgan-generator", &serde_json::json!([1]), &weights, 16)).contains("an object is needed")
+    );
     weights.arrays.remove("rendering_network.conv_img.1.bias");
     assert!(text(onnx::export("headgan-generator", &json, &weights, 16)).contains("conv_img.1.bias"));
 

@@ -5,7 +5,7 @@ use super::regress::{self, Regressor};
 use super::testdata::{image, model, weights};
 use super::track::FaceModel;
 use super::{Rect, roi};
-use crate::engine::plain::Plain;
+use crate::engine::cpu::{Cpu, Options};
 use crate::frame::Frame;
 use crate::models::Weights;
 use crate::testing::shared;
@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The executor that the tests run on.
-fn engine(weights: Arc<Weights>) -> Plain {
-    Plain::new(weights)
+fn engine(weights: Arc<Weights>) -> Cpu {
+    Cpu::new(weights, &Options::default())
 }
 
 fn json(path: &Path) -> Value {

@@ -2,7 +2,8 @@
 
 use super::Detection;
 use super::align::five_of_68;
-use crate::morphable::Fit;
+use crate::error::Result;
+use crate::morphable::{Euler, Fit, Prepared};
 use serde::Serialize;
 
 /// All faces of one picture.
@@ -41,7 +42,21 @@ pub struct PoseDeg {
     pub roll: f32,
 }
 
+impl From<Euler> for PoseDeg {
+    fn from(e: Euler) -> PoseDeg {
+        PoseDeg { yaw: e.yaw, pitch: e.pitch, roll: e.roll }
+    }
+}
+
 impl FaceReport {
+    /// The report of a fitted face, landmarks and pose as upstream computes them.
+    ///
+    /// # Errors
+    /// A fit that does not belong to the model.
+    pub fn of(face: &Detection, fit: &Fit, model: &Prepared) -> Result<FaceReport> {
+        Ok(FaceReport::new(face, fit, model.landmarks68(fit)?, Euler::of_camera(&fit.params.camera).into()))
+    }
+
     pub fn new(face: &Detection, fit: &Fit, landmarks68: [[f32; 3]; 68], pose_deg: PoseDeg) -> FaceReport {
         let p = &fit.params;
         FaceReport {

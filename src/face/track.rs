@@ -24,7 +24,7 @@ use super::identity::Identity;
 use super::{Detection, Rect, roi};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::morphable::Fit;
+use crate::morphable::{Fit, Prepared};
 
 /// What finds faces ([`Detector`](super::detector::Detector)).
 pub trait FindFaces {
@@ -56,6 +56,17 @@ pub trait FaceModel {
     /// # Errors
     /// Parameters that do not belong to the model.
     fn mesh_box(&self, fit: &Fit) -> Result<Rect>;
+}
+
+impl FaceModel for Prepared {
+    fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
+        Prepared::landmarks68(self, fit)
+    }
+
+    fn mesh_box(&self, fit: &Fit) -> Result<Rect> {
+        let mesh = self.mesh(fit)?;
+        roi::bounds(&mesh.vertices).ok_or_else(|| Error::NoFace("the fitted mesh is degenerate".into()))
+    }
 }
 
 /// What tells people apart ([`Embedder`](super::identity::Embedder)).
@@ -195,6 +206,8 @@ pub struct Tracker<'a> {
 
 /// Runs of the detector after which another person who is no longer seen is forgotten.
 const FORGET_OTHERS: usize = 50;
+/// Runs of the detector for which another person's place counts as known.
+const FRESH: usize = 3;
 /// How far a face may move between two looks at it, in sides of its box.
 const REACH: f32 = 1.0;
 /// By how much that grows with every frame that it is lost.
@@ -258,8 +271,9 @@ impl Tracker<'_> {
         state.since_detection = 0;
         // Where the face should be: by this frame's fit if it can be trusted, else by the last frame's.
         let expected = self.model.mesh_box(followed.as_ref().map_or(&last.fit, |f| &f.fit))?;
-        let mine = nearest(&faces, &expected, &state.others, REACH, SIZE_CHANGE).map(|i| faces.remove(i));
-        remember(&mut state.others, &faces, true);
+        let mine = nearest(&faces, &expected, &state.others, (REACH, SIZE_CHANGE), false).map(|i| faces.remove(i));
+        // Without the face itself, a new one may be it, jumped: then nobody is noted as another person.
+        remember(&mut state.others, &faces, mine.is_some());
         match (mine, followed) {
             (Some(seen), followed) => {
                 state.unconfirmed = 0;
@@ -289,11 +303,11 @@ impl Tracker<'_> {
         // Somebody who is known by face may come back from anywhere, others only where they can have got to.
         let known = state.identity.clone();
         let growth = 1.0 + REACH_GROWTH * state.lost as f32;
-        let (reach, change) =
+        let limits =
             if known.is_some() { (f32::INFINITY, f32::INFINITY) } else { (REACH * growth, SIZE_CHANGE * growth) };
         let mut found = None;
         let mut refused = Vec::new();
-        while let Some(i) = nearest(&faces, &expected, &state.others, reach, change) {
+        while let Some(i) = nearest(&faces, &expected, &state.others, limits, true) {
             let candidate = faces.remove(i);
             if let Some(face) = self.fit_detection(image, candidate.clone(), Event::Returned)? {
                 let same = match (&known, self.identify(image, &face)?) {
@@ -374,33 +388,52 @@ fn present<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// The face nearest to `expected` that is within reach of it and is not nearer to where somebody else was.
-fn nearest(faces: &[Detection], expected: &Rect, others: &[Other], reach: f32, change: f32) -> Option<usize> {
+/// The face nearest to `expected` that is within reach of it and is not somebody else's: nearer to where another person
+/// was, or, where `expected` is `stale` and the others' places are not, what another person can have become.
+fn nearest(
+    faces: &[Detection],
+    expected: &Rect,
+    others: &[Other],
+    (reach, change): (f32, f32),
+    stale: bool,
+) -> Option<usize> {
+    let mut taken = vec![false; faces.len()];
+    for other in others.iter().filter(|o| stale && o.age <= FRESH) {
+        let near = |i: usize| distance(&faces[i].rect, &other.rect);
+        let closest = (0..faces.len()).filter(|&i| !taken[i]).min_by(|&a, &b| near(a).total_cmp(&near(b)));
+        if let Some(i) = closest.filter(|&i| near(i) <= 0.6 * REACH) {
+            taken[i] = true;
+        }
+    }
     let free = |d: &Detection| {
         let mine = distance(&d.rect, expected);
         let somebody = others.iter().map(|o| distance(&d.rect, &o.rect)).fold(f32::INFINITY, f32::min);
         mine <= reach && size_change(&d.rect, expected) <= change && (somebody > REACH || mine <= somebody)
     };
     (0..faces.len())
-        .filter(|&i| free(&faces[i]))
+        .filter(|&i| !taken[i] && free(&faces[i]))
         .min_by(|&a, &b| distance(&faces[a].rect, expected).total_cmp(&distance(&faces[b].rect, expected)))
 }
 
-/// Brings the places of other people's faces up to date with what the detector has just seen of them.
+/// Brings the places of other people's faces up to date with what the detector has just seen of them; `add` notes
+/// faces that were not known.
 fn remember(others: &mut Vec<Other>, faces: &[Detection], add: bool) {
     others.iter_mut().for_each(|o| o.age += 1);
-    let known = others.len();
-    for face in faces {
-        let near = |o: &Other| distance(&face.rect, &o.rect);
-        let best = others[..known]
-            .iter_mut()
-            .filter(|o| o.age > 0 && near(o) <= REACH)
-            .min_by(|a, b| near(a).total_cmp(&near(b)));
-        match best {
-            Some(other) => *other = Other { rect: face.rect, age: 0 },
-            None if add => others.push(Other { rect: face.rect, age: 0 }),
-            None => {}
+    let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+    for (i, other) in others.iter().enumerate() {
+        pairs.extend(faces.iter().enumerate().map(|(k, face)| (distance(&face.rect, &other.rect), i, k)));
+    }
+    pairs.retain(|p| p.0 <= REACH);
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut new = vec![true; faces.len()];
+    for (_, i, k) in pairs {
+        if others[i].age > 0 && new[k] {
+            others[i] = Other { rect: faces[k].rect, age: 0 };
+            new[k] = false;
         }
+    }
+    if add {
+        others.extend((0..faces.len()).filter(|&k| new[k]).map(|k| Other { rect: faces[k].rect, age: 0 }));
     }
     others.retain(|o| o.age <= FORGET_OTHERS);
 }
@@ -435,4 +468,266 @@ fn plausibility(image: &Frame, fit: &Fit, landmarks: &[[f32; 3]; 68], bounds: &R
     let (sx, sy) = (c[0].hypot(c[1]).hypot(c[2]), c[4].hypot(c[5]).hypot(c[6]));
     let stretch = if sx > 0.0 && sy > 0.0 { bell((sx / sy).ln(), 0.5) } else { 0.0 };
     share * bell((ratio / 0.62).ln(), 0.6) * stretch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphable::Params;
+    use std::cell::{Cell, RefCell};
+
+    /// A stage with faces on it: where each is (centre and side), whether the detector sees it, and who it is.
+    #[derive(Clone, Copy)]
+    struct Actor {
+        center: [f32; 2],
+        side: f32,
+        visible: bool,
+        who: usize,
+    }
+
+    fn actor(x: f32, y: f32, side: f32, who: usize) -> Actor {
+        Actor { center: [x, y], side, visible: true, who }
+    }
+
+    impl Actor {
+        fn rect(&self) -> Rect {
+            let (r, [x, y]) = (self.side / 2.0, self.center);
+            Rect { x0: x - r, y0: y - r, x1: x + r, y1: y + r }
+        }
+    }
+
+    #[derive(Default)]
+    struct Stage {
+        actors: RefCell<Vec<Actor>>,
+        detections: Cell<usize>,
+        fits: Cell<usize>,
+    }
+
+    impl FindFaces for Stage {
+        fn find(&self, _: &Frame) -> Result<Vec<Detection>> {
+            self.detections.set(self.detections.get() + 1);
+            let actors = self.actors.borrow();
+            let seen = actors.iter().filter(|a| a.visible);
+            Ok(seen.map(|a| Detection { rect: a.rect(), score: 0.99, landmarks5: None }).collect())
+        }
+    }
+
+    /// Fits the actor nearest to the crop's middle if it fills a fair part of the crop; else the "face" moves with the
+    /// crop, as a real regressor's does on background. The camera carries centre and side to the model below.
+    impl FitFace for Stage {
+        fn fit(&self, _: &Frame, roi: &Rect) -> Result<Fit> {
+            self.fits.set(self.fits.get() + 1);
+            let [x, y] = roi.center();
+            let actors = self.actors.borrow();
+            let away = |a: &&Actor| (a.center[0] - x).hypot(a.center[1] - y);
+            let face = actors
+                .iter()
+                .filter(|a| away(a) < 0.4 * roi.width() && (0.3..1.0).contains(&(a.side / roi.width())))
+                .min_by(|a, b| away(a).total_cmp(&away(b)));
+            let (center, side) = match face {
+                Some(a) => (a.center, a.side),
+                None => ([x + 0.3 * roi.width(), y], 0.5 * roi.width()),
+            };
+            let camera = [1.0, 0.0, 0.0, center[0], 0.0, 1.0, 0.0, center[1], 0.0, 0.0, 1.0, side];
+            Ok(Fit { params: Params { camera, shape: vec![], expr: vec![] }, roi: *roi })
+        }
+    }
+
+    impl FaceModel for Stage {
+        fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
+            let c = &fit.params.camera;
+            let mut out = [[0.0; 3]; 68];
+            for (i, p) in out.iter_mut().enumerate() {
+                let t = i as f32 / 67.0 - 0.5;
+                // Corner to corner, so that the bounding box is the face's.
+                *p = [c[3] + c[11] * t, c[7] + c[11] * if i % 2 == 0 { t } else { -t }, 0.0];
+            }
+            Ok(out)
+        }
+        fn mesh_box(&self, fit: &Fit) -> Result<Rect> {
+            let c = &fit.params.camera;
+            Ok(actor(c[3], c[7], c[11], 0).rect())
+        }
+    }
+
+    /// Knows everybody: each person has an axis of their own.
+    impl KnowFace for Stage {
+        fn identity(&self, _: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity> {
+            let actors = self.actors.borrow();
+            let away = |a: &&Actor| (a.center[0] - points[2][0]).hypot(a.center[1] - points[2][1]);
+            let who = actors.iter().min_by(|a, b| away(a).total_cmp(&away(b))).map_or(7, |a| a.who);
+            Ok(Identity((0..8).map(|i| f32::from(u8::from(i == who))).collect()))
+        }
+    }
+
+    struct Run<'a> {
+        stage: &'a Stage,
+        tracker: Tracker<'a>,
+        state: State,
+        image: Frame,
+    }
+
+    impl Run<'_> {
+        fn new(stage: &Stage) -> Run<'_> {
+            let tracker = Tracker {
+                detector: stage,
+                regressor: stage,
+                model: stage,
+                identity: None,
+                settings: Settings::default(),
+            };
+            Run { stage, tracker, state: State::default(), image: Frame::new(640, 360) }
+        }
+
+        /// One frame with these faces on it; the centre that is followed, and how.
+        fn frame(&mut self, actors: &[Actor]) -> Option<([f32; 2], Event)> {
+            *self.stage.actors.borrow_mut() = actors.to_vec();
+            let face = self.tracker.step(&mut self.state, &self.image).unwrap()?;
+            Some(([face.fit.params.camera[3], face.fit.params.camera[7]], face.event))
+        }
+    }
+
+    #[test]
+    fn follows_a_moving_face_and_seldom_detects() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        for i in 0..41 {
+            let at = [100.0 + 8.0 * i as f32, 150.0];
+            let want = if i == 0 { Event::Found } else { Event::Followed };
+            assert_eq!(run.frame(&[actor(at[0], at[1], 80.0, 0)]), Some((at, want)), "frame {i}");
+        }
+        // The first frame and every tenth.
+        assert_eq!(stage.detections.get(), 5);
+        let face = run.state.last.as_ref().unwrap();
+        assert!(face.confidence() > 0.8, "{:?}", face.quality);
+    }
+
+    #[test]
+    fn nothing_to_follow() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        assert_eq!(run.frame(&[]), None);
+        assert_eq!(run.frame(&[]), None);
+        assert_eq!(run.state.lost_frames(), 0);
+        assert_eq!(run.frame(&[actor(50.0, 50.0, 60.0, 0)]), Some(([50.0, 50.0], Event::Found)));
+    }
+
+    #[test]
+    fn loses_and_finds_again() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        for _ in 0..3 {
+            run.frame(&[actor(200.0, 150.0, 80.0, 0)]);
+        }
+        for i in 1..=5 {
+            assert_eq!(run.frame(&[]), None);
+            assert_eq!(run.state.lost_frames(), i);
+        }
+        assert_eq!(run.frame(&[actor(230.0, 150.0, 80.0, 0)]), Some(([230.0, 150.0], Event::Returned)));
+        assert_eq!(run.state.lost_frames(), 0);
+        assert_eq!(run.frame(&[actor(235.0, 150.0, 80.0, 0)]).unwrap().1, Event::Followed);
+    }
+
+    #[test]
+    fn a_jump_within_reach_is_corrected_at_once() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        run.frame(&[actor(200.0, 150.0, 80.0, 0)]);
+        let before = stage.detections.get();
+        // 70 pixels: beyond the old crop's face, within one side of it.
+        assert_eq!(run.frame(&[actor(270.0, 150.0, 80.0, 0)]), Some(([270.0, 150.0], Event::Corrected)));
+        assert_eq!(stage.detections.get(), before + 1);
+    }
+
+    #[test]
+    fn a_far_jump_is_found_after_a_while() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        run.frame(&[actor(100.0, 150.0, 80.0, 0)]);
+        let far = [actor(400.0, 150.0, 80.0, 0)];
+        // 300 pixels are 3.75 sides: reached once the search has grown to that.
+        let lost = (0..).take_while(|_| run.frame(&far).is_none()).count();
+        assert!((25..35).contains(&lost), "{lost}");
+        assert_eq!(run.frame(&far).unwrap().1, Event::Followed);
+    }
+
+    #[test]
+    fn does_not_jump_to_another_person() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        let (mine, other) = (actor(200.0, 150.0, 100.0, 0), actor(400.0, 150.0, 80.0, 1));
+        assert_eq!(run.frame(&[other, mine]).unwrap().0, mine.center);
+        // Mine leaves; the other one stays, for far longer than it takes the search to reach her.
+        for _ in 0..60 {
+            assert_eq!(run.frame(&[other]), None);
+        }
+        // She wanders over to where mine was: still somebody else.
+        for i in 0..25 {
+            assert_eq!(run.frame(&[actor(400.0 - 8.0 * i as f32, 150.0, 80.0, 1)]), None, "step {i}");
+        }
+        // Mine comes back beside her.
+        let (mine, other) = (actor(330.0, 150.0, 100.0, 0), actor(208.0, 150.0, 80.0, 1));
+        assert_eq!(run.frame(&[other, mine]), Some((mine.center, Event::Returned)));
+    }
+
+    #[test]
+    fn an_identity_network_refuses_newcomers() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        run.tracker.identity = Some(&stage);
+        run.frame(&[actor(200.0, 150.0, 100.0, 0)]);
+        // Somebody else appears where the face was lost.
+        for _ in 0..40 {
+            run.frame(&[]);
+        }
+        for _ in 0..5 {
+            assert_eq!(run.frame(&[actor(210.0, 150.0, 100.0, 3)]), None);
+        }
+        // The right one comes back at the other end of the picture.
+        let (stranger, mine) = (actor(210.0, 150.0, 100.0, 3), actor(560.0, 150.0, 100.0, 0));
+        assert_eq!(run.frame(&[stranger, mine]), Some((mine.center, Event::Returned)));
+    }
+
+    #[test]
+    fn patience_with_a_detector_that_misses() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        run.tracker.settings.detect_every = 1;
+        let hidden = Actor { visible: false, ..actor(200.0, 150.0, 80.0, 0) };
+        run.frame(&[actor(200.0, 150.0, 80.0, 0)]);
+        let sure = run.state.last.as_ref().unwrap().confidence();
+        assert_eq!(run.frame(&[hidden]).unwrap().1, Event::Followed);
+        assert_eq!(run.frame(&[hidden]).unwrap().1, Event::Followed);
+        let unsure = run.state.last.as_ref().unwrap().confidence();
+        assert!((unsure / sure - 0.49).abs() < 1e-3, "{sure} {unsure}");
+        assert_eq!(run.frame(&[hidden]), None);
+        assert_eq!(run.frame(&[actor(200.0, 150.0, 80.0, 0)]).unwrap().1, Event::Returned);
+    }
+
+    #[test]
+    fn the_choice_decides_at_the_start_only() {
+        let stage = Stage::default();
+        let mut run = Run::new(&stage);
+        run.tracker.settings.choice = Choice::Index(1);
+        let left = actor(100.0, 100.0, 60.0, 0);
+        assert_eq!(run.frame(&[left]), None, "there is no second face yet");
+        assert_eq!(run.frame(&[actor(300.0, 100.0, 60.0, 1), left]).unwrap().0, [300.0, 100.0]);
+        // A third face in between makes the followed one number two from the left.
+        let more = [left, actor(200.0, 100.0, 60.0, 2), actor(305.0, 100.0, 60.0, 1)];
+        for _ in 0..25 {
+            assert_eq!(run.frame(&more).unwrap().0, [305.0, 100.0]);
+        }
+    }
+
+    #[test]
+    fn same_frames_same_answers() {
+        let stage = Stage::default();
+        let (mut a, mut b) = (Run::new(&stage), Run::new(&stage));
+        for i in 0..30 {
+            let actors = [actor(100.0 + 9.0 * i as f32, 150.0, 80.0, 0)];
+            assert_eq!(a.frame(&actors), b.frame(&actors));
+            b.state = b.state.clone();
+        }
+        assert_eq!(a.state, b.state);
+    }
 }

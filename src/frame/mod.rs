@@ -1,4 +1,22 @@
 //! Pictures: f32 RGBA with a colour tag, resampling, warping, compositing, colour.
+//!
+//! * [`convert`]: 8-bit, 16-bit, half and float samples to a [`Frame`] and back, exact for integers.
+//! * [`resample`]: resize, crop to a float window with clamped borders, quarter turns, warps.
+//! * [`color`]: the sRGB and Rec.709 curves, linear light, tables for integer sources.
+//! * [`composite`]: alpha-over and soft-mask pasting that leaves the plate bit-identical where the
+//!   mask is zero.
+//! * [`contact`] and [`text`]: contact sheets with small labels.
+
+pub mod color;
+pub mod composite;
+pub mod contact;
+pub mod convert;
+pub mod resample;
+pub mod text;
+
+pub use contact::ContactSheet;
+pub use convert::Sample;
+pub use resample::{Filter, Turn, Window};
 
 /// How the stored numbers relate to light.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -29,6 +47,29 @@ impl Frame {
     /// A transparent black picture.
     pub fn new(width: usize, height: usize) -> Frame {
         Frame { width, height, data: vec![0.0; 4 * width * height], color: Color::Srgb }
+    }
+
+    /// A picture of one colour.
+    pub fn filled(width: usize, height: usize, rgba: [f32; 4], color: Color) -> Frame {
+        let mut data = Vec::with_capacity(4 * width * height);
+        for _ in 0..width * height {
+            data.extend_from_slice(&rgba);
+        }
+        Frame { width, height, data, color }
+    }
+
+    /// True where every alpha is exactly 1: no premultiplication is needed then.
+    pub fn is_opaque(&self) -> bool {
+        self.data.chunks_exact(4).all(|p| p[3] == 1.0)
+    }
+
+    /// Makes this a picture of the given size, keeping the allocation where it is large enough. The
+    /// pixels are unspecified afterwards.
+    pub fn reshape(&mut self, width: usize, height: usize, color: Color) {
+        self.width = width;
+        self.height = height;
+        self.color = color;
+        self.data.resize(4 * width * height, 0.0);
     }
 
     /// The pixel at column `x`, row `y` (both must lie inside).

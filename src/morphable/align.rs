@@ -572,6 +572,43 @@ mod tests {
         }
     }
 
+    /// Upstream's meshes back to the parameters that they were made with.
+    #[test]
+    fn upstream_meshes_give_their_parameters() {
+        let Some(model) = crate::morphable::testkit::upstream_model() else { return };
+        let prepared = model.prepare().unwrap();
+        let some: Vec<u32> = (0..prepared.model().vertex_count() as u32).step_by(8).collect();
+        // Upstream's regressor leaves the bounds now and then.
+        let settings = AlignSettings { identity_bound: 5.0, expression_bound: 8.0, ..AlignSettings::default() };
+        for f in crate::morphable::testkit::fixtures().into_iter().take(2) {
+            // A camera without shear: a similarity is all that the alignment can find.
+            let camera = ImageCamera { shear: Matrix3::identity(), ..ImageCamera::from_fit(&f.fit).unwrap() };
+            let identity = prepared.identity(&f.fit.params.shape).unwrap();
+            let mut mesh = crate::morphable::Mesh::default();
+            prepared.mesh_into(&identity, &f.fit.params.expr, &camera, &mut mesh).unwrap();
+            let points: Vec<[f32; 3]> = some
+                .iter()
+                .map(|&v| {
+                    let [x, y, z] = mesh.vertices[v as usize];
+                    [x, -y, z]
+                })
+                .collect();
+            let start = std::time::Instant::now();
+            let fit = fit_dense(prepared.model(), &points, Some(&some), None, &settings).unwrap();
+            let found = fit.similarity.image_camera();
+            let apart = error(prepared.model(), &fit, &f.fit.params.shape, &f.fit.params.expr);
+            eprintln!(
+                "{}: {} rounds in {:?}, rms {:.5} px, largest error {apart:.4} deviations",
+                f.name,
+                fit.iterations,
+                start.elapsed(),
+                fit.rms
+            );
+            assert!(fit.rms < 0.02 && found.rotation.angle_to(&camera.rotation) < 2e-3);
+            assert!((found.scale / camera.scale - 1.0).abs() < 2e-3);
+        }
+    }
+
     #[test]
     fn image_points_give_the_image_camera() {
         let model = synthetic(16, 4, 3, 5);

@@ -7,3 +7,6 @@ pub mod mobilefacenet;
 pub mod mobilenet;
 pub mod named;
 pub mod retinaface;
+
+#[cfg(test)]
+mod faces_tests;

@@ -43,7 +43,8 @@ impl Reference {
         }
         // The farthest of the four pixels around: a point beside an edge is not hidden by it. Where none shows the
         // mesh (the outermost rim) nothing hides the point.
-        let (x0, y0) = (x.floor() as isize, y.floor() as isize);
+        // (Both are above -1: truncating one above is rounding down, without a call.)
+        let (x0, y0) = ((x + 1.0) as isize - 1, (y + 1.0) as isize - 1);
         let behind = [(0, 0), (1, 0), (0, 1), (1, 1)]
             .iter()
             .filter_map(|(dx, dy)| self.depth.get(x0 + dx, y0 + dy))

@@ -22,7 +22,8 @@ pub fn export(architecture: &str, config: &Value, weights: &Weights, size: usize
     if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {
         for (key, value) in found {
             if let Some(given) = given.get(key).filter(|given| *given != value) {
-                let text = format!("the configuration says {key} {given} where the {architecture}'s weights say {value}");
+                let text =
+                    format!("the configuration says {key} {given} where the {architecture}'s weights say {value}");
                 return Err(Error::Model(text));
             }
         }

@@ -6,6 +6,7 @@
 //! Conventions everywhere: image x to the right, y down, pixel centres at integers; colours are
 //! f32 RGBA, straight alpha, nominal range 0..1.
 
+pub mod controls;
 pub mod engine;
 pub mod error;
 pub mod face;
@@ -16,5 +17,8 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+
+#[cfg(test)]
+pub mod testing;
 
 pub use error::{Error, Result};

@@ -1,9 +1,19 @@
 //! Executors of [`Ops`]: the embedded CPU engine, the plain executor it is checked against, the shape
 //! checker, and the ONNX recorder.
 
+pub mod check;
 pub mod cpu;
+pub mod onnx;
 pub mod ops;
 pub mod plain;
 pub mod shape;
 
 pub use ops::{Act, Conv, Layer, Ops, Pad, Resize};
+
+/// The embedded engine: what runs where nothing else is installed. With the feature `check`, its every operation
+/// is compared with the plain executor.
+#[cfg(not(feature = "check"))]
+pub type Embedded = cpu::Cpu;
+/// The embedded engine, checked.
+#[cfg(feature = "check")]
+pub type Embedded = check::Check;

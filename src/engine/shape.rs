@@ -1,1 +1,227 @@
-//! (being written)
+//! The shape checker: runs a network on shapes alone and compares every layer it asks for with the
+//! weights at hand, before any engine touches them.
+
+use super::ops::{Act, Conv, Layer, Ops, Resize};
+use crate::error::{Error, Result};
+use crate::models::{Data, Weights};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// [`Ops`] whose tensors are shapes. See [`check`].
+pub struct ShapeOps<'a> {
+    /// Without weights, the layers are written down and not compared.
+    weights: Option<&'a Weights>,
+    problems: RefCell<Vec<String>>,
+    used: RefCell<BTreeMap<String, Vec<usize>>>,
+}
+
+/// What [`check`] found out about weights that fit.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// Arrays that the network did not ask for.
+    pub unused: Vec<String>,
+    /// Number of values that it did ask for.
+    pub parameters: usize,
+}
+
+/// Runs `network` on shapes and compares every layer with `weights`.
+///
+/// # Errors
+/// [`Error::Model`], naming the first layer that is missing or has the wrong shape (with both shapes), and how
+/// many there are.
+pub fn check(weights: &Weights, network: impl FnOnce(&ShapeOps)) -> Result<Checked> {
+    let ops = ShapeOps { weights: Some(weights), problems: RefCell::default(), used: RefCell::default() };
+    network(&ops);
+    let problems = ops.problems.into_inner();
+    let used = ops.used.into_inner();
+    match problems.as_slice() {
+        [] => Ok(Checked {
+            unused: weights.arrays.keys().filter(|k| !used.contains_key(*k)).cloned().collect(),
+            parameters: used.keys().filter_map(|k| weights.get(k)).map(|a| a.len()).sum(),
+        }),
+        [one] => Err(Error::Model(one.clone())),
+        [first, rest @ ..] => Err(Error::Model(format!("{first} (and {} more layers that do not fit)", rest.len()))),
+    }
+}
+
+/// The arrays that `network` asks for, by name, with their shapes: what weights for it must hold.
+pub fn layers(network: impl FnOnce(&ShapeOps)) -> Vec<(String, Vec<usize>)> {
+    let ops = ShapeOps { weights: None, problems: RefCell::default(), used: RefCell::default() };
+    network(&ops);
+    ops.used.into_inner().into_iter().collect()
+}
+
+impl ShapeOps<'_> {
+    fn expect(&self, name: String, shape: &[usize]) {
+        self.used.borrow_mut().insert(name.clone(), shape.to_vec());
+        let Some(weights) = self.weights else { return };
+        match weights.get(&name) {
+            None => {
+                let problem = format!("layer '{name}' is missing; the architecture needs it with shape {shape:?}");
+                self.problems.borrow_mut().push(problem);
+            }
+            Some(a) if a.shape != shape => {
+                let problem = format!("layer '{name}' has shape {:?} where the architecture needs {shape:?}", a.shape);
+                self.problems.borrow_mut().push(problem);
+            }
+            Some(a) if !matches!(a.data, Data::F32(_)) => {
+                self.problems.borrow_mut().push(format!("layer '{name}' holds integers where floats are needed"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn problem(&self, text: String) {
+        self.problems.borrow_mut().push(text);
+    }
+}
+
+impl Ops for ShapeOps<'_> {
+    type Tensor = [usize; 4];
+
+    fn shape(&self, x: &[usize; 4]) -> [usize; 4] {
+        *x
+    }
+    fn tensor(&self, shape: [usize; 4], _values: &[f32]) -> [usize; 4] {
+        shape
+    }
+    fn conv2d(&self, x: &[usize; 4], layer: Layer, conv: Conv) -> [usize; 4] {
+        let (kh, kw) = conv.kernel;
+        self.expect(format!("{layer}.weight"), &[conv.out, x[1] / conv.groups, kh, kw]);
+        if conv.bias {
+            self.expect(format!("{layer}.bias"), &[conv.out]);
+        }
+        if x[2] + 2 * conv.pad.0 < kh || x[3] + 2 * conv.pad.1 < kw {
+            self.problem(format!("layer '{layer}': the input of {}x{} is smaller than the kernel", x[3], x[2]));
+        }
+        let (h, w) = conv.out_size(x[2], x[3]);
+        [x[0], conv.out, h, w]
+    }
+    fn linear(&self, x: &[usize; 4], layer: Layer, out: usize) -> [usize; 4] {
+        self.expect(format!("{layer}.weight"), &[out, x[1] * x[2] * x[3]]);
+        self.expect(format!("{layer}.bias"), &[out]);
+        [x[0], out, 1, 1]
+    }
+    fn batch_norm(&self, x: &[usize; 4], layer: Layer, _eps: f32) -> [usize; 4] {
+        for part in ["weight", "bias", "running_mean", "running_var"] {
+            self.expect(format!("{layer}.{part}"), &[x[1]]);
+        }
+        *x
+    }
+    fn instance_norm(&self, x: &[usize; 4], affine: Option<Layer>, _act: Act) -> [usize; 4] {
+        if let Some(layer) = affine {
+            self.expect(format!("{layer}.weight"), &[x[1]]);
+            self.expect(format!("{layer}.bias"), &[x[1]]);
+        }
+        *x
+    }
+    fn relu(&self, x: &[usize; 4]) -> [usize; 4] {
+        *x
+    }
+    fn leaky_relu(&self, x: &[usize; 4], _slope: f32) -> [usize; 4] {
+        *x
+    }
+    fn prelu(&self, x: &[usize; 4], layer: Layer) -> [usize; 4] {
+        self.expect(format!("{layer}.weight"), &[x[1]]);
+        *x
+    }
+    fn tanh(&self, x: &[usize; 4]) -> [usize; 4] {
+        *x
+    }
+    fn sigmoid(&self, x: &[usize; 4]) -> [usize; 4] {
+        *x
+    }
+    fn softmax(&self, x: &[usize; 4]) -> [usize; 4] {
+        *x
+    }
+    fn max_pool(&self, x: &[usize; 4], kernel: usize, stride: usize, pad: usize, ceil: bool) -> [usize; 4] {
+        [x[0], x[1], pooled(x[2], kernel, stride, pad, ceil), pooled(x[3], kernel, stride, pad, ceil)]
+    }
+    fn avg_pool(&self, x: &[usize; 4], kernel: usize, stride: usize, pad: usize, _count_pad: bool) -> [usize; 4] {
+        [x[0], x[1], pooled(x[2], kernel, stride, pad, false), pooled(x[3], kernel, stride, pad, false)]
+    }
+    fn pixel_shuffle(&self, x: &[usize; 4], r: usize) -> [usize; 4] {
+        [x[0], x[1] / (r * r), x[2] * r, x[3] * r]
+    }
+    fn resize(&self, x: &[usize; 4], h: usize, w: usize, _mode: Resize) -> [usize; 4] {
+        [x[0], x[1], h, w]
+    }
+    fn concat(&self, xs: &[&[usize; 4]]) -> [usize; 4] {
+        let first = xs.first().map(|x| **x).unwrap_or_default();
+        [first[0], xs.iter().map(|x| x[1]).sum(), first[2], first[3]]
+    }
+    fn slice(&self, x: &[usize; 4], _start: usize, len: usize) -> [usize; 4] {
+        [x[0], len, x[2], x[3]]
+    }
+    fn add(&self, a: &[usize; 4], b: &[usize; 4]) -> [usize; 4] {
+        if a != b {
+            self.problem(format!("shapes {a:?} and {b:?} cannot be added"));
+        }
+        *a
+    }
+    fn mul(&self, a: &[usize; 4], _b: &[usize; 4]) -> [usize; 4] {
+        *a
+    }
+    fn affine(&self, x: &[usize; 4], _a: f32, _b: f32) -> [usize; 4] {
+        *x
+    }
+    fn warp(&self, image: &[usize; 4], flow: &[usize; 4]) -> [usize; 4] {
+        [image[0], image[1], flow[2], flow[3]]
+    }
+    fn norm_modulate(&self, x: &[usize; 4], gamma_beta: &[usize; 4], _act: Act) -> [usize; 4] {
+        if gamma_beta[1] != 2 * x[1] {
+            self.problem(format!("modulation of {} channels for {} channels", gamma_beta[1], x[1]));
+        }
+        *x
+    }
+}
+
+/// Output size of a pooling window (PyTorch's rule: with `ceil` the last window must start inside).
+pub(crate) fn pooled(n: usize, kernel: usize, stride: usize, pad: usize, ceil: bool) -> usize {
+    let span = (n + 2 * pad).saturating_sub(kernel);
+    let mut out = if ceil { span.div_ceil(stride) } else { span / stride } + 1;
+    if ceil && (out - 1) * stride >= n + pad {
+        out -= 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::Array;
+
+    #[test]
+    fn names_the_layer_and_both_shapes() {
+        let mut w = Weights::default();
+        w.insert("a.weight", Array::f32([4, 3, 3, 3], vec![0.0; 108]));
+        w.insert("a.bias", Array::f32([4], vec![0.0; 4]));
+        w.insert("left.over", Array::f32([1], vec![0.0]));
+        let ok = check(&w, |ops| {
+            let y = ops.conv2d(&[1, 3, 8, 8], "a", Conv::same(4, 3).stride(2));
+            assert_eq!(y, [1, 4, 4, 4]);
+        });
+        assert_eq!(ok.unwrap().unused, ["left.over"]);
+        let text = check(&w, |ops| {
+            ops.conv2d(&[1, 3, 8, 8], "a", Conv::same(5, 3));
+            ops.conv2d(&[1, 3, 8, 8], "b", Conv::same(5, 3).no_bias());
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(text.contains("'a.weight' has shape [4, 3, 3, 3] where the architecture needs [5, 3, 3, 3]"), "{text}");
+        assert!(text.contains("2 more"), "{text}");
+        let names = layers(|ops| {
+            ops.conv2d(&[1, 3, 8, 8], "a", Conv::same(4, 3));
+        });
+        assert_eq!(names, [("a.bias".to_owned(), vec![4]), ("a.weight".to_owned(), vec![4, 3, 3, 3])]);
+    }
+
+    #[test]
+    fn pooling_sizes_follow_pytorch() {
+        assert_eq!(pooled(7, 3, 2, 1, false), 4);
+        assert_eq!(pooled(8, 3, 2, 0, true), 4);
+        assert_eq!(pooled(8, 3, 2, 1, true), 5);
+        assert_eq!(pooled(8, 2, 2, 1, true), 5);
+        assert_eq!(pooled(7, 2, 2, 1, true), 4);
+    }
+}

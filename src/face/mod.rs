@@ -1,4 +1,43 @@
 //! Finding faces: detectors, face choice, the 62-parameter fit, and tracking through a shot.
+//!
+//! A frame goes through [`detector`] (boxes), [`choose`] (which one), [`roi`] (the square crop) and [`regress`] (the
+//! parameters); [`track`] does this for a whole shot. [`identity`] tells people apart, [`report`] is what the command
+//! line prints.
+
+pub mod align;
+pub mod anchors;
+pub mod bgr;
+pub mod choose;
+pub mod detector;
+pub mod identity;
+pub mod nms;
+pub mod read;
+pub mod regress;
+pub mod report;
+pub mod roi;
+pub mod track;
+
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod testdata;
+
+use crate::error::Result;
+use crate::models::{Component, Weights};
+
+/// The check of a pack's component (a [`models::Check`](crate::models::Check)): a face network must have every layer
+/// in the right shape, other architectures get the default check.
+///
+/// # Errors
+/// [`Error::Model`](crate::Error::Model), saying what does not fit.
+pub fn check(component: &Component, weights: &Weights) -> Result<()> {
+    match component.architecture.as_str() {
+        "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
+        "mobilenet-v1" => regress::check(weights).map(drop),
+        "mobilefacenet" => identity::check(weights),
+        _ => crate::models::default_check(component, weights),
+    }
+}
 
 /// An axis-aligned box in image coordinates, left, top, right, bottom (pixels, may leave the image).
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,18 @@
 //! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting.
 
+pub mod align;
+pub mod mesh;
+pub mod pose;
+pub mod retarget;
+#[cfg(test)]
+pub(crate) mod testkit;
+
+pub use mesh::{Identity, Prepared};
+pub use pose::{Euler, ImageCamera};
+pub use retarget::{RetargetSettings, ShotStats, retarget};
+
 use crate::face::Rect;
+use crate::{Error, Result};
 
 /// The parameters of one face: what the regressor returns, de-normalised.
 ///
@@ -51,4 +63,104 @@ pub struct Morphable {
     pub param_mean: Vec<f32>,
     /// Standard deviation of the regressor's outputs, same length.
     pub param_std: Vec<f32>,
+}
+
+impl Params {
+    /// Splits the values of one face, already de-normalised: 12 camera, then identity, then expression.
+    ///
+    /// # Errors
+    /// `Model` when the count is not `12 + shape_dim + expr_dim`.
+    pub fn from_slice(values: &[f32], shape_dim: usize, expr_dim: usize) -> Result<Params> {
+        let expected = 12 + shape_dim + expr_dim;
+        let Some((camera, rest)) = values.split_first_chunk::<12>().filter(|_| values.len() == expected) else {
+            return Err(Error::Model(format!(
+                "the regressor returns {} values where the morphable model has {expected} (12 camera, {shape_dim} \
+                 identity, {expr_dim} expression): use a pack whose parts belong together",
+                values.len()
+            )));
+        };
+        let (shape, expr) = rest.split_at(shape_dim);
+        Ok(Params { camera: *camera, shape: shape.to_vec(), expr: expr.to_vec() })
+    }
+
+    /// The values in the regressor's order.
+    pub fn to_vec(&self) -> Vec<f32> {
+        [&self.camera[..], &self.shape, &self.expr].concat()
+    }
+}
+
+impl Morphable {
+    /// Number of vertices.
+    pub fn vertex_count(&self) -> usize {
+        self.mean.len() / 3
+    }
+
+    /// Parameters from the regressor's normalised outputs: `output * std + mean`.
+    ///
+    /// # Errors
+    /// `Model` when the count of values does not fit the model.
+    pub fn denormalise(&self, output: &[f32]) -> Result<Params> {
+        let expected = 12 + self.shape_dim + self.expr_dim;
+        if self.param_mean.len() != expected || self.param_std.len() != expected {
+            return Err(Error::Model(format!(
+                "the morphable model has {} means and {} deviations for {expected} parameters: import it again",
+                self.param_mean.len(),
+                self.param_std.len()
+            )));
+        }
+        let values: Vec<f32> =
+            output.iter().zip(&self.param_std).zip(&self.param_mean).map(|((o, s), m)| o * s + m).collect();
+        let count = if output.len() == expected { values.len() } else { output.len() };
+        if count != expected {
+            return Err(Error::Model(format!("the regressor returns {count} values where {expected} are expected")));
+        }
+        Params::from_slice(&values, self.shape_dim, self.expr_dim)
+    }
+
+    /// Checks that all parts of the model belong together: lengths, indices, finite values.
+    ///
+    /// # Errors
+    /// `Model`, naming the first part that does not fit.
+    pub fn validate(&self) -> Result<()> {
+        let n = self.vertex_count();
+        let bad = |what: String| Err(Error::Model(format!("morphable model: {what}: import it again")));
+        if n == 0 || self.mean.len() != 3 * n {
+            return bad(format!("the mean shape has {} values, not a positive multiple of 3", self.mean.len()));
+        }
+        for (name, basis, dim) in
+            [("identity", &self.shape_basis, self.shape_dim), ("expression", &self.expr_basis, self.expr_dim)]
+        {
+            if dim.checked_mul(3 * n) != Some(basis.len()) {
+                return bad(format!("the {name} basis has {} values where {} x {dim} are due", basis.len(), 3 * n));
+            }
+        }
+        if let Some(i) = self.triangles.iter().flatten().find(|&&i| i as usize >= n) {
+            return bad(format!("a triangle names vertex {i} of {n}"));
+        }
+        if let Some(i) = self.landmarks.iter().find(|&&i| i as usize >= n) {
+            return bad(format!("a landmark names vertex {i} of {n}"));
+        }
+        if self.ncc.len() != n {
+            return bad(format!("{} coordinate codes for {n} vertices", self.ncc.len()));
+        }
+        let finite = |v: &[f32]| v.iter().all(|x| x.is_finite());
+        if !(finite(&self.mean)
+            && finite(&self.shape_basis)
+            && finite(&self.expr_basis)
+            && finite(self.ncc.as_flattened())
+            && finite(&self.param_mean)
+            && finite(&self.param_std))
+        {
+            return bad("a value is not finite".into());
+        }
+        Ok(())
+    }
+
+    /// Lays the model out for fast evaluation; see [`Prepared`].
+    ///
+    /// # Errors
+    /// `Model` when [`Morphable::validate`] fails or there are not 68 landmarks.
+    pub fn prepare(self) -> Result<Prepared> {
+        Prepared::new(self)
+    }
 }

@@ -1,1 +1,12 @@
 //! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.
+
+pub mod discriminator;
+pub mod faceboxes;
+pub mod generator;
+pub mod mobilefacenet;
+pub mod mobilenet;
+pub mod named;
+pub mod retinaface;
+
+#[cfg(test)]
+mod faces_tests;

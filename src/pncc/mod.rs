@@ -1,1 +1,10 @@
 //! The rasteriser: mesh to PNCC, mask, depth, normals and per-pixel correspondence.
+//!
+//! [`Rasterizer::render`] decides once which triangle each pixel shows, and where on it; everything else is
+//! read from the [`Rendered`] result as far as it is asked for.
+
+pub mod correspondence;
+pub mod raster;
+
+pub use correspondence::{Reference, SourceMap};
+pub use raster::{DepthMap, Hit, PixelRect, Rasterizer, Rendered};

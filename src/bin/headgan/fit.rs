@@ -1,0 +1,47 @@
+//! `headgan fit`: the faces of a picture, with all that the fit knows.
+
+use crate::common::{self, ModelArgs};
+use clap::Args as ClapArgs;
+use headgan::Result;
+use headgan::face::report::{FaceReport, FitReport, PoseDeg};
+use headgan::morphable::Euler;
+use std::process::ExitCode;
+
+/// Find and fit the faces of a picture.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Image (of a video, its first frame).
+    image: String,
+    /// Print the whole fit as one JSON document.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    models: ModelArgs,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let picture = common::picture(&args.image, None)?;
+    let networks = args.models.networks(&common::packs())?;
+    let mut report = FitReport::default();
+    for (seen, fit) in networks.faces(&picture)? {
+        let landmarks = networks.morphable.landmarks68(&fit)?;
+        let Euler { yaw, pitch, roll } = Euler::of_camera(&fit.params.camera);
+        report.faces.push(FaceReport::new(&seen, &fit, landmarks, PoseDeg { yaw, pitch, roll }));
+    }
+    if report.faces.is_empty() {
+        return Err(common::no_face(&args.image));
+    }
+    if args.json {
+        common::print_json(&report)?;
+    } else {
+        for (i, f) in report.faces.iter().enumerate() {
+            let [x0, y0, x1, y1] = f.rect;
+            let p = f.pose_deg;
+            println!(
+                "face {i}: box {x0:.1} {y0:.1} {x1:.1} {y1:.1}, score {:.3}, yaw {:.1}, pitch {:.1}, roll {:.1} degrees",
+                f.score, p.yaw, p.pitch, p.roll
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

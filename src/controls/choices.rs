@@ -1,0 +1,86 @@
+//! The controls that choose one of several options, as types.
+
+/// One option of a choice. Its place in the list is stored by hosts: options are only ever added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChoiceOption {
+    /// Written in files and on the command line (snake_case).
+    pub id: &'static str,
+    /// Shown to the user.
+    pub label: &'static str,
+    /// What it does.
+    pub hint: &'static str,
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident $id:literal $label:literal $hint:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $(#[doc = $hint] $variant,)+ }
+
+        impl $name {
+            /// Every option, in the order of [`Self::OPTIONS`].
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+            /// Ids, labels and hints.
+            pub const OPTIONS: &'static [ChoiceOption] =
+                &[$(ChoiceOption { id: $id, label: $label, hint: $hint },)+];
+
+            /// The id of this option.
+            pub fn id(self) -> &'static str {
+                Self::OPTIONS[self as usize].id
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.id())
+            }
+        }
+    };
+}
+
+choice! {
+    /// Which of several faces in a picture is meant.
+    FaceChoice {
+        Largest "largest" "Largest" "The face with the largest box.",
+        Nearest "nearest" "Nearest to a point" "The face nearest to the point Face X, Face Y.",
+        Index "index" "By number" "The face with the number Face number, counted from the left.",
+    }
+}
+
+choice! {
+    /// What becomes of the new head.
+    Composite {
+        Paste "paste" "Into the plate" "The head goes back into the plate; outside the mask the plate stays untouched.",
+        Crop "crop" "Crop alone" "The square crop around the head alone, without the plate.",
+    }
+}
+
+choice! {
+    /// Which picture comes out.
+    View {
+        Result "result" "Result" "The finished picture.",
+        Crop "crop" "Crop" "The crop around the head, before it is composited.",
+        Pncc "pncc" "PNCC" "The face's shape as colours (what the generator is driven by).",
+        Landmarks "landmarks" "Landmarks" "The plate with the fitted landmarks drawn on it.",
+        Flow "flow" "Flow" "Where each pixel comes from in the reference, as colours.",
+        Mask "mask" "Mask" "The soft mask through which the head goes into the plate.",
+        Confidence "confidence" "Confidence" "How certain the fit is.",
+    }
+}
+
+choice! {
+    /// How the head is made.
+    Quality {
+        Draft "draft" "Draft" "Moves the reference's pixels along with the mesh: fast, needs no generator.",
+        Full "full" "Full" "Runs the generator of the model pack.",
+    }
+}
+
+choice! {
+    /// What computes.
+    Device {
+        Auto "auto" "Automatic" "A CUDA device where one can be used, else the CPU.",
+        Cpu "cpu" "CPU" "The CPU.",
+        Cuda "cuda" "CUDA" "A CUDA device; an error where there is none.",
+    }
+}

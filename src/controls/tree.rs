@@ -1,0 +1,422 @@
+//! The list of controls.
+//!
+//! Adding one: give it an id that was never used, a default that changes nothing, a field of the same name
+//! in [`Settings`](super::Settings), a line in `released.txt`; then `UPDATE_GUIDE=1 cargo test guide`.
+
+use super::choices::{ChoiceOption, Composite, Device, FaceChoice, Quality, View};
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A bare number: an index.
+    Number,
+    /// Multiplies; 1 leaves things as they are.
+    Factor,
+    /// A share, 0..1.
+    Share,
+    /// Degrees of angle.
+    Degrees,
+    /// Frames.
+    Frames,
+    /// Hundredths of the face's size (the side of a square as large as the reference mesh's bounding box).
+    PercentOfFace,
+    /// A share of the picture's width, from the left.
+    Width,
+    /// A share of the picture's height, from the top.
+    Height,
+}
+
+impl Unit {
+    /// As it is written in messages and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::Number => "number",
+            Unit::Factor => "factor",
+            Unit::Share => "share",
+            Unit::Degrees => "degrees",
+            Unit::Frames => "frames",
+            Unit::PercentOfFace => "% of the face's size",
+            Unit::Width => "share of the width",
+            Unit::Height => "share of the height",
+        }
+    }
+}
+
+/// Type, default and legal values of a control.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A real number, `min..=max`.
+    Float { default: f64, min: f64, max: f64, unit: Unit },
+    /// A whole number, `min..=max`.
+    Int { default: i64, min: i64, max: i64, unit: Unit },
+    /// On or off.
+    Bool { default: bool },
+    /// One of several options; `default` is an index into `options`.
+    Choice { default: usize, options: &'static [ChoiceOption] },
+    /// One line of text.
+    Text { default: &'static str },
+}
+
+/// A group of controls: a section of the user guide, a folded page in a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Performance,
+    HeadPose,
+    Adaptation,
+    Faces,
+    Composite,
+    Output,
+}
+
+impl Group {
+    /// In the order in which they are shown.
+    pub const ALL: &'static [Group] =
+        &[Group::Performance, Group::HeadPose, Group::Adaptation, Group::Faces, Group::Composite, Group::Output];
+
+    /// Stable name (snake_case).
+    pub const fn id(self) -> &'static str {
+        match self {
+            Group::Performance => "performance",
+            Group::HeadPose => "head_pose",
+            Group::Adaptation => "adaptation",
+            Group::Faces => "faces",
+            Group::Composite => "compositing",
+            Group::Output => "output",
+        }
+    }
+
+    /// Heading.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Group::Performance => "Performance",
+            Group::HeadPose => "Head pose",
+            Group::Adaptation => "Fit to the reference",
+            Group::Faces => "Faces",
+            Group::Composite => "Composite",
+            Group::Output => "Output",
+        }
+    }
+
+    /// What its controls are for.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Group::Performance => "How much of the driver's performance the reference's face takes over.",
+            Group::HeadPose => "Turns the head, on top of what the driver does.",
+            Group::Adaptation => "How the driver's framing and face are brought to the reference's.",
+            Group::Faces => "Which face, and which frame of the reference.",
+            Group::Composite => "How the new head goes back into the plate.",
+            Group::Output => "What is rendered, and with what.",
+        }
+    }
+
+    /// Its controls, in order.
+    pub fn controls(self) -> impl Iterator<Item = &'static Control> {
+        CONTROLS.iter().filter(move |c| c.group == self)
+    }
+}
+
+/// One thing that a user can set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Control {
+    /// Unique for ever (snake_case): stored in presets, key files and host projects.
+    pub id: &'static str,
+    /// Shown to the user; without "-", which Nuke dislikes.
+    pub label: &'static str,
+    /// What it does, with its unit.
+    pub hint: &'static str,
+    pub kind: Kind,
+    pub group: Group,
+    /// Whether it may change within a shot. Only numbers may: what chooses faces, frames or engines holds
+    /// for the whole shot, because its analysis and what is computed once per shot depend on it.
+    pub keyframable: bool,
+    /// The version that brought it.
+    pub since: &'static str,
+}
+
+/// The control with this id.
+pub fn find(id: &str) -> Option<&'static Control> {
+    CONTROLS.iter().find(|c| c.id == id)
+}
+
+/// Ids that once were controls, and what to use now. Their ids stay taken.
+pub const RETIRED: &[(&str, &str)] = &[];
+
+const fn float(default: f64, min: f64, max: f64, unit: Unit) -> Kind {
+    Kind::Float { default, min, max, unit }
+}
+
+const fn int(default: i64, min: i64, max: i64, unit: Unit) -> Kind {
+    Kind::Int { default, min, max, unit }
+}
+
+/// A control of the first version that may be keyframed.
+const fn animated(group: Group, id: &'static str, label: &'static str, kind: Kind, hint: &'static str) -> Control {
+    Control { id, label, hint, kind, group, keyframable: true, since: "0.1.0" }
+}
+
+/// A control of the first version that holds for a whole shot.
+const fn fixed(group: Group, id: &'static str, label: &'static str, kind: Kind, hint: &'static str) -> Control {
+    Control { id, label, hint, kind, group, keyframable: false, since: "0.1.0" }
+}
+
+/// Every control, group by group.
+pub static CONTROLS: &[Control] = &[
+    // Performance.
+    animated(
+        Group::Performance,
+        "motion_strength",
+        "Motion strength",
+        float(1.0, 0.0, 2.0, Unit::Factor),
+        "How far position and size of the head follow the driver: 0 stays at the reference's own, 1 follows, above 1 \
+         exaggerates (factor).",
+    ),
+    animated(
+        Group::Performance,
+        "pose_strength",
+        "Pose strength",
+        float(1.0, 0.0, 2.0, Unit::Factor),
+        "How far the turning of the head follows the driver: 0 stays at the reference's own, 1 follows, above 1 \
+         exaggerates (factor).",
+    ),
+    animated(
+        Group::Performance,
+        "expression_strength",
+        "Expression strength",
+        float(1.0, 0.0, 2.0, Unit::Factor),
+        "How far the expression follows the driver: 0 stays at the face at rest, 1 follows, above 1 exaggerates \
+         (factor).",
+    ),
+    fixed(
+        Group::Performance,
+        "relative_expression",
+        "Relative expression",
+        Kind::Bool { default: false },
+        "Takes over how the driver's expression differs from the driver's face at rest, on top of the reference's \
+         face at rest, instead of the expression as it is.",
+    ),
+    // Region weights (mouth, eyes, brows, jaw) and named expression overrides belong here, once directions
+    // on the basis have been fitted for them: a control that does nothing is not listed.
+
+    // Head pose.
+    animated(
+        Group::HeadPose,
+        "yaw_offset",
+        "Yaw offset",
+        float(0.0, -90.0, 90.0, Unit::Degrees),
+        "Turns the head sideways (degrees): above 0 towards the picture's left edge, below 0 towards its right.",
+    ),
+    animated(
+        Group::HeadPose,
+        "pitch_offset",
+        "Pitch offset",
+        float(0.0, -90.0, 90.0, Unit::Degrees),
+        "Nods the head (degrees): above 0 down, below 0 up.",
+    ),
+    animated(
+        Group::HeadPose,
+        "roll_offset",
+        "Roll offset",
+        float(0.0, -90.0, 90.0, Unit::Degrees),
+        "Tilts the head in the picture's plane (degrees): above 0 counter-clockwise, below 0 clockwise.",
+    ),
+    animated(
+        Group::HeadPose,
+        "frontalise",
+        "Frontalise",
+        float(0.0, 0.0, 1.0, Unit::Share),
+        "Turns the head towards the camera (share): 0 leaves it, 1 makes it look straight ahead, before the offsets \
+         are added.",
+    ),
+    // Adaptation.
+    animated(
+        Group::Adaptation,
+        "adapt_scale",
+        "Adapt scale",
+        float(1.0, 0.0, 1.0, Unit::Share),
+        "Brings the driver's mean head size over the shot to the reference's (share): 0 keeps the driver's, 1 takes \
+         the reference's.",
+    ),
+    animated(
+        Group::Adaptation,
+        "adapt_position",
+        "Adapt position",
+        float(1.0, 0.0, 1.0, Unit::Share),
+        "Brings the driver's mean head position over the shot to the reference's (share): 0 keeps the driver's, 1 \
+         takes the reference's.",
+    ),
+    fixed(
+        Group::Adaptation,
+        "smoothing",
+        "Smoothing",
+        int(15, 0, 60, Unit::Frames),
+        "Averages the adapted head size and position over so many frames around each frame; 0 and 1 do not average \
+         (frames).",
+    ),
+    animated(
+        Group::Adaptation,
+        "identity_mix",
+        "Identity mix",
+        float(0.0, 0.0, 1.0, Unit::Share),
+        "Whose face shape the head has (share): 0 the reference's, 1 the driver's.",
+    ),
+    // Faces.
+    fixed(
+        Group::Faces,
+        "face_choice",
+        "Face choice",
+        Kind::Choice { default: FaceChoice::Largest as usize, options: FaceChoice::OPTIONS },
+        "Which face of the driving picture is meant where there are several.",
+    ),
+    fixed(
+        Group::Faces,
+        "face_x",
+        "Face X",
+        float(0.5, 0.0, 1.0, Unit::Width),
+        "With Face choice at Nearest to a point: the point, from the left edge (share of the width).",
+    ),
+    fixed(
+        Group::Faces,
+        "face_y",
+        "Face Y",
+        float(0.5, 0.0, 1.0, Unit::Height),
+        "With Face choice at Nearest to a point: the point, from the top edge (share of the height).",
+    ),
+    fixed(
+        Group::Faces,
+        "face_index",
+        "Face number",
+        int(0, 0, 99, Unit::Number),
+        "With Face choice at By number: the face, counted from the left, from 0 (number).",
+    ),
+    fixed(
+        Group::Faces,
+        "reference_frame",
+        "Reference frame",
+        int(0, 0, 9_999_999, Unit::Frames),
+        "The frame of the reference clip that lends its face, counted from 0 (frames).",
+    ),
+    // Composite.
+    fixed(
+        Group::Composite,
+        "composite",
+        "Composite",
+        Kind::Choice { default: Composite::Paste as usize, options: Composite::OPTIONS },
+        "Whether the new head goes back into the plate or stands alone.",
+    ),
+    animated(
+        Group::Composite,
+        "mask_grow",
+        "Mask grow",
+        float(45.0, -20.0, 50.0, Unit::PercentOfFace),
+        "How far beyond the face mesh the new head covers the plate fully; below 0 the mask shrinks into the face (% \
+         of the face's size).",
+    ),
+    animated(
+        Group::Composite,
+        "seam_softness",
+        "Seam softness",
+        float(30.0, 0.0, 50.0, Unit::PercentOfFace),
+        "Over which further length the new head fades into the plate; 0 cuts hard (% of the face's size).",
+    ),
+    fixed(
+        Group::Composite,
+        "fill_mouth",
+        "Fill mouth",
+        Kind::Bool { default: true },
+        "In Draft quality: paints a made up inside of the mouth where it opens further than in the reference.",
+    ),
+    // Output.
+    fixed(
+        Group::Output,
+        "view",
+        "View",
+        Kind::Choice { default: View::Result as usize, options: View::OPTIONS },
+        "Which picture comes out: the result, or one of the steps towards it.",
+    ),
+    fixed(
+        Group::Output,
+        "quality",
+        "Quality",
+        Kind::Choice { default: Quality::Draft as usize, options: Quality::OPTIONS },
+        "How the head is made.",
+    ),
+    fixed(
+        Group::Output,
+        "device",
+        "Device",
+        Kind::Choice { default: Device::Auto as usize, options: Device::OPTIONS },
+        "What computes. A frame that cannot be computed as asked is an error, never a different look.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphable::Euler;
+    use nalgebra::Vector3;
+    use std::collections::HashSet;
+
+    fn snake_case(id: &str) -> bool {
+        id.starts_with(|c: char| c.is_ascii_lowercase())
+            && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    }
+
+    #[test]
+    fn the_tree_is_well_formed() {
+        let (mut ids, mut labels) = (HashSet::new(), HashSet::new());
+        for (id, _) in RETIRED {
+            assert!(ids.insert(*id), "{id} is retired twice");
+        }
+        for c in CONTROLS {
+            assert!(snake_case(c.id), "{}", c.id);
+            assert!(ids.insert(c.id), "the id {} was used before", c.id);
+            assert!(labels.insert(c.label.to_lowercase()), "the label {} is used twice", c.label);
+            assert!(!c.label.contains('-') && !c.label.is_empty(), "{}", c.label);
+            assert!(c.hint.ends_with('.') && !c.hint.contains('\n') && !c.hint.contains("  "), "{}", c.id);
+            assert!(!c.keyframable || matches!(c.kind, Kind::Float { .. }), "{}: only numbers are keyframed", c.id);
+            match c.kind {
+                Kind::Float { default, min, max, unit } => {
+                    assert!(min < max && (min..=max).contains(&default) && min.is_finite() && max.is_finite());
+                    assert!(c.hint.contains(unit.name()), "{}: the hint lacks the unit", c.id);
+                }
+                Kind::Int { default, min, max, unit } => {
+                    assert!(min < max && (min..=max).contains(&default), "{}", c.id);
+                    assert!(c.hint.contains(unit.name()), "{}: the hint lacks the unit", c.id);
+                }
+                Kind::Choice { default, options } => {
+                    assert!(default < options.len(), "{}", c.id);
+                    let mut names = HashSet::new();
+                    for o in options {
+                        assert!(snake_case(o.id) && !o.label.contains('-') && o.hint.ends_with('.'), "{}", o.id);
+                        // An option is found by id or by label: none may be taken for another.
+                        names.insert(o.id);
+                        let label = o.label.to_lowercase();
+                        assert!(options.iter().all(|p| p.id == o.id || (p.id != label && p.label != o.label)));
+                    }
+                    assert_eq!(names.len(), options.len(), "{}", c.id);
+                }
+                Kind::Bool { .. } | Kind::Text { .. } => {}
+            }
+        }
+    }
+
+    #[test]
+    fn groups_are_complete_and_in_order() {
+        let listed: Vec<&str> = Group::ALL.iter().flat_map(|g| g.controls()).map(|c| c.id).collect();
+        let ids: Vec<&str> = CONTROLS.iter().map(|c| c.id).collect();
+        assert_eq!(listed, ids);
+        for g in Group::ALL {
+            assert!(find(g.id()).is_none(), "{}: a host needs one name space for groups and controls", g.id());
+            assert!(g.controls().next().is_some() && !g.label().contains('-') && g.hint().ends_with('.'));
+        }
+    }
+
+    /// The directions that the hints of the offsets promise, against the model's angles (y up, z to the viewer).
+    #[test]
+    fn offsets_turn_the_way_they_say() {
+        let turned = |yaw, pitch, roll, v: Vector3<f32>| Euler { yaw, pitch, roll }.rotation() * v;
+        assert!(turned(20.0, 0.0, 0.0, Vector3::z()).x < -0.3, "yaw: the nose goes to the picture's left");
+        assert!(turned(0.0, 20.0, 0.0, Vector3::z()).y < -0.3, "pitch: the nose goes down");
+        assert!(turned(0.0, 0.0, 20.0, Vector3::x()).y > 0.3, "roll: counter-clockwise");
+    }
+}

@@ -1,0 +1,183 @@
+//! Convolutions that are no large matrix product: depthwise ones, and those with very few output channels.
+
+use super::gemm::Rows;
+use super::simd::{Level, Simd, dispatch};
+use crate::engine::ops::Act;
+
+#[inline(always)]
+unsafe fn activate<S: Simd>(v: S::V, act: Act) -> S::V {
+    // SAFETY: arithmetic only; the caller runs where the instruction set exists.
+    unsafe {
+        match act {
+            Act::None => v,
+            Act::Relu => S::max(v, S::splat(0.0)),
+            Act::Leaky(slope) => S::max(v, S::mul(v, S::splat(slope))),
+        }
+    }
+}
+
+/// One row of a depthwise 3x3 convolution: `out[x][c] = act(bias[c] + sum weights[tap][c] * in[..][c])`.
+///
+/// `rows` are the three input rows (zeros where the picture ends) of `w` pixels; columns outside count as zero.
+///
+/// # Safety
+/// Every row must be readable for `w * c` values, `out` writable for `ow * c`; `c` is a multiple of the level's lanes.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn depthwise_row(
+    level: Level,
+    rows: [*const f32; 3],
+    w: usize,
+    c: usize,
+    stride: usize,
+    pad: usize,
+    weights: *const f32,
+    bias: *const f32,
+    act: Act,
+    out: *mut f32,
+    ow: usize,
+) {
+    dispatch!(
+        level,
+        depthwise_kernel(
+            rows: [*const f32; 3], w: usize, c: usize, stride: usize, pad: usize, weights: *const f32,
+            bias: *const f32, act: Act, out: *mut f32, ow: usize,
+        )
+    );
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn depthwise_kernel<S: Simd>(
+    rows: [*const f32; 3],
+    w: usize,
+    c: usize,
+    stride: usize,
+    pad: usize,
+    weights: *const f32,
+    bias: *const f32,
+    act: Act,
+    out: *mut f32,
+    ow: usize,
+) {
+    let mut i = 0;
+    while i < c {
+        // SAFETY: see `depthwise_row`.
+        unsafe {
+            let mut k = [S::splat(0.0); 9];
+            for (tap, k) in k.iter_mut().enumerate() {
+                *k = S::load(weights.add(tap * c + i));
+            }
+            let b = S::load(bias.add(i));
+            for x in 0..ow {
+                let x0 = (x * stride) as isize - pad as isize;
+                // Three sums, so that no addition waits for the one before.
+                let mut sums = [b, S::splat(0.0), S::splat(0.0)];
+                if x0 >= 0 && x0 + 3 <= w as isize {
+                    for (y, row) in rows.iter().enumerate() {
+                        let p = row.add(x0 as usize * c + i);
+                        for dx in 0..3 {
+                            sums[y] = S::fma(S::load(p.add(dx * c)), k[3 * y + dx], sums[y]);
+                        }
+                    }
+                } else {
+                    for (y, row) in rows.iter().enumerate() {
+                        for dx in 0..3 {
+                            let sx = x0 + dx as isize;
+                            if sx >= 0 && sx < w as isize {
+                                sums[y] = S::fma(S::load(row.add(sx as usize * c + i)), k[3 * y + dx], sums[y]);
+                            }
+                        }
+                    }
+                }
+                let v = S::add(S::add(sums[0], sums[1]), sums[2]);
+                S::store(out.add(x * c + i), activate::<S>(v, act));
+            }
+        }
+        i += S::N;
+    }
+}
+
+/// Rows times at most four columns, as dot products: `out[r][o] = act(bias[o] + rows[r] . weights[o])`.
+///
+/// `weights` is `[o][runs * len]`; the picture is read as [`multiply`](super::gemm::multiply) reads it.
+///
+/// # Safety
+/// As for [`multiply`](super::gemm::multiply).
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn few(
+    level: Level,
+    a: *const f32,
+    rows: Rows,
+    count: usize,
+    weights: &[f32],
+    bias: &[f32],
+    columns: usize,
+    act: Act,
+    out: *mut f32,
+) {
+    dispatch!(
+        level,
+        few_kernel(
+            a: *const f32, rows: Rows, count: usize, weights: &[f32], bias: &[f32], columns: usize, act: Act,
+            out: *mut f32,
+        )
+    );
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn few_kernel<S: Simd>(
+    a: *const f32,
+    rows: Rows,
+    count: usize,
+    weights: &[f32],
+    bias: &[f32],
+    columns: usize,
+    act: Act,
+    out: *mut f32,
+) {
+    /// Rows at a time: each weight is loaded once for all of them.
+    const R: usize = 6;
+    let k = rows.runs * rows.len;
+    let whole = rows.len / S::N * S::N;
+    for o in 0..columns {
+        let w = weights[o * k..(o + 1) * k].as_ptr();
+        let b = bias.get(o).copied().unwrap_or(0.0);
+        let mut r = 0;
+        while r < count {
+            // The last block overlaps the one before instead of being short.
+            let first = if count >= R { r.min(count - R) } else { 0 };
+            let n = R.min(count);
+            // SAFETY: rows first .. first + n exist.
+            unsafe {
+                let mut acc = [S::splat(0.0); R];
+                let mut rest = [0.0f32; R];
+                for run in 0..rows.runs {
+                    let a = a.add(first * rows.row_step + run * rows.run_step);
+                    let w = w.add(run * rows.len);
+                    let mut l = 0;
+                    if n == R {
+                        while l < whole {
+                            let k = S::load(w.add(l));
+                            for (i, acc) in acc.iter_mut().enumerate() {
+                                *acc = S::fma(S::load(a.add(i * rows.row_step + l)), k, *acc);
+                            }
+                            l += S::N;
+                        }
+                    }
+                    while l < rows.len {
+                        for (i, rest) in rest.iter_mut().enumerate().take(n) {
+                            *rest += *a.add(i * rows.row_step + l) * *w.add(l);
+                        }
+                        l += 1;
+                    }
+                }
+                for i in 0..n {
+                    let v = S::sum(acc[i]) + rest[i] + b;
+                    *out.add((first + i) * columns + o) = crate::engine::plain::activate(v, act);
+                }
+            }
+            r += R;
+        }
+    }
+}

@@ -1,0 +1,758 @@
+//! The embedded CPU engine: NHWC pictures, Winograd and matrix kernels, normalisation fused with what follows it.
+//!
+//! It is what makes the default usable on any machine. The plain executor ([`plain`](super::plain)) is the truth
+//! that it is checked against.
+
+mod direct;
+mod gemm;
+mod norm;
+mod pool;
+mod simd;
+mod threads;
+mod winograd;
+
+use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
+use super::plain::half_pixel;
+use super::shape::pooled;
+use crate::models::{Array, Data, Weights};
+use gemm::Rows;
+use norm::Modulation;
+use parking_lot::Mutex;
+use pool::{Buffer, Pool};
+use simd::Level;
+use std::collections::HashMap;
+use std::sync::Arc;
+use threads::{SendPtr, Threads};
+
+/// How an engine may use the machine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads; 0 stands for all cores.
+    pub threads: usize,
+    /// Bytes of transformed weights that may be kept; beyond that they are computed anew for each frame.
+    pub keep: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { threads: 0, keep: 160 << 20 }
+    }
+}
+
+/// The engine and the instruction set that it found, for humans.
+pub fn description() -> String {
+    let set = match simd::level() {
+        Level::Avx512 => "AVX-512",
+        Level::Avx2 => "AVX2",
+        Level::Portable => "portable code",
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    format!("embedded CPU engine with {set}, {cores} cores")
+}
+
+/// A tensor of the engine, n h w c order in memory.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// `[n, c, h, w]`
+    shape: [usize; 4],
+    data: Arc<Buffer>,
+}
+
+/// A layer, ready for its kernel.
+#[derive(Debug)]
+enum Prepared {
+    Winograd(winograd::Weights),
+    /// Packed panels `[kh kw c][out]` and the packed bias.
+    Dense(Vec<f32>, Vec<f32>),
+    /// `[out][kh kw c]` for at most four outputs.
+    Few(Vec<f32>, Vec<f32>),
+    /// `[9][c]` and the bias.
+    Depthwise(Vec<f32>, Vec<f32>),
+    /// Grouped convolutions that no network here uses much: `[out][kh kw c/g]`.
+    Grouped(Vec<f32>, Vec<f32>),
+}
+
+/// Which parts a convolution is made of.
+#[derive(Clone, Copy)]
+enum Parts<'a> {
+    One(Layer<'a>),
+    Pair(Layer<'a>, Layer<'a>),
+    Bn(Layer<'a>, Layer<'a>, f32),
+}
+
+/// The executor. One instance serves one network; it may be shared by threads.
+#[derive(Debug)]
+pub struct Cpu {
+    weights: Weights,
+    /// Kernels of convolutions that have not run yet: each leaves when its prepared form is made.
+    kernels: Mutex<HashMap<String, Vec<f32>>>,
+    level: Level,
+    threads: Threads,
+    pool: Arc<Pool>,
+    prepared: Mutex<State>,
+    keep: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    layers: HashMap<String, Arc<Prepared>>,
+    kept: usize,
+}
+
+impl Cpu {
+    /// An executor of a network whose layers are in `weights` (see [`shape::check`](super::shape::check)).
+    ///
+    /// Pass the only handle where memory matters: shared weights are copied.
+    pub fn new(weights: Arc<Weights>, options: &Options) -> Cpu {
+        let mut weights = Arc::unwrap_or_clone(weights);
+        let mut kernels = HashMap::new();
+        for (name, array) in std::mem::take(&mut weights.arrays) {
+            match (array.data, array.shape.len()) {
+                (Data::F32(values), 4) => drop(kernels.insert(name, values)),
+                (data, _) => weights.insert(name, Array { shape: array.shape, data }),
+            }
+        }
+        Cpu {
+            weights,
+            kernels: Mutex::new(kernels),
+            level: simd::level(),
+            threads: Threads::new(options.threads),
+            pool: Arc::default(),
+            prepared: Mutex::default(),
+            keep: options.keep,
+        }
+    }
+
+    /// The values in n c h w order.
+    pub fn values(&self, x: &Tensor) -> Vec<f32> {
+        let [n, c, h, w] = x.shape;
+        let mut out = Vec::with_capacity(n * c * h * w);
+        for image in x.data.chunks_exact(c * h * w) {
+            for i in 0..c {
+                out.extend(image[i..].iter().step_by(c));
+            }
+        }
+        out
+    }
+
+    /// The values in n h w c order, without a copy.
+    pub fn nhwc<'a>(&self, x: &'a Tensor) -> &'a [f32] {
+        &x.data
+    }
+
+    /// A tensor from values in n h w c order.
+    pub fn from_nhwc(&self, shape: [usize; 4], values: &[f32]) -> Tensor {
+        let mut out = self.pool.take(values.len());
+        out.copy_from_slice(values);
+        self.done(shape, out)
+    }
+
+    /// Tensors made since the engine exists, and the bytes they hold: constant once it is warm.
+    pub fn buffers(&self) -> (usize, usize) {
+        self.pool.made()
+    }
+
+    fn done(&self, shape: [usize; 4], data: Buffer) -> Tensor {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        Tensor { shape, data: Arc::new(data) }
+    }
+
+    /// A layer's values. A layer that is not there is a programming error: the shape checker ran before.
+    fn layer(&self, layer: &str, part: &str) -> &[f32] {
+        self.weights
+            .get(&format!("{layer}.{part}"))
+            .and_then(|a| a.as_f32())
+            .unwrap_or_else(|| panic!("layer '{layer}.{part}' is missing: weights must pass shape::check first"))
+    }
+
+    /// The layer in the form its kernel wants, made at its first use.
+    fn prepare(&self, parts: Parts, conv: &Conv, cin: usize) -> Arc<Prepared> {
+        let key = match parts {
+            Parts::One(layer) | Parts::Bn(layer, _, _) => layer,
+            Parts::Pair(first, _) => first,
+        };
+        let mut state = self.prepared.lock();
+        if let Some(found) = state.layers.get(key) {
+            return found.clone();
+        }
+        let cg = cin / conv.groups;
+        let (kh, kw) = conv.kernel;
+        let taps = kh * kw;
+        let (out, halves) = match parts {
+            Parts::Pair(first, second) => (2 * conv.out, [self.kernel(first), self.kernel(second)]),
+            Parts::One(layer) | Parts::Bn(layer, _, _) => (conv.out, [self.kernel(layer), Vec::new()]),
+        };
+        let mut bias = Vec::new();
+        if conv.bias {
+            match parts {
+                Parts::One(layer) | Parts::Bn(layer, _, _) => bias.extend_from_slice(self.layer(layer, "bias")),
+                Parts::Pair(first, second) => {
+                    bias.extend_from_slice(self.layer(first, "bias"));
+                    bias.extend_from_slice(self.layer(second, "bias"));
+                }
+            }
+        }
+        let mut factor = vec![1.0f32; out];
+        if let Parts::Bn(_, bn, eps) = parts {
+            let (g, b) = (self.layer(bn, "weight"), self.layer(bn, "bias"));
+            let (mean, var) = (self.layer(bn, "running_mean"), self.layer(bn, "running_var"));
+            bias.resize(out, 0.0);
+            for o in 0..out {
+                factor[o] = (f64::from(g[o]) / (f64::from(var[o]) + f64::from(eps)).sqrt()) as f32;
+                bias[o] = (bias[o] - mean[o]) * factor[o] + b[o];
+            }
+        }
+        let at =
+            |o: usize, i: usize, tap: usize| halves[o / conv.out][(o % conv.out * cg + i) * taps + tap] * factor[o];
+        let dense = conv.groups == 1;
+        let stride_one = conv.stride == 1 && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
+        let wide = self.level.for_channels(cin);
+        let prepared = if conv.groups == cin && out == cin && conv.kernel == (3, 3) && cin.is_multiple_of(wide.lanes())
+        {
+            let mut w = vec![0.0; 9 * cin];
+            for tap in 0..9 {
+                for c in 0..cin {
+                    w[tap * cin + c] = at(c, 0, tap);
+                }
+            }
+            bias.resize(cin, 0.0);
+            Prepared::Depthwise(w, bias)
+        } else if dense && conv.kernel == (3, 3) && stride_one && winograd::suits(wide, cin, out) {
+            let mut weights = winograd::Weights::new(wide, cin, out, at, &bias);
+            if state.kept + weights.transformed_bytes() <= self.keep {
+                state.kept += weights.transformed_bytes();
+                weights.keep_transformed();
+            }
+            Prepared::Winograd(weights)
+        } else if dense && out <= 4 && kw * cin >= self.level.lanes() {
+            let w = (0..out * taps * cin).map(|i| at(i / (taps * cin), i % cin, i / cin % taps)).collect();
+            Prepared::Few(w, bias)
+        } else if dense {
+            let level = self.level.for_channels(out);
+            let w = gemm::pack(level, taps * cin, out, |k, n| at(n, k % cin, k / cin));
+            let bias = if bias.is_empty() { bias } else { gemm::pack(level, 1, out, |_, n| bias[n]) };
+            Prepared::Dense(w, bias)
+        } else {
+            let w = (0..out * taps * cg).map(|i| at(i / (taps * cg), i % cg, i / cg % taps)).collect();
+            bias.resize(out, 0.0);
+            Prepared::Grouped(w, bias)
+        };
+        let prepared = Arc::new(prepared);
+        state.layers.insert(key.to_owned(), prepared.clone());
+        prepared
+    }
+
+    /// Takes a convolution's kernel out of the store (see [`Cpu::layer`] for one that is not there).
+    fn kernel(&self, layer: &str) -> Vec<f32> {
+        let name = format!("{layer}.weight");
+        let found = self.kernels.lock().remove(&name);
+        found.unwrap_or_else(|| panic!("layer '{name}' is missing: weights must pass shape::check first"))
+    }
+
+    fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let prepared = self.prepare(parts, &conv, c);
+        let out = if matches!(parts, Parts::Pair(..)) { 2 * conv.out } else { conv.out };
+        let (oh, ow) = conv.out_size(h, w);
+        let mut y = self.pool.take(n * oh * ow * out);
+        for (x, y) in x.data.chunks_exact(h * w * c).zip(y.chunks_exact_mut(oh * ow * out)) {
+            match &*prepared {
+                Prepared::Winograd(weights) => {
+                    winograd::convolve(weights, x, y, h, w, conv.act, &self.pool, &self.threads);
+                }
+                Prepared::Depthwise(weights, bias) => self.depthwise(x, y, [c, h, w], &conv, weights, bias),
+                Prepared::Dense(weights, bias) => {
+                    let level = self.level.for_channels(out);
+                    self.windows(x, y, [c, h, w], &conv, out, |a, rows, count, y| {
+                        // SAFETY: `windows` gives rows that lie inside and pixels that no other task has.
+                        unsafe { gemm::multiply(level, a, rows, count, weights, bias, out, conv.act, y, out) }
+                    });
+                }
+                Prepared::Few(weights, bias) => {
+                    self.windows(x, y, [c, h, w], &conv, out, |a, rows, count, y| {
+                        // SAFETY: as above.
+                        unsafe { direct::few(self.level, a, rows, count, weights, bias, out, conv.act, y) }
+                    });
+                }
+                Prepared::Grouped(weights, bias) => self.grouped(x, y, [c, h, w], &conv, weights, bias),
+            }
+        }
+        self.done([n, out, oh, ow], y)
+    }
+
+    /// Calls `kernel(first window, layout, windows, output)` for every row of the output, on a padded copy where the
+    /// convolution pads.
+    fn windows(
+        &self,
+        x: &[f32],
+        y: &mut [f32],
+        [c, h, w]: [usize; 3],
+        conv: &Conv,
+        out: usize,
+        kernel: impl Fn(*const f32, Rows, usize, *mut f32) + Sync + Send,
+    ) {
+        let (oh, ow) = conv.out_size(h, w);
+        let (kh, kw) = conv.kernel;
+        let y = SendPtr(y.as_mut_ptr());
+        let padded;
+        let (source, sw): (&[f32], usize) = if conv.pad == (0, 0) {
+            (x, w)
+        } else {
+            padded = self.padded(x, [c, h, w], conv);
+            (&padded, w + 2 * conv.pad.1)
+        };
+        let source = source.as_ptr() as usize;
+        if conv.kernel == (1, 1) && conv.stride == 1 && conv.pad == (0, 0) {
+            let rows = Rows { runs: 1, len: c, run_step: 0, row_step: c };
+            let part = (h * w).div_ceil(4 * self.threads.count()).max(48);
+            self.threads.run((h * w).div_ceil(part), |i| {
+                let (from, n) = (i * part, part.min(h * w - i * part));
+                // SAFETY: pixels from .. from + n.
+                unsafe { kernel((source as *const f32).add(from * c), rows, n, y.get().add(from * out)) }
+            });
+            return;
+        }
+        let rows = Rows { runs: kh, len: kw * c, run_step: sw * c, row_step: conv.stride * c };
+        self.threads.run(oh, |oy| {
+            // SAFETY: output row oy, whose windows lie inside the padded picture.
+            unsafe {
+                kernel((source as *const f32).add(oy * conv.stride * sw * c), rows, ow, y.get().add(oy * ow * out));
+            }
+        });
+    }
+
+    fn padded(&self, x: &[f32], [c, h, w]: [usize; 3], conv: &Conv) -> Buffer {
+        let (py, px) = conv.pad;
+        let (ph, pw) = (h + 2 * py, w + 2 * px);
+        let mut out = self.pool.take(ph * pw * c);
+        for (y, row) in out.chunks_exact_mut(pw * c).enumerate() {
+            let sy = match conv.pad_mode {
+                Pad::Zero if y < py || y >= py + h => {
+                    row.fill(0.0);
+                    continue;
+                }
+                Pad::Zero => y - py,
+                Pad::Reflect => mirror(y as isize - py as isize, h),
+            };
+            let source = &x[sy * w * c..(sy + 1) * w * c];
+            row[px * c..(px + w) * c].copy_from_slice(source);
+            for i in (0..px).chain(px + w..pw) {
+                let target = &mut row[i * c..(i + 1) * c];
+                match conv.pad_mode {
+                    Pad::Zero => target.fill(0.0),
+                    Pad::Reflect => {
+                        let sx = mirror(i as isize - px as isize, w);
+                        target.copy_from_slice(&source[sx * c..(sx + 1) * c]);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn depthwise(&self, x: &[f32], y: &mut [f32], [c, h, w]: [usize; 3], conv: &Conv, weights: &[f32], bias: &[f32]) {
+        let level = self.level.for_channels(c);
+        let (oh, ow) = conv.out_size(h, w);
+        let mut zeros = self.pool.take(w * c);
+        zeros.fill(0.0);
+        let (zeros, y) = (&zeros, SendPtr(y.as_mut_ptr()));
+        let part = oh.div_ceil(4 * self.threads.count());
+        self.threads.run(oh.div_ceil(part), |i| {
+            for oy in i * part..oh.min((i + 1) * part) {
+                let rows = std::array::from_fn(|ky| {
+                    let sy = (oy * conv.stride + ky) as isize - conv.pad.0 as isize;
+                    let inside = sy >= 0 && sy < h as isize;
+                    if inside { x[sy as usize * w * c..].as_ptr() } else { zeros.as_ptr() }
+                });
+                // SAFETY: three whole rows in, one out that no other task writes.
+                unsafe {
+                    let out = y.get().add(oy * ow * c);
+                    let (k, b) = (weights.as_ptr(), bias.as_ptr());
+                    direct::depthwise_row(level, rows, w, c, conv.stride, conv.pad.1, k, b, conv.act, out, ow);
+                }
+            }
+        });
+    }
+
+    /// Grouped convolutions by definition (only odd ones come here, such as MobileFaceNet's 7x6 depthwise pooling).
+    fn grouped(&self, x: &[f32], y: &mut [f32], [c, h, w]: [usize; 3], conv: &Conv, weights: &[f32], bias: &[f32]) {
+        let (oh, ow) = conv.out_size(h, w);
+        let (kh, kw) = conv.kernel;
+        let (cg, og) = (c / conv.groups, conv.out / conv.groups);
+        for oy in 0..oh {
+            for ox in 0..ow {
+                for o in 0..conv.out {
+                    let mut sum = bias[o];
+                    for ky in 0..kh {
+                        let sy = border((oy * conv.stride + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode);
+                        let Some(sy) = sy else { continue };
+                        for kx in 0..kw {
+                            let sx = border((ox * conv.stride + kx) as isize - conv.pad.1 as isize, w, conv.pad_mode);
+                            let Some(sx) = sx else { continue };
+                            let x = &x[(sy * w + sx) * c + o / og * cg..][..cg];
+                            let k = &weights[((o * kh + ky) * kw + kx) * cg..][..cg];
+                            sum += x.iter().zip(k).map(|(a, b)| a * b).sum::<f32>();
+                        }
+                    }
+                    y[(oy * ow + ox) * conv.out + o] = super::plain::activate(sum, conv.act);
+                }
+            }
+        }
+    }
+
+    /// Every value through `f`, in parallel.
+    fn map(&self, x: &Tensor, f: impl Fn(f32) -> f32 + Sync + Send) -> Tensor {
+        let mut out = self.pool.take(x.data.len());
+        let len = x.data.len();
+        let target = SendPtr(out.as_mut_ptr());
+        let part = len.div_ceil(4 * self.threads.count()).max(4096);
+        self.threads.run(len.div_ceil(part), |i| {
+            let range = i * part..len.min((i + 1) * part);
+            // SAFETY: every task has its own range.
+            let out = unsafe { std::slice::from_raw_parts_mut(target.get().add(range.start), range.len()) };
+            for (o, &v) in out.iter_mut().zip(&x.data[range]) {
+                *o = f(v);
+            }
+        });
+        self.done(x.shape, out)
+    }
+
+    /// Fills an output row by row (`row(n, y, out)`), in parallel.
+    fn rows(&self, shape: [usize; 4], row: impl Fn(usize, usize, &mut [f32]) + Sync + Send) -> Tensor {
+        let [n, c, h, w] = shape;
+        let mut out = self.pool.take(n * c * h * w);
+        let target = SendPtr(out.as_mut_ptr());
+        let part = (n * h).div_ceil(4 * self.threads.count()).max(1);
+        self.threads.run((n * h).div_ceil(part), |i| {
+            for r in i * part..(n * h).min((i + 1) * part) {
+                // SAFETY: every task has its own rows.
+                let out = unsafe { std::slice::from_raw_parts_mut(target.get().add(r * w * c), w * c) };
+                row(r / h, r % h, out);
+            }
+        });
+        self.done(shape, out)
+    }
+}
+
+fn mirror(i: isize, n: usize) -> usize {
+    let n = n as isize;
+    let i = if i < 0 { -i } else { i };
+    let i = if i >= n { 2 * (n - 1) - i } else { i };
+    i.clamp(0, n - 1) as usize
+}
+
+fn border(i: isize, n: usize, mode: Pad) -> Option<usize> {
+    match mode {
+        Pad::Zero => (0..n as isize).contains(&i).then_some(i as usize),
+        Pad::Reflect => Some(mirror(i, n)),
+    }
+}
+
+impl Tensor {
+    /// Row `y` of image `n`.
+    #[inline]
+    fn row(&self, n: usize, y: usize) -> &[f32] {
+        let [_, c, h, w] = self.shape;
+        &self.data[(n * h + y) * w * c..][..w * c]
+    }
+}
+
+impl Ops for Cpu {
+    type Tensor = Tensor;
+
+    fn shape(&self, x: &Tensor) -> [usize; 4] {
+        x.shape
+    }
+
+    fn tensor(&self, shape: [usize; 4], values: &[f32]) -> Tensor {
+        let [n, c, h, w] = shape;
+        let mut out = self.pool.take(n * c * h * w);
+        for (image, values) in out.chunks_exact_mut((c * h * w).max(1)).zip(values.chunks_exact((c * h * w).max(1))) {
+            for (i, plane) in values.chunks_exact(h * w).enumerate() {
+                for (target, &v) in image[i..].iter_mut().step_by(c).zip(plane) {
+                    *target = v;
+                }
+            }
+        }
+        self.done(shape, out)
+    }
+
+    fn conv2d(&self, x: &Tensor, layer: Layer, conv: Conv) -> Tensor {
+        self.convolve(x, Parts::One(layer), conv)
+    }
+
+    fn conv_bn(&self, x: &Tensor, layer: Layer, conv: Conv, bn: Layer, eps: f32) -> Tensor {
+        self.convolve(x, Parts::Bn(layer, bn, eps), conv)
+    }
+
+    fn conv2d_pair(&self, x: &Tensor, first: Layer, second: Layer, conv: Conv) -> Tensor {
+        if conv.groups > 1 {
+            return self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)]);
+        }
+        self.convolve(x, Parts::Pair(first, second), conv)
+    }
+
+    fn linear(&self, x: &Tensor, layer: Layer, out: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let (weights, bias) = (self.layer(layer, "weight"), self.layer(layer, "bias"));
+        let len = c * h * w;
+        // Weights are in c h w order; only vectors come here in practice.
+        let flat = if h * w == 1 { None } else { Some(self.values(x)) };
+        let values = flat.as_deref().unwrap_or(&x.data);
+        let mut y = self.pool.take(n * out);
+        for (x, y) in values.chunks_exact(len).zip(y.chunks_exact_mut(out)) {
+            let rows = Rows { runs: 1, len, run_step: 0, row_step: len };
+            // The rows of the weights are the "pixels", the vector the one column.
+            // SAFETY: `out` rows of `len` values; y has `out` values.
+            unsafe { direct::few(self.level, weights.as_ptr(), rows, out, x, &[], 1, Act::None, y.as_mut_ptr()) };
+            for (y, b) in y.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
+        self.done([n, out, 1, 1], y)
+    }
+
+    fn batch_norm(&self, x: &Tensor, layer: Layer, eps: f32) -> Tensor {
+        let (g, b) = (self.layer(layer, "weight"), self.layer(layer, "bias"));
+        let (mean, var) = (self.layer(layer, "running_mean"), self.layer(layer, "running_var"));
+        let c = x.shape[1];
+        let scale: Vec<f32> = (0..c).map(|i| g[i] / (var[i] + eps).sqrt()).collect();
+        self.rows(x.shape, |n, y, out| {
+            for (o, v) in out.chunks_exact_mut(c).zip(x.row(n, y).chunks_exact(c)) {
+                for i in 0..c {
+                    o[i] = (v[i] - mean[i]) * scale[i] + b[i];
+                }
+            }
+        })
+    }
+
+    fn instance_norm(&self, x: &Tensor, affine: Option<Layer>, act: Act) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let modulation = match affine {
+            Some(layer) => Modulation::Channel(self.layer(layer, "weight"), self.layer(layer, "bias")),
+            None => Modulation::None,
+        };
+        let mut out = self.pool.take(n * c * h * w);
+        for (x, y) in x.data.chunks_exact(c * h * w).zip(out.chunks_exact_mut(c * h * w)) {
+            norm::normalise(self.level, x, c, modulation, act, y, &self.threads);
+        }
+        self.done(x.shape, out)
+    }
+
+    fn norm_modulate(&self, x: &Tensor, gamma_beta: &Tensor, act: Act) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let [_, gc, gh, gw] = gamma_beta.shape;
+        let mut out = self.pool.take(n * c * h * w);
+        let images = x.data.chunks_exact(c * h * w).zip(gamma_beta.data.chunks_exact(gc * gh * gw));
+        for ((x, gb), y) in images.zip(out.chunks_exact_mut(c * h * w)) {
+            let gamma: Vec<f32>;
+            let modulation = if (gh, gw) == (h, w) && (h, w) != (1, 1) {
+                Modulation::Pixel(gb)
+            } else {
+                gamma = gb[..c].iter().map(|g| 1.0 + g).collect();
+                Modulation::Channel(&gamma, &gb[c..])
+            };
+            norm::normalise(self.level, x, c, modulation, act, y, &self.threads);
+        }
+        self.done(x.shape, out)
+    }
+
+    fn relu(&self, x: &Tensor) -> Tensor {
+        self.map(x, |v| v.max(0.0))
+    }
+    fn leaky_relu(&self, x: &Tensor, slope: f32) -> Tensor {
+        self.map(x, move |v| v.max(slope * v))
+    }
+    fn prelu(&self, x: &Tensor, layer: Layer) -> Tensor {
+        let slopes = self.layer(layer, "weight");
+        let c = x.shape[1];
+        self.rows(x.shape, |n, y, out| {
+            for (o, v) in out.chunks_exact_mut(c).zip(x.row(n, y).chunks_exact(c)) {
+                for i in 0..c {
+                    o[i] = if v[i] >= 0.0 { v[i] } else { v[i] * slopes[i] };
+                }
+            }
+        })
+    }
+    fn tanh(&self, x: &Tensor) -> Tensor {
+        self.map(x, f32::tanh)
+    }
+    fn sigmoid(&self, x: &Tensor) -> Tensor {
+        self.map(x, |v| 1.0 / (1.0 + (-v).exp()))
+    }
+
+    fn softmax(&self, x: &Tensor) -> Tensor {
+        let c = x.shape[1];
+        self.rows(x.shape, |n, y, out| {
+            for (o, v) in out.chunks_exact_mut(c).zip(x.row(n, y).chunks_exact(c)) {
+                let top = v.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let mut sum = 0.0;
+                for (o, v) in o.iter_mut().zip(v) {
+                    *o = (v - top).exp();
+                    sum += *o;
+                }
+                for o in o {
+                    *o /= sum;
+                }
+            }
+        })
+    }
+
+    fn max_pool(&self, x: &Tensor, kernel: usize, stride: usize, pad: usize, ceil: bool) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let (oh, ow) = (pooled(h, kernel, stride, pad, ceil), pooled(w, kernel, stride, pad, ceil));
+        self.rows([n, c, oh, ow], |n, oy, out| {
+            out.fill(f32::NEG_INFINITY);
+            for y in (oy * stride).saturating_sub(pad)..(oy * stride + kernel).saturating_sub(pad).min(h) {
+                let row = x.row(n, y);
+                for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                    for i in (ox * stride).saturating_sub(pad)..(ox * stride + kernel).saturating_sub(pad).min(w) {
+                        for (o, &v) in out.iter_mut().zip(&row[i * c..]) {
+                            *o = o.max(v);
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn avg_pool(&self, x: &Tensor, kernel: usize, stride: usize, pad: usize, count_pad: bool) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let (oh, ow) = (pooled(h, kernel, stride, pad, false), pooled(w, kernel, stride, pad, false));
+        let range = |o: usize, size: usize| {
+            (o * stride).saturating_sub(pad)..(o * stride + kernel).saturating_sub(pad).min(size)
+        };
+        self.rows([n, c, oh, ow], |n, oy, out| {
+            out.fill(0.0);
+            for y in range(oy, h) {
+                let row = x.row(n, y);
+                for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                    for i in range(ox, w) {
+                        for (o, &v) in out.iter_mut().zip(&row[i * c..]) {
+                            *o += v;
+                        }
+                    }
+                }
+            }
+            for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                let count = if count_pad { kernel * kernel } else { range(oy, h).len() * range(ox, w).len() };
+                let factor = 1.0 / count as f32;
+                for o in out {
+                    *o *= factor;
+                }
+            }
+        })
+    }
+
+    fn pixel_shuffle(&self, x: &Tensor, r: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let oc = c / (r * r);
+        self.rows([n, oc, h * r, w * r], |n, oy, out| {
+            let (row, dy) = (x.row(n, oy / r), oy % r);
+            for (ox, out) in out.chunks_exact_mut(oc).enumerate() {
+                let pixel = &row[ox / r * c..][..c];
+                let first = dy * r + ox % r;
+                for (o, &v) in out.iter_mut().zip(pixel[first..].iter().step_by(r * r)) {
+                    *o = v;
+                }
+            }
+        })
+    }
+
+    fn resize(&self, x: &Tensor, oh: usize, ow: usize, mode: Resize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        self.rows([n, c, oh, ow], |n, oy, out| match mode {
+            Resize::Nearest => {
+                let row = x.row(n, oy * h / oh);
+                for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                    out.copy_from_slice(&row[ox * w / ow * c..][..c]);
+                }
+            }
+            Resize::Bilinear => {
+                let (y0, y1, fy) = half_pixel(oy, h, oh);
+                let (top, low) = (x.row(n, y0), x.row(n, y1));
+                for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                    let (x0, x1, fx) = half_pixel(ox, w, ow);
+                    for (i, o) in out.iter_mut().enumerate() {
+                        let a = top[x0 * c + i] * (1.0 - fx) + top[x1 * c + i] * fx;
+                        let b = low[x0 * c + i] * (1.0 - fx) + low[x1 * c + i] * fx;
+                        *o = a * (1.0 - fy) + b * fy;
+                    }
+                }
+            }
+        })
+    }
+
+    fn concat(&self, xs: &[&Tensor]) -> Tensor {
+        let [n, _, h, w] = xs[0].shape;
+        let c = xs.iter().map(|x| x.shape[1]).sum();
+        self.rows([n, c, h, w], |n, y, out| {
+            let mut first = 0;
+            for x in xs {
+                let len = x.shape[1];
+                for (o, v) in out.chunks_exact_mut(c).zip(x.row(n, y).chunks_exact(len)) {
+                    o[first..first + len].copy_from_slice(v);
+                }
+                first += len;
+            }
+        })
+    }
+
+    fn slice(&self, x: &Tensor, start: usize, len: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        self.rows([n, len, h, w], |n, y, out| {
+            for (o, v) in out.chunks_exact_mut(len).zip(x.row(n, y).chunks_exact(c)) {
+                o.copy_from_slice(&v[start..start + len]);
+            }
+        })
+    }
+
+    fn add(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        self.rows(a.shape, |n, y, out| {
+            for ((o, a), b) in out.iter_mut().zip(a.row(n, y)).zip(b.row(n, y)) {
+                *o = a + b;
+            }
+        })
+    }
+
+    fn mul(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        let c = a.shape[1];
+        let [_, bc, bh, bw] = b.shape;
+        self.rows(a.shape, |n, y, out| {
+            let row = b.row(n, if bh == 1 { 0 } else { y });
+            for (x, (o, a)) in out.chunks_exact_mut(c).zip(a.row(n, y).chunks_exact(c)).enumerate() {
+                let b = &row[if bw == 1 { 0 } else { x * bc }..][..bc];
+                for i in 0..c {
+                    o[i] = a[i] * b[if bc == 1 { 0 } else { i }];
+                }
+            }
+        })
+    }
+
+    fn affine(&self, x: &Tensor, a: f32, b: f32) -> Tensor {
+        self.map(x, move |v| a * v + b)
+    }
+
+    fn warp(&self, image: &Tensor, flow: &Tensor) -> Tensor {
+        let [n, c, h, w] = image.shape;
+        let [_, _, oh, ow] = flow.shape;
+        self.rows([n, c, oh, ow], |n, y, out| {
+            for (x, (out, f)) in out.chunks_exact_mut(c).zip(flow.row(n, y).chunks_exact(2)).enumerate() {
+                let sx = (x as f32 + f[0]).clamp(0.0, (w - 1) as f32);
+                let sy = (y as f32 + f[1]).clamp(0.0, (h - 1) as f32);
+                let (x0, y0) = (sx.floor() as usize, sy.floor() as usize);
+                let (x1, y1) = ((x0 + 1).min(w - 1), (y0 + 1).min(h - 1));
+                let (fx, fy) = (sx - x0 as f32, sy - y0 as f32);
+                let (top, low) = (image.row(n, y0), image.row(n, y1));
+                let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+                let corners = [&top[x0 * c..][..c], &top[x1 * c..][..c], &low[x0 * c..][..c], &low[x1 * c..][..c]];
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = weights[0] * corners[0][i]
+                        + weights[1] * corners[1][i]
+                        + weights[2] * corners[2][i]
+                        + weights[3] * corners[3][i];
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Buffers that are used again: after the first frame an engine allocates nothing for its tensors.
+
+use parking_lot::Mutex;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// Free buffers of one engine.
+#[derive(Debug, Default)]
+pub struct Pool {
+    free: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffers: Vec<Vec<f32>>,
+    /// Buffers made since the pool exists.
+    made: usize,
+    /// Bytes of all buffers, in use or free.
+    bytes: usize,
+}
+
+impl Pool {
+    /// A buffer of `len` values; what they hold is left from earlier use.
+    pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
+        let mut state = self.free.lock();
+        // The smallest that is large enough, unless it would waste more than it holds.
+        let fit = state
+            .buffers
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| b.len() >= len && b.len() <= 2 * len + 4096)
+            .min_by_key(|(_, b)| b.len())
+            .map(|(i, _)| i);
+        let data = match fit {
+            Some(i) => state.buffers.swap_remove(i),
+            None => {
+                state.made += 1;
+                state.bytes += 4 * len;
+                drop(state);
+                vec![0.0; len]
+            }
+        };
+        Buffer { data, len, pool: self.clone() }
+    }
+
+    /// How many buffers were ever made, and the bytes that they hold.
+    pub fn made(&self) -> (usize, usize) {
+        let state = self.free.lock();
+        (state.made, state.bytes)
+    }
+}
+
+/// `len` values that go back to their pool when dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    data: Vec<f32>,
+    len: usize,
+    pool: Arc<Pool>,
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    #[inline]
+    fn deref(&self) -> &[f32] {
+        &self.data[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        if !data.is_empty() {
+            self.pool.free.lock().buffers.push(data);
+        }
+    }
+}

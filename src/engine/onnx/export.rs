@@ -1,0 +1,48 @@
+//! ONNX files of this project's networks: named inputs and outputs, a doc string with their units, metadata.
+
+use super::{Header, record_with};
+use crate::models::Weights;
+use crate::nets::named::Network;
+use crate::{Error, Result};
+use serde_json::Value;
+
+/// The ONNX file of a network with its weights inside, for pictures of `size x size` pixels.
+///
+/// `architecture` is one of [`ARCHITECTURES`](crate::nets::named::ARCHITECTURES); `config` is its configuration as the pack
+/// stores it (null: whatever the weights are); `weights` are folded (see [`crate::models::spectral`]); a `size` of 0 is the
+/// architecture's usual one. The metadata of the weights, such as the licence, goes into the file, with `architecture`,
+/// `config` (JSON) and `size`.
+///
+/// # Errors
+/// [`Error::Usage`] for an architecture or a size that does not exist, [`Error::Model`] for weights that do not fit and for a
+/// configuration that is not theirs.
+pub fn export(architecture: &str, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
+    let network = Network::of(architecture, weights)?;
+    let found = network.config();
+    if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {
+        for (key, value) in found {
+            if let Some(given) = given.get(key).filter(|given| *given != value) {
+                let text =
+                    format!("the configuration says {key} {given} where the {architecture}'s weights say {value}");
+                return Err(Error::Model(text));
+            }
+        }
+    } else if !config.is_null() {
+        return Err(Error::Model(format!("the configuration of {architecture} is {config}; an object is needed")));
+    }
+    network.check(weights, size)?;
+    let inputs = network.inputs(size)?;
+    let height = inputs.first().and_then(|(_, dims)| dims.get(2)).copied().unwrap_or_default();
+    let metadata = [
+        ("architecture", architecture.to_owned()),
+        ("config", if config.is_null() { found.to_string() } else { config.to_string() }),
+        ("size", height.to_string()),
+    ];
+    let header = Header {
+        name: architecture.to_owned(),
+        doc: network.doc(),
+        metadata: metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+    };
+    let inputs: Vec<(&str, &[usize])> = inputs.iter().map(|(name, dims)| (*name, dims.as_slice())).collect();
+    record_with(&header, &inputs, weights, |ops, xs| network.run(ops, xs))
+}

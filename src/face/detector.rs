@@ -1,0 +1,294 @@
+//! The two face detectors, from picture to boxes.
+//!
+//! Rules and constants are those of biubug6/Pytorch_Retinaface (`test_widerface.py`) and of cleardusk/3DDFA_V2
+//! (`FaceBoxes/FaceBoxes.py`).
+
+use super::anchors::{self, Prior};
+use super::bgr::{self, Bgr8, Pixels};
+use super::nms::nms;
+use super::read::Read;
+use super::{Detection, Rect};
+use crate::engine::shape;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::models::Weights;
+use crate::nets::faceboxes::faceboxes;
+use crate::nets::retinaface::{Backbone, retinaface};
+
+/// Means of the training pictures, blue, green, red.
+const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
+
+/// Which detector a [`Detector`] runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Boxes and five landmarks.
+    RetinaFace(Backbone),
+    /// Boxes only, fastest.
+    FaceBoxes,
+}
+
+impl Kind {
+    /// The detector that `weights` belong to, every layer checked.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the layer that is missing or has the wrong shape.
+    pub fn of(weights: &Weights) -> Result<Kind> {
+        let kind = if weights.get("inception1.branch1x1.conv.weight").is_some() {
+            Kind::FaceBoxes
+        } else {
+            Kind::RetinaFace(Backbone::of(weights)?)
+        };
+        shape::check(weights, |ops| {
+            let x = [1, 3, 256, 256];
+            match kind {
+                Kind::FaceBoxes => drop(faceboxes(ops, &x)),
+                Kind::RetinaFace(backbone) => drop(retinaface(ops, &x, backbone)),
+            }
+        })?;
+        Ok(kind)
+    }
+}
+
+/// How far a picture is scaled down before the network sees it. Nothing is ever scaled up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Not at all. Time and memory grow with the picture.
+    None,
+    /// Until the longer side has at most so many pixels.
+    LongerSide(usize),
+    /// Until it fits so many pixels of height and width.
+    Within { height: usize, width: usize },
+}
+
+/// Thresholds of a detector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    pub limit: Limit,
+    /// Boxes below this score do not enter the suppression.
+    pub confidence: f32,
+    /// Boxes that overlap a better one by more are dropped.
+    pub overlap: f32,
+    /// How many of the best boxes enter the suppression.
+    pub top: usize,
+    /// How many survivors are kept.
+    pub keep: usize,
+    /// Survivors below this score are not reported.
+    pub visible: f32,
+}
+
+impl Options {
+    /// RetinaFace's: the original size up to 1600 pixels of the longer side (faces from about 16 pixels there).
+    pub fn retinaface() -> Options {
+        Options { limit: Limit::LongerSide(1600), confidence: 0.02, overlap: 0.4, top: 5000, keep: 750, visible: 0.5 }
+    }
+
+    /// FaceBoxes' as 3DDFA_V2 runs it: at most 720 rows and 1080 columns.
+    pub fn faceboxes() -> Options {
+        Options {
+            limit: Limit::Within { height: 720, width: 1080 },
+            confidence: 0.05,
+            overlap: 0.3,
+            top: 5000,
+            keep: 750,
+            visible: 0.5,
+        }
+    }
+
+    /// What suits `kind`.
+    pub fn of(kind: Kind) -> Options {
+        match kind {
+            Kind::RetinaFace(_) => Options::retinaface(),
+            Kind::FaceBoxes => Options::faceboxes(),
+        }
+    }
+}
+
+/// A detector on an executor that holds its weights.
+#[derive(Debug, Clone)]
+pub struct Detector<O> {
+    ops: O,
+    kind: Kind,
+    pub options: Options,
+}
+
+impl<O: Read> Detector<O> {
+    /// A detector whose weights are in `ops` and have passed [`Kind::of`].
+    pub fn new(ops: O, kind: Kind) -> Detector<O> {
+        Detector { ops, kind, options: Options::of(kind) }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The faces of a picture, best first, in its pixels. Boxes may leave the picture.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a picture without pixels.
+    pub fn detect(&self, picture: &impl Pixels) -> Result<Vec<Detection>> {
+        let (input, size) = scaled(picture, self.options.limit)?;
+        let (h, w) = (input.height, input.width);
+        let x = self.ops.tensor([1, 3, h, w], &bgr::planes(&input, |v, c| f32::from(v) - MEAN[c]));
+        let found = match self.kind {
+            Kind::RetinaFace(backbone) => {
+                let levels = retinaface(&self.ops, &x, backbone);
+                let levels = levels.map(|l| {
+                    Raw::read(&self.ops, &l.class, &l.boxes, Some(&l.landmarks), crate::nets::retinaface::ANCHORS)
+                });
+                self.candidates(&levels, &anchors::retinaface(h, w))
+            }
+            Kind::FaceBoxes => {
+                let levels = faceboxes(&self.ops, &x);
+                let mut anchors = crate::nets::faceboxes::ANCHORS.into_iter();
+                let levels = levels.map(|l| {
+                    let anchors = anchors.next().unwrap_or(1);
+                    Raw::read(&self.ops, &l.class, &l.boxes, None, anchors)
+                });
+                self.candidates(&levels, &anchors::faceboxes(h, w))
+            }
+        };
+        Ok(self.survivors(found, size))
+    }
+
+    /// Every prior whose score is high enough, decoded, in fractions of the picture.
+    fn candidates(&self, levels: &[Raw; 3], priors: &[Prior]) -> Vec<Detection> {
+        let mut out = Vec::new();
+        let mut priors = priors.iter();
+        for level in levels {
+            for cell in 0..level.cells {
+                for anchor in 0..level.anchors {
+                    let Some(prior) = priors.next() else { return out };
+                    let class = |k: usize| level.class[(anchor * 2 + k) * level.cells + cell];
+                    // Softmax of two logits.
+                    let score = 1.0 / (1.0 + (class(0) - class(1)).exp());
+                    // Written so that a score that is not a number is dropped, too.
+                    if !(score > self.options.confidence) {
+                        continue;
+                    }
+                    let offset = |k: usize| level.boxes[(anchor * 4 + k) * level.cells + cell];
+                    let rect = anchors::decode(prior, [offset(0), offset(1), offset(2), offset(3)]);
+                    if ![rect.x0, rect.y0, rect.x1, rect.y1].iter().all(|v| v.is_finite()) {
+                        continue;
+                    }
+                    let landmarks5 = level.landmarks.as_ref().map(|values| {
+                        let value = |k: usize| values[(anchor * 10 + k) * level.cells + cell];
+                        [0, 1, 2, 3, 4].map(|k| anchors::decode_point(prior, [value(2 * k), value(2 * k + 1)]))
+                    });
+                    out.push(Detection { rect, score, landmarks5 });
+                }
+            }
+        }
+        out
+    }
+
+    /// Scales candidates to `size` pixels, suppresses, filters.
+    fn survivors(&self, mut found: Vec<Detection>, size: [f32; 2]) -> Vec<Detection> {
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.truncate(self.options.top);
+        for d in &mut found {
+            let r = d.rect;
+            d.rect = Rect { x0: r.x0 * size[0], y0: r.y0 * size[1], x1: r.x1 * size[0], y1: r.y1 * size[1] };
+            for p in d.landmarks5.iter_mut().flatten() {
+                *p = [p[0] * size[0], p[1] * size[1]];
+            }
+        }
+        let (boxes, scores): (Vec<Rect>, Vec<f32>) = found.iter().map(|d| (d.rect, d.score)).unzip();
+        let mut keep = nms(&boxes, &scores, self.options.overlap);
+        keep.truncate(self.options.keep);
+        keep.retain(|&i| scores[i] > self.options.visible);
+        keep.into_iter().map(|i| found[i].clone()).collect()
+    }
+}
+
+impl<O: Read> super::track::FindFaces for Detector<O> {
+    fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
+        self.detect(image)
+    }
+}
+
+/// One level's outputs, read back.
+struct Raw {
+    anchors: usize,
+    cells: usize,
+    class: Vec<f32>,
+    boxes: Vec<f32>,
+    landmarks: Option<Vec<f32>>,
+}
+
+impl Raw {
+    fn read<O: Read>(
+        ops: &O,
+        class: &O::Tensor,
+        boxes: &O::Tensor,
+        landmarks: Option<&O::Tensor>,
+        anchors: usize,
+    ) -> Raw {
+        let [_, _, h, w] = ops.shape(class);
+        Raw {
+            anchors,
+            cells: h * w,
+            class: ops.read(class),
+            boxes: ops.read(boxes),
+            landmarks: landmarks.map(|l| ops.read(l)),
+        }
+    }
+}
+
+/// The picture within the limit, and the width and height that fractions of it stand for.
+fn scaled(picture: &impl Pixels, limit: Limit) -> Result<(Bgr8, [f32; 2])> {
+    let (h, w) = (picture.height(), picture.width());
+    if h == 0 || w == 0 {
+        return Err(Error::Input(format!("a picture of {w}x{h} pixels holds no face: it needs at least one pixel")));
+    }
+    let scale = match limit {
+        Limit::None => 1.0,
+        Limit::LongerSide(side) => (side.max(1) as f64 / h.max(w) as f64).min(1.0),
+        Limit::Within { height, width } => {
+            let scale = if h > height { height as f64 / h as f64 } else { 1.0 };
+            let scaled = w as f64 * scale;
+            if scaled > width as f64 { scale * (width as f64 / scaled) } else { scale }
+        }
+    };
+    let side = |n: usize| ((scale * n as f64) as usize).max(1);
+    if let Limit::Within { .. } = limit {
+        // As upstream runs FaceBoxes: one bilinear step, and back by the factor asked for, not by the rounded sides.
+        let input = bgr::resize_linear(picture, side(w), side(h))?;
+        let size = [input.width, input.height].map(|n| (n as f64 / scale) as f32);
+        return Ok((input, size));
+    }
+    // Beyond a halving, bilinear interpolation skips pixels, and small faces with them: average whole blocks first.
+    let input = if scale <= 0.5 {
+        bgr::resize_linear(&bgr::shrink(picture, (1.0 / scale) as usize), side(w), side(h))?
+    } else {
+        bgr::resize_linear(picture, side(w), side(h))?
+    };
+    Ok((input, [w as f32, h as f32]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blank(width: usize, height: usize) -> Bgr8 {
+        Bgr8 { width, height, data: vec![7; 3 * width * height] }
+    }
+
+    fn size(width: usize, height: usize, limit: Limit) -> (usize, usize) {
+        let (b, _) = scaled(&blank(width, height), limit).unwrap();
+        (b.width, b.height)
+    }
+
+    #[test]
+    fn limits() {
+        let within = Limit::Within { height: 720, width: 1080 };
+        assert_eq!(size(1080, 720, within), (1080, 720));
+        assert_eq!(size(564, 729, within), (557, 720));
+        assert_eq!(size(1920, 1080, within), (1080, 607));
+        assert_eq!(size(1500, 100, within), (1080, 72));
+        assert_eq!(size(1300, 650, Limit::LongerSide(640)), (640, 320));
+        assert_eq!(size(300, 200, Limit::LongerSide(640)), (300, 200));
+        assert_eq!(size(5000, 2, Limit::LongerSide(640)), (640, 1));
+        assert_eq!(size(1300, 20, Limit::None), (1300, 20));
+        assert!(matches!(scaled(&blank(0, 5), Limit::None), Err(Error::Input(_))));
+    }
+}

@@ -1,0 +1,224 @@
+//! The HeadGAN generator: a flow network that warps the reference and a rendering network that paints the result.
+//!
+//! Doukas, Zafeiriou, Sharmanska: "HeadGAN: One-shot Neural Head Synthesis and Editing", ICCV 2021,
+//! <https://arxiv.org/abs/2012.08261>. SPADE: <https://arxiv.org/abs/1903.07291>. AdaIN: <https://arxiv.org/abs/1703.06868>.
+//! Layer names are those of the official checkpoint.
+//!
+//! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
+
+use crate::engine::{Act, Conv, Ops, Resize};
+use crate::models::Weights;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What a weights file was trained as; stored in the pack and in the file's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Channels at full size; each level below has four times more.
+    pub ngf: usize,
+    /// Times the picture is halved (256 px down to 64 px: 2).
+    pub levels: usize,
+    /// Hidden channels of every SPADE layer.
+    pub spade: usize,
+    /// Driving PNCC frames seen at once (t-2, t-1, t: 3).
+    pub frames: usize,
+    /// Length of the audio vector, 0 for a generator without sound.
+    pub audio: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { ngf: 32, levels: 2, spade: 256, frames: 3, audio: 300 }
+    }
+}
+
+impl Config {
+    /// The configuration that folded weights were made for, read off their shapes.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the layer that is missing.
+    pub fn infer(weights: &Weights) -> Result<Config> {
+        let shape = |name: &str| match weights.get(name) {
+            Some(a) if a.shape.len() == 4 => Ok(&a.shape),
+            Some(a) => Err(Error::Model(format!("layer '{name}' has shape {:?}; four dimensions are needed", a.shape))),
+            None => Err(Error::Model(format!("layer '{name}' is missing: this is not a HeadGAN generator"))),
+        };
+        let first = shape("rendering_network.cond_enc.0.1.0.weight")?;
+        let spade = shape("flow_network.dec_res.0.norm_0.mlp_shared.0.weight")?[0];
+        let levels = (1..8).take_while(|i| weights.get(&format!("flow_network.enc.{i}.0.0.weight")).is_some()).count();
+        let audio = weights.get("rendering_network.cond_dec_audio.0.norm1.fc.weight");
+        let audio = audio.and_then(|a| a.shape.get(1).copied()).unwrap_or(0);
+        Ok(Config { ngf: first[0], levels, spade, frames: first[1] / 3, audio })
+    }
+
+    /// Channels at level `i` (0 is full size).
+    pub fn channels(&self, level: usize) -> usize {
+        self.ngf << (2 * level)
+    }
+
+    /// What a picture's sides must be divisible by.
+    pub fn stride(&self) -> usize {
+        1 << self.levels
+    }
+}
+
+/// What depends on the reference alone; computed once per shot.
+#[derive(Debug, Clone)]
+pub struct Reference<T> {
+    /// Features from full size down, `channels(i)` x 1/2^i.
+    pub features: Vec<T>,
+    /// The picture, RGB in -1..1.
+    pub rgb: T,
+}
+
+/// Everything the generator computes for one frame.
+#[derive(Debug, Clone)]
+pub struct Output<T> {
+    /// The result, RGB in -1..1. `[n, 3, h, w]`
+    pub image: T,
+    /// Where each pixel comes from, relative, in pixels, already multiplied by the mask. `[n, 2, h, w]`
+    pub flow: T,
+    /// How much of the flow is used, 0..1. `[n, 1, h, w]`
+    pub mask: T,
+    /// The reference picture under the flow. `[n, 3, h, w]`
+    pub warped: T,
+    /// The reference features under the flow, full size first.
+    pub warped_features: Vec<T>,
+}
+
+/// Activation inside every block.
+const LEAKY: Act = Act::Leaky(0.2);
+
+/// Encodes the reference: `input` is PNCC (0..1) and RGB (-1..1), `[n, 6, h, w]`.
+pub fn reference<O: Ops>(ops: &O, config: &Config, input: &O::Tensor) -> Reference<O::Tensor> {
+    Reference { features: encoder(ops, config, input, "flow_network.enc"), rgb: ops.slice(input, 3, 3) }
+}
+
+/// One frame: `pncc` holds the driving PNCC frames, oldest first, `[n, 3 frames, h, w]` in 0..1; `audio` is `[n, 300, 1, 1]`.
+///
+/// A generator without sound ignores `audio`; one with sound takes zeros where none is given.
+pub fn forward<O: Ops>(
+    ops: &O,
+    config: &Config,
+    reference: &Reference<O::Tensor>,
+    pncc: &O::Tensor,
+    audio: Option<&O::Tensor>,
+) -> Output<O::Tensor> {
+    let (flow, mask) = flow_network(ops, config, reference, pncc);
+
+    // The flow is in pixels of its level: halved in size, halved in length.
+    let mut level_flow = flow.clone();
+    let mut warped_features = Vec::with_capacity(config.levels + 1);
+    for (level, features) in reference.features.iter().enumerate() {
+        if level > 0 {
+            level_flow = ops.affine(&ops.avg_pool(&level_flow, 2, 2, 0, true), 0.5, 0.0);
+        }
+        warped_features.push(ops.warp(features, &level_flow));
+    }
+    let warped = ops.warp(&reference.rgb, &flow);
+
+    let silence;
+    let audio = match audio {
+        Some(audio) => audio,
+        None => {
+            let n = ops.shape(pncc)[0];
+            silence = ops.tensor([n, config.audio, 1, 1], &vec![0.0; n * config.audio]);
+            &silence
+        }
+    };
+    let image = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
+    for (name, tensor) in [("image", &image), ("flow", &flow), ("mask", &mask), ("warped", &warped)] {
+        ops.name(tensor, name);
+    }
+    Output { image, flow, mask, warped, warped_features }
+}
+
+/// 7x7 convolution at full size, then `levels` halvings; the features of every level.
+fn encoder<O: Ops>(ops: &O, config: &Config, x: &O::Tensor, name: &str) -> Vec<O::Tensor> {
+    let first = Conv::same(config.ngf, 7).reflect().no_bias().spectral();
+    let x = ops.conv2d(x, &format!("{name}.0.1.0"), first);
+    let mut features = vec![ops.instance_norm(&x, Some(&format!("{name}.0.1.1")), Act::Relu)]; // 32 x 256 x 256
+    for level in 1..=config.levels {
+        let conv = Conv::same(config.channels(level), 3).stride(2).no_bias().spectral();
+        let x = ops.conv2d(&features[level - 1], &format!("{name}.{level}.0.0"), conv);
+        features.push(ops.instance_norm(&x, Some(&format!("{name}.{level}.0.1")), Act::Relu)); // 128 x 128², 512 x 64²
+    }
+    features
+}
+
+fn flow_network<O: Ops>(
+    ops: &O,
+    config: &Config,
+    reference: &Reference<O::Tensor>,
+    pncc: &O::Tensor,
+) -> (O::Tensor, O::Tensor) {
+    let mut x = reference.features[config.levels].clone(); // 512 x 64 x 64
+    for i in 0..2 {
+        x = spade_block(ops, config, &x, pncc, &format!("flow_network.dec_res.{i}"));
+    }
+    for i in 0..config.levels {
+        x = spade_block(ops, config, &x, pncc, &format!("flow_network.dec_main.{i}"));
+        x = ops.pixel_shuffle(&x, 2); // 128 x 128 x 128, 32 x 256 x 256
+    }
+    let flow = ops.conv2d(&x, "flow_network.dec_flow.1", Conv::same(2, 7).reflect());
+    let mask = ops.conv2d(&x, "flow_network.dec_mask.1", Conv::same(1, 7).reflect());
+    let mask = ops.affine(&ops.tanh(&mask), 0.5, 0.5);
+    (ops.mul(&flow, &mask), mask)
+}
+
+fn rendering_network<O: Ops>(
+    ops: &O,
+    config: &Config,
+    pncc: &O::Tensor,
+    warped_features: &[O::Tensor],
+    warped: &O::Tensor,
+    audio: &O::Tensor,
+) -> O::Tensor {
+    let mut x = match encoder(ops, config, pncc, "rendering_network.cond_enc").pop() {
+        Some(x) => x, // 512 x 64 x 64
+        None => pncc.clone(),
+    };
+    for i in 0..=config.levels {
+        let features = &warped_features[config.levels - i];
+        x = spade_block(ops, config, &x, features, &format!("rendering_network.cond_dec.{i}"));
+        if config.audio > 0 {
+            x = adain_block(ops, &x, audio, &format!("rendering_network.cond_dec_audio.{i}"));
+        }
+        if i < config.levels {
+            x = ops.pixel_shuffle(&x, 2); // 128 x 128 x 128, 32 x 256 x 256
+        }
+    }
+    x = spade_block(ops, config, &x, warped, &format!("rendering_network.cond_dec.{}", config.levels + 1));
+    let x = ops.leaky_relu(&x, 0.2);
+    ops.tanh(&ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(3, 7).reflect()))
+}
+
+/// `x + conv(leaky(spade(conv(leaky(spade(x))))))`, as many channels out as in.
+fn spade_block<O: Ops>(ops: &O, config: &Config, x: &O::Tensor, cond: &O::Tensor, name: &str) -> O::Tensor {
+    let [_, c, h, w] = ops.shape(x);
+    let [_, _, ch, cw] = ops.shape(cond);
+    let cond = if (ch, cw) == (h, w) { cond.clone() } else { ops.resize(cond, h, w, Resize::Nearest) };
+    let mut y = x.clone();
+    for i in 0..2 {
+        let norm = format!("{name}.norm_{i}");
+        let shared = Conv::same(config.spade, 3).act(Act::Relu);
+        let hidden = ops.conv2d(&cond, &format!("{norm}.mlp_shared.0"), shared); // 256 x h x w
+        let gamma_beta =
+            ops.conv2d_pair(&hidden, &format!("{norm}.mlp_gamma"), &format!("{norm}.mlp_beta"), Conv::same(c, 3));
+        y = ops.norm_modulate(&y, &gamma_beta, LEAKY);
+        y = ops.conv2d(&y, &format!("{name}.conv_{i}"), Conv::same(c, 3).spectral());
+    }
+    ops.add(x, &y)
+}
+
+/// `conv(leaky(adain(conv(leaky(adain(x))))))`, no shortcut; gamma and beta are a linear function of the audio vector.
+fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, name: &str) -> O::Tensor {
+    let c = ops.shape(x)[1];
+    let mut y = x.clone();
+    for i in 1..=2 {
+        let gamma_beta = ops.linear(audio, &format!("{name}.norm{i}.fc"), 2 * c);
+        y = ops.norm_modulate(&y, &gamma_beta, LEAKY);
+        y = ops.conv2d(&y, &format!("{name}.conv{i}"), Conv::same(c, 3).spectral());
+    }
+    y
+}

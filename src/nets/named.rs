@@ -1,0 +1,277 @@
+//! Networks by the architecture names that packs use, their inputs and outputs by name: what export, verification and
+//! benchmarks need to treat them alike.
+
+use super::{discriminator, faceboxes, generator, mobilefacenet, mobilenet, retinaface};
+use crate::engine::{Ops, shape};
+use crate::models::Weights;
+use crate::{Error, Result};
+use serde_json::{Value, json};
+
+/// The architecture names that [`Network`] knows.
+pub const ARCHITECTURES: [&str; 6] =
+    ["headgan-generator", "headgan-discriminator", "retinaface", "faceboxes", "mobilenet-v1", "mobilefacenet"];
+
+/// A network and its configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Network {
+    Generator(generator::Config),
+    Discriminator(discriminator::Config),
+    RetinaFace(retinaface::Backbone),
+    FaceBoxes,
+    MobileNet(mobilenet::Config),
+    MobileFaceNet,
+}
+
+/// A named input and its shape: `[n, c, h, w]`, or `[n, c]` for a vector.
+pub type Input = (&'static str, Vec<usize>);
+
+impl Network {
+    /// The network that folded weights belong to; its configuration is read off their shapes.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown architecture, [`Error::Model`] naming the layer that the configuration cannot be read from.
+    pub fn of(architecture: &str, weights: &Weights) -> Result<Network> {
+        Ok(match architecture {
+            "headgan-generator" => Network::Generator(generator::Config::infer(weights)?),
+            "headgan-discriminator" => Network::Discriminator(discriminator::Config::infer(weights)?),
+            "retinaface" => Network::RetinaFace(retinaface::Backbone::of(weights)?),
+            "faceboxes" => Network::FaceBoxes,
+            "mobilenet-v1" => Network::MobileNet(mobilenet::Config::of(weights)?),
+            "mobilefacenet" => Network::MobileFaceNet,
+            other => return Err(unknown(other)),
+        })
+    }
+
+    /// The configuration that its authors published: 51.8 M parameters for the generator, RetinaFace with mobilenet0.25, the
+    /// 3DDFA-V2 regressor at half the width.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown architecture.
+    pub fn published(architecture: &str) -> Result<Network> {
+        Ok(match architecture {
+            "headgan-generator" => Network::Generator(generator::Config::default()),
+            "headgan-discriminator" => {
+                Network::Discriminator(discriminator::Config { input: 6, ndf: 64, layers: 4, scales: 2 })
+            }
+            "retinaface" => Network::RetinaFace(retinaface::Backbone::MobileNet025),
+            "faceboxes" => Network::FaceBoxes,
+            "mobilenet-v1" => Network::MobileNet(mobilenet::Config { width: 0.5, head: "fc".into(), outputs: 62 }),
+            "mobilefacenet" => Network::MobileFaceNet,
+            other => return Err(unknown(other)),
+        })
+    }
+
+    /// Its name in packs.
+    pub fn architecture(&self) -> &'static str {
+        match self {
+            Network::Generator(_) => "headgan-generator",
+            Network::Discriminator(_) => "headgan-discriminator",
+            Network::RetinaFace(_) => "retinaface",
+            Network::FaceBoxes => "faceboxes",
+            Network::MobileNet(_) => "mobilenet-v1",
+            Network::MobileFaceNet => "mobilefacenet",
+        }
+    }
+
+    /// Its configuration, as packs write it.
+    pub fn config(&self) -> Value {
+        match self {
+            Network::Generator(c) => json!(c),
+            Network::Discriminator(c) => json!(c),
+            Network::RetinaFace(b) => {
+                let backbone = match b {
+                    retinaface::Backbone::MobileNet025 => "mobilenet0.25",
+                    retinaface::Backbone::ResNet50 => "resnet50",
+                };
+                json!({"backbone": backbone, "channels": b.width()})
+            }
+            Network::MobileNet(c) => json!({"width": c.width, "outputs": c.outputs}),
+            Network::FaceBoxes | Network::MobileFaceNet => json!({}),
+        }
+    }
+
+    /// The height of its usual input in pixels.
+    pub fn usual_size(&self) -> usize {
+        match self {
+            Network::Generator(_) | Network::Discriminator(_) => 256,
+            Network::RetinaFace(_) | Network::FaceBoxes => 640,
+            Network::MobileNet(_) => mobilenet::SIZE,
+            Network::MobileFaceNet => mobilefacenet::HEIGHT,
+        }
+    }
+
+    /// Its inputs for pictures of `size x size` pixels, in the order of [`run`](Network::run); 0 stands for the usual size.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a size that the network cannot take.
+    pub fn inputs(&self, size: usize) -> Result<Vec<Input>> {
+        let size = if size == 0 { self.usual_size() } else { size };
+        let (multiple, least) = match self {
+            Network::Generator(c) => (c.stride(), 4 * c.stride()),
+            Network::Discriminator(c) => (1, 8 << c.scales),
+            Network::RetinaFace(_) => (1, 32),
+            Network::FaceBoxes => (1, 128),
+            Network::MobileNet(_) | Network::MobileFaceNet => (size.max(1), self.usual_size()),
+        };
+        let most = if multiple == size { least } else { 4096 };
+        if !size.is_multiple_of(multiple) || !(least..=most).contains(&size) {
+            let legal = if most == least {
+                format!("{least}")
+            } else {
+                format!("a multiple of {multiple} between {least} and {most}")
+            };
+            return Err(Error::Usage(format!("{} cannot take size {size}; give {legal}", self.architecture())));
+        }
+        Ok(match self {
+            Network::Generator(c) => {
+                let mut inputs =
+                    vec![("reference", vec![1, 6, size, size]), ("pncc", vec![1, 3 * c.frames, size, size])];
+                if c.audio > 0 {
+                    inputs.push(("audio", vec![1, c.audio]));
+                }
+                inputs
+            }
+            Network::Discriminator(c) => vec![("picture", vec![1, c.input, size, size])],
+            Network::MobileFaceNet => vec![("picture", vec![1, 3, size, mobilefacenet::WIDTH])],
+            _ => vec![("picture", vec![1, 3, size, size])],
+        })
+    }
+
+    /// What goes in and what comes out, with units.
+    pub fn doc(&self) -> String {
+        match self {
+            Network::Generator(c) => format!(
+                "HeadGAN generator. Inputs: 'reference', PNCC (0..1) then RGB (-1..1) of the reference; 'pncc', {} driving PNCC \
+                 frames, oldest first (0..1){}. Outputs: 'image', RGB (-1..1); 'flow', where each pixel comes from, relative, in \
+                 pixels, times the mask; 'mask', 0..1; 'warped', the reference RGB under the flow.",
+                c.frames,
+                if c.audio > 0 { "; 'audio', the frame's audio features" } else { "" }
+            ),
+            Network::Discriminator(_) => "HeadGAN discriminator. Input: 'picture', the condition then RGB (-1..1). Outputs: \
+                'scale_S.layer_L', the features of every layer; the last layer of a scale is its judgement, unbounded."
+                .into(),
+            Network::RetinaFace(_) => "RetinaFace. Input: 'picture', BGR 0..255 minus (104, 117, 123). Outputs per level \
+                (strides 8, 16, 32), raw, two anchors a cell: 'class_L' logits, 'boxes_L' and 'landmarks_L' offsets (variances \
+                0.1, 0.2)."
+                .into(),
+            Network::FaceBoxes => "FaceBoxes. Input: 'picture', BGR 0..255 minus (104, 117, 123). Outputs per level (strides \
+                32, 64, 128), raw, 21, 1, 1 anchors a cell: 'class_L' logits, 'boxes_L' offsets (variances 0.1, 0.2)."
+                .into(),
+            Network::MobileNet(_) => "3DDFA-V2 regressor. Input: 'picture', BGR face crop, (value - 127.5) / 128. Output: \
+                'params', to be multiplied by the training set's standard deviations and moved by its means."
+                .into(),
+            Network::MobileFaceNet => "MobileFaceNet. Input: 'picture', RGB aligned face, (value - 127.5) / 128. Output: \
+                'embedding', not normalised."
+                .into(),
+        }
+    }
+
+    /// Runs it on tensors in the order of [`inputs`](Network::inputs); outputs with their names.
+    ///
+    /// # Panics
+    /// With fewer tensors than [`inputs`](Network::inputs) names.
+    pub fn run<O: Ops>(&self, ops: &O, xs: &[O::Tensor]) -> Vec<(String, O::Tensor)> {
+        match self {
+            Network::Generator(config) => {
+                let shot = generator::reference(ops, config, &xs[0]);
+                let y = generator::forward(ops, config, &shot, &xs[1], xs.get(2));
+                let named = [("image", y.image), ("flow", y.flow), ("mask", y.mask), ("warped", y.warped)];
+                named.map(|(name, t)| (name.to_owned(), t)).into()
+            }
+            Network::Discriminator(config) => {
+                let scales = discriminator::forward(ops, config, &xs[0]).into_iter().enumerate();
+                let layers = scales.flat_map(|(s, layers)| {
+                    layers.into_iter().enumerate().map(move |(l, t)| (format!("scale_{s}.layer_{l}"), t))
+                });
+                layers.collect()
+            }
+            Network::RetinaFace(backbone) => {
+                let levels = retinaface::retinaface(ops, &xs[0], *backbone).into_iter().zip(1..);
+                let named = levels.flat_map(|(level, i)| {
+                    [("class", level.class), ("boxes", level.boxes), ("landmarks", level.landmarks)]
+                        .map(|(name, t)| (format!("{name}_{i}"), t))
+                });
+                named.collect()
+            }
+            Network::FaceBoxes => {
+                let levels = faceboxes::faceboxes(ops, &xs[0]).into_iter().zip(1..);
+                let named = levels.flat_map(|(level, i)| {
+                    [("class", level.class), ("boxes", level.boxes)].map(|(name, t)| (format!("{name}_{i}"), t))
+                });
+                named.collect()
+            }
+            Network::MobileNet(config) => vec![("params".to_owned(), mobilenet::mobilenet(ops, &xs[0], config))],
+            Network::MobileFaceNet => vec![("embedding".to_owned(), mobilefacenet::mobilefacenet(ops, &xs[0]))],
+        }
+    }
+
+    /// The arrays that its weights must hold, by name, with their shapes.
+    ///
+    /// # Errors
+    /// Those of [`inputs`](Network::inputs).
+    pub fn layers(&self, size: usize) -> Result<Vec<(String, Vec<usize>)>> {
+        let xs = self.shapes(size)?;
+        Ok(shape::layers(|ops| {
+            self.run(ops, &xs);
+        }))
+    }
+
+    /// Compares every layer with `weights`.
+    ///
+    /// # Errors
+    /// Those of [`inputs`](Network::inputs) and of [`shape::check`].
+    pub fn check(&self, weights: &Weights, size: usize) -> Result<shape::Checked> {
+        let xs = self.shapes(size)?;
+        shape::check(weights, |ops| {
+            self.run(ops, &xs);
+        })
+    }
+
+    /// The inputs' logical shapes.
+    fn shapes(&self, size: usize) -> Result<Vec<[usize; 4]>> {
+        Ok(self.inputs(size)?.iter().map(|(_, dims)| logical(dims)).collect())
+    }
+}
+
+/// The shape that executors use: vectors get 1x1 pixels.
+pub fn logical(dims: &[usize]) -> [usize; 4] {
+    let at = |i: usize| dims.get(i).copied().unwrap_or(1);
+    [at(0), at(1), at(2), at(3)]
+}
+
+fn unknown(architecture: &str) -> Error {
+    Error::Usage(format!("unknown architecture '{architecture}'; known are {}", ARCHITECTURES.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::random_weights;
+
+    #[test]
+    fn published_networks_fit_weights_of_their_own_layers() {
+        let mut parameters = Vec::new();
+        for architecture in ARCHITECTURES {
+            let network = Network::published(architecture).unwrap();
+            assert_eq!(network.architecture(), architecture);
+            let layers = network.layers(0).unwrap();
+            let weights = random_weights(&layers, 1);
+            assert_eq!(Network::of(architecture, &weights).unwrap(), network);
+            let checked = network.check(&weights, 0).unwrap();
+            assert_eq!(checked.unused, Vec::<String>::new());
+            parameters.push(checked.parameters);
+        }
+        assert!((51_700_000..51_900_000).contains(&parameters[0]), "{parameters:?}");
+    }
+
+    #[test]
+    fn sizes_that_do_not_work_say_which_do() {
+        let text = |a: &str, size: usize| Network::published(a).unwrap().inputs(size).unwrap_err().to_string();
+        assert!(text("headgan-generator", 258).contains("a multiple of 4 between 16 and 4096"));
+        assert!(text("mobilenet-v1", 128).contains("give 120"));
+        assert!(text("mobilefacenet", 96).contains("give 112"));
+        assert!(text("faceboxes", 64).contains("between 128 and 4096"));
+        assert!(Network::published("lenet").unwrap_err().to_string().contains("retinaface"));
+        assert_eq!(Network::published("mobilefacenet").unwrap().inputs(0).unwrap()[0].1, [1, 3, 112, 96]);
+    }
+}

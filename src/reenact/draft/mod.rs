@@ -1,0 +1,24 @@
+//! Draft reenactment: the reference picture warped by the motion of its mesh, without any network.
+//!
+//! Inside the face the two meshes say where each pixel comes from. Around it a membrane carries that motion into hair,
+//! neck and background, held by the head's rigid motion at the hair and by rest far away and at the picture's border.
+//! Surface that the reference hides takes its colours from the face's other side; an opened mouth gets an inside.
+//!
+//! [`DraftModel`] is made once per model, [`DraftShot`] once per reference picture; [`DraftShot::render`] runs per frame.
+
+mod field;
+mod mask;
+mod model;
+mod motion;
+mod mouth;
+mod raster;
+mod render;
+mod sample;
+mod shot;
+#[cfg(test)]
+mod tests;
+
+pub use model::DraftModel;
+pub use render::{DraftOutput, DraftScratch, DraftSettings};
+pub use sample::bicubic;
+pub use shot::DraftShot;

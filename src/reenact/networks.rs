@@ -1,0 +1,184 @@
+//! The networks and the morphable model that a shot needs, loaded from packs.
+
+use super::draft::DraftModel;
+use crate::engine::{Embedded, cpu, shape};
+use crate::face::detector::{self, Detector};
+use crate::face::identity::{self, Embedder};
+use crate::face::regress::{self, Regressor};
+use crate::face::track::{FindFaces, FitFace, Settings, Tracker};
+use crate::face::{Detection, roi};
+use crate::frame::Frame;
+use crate::models::pack::{Component, ModelSet, Pack, Role};
+use crate::models::{Weights, morphable_from};
+use crate::morphable::{Fit, Prepared};
+use crate::nets::{discriminator, generator};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Everything that finds and fits faces, and the model that they are fitted with.
+pub struct Networks {
+    pub detector: Detector<Embedded>,
+    pub regressor: Regressor<Embedded>,
+    /// Tells people apart when a face is found again; optional.
+    pub embedder: Option<Embedder<Embedded>>,
+    pub morphable: Arc<Prepared>,
+    pub draft: Arc<DraftModel>,
+    /// The pack that regressor and morphable model come from.
+    pub pack: String,
+}
+
+/// Whether a component's weights fit its architecture: what [`Pack::load`] and the importers call.
+///
+/// # Errors
+/// [`Error::Model`] naming the layer and both shapes.
+pub fn check(component: &Component, weights: &Weights) -> Result<()> {
+    match component.architecture.as_str() {
+        "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
+        "mobilenet-v1" => regress::check(weights).map(drop),
+        "mobilefacenet" => identity::check(weights),
+        "headgan-generator" => check_generator(weights).map(drop),
+        "headgan-discriminator" => {
+            let config = discriminator::Config::infer(weights)?;
+            shape::check(weights, |ops| {
+                discriminator::forward(ops, &config, &[1, config.input, 64, 64]);
+            })
+            .map(drop)
+        }
+        _ => crate::models::pack::default_check(component, weights),
+    }
+}
+
+/// The configuration of a generator whose every layer has been checked.
+///
+/// # Errors
+/// [`Error::Model`] naming the layer and both shapes.
+pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
+    let config = generator::Config::infer(weights)?;
+    if config.ngf == 0 || config.levels == 0 || config.frames == 0 || config.levels > 4 {
+        return Err(Error::Model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
+    }
+    let side = 16 << config.levels;
+    shape::check(weights, |ops| {
+        let reference = generator::reference(ops, &config, &[1, 6, side, side]);
+        generator::forward(ops, &config, &reference, &[1, 3 * config.frames, side, side], None);
+    })?;
+    Ok(config)
+}
+
+impl Networks {
+    /// Loads from `pack` (or the first pack that has a morphable model with a regressor), with the detector of the
+    /// architecture `detector` (`retinaface`, `faceboxes`; `None`: the pack's own).
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a pack or a component is missing or damaged; it says what to import.
+    pub fn load(
+        models: &ModelSet,
+        pack: Option<&str>,
+        detector: Option<&str>,
+        options: &cpu::Options,
+    ) -> Result<Networks> {
+        let (home, model) = models.find(Role::Morphable, None, pack)?;
+        let name = home.name().to_owned();
+        let model = morphable_from(&*home.load(model, check)?)?;
+        // The regressor's outputs are the coefficients of its own pack's model; no other will do.
+        let component = home.component(Role::Regressor, None).ok_or_else(|| {
+            Error::Model(format!(
+                "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
+            ))
+        })?;
+        let weights = home.load(component, check)?;
+        let config = regress::check(&weights)?;
+        let regressor = Regressor::new(Embedded::new(weights, options), config, &model)?;
+
+        let (pack, component) = models.find(Role::Detector, detector, Some(&name))?;
+        let weights = pack.load(component, check)?;
+        let kind = detector::Kind::of(&weights)?;
+        let detector = Detector::new(Embedded::new(weights, options), kind);
+
+        let embedder = match models.find(Role::Embedder, None, Some(&name)) {
+            Ok((pack, component)) => Some(Embedder::new(Embedded::new(pack.load(component, check)?, options))),
+            Err(_) => None,
+        };
+        let draft = DraftModel::new(&model.triangles, &model.ncc, &model.landmarks)?;
+        let morphable = Arc::new(Prepared::new(model)?);
+        Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name })
+    }
+
+    /// A tracker that goes by `settings`.
+    pub fn tracker(&self, settings: Settings) -> Tracker<'_> {
+        Tracker {
+            detector: &self.detector,
+            regressor: &self.regressor,
+            model: &*self.morphable,
+            identity: self.embedder.as_ref().map(|e| e as _),
+            settings,
+        }
+    }
+
+    /// All faces of a still with their fits, best first.
+    ///
+    /// # Errors
+    /// Those of the networks; a picture without faces is none.
+    pub fn faces(&self, picture: &Frame) -> Result<Vec<(Detection, Fit)>> {
+        let mut faces = Vec::new();
+        for seen in self.detector.find(picture)? {
+            let fit = self.regressor.fit(picture, &roi::from_box(&seen.rect))?;
+            faces.push((seen, fit));
+        }
+        Ok(faces)
+    }
+}
+
+/// The generator of a pack, ready to run.
+pub struct Generator {
+    pub ops: Embedded,
+    pub config: generator::Config,
+    /// Pack or file that it comes from.
+    pub name: String,
+}
+
+impl Generator {
+    /// Loads the generator `name`: a pack's name or a safetensors file; `None`: of `pack`, or of the first pack
+    /// that has one.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when there is none, or it is damaged.
+    pub fn load(
+        models: &ModelSet,
+        pack: Option<&str>,
+        name: Option<&str>,
+        options: &cpu::Options,
+    ) -> Result<Generator> {
+        let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
+        let (weights, name) = match file {
+            Some(path) => {
+                let weights = crate::models::file::load_safetensors(path)?;
+                let weights = if weights.arrays.keys().any(|k| k.starts_with("state.")) {
+                    weights.strip_prefix("state.")
+                } else {
+                    weights
+                };
+                (Arc::new(crate::models::spectral::fold(&weights)?), path.display().to_string())
+            }
+            None => {
+                let (pack, component): (&Pack, &Component) = match name {
+                    Some(name) => {
+                        let pack = models.pack(name)?;
+                        let component = pack.component(Role::Generator, None);
+                        let none = || {
+                            Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"))
+                        };
+                        (pack, component.ok_or_else(none)?)
+                    }
+                    None => models.find(Role::Generator, None, pack)?,
+                };
+                (pack.load(component, check)?, pack.name().to_owned())
+            }
+        };
+        let config = check_generator(&weights).map_err(|e| match e {
+            Error::Model(text) => Error::Model(format!("{name}: {text}")),
+            other => other,
+        })?;
+        Ok(Generator { ops: Embedded::new(weights, options), config, name })
+    }
+}

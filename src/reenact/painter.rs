@@ -1,0 +1,83 @@
+//! The generator at work on one shot.
+
+use super::networks::Generator;
+use super::shot::CROP;
+use crate::engine::{Embedded, Ops};
+use crate::frame::{Color, Frame};
+use crate::nets::generator::{self, Config, Reference};
+use crate::{Error, Result};
+
+type Tensor = <Embedded as Ops>::Tensor;
+
+/// A generator with a reference's features, which are computed once.
+pub struct Painter {
+    ops: Embedded,
+    config: Config,
+    reference: Reference<Tensor>,
+}
+
+/// The last painted crop and buffers; reused.
+#[derive(Default)]
+pub struct Painting {
+    input: Vec<f32>,
+    patch: Option<Frame>,
+}
+
+impl Painter {
+    /// `picture` is the reference's crop, `pncc` its PNCC (3 floats per pixel), both [`CROP`] pixels square.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the generator cannot work at this size.
+    pub fn new(generator: Generator, picture: &Frame, pncc: &[f32]) -> Result<Painter> {
+        let Generator { ops, config, name } = generator;
+        if CROP % config.stride() != 0 {
+            let stride = config.stride();
+            return Err(Error::Model(format!(
+                "the generator '{name}' needs sides divisible by {stride}; {CROP} is not"
+            )));
+        }
+        let shown = picture.to_display(Color::Srgb);
+        let mut input = Vec::with_capacity(6 * CROP * CROP);
+        for (rgba, code) in shown.data.chunks_exact(4).zip(pncc.chunks_exact(3)) {
+            input.extend_from_slice(code);
+            input.extend(rgba[..3].iter().map(|v| 2.0 * v.clamp(0.0, 1.0) - 1.0));
+        }
+        let input = ops.from_nhwc([1, 6, CROP, CROP], &input);
+        let reference = generator::reference(&ops, &config, &input);
+        Ok(Painter { ops, config, reference })
+    }
+
+    /// PNCC frames that the generator sees at once.
+    pub fn frames(&self) -> usize {
+        self.config.frames
+    }
+
+    /// Paints a frame from its PNCC frames, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] when the generator's output is not a number somewhere.
+    pub fn paint<'a>(&self, pncc: &[Vec<f32>], painting: &'a mut Painting) -> Result<&'a Frame> {
+        let input = &mut painting.input;
+        input.clear();
+        for i in 0..CROP * CROP {
+            for frame in pncc {
+                input.extend_from_slice(&frame[3 * i..3 * i + 3]);
+            }
+        }
+        let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
+        let output = generator::forward(&self.ops, &self.config, &self.reference, &stack, None);
+        let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
+        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(&output.image).chunks_exact(3)) {
+            for (o, v) in rgba.iter_mut().zip(rgb) {
+                *o = 0.5 * v + 0.5;
+            }
+            rgba[3] = 1.0;
+        }
+        if patch.data.iter().any(|v| v.is_nan()) {
+            return Err(Error::Engine(
+                "the generator's output is not a number: its weights are damaged or unsuitable".into(),
+            ));
+        }
+        Ok(patch)
+    }
+}

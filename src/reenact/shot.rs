@@ -1,0 +1,335 @@
+//! A shot: one reference picture performing a driving track, frame by frame, in any order.
+
+use super::analysis::Track;
+use super::draft::{DraftOutput, DraftScratch, DraftSettings, DraftShot};
+use super::networks::{Generator, Networks};
+use super::painter::{Painter, Painting};
+use super::view;
+use crate::frame::resample::crop_plane;
+use crate::frame::{Filter, Frame, Window};
+use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
+use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared};
+use crate::pncc::Rasterizer;
+use crate::{Error, Result};
+use nalgebra::{Rotation3, UnitQuaternion};
+use std::sync::Arc;
+
+/// Side of the crop that views and generators work at, in pixels.
+pub const CROP: usize = 256;
+
+/// How the result is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quality {
+    /// The reference picture, warped by the mesh; no generator.
+    #[default]
+    Draft,
+    /// The HeadGAN generator.
+    Full,
+}
+
+/// What is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// The picture.
+    #[default]
+    Result,
+    /// The square crop that the generator paints, before it is put back.
+    Crop,
+    /// The PNCC that drives the frame, in the plate.
+    Pncc,
+    /// The result with the 68 landmarks.
+    Landmarks,
+    /// Where pixels come from: direction as hue, distance as saturation.
+    Flow,
+    /// What is put into the plate.
+    Mask,
+    /// The result, tinted from red to green by the confidence of the driving fit.
+    Confidence,
+}
+
+/// Everything that may change from frame to frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    pub quality: Quality,
+    pub view: View,
+    pub retarget: RetargetSettings,
+    /// Degrees added to the pose.
+    pub turn: Euler,
+    /// 0 the pose as it is, 1 facing the camera.
+    pub frontalise: f32,
+    /// 0 the reference's identity, 1 the driver's.
+    pub identity_mix: f32,
+    /// The mask's growth and softness.
+    pub mask: DraftSettings,
+}
+
+impl Default for Look {
+    fn default() -> Look {
+        Look {
+            quality: Quality::Draft,
+            view: View::Result,
+            retarget: RetargetSettings::default(),
+            turn: Euler::default(),
+            frontalise: 0.0,
+            identity_mix: 0.0,
+            mask: DraftSettings::default(),
+        }
+    }
+}
+
+/// One reference and one driving track.
+pub struct Shot {
+    model: Arc<Prepared>,
+    draft: DraftShot,
+    /// The reference's own pose and identity.
+    pose: FramePose,
+    shape: Vec<f32>,
+    stats: ShotStats,
+    /// The square around the reference's face that a generator paints, in the plate's pixels.
+    window: Window,
+    painter: Option<Painter>,
+    track: Track,
+}
+
+/// Memory that is kept between frames; one per thread that renders.
+#[derive(Default)]
+pub struct Scratch {
+    identity: Identity,
+    mesh: Mesh,
+    raster: Rasterizer,
+    draft: DraftScratch,
+    out: DraftOutput,
+    bytes: Vec<u8>,
+    painting: Painting,
+    result: Option<Frame>,
+}
+
+impl Shot {
+    /// Prepares a reference picture with its fit. A generator is needed for [`Quality::Full`] only.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`] for a degenerate fit; [`Error::Model`] where fit and model do not go together.
+    pub fn new(
+        networks: &Networks,
+        reference: Frame,
+        fit: &Fit,
+        track: Track,
+        generator: Option<Generator>,
+    ) -> Result<Shot> {
+        Shot::with_model(networks.morphable.clone(), networks.draft.clone(), reference, fit, track, generator)
+    }
+
+    /// As [`Shot::new`], with the morphable model alone (for fits that come from elsewhere).
+    ///
+    /// # Errors
+    /// As [`Shot::new`].
+    pub fn with_model(
+        model: Arc<Prepared>,
+        draft: Arc<super::draft::DraftModel>,
+        reference: Frame,
+        fit: &Fit,
+        track: Track,
+        generator: Option<Generator>,
+    ) -> Result<Shot> {
+        let pose = FramePose::from_fit(fit)?;
+        let stats = ShotStats::new(std::slice::from_ref(&pose))?;
+        let identity = model.identity(&fit.params.shape)?;
+        let mut mesh = Mesh::default();
+        model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
+        let window = window_around(&mesh)?;
+        let draft = DraftShot::new(draft, reference, mesh)?;
+        let mut shot =
+            Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, painter: None, track };
+        if let Some(generator) = generator {
+            let mut scratch = Scratch::default();
+            let pncc = shot.pncc_in_window(&shot.pose, &shot.shape, &mut scratch)?;
+            let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
+            shot.painter = Some(Painter::new(generator, &picture, &pncc)?);
+        }
+        Ok(shot)
+    }
+
+    /// Number of driving frames.
+    pub fn len(&self) -> usize {
+        self.track.poses.len()
+    }
+
+    /// Never true for a shot made by [`Shot::new`].
+    pub fn is_empty(&self) -> bool {
+        self.track.poses.is_empty()
+    }
+
+    /// The driving track.
+    pub fn track(&self) -> &Track {
+        &self.track
+    }
+
+    /// The reference picture.
+    pub fn reference(&self) -> &Frame {
+        self.draft.picture()
+    }
+
+    /// Width and height of what a view delivers.
+    pub fn size(&self, view: View) -> (usize, usize) {
+        match view {
+            View::Crop => (CROP, CROP),
+            _ => (self.reference().width, self.reference().height),
+        }
+    }
+
+    /// Pose and expression that driving frame `index` gives the reference under `look`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `index` lies outside the track.
+    pub fn pose(&self, index: usize, look: &Look) -> Result<FramePose> {
+        let outside = || Error::Usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
+        let driver = self.track.poses.get(index).ok_or_else(outside)?;
+        let mut pose = retarget(&self.stats, &self.track.stats, index, driver, &look.retarget)?;
+        if look.frontalise != 0.0 {
+            let q = UnitQuaternion::from_rotation_matrix(&pose.camera.rotation);
+            let front = q.try_slerp(&UnitQuaternion::identity(), look.frontalise, 1e-6);
+            // No way is the shortest for a head seen from behind; it stays.
+            pose.camera.rotation = front.map_or(pose.camera.rotation, Rotation3::from);
+        }
+        pose.camera = pose.camera.turned(look.turn);
+        Ok(pose)
+    }
+
+    fn shape(&self, look: &Look) -> Vec<f32> {
+        let mix = look.identity_mix;
+        if mix == 0.0 || self.track.shape.len() != self.shape.len() {
+            return self.shape.clone();
+        }
+        self.shape.iter().zip(&self.track.shape).map(|(&r, &d)| r + mix * (d - r)).collect()
+    }
+
+    /// Renders driving frame `index` (0 is the track's first); `look` gives the settings of every frame, since a
+    /// generator also sees the two frames before.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] outside the track; [`Error::Model`] when [`Quality::Full`] is asked for without a generator.
+    pub fn render<'a>(
+        &self,
+        index: usize,
+        look: &dyn Fn(usize) -> Look,
+        scratch: &'a mut Scratch,
+    ) -> Result<&'a Frame> {
+        let now = look(index);
+        let pose = self.pose(index, &now)?;
+        let shape = self.shape(&now);
+        self.model.identity_into(&shape, &mut scratch.identity)?;
+        self.model.mesh_into(&scratch.identity, &pose.expr, &pose.camera, &mut scratch.mesh)?;
+        let plate = self.draft.picture();
+        let mut result = scratch.result.take().unwrap_or_else(|| Frame::new(1, 1));
+
+        if now.view == View::Pncc {
+            let model = self.model.model();
+            let vertices = &scratch.mesh.vertices;
+            let rendered = scratch.raster.render(vertices, &model.triangles, plate.width, plate.height)?;
+            rendered.pncc_into(&model.ncc, &mut scratch.bytes)?;
+            view::rgb(&mut result, plate.width, plate.height, &scratch.bytes);
+            return Ok(scratch.result.insert(result));
+        }
+
+        self.draft.render(&scratch.mesh, &now.mask, &mut scratch.draft, &mut scratch.out)?;
+        match now.view {
+            View::Flow => view::flow(&mut result, plate.width, plate.height, &scratch.out.flow),
+            View::Mask => view::grey(&mut result, plate.width, plate.height, &scratch.out.mask),
+            _ => {
+                result.clone_from(plate);
+                match now.quality {
+                    Quality::Draft => result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?,
+                    Quality::Full => self.paint(index, look, &mut result, scratch)?,
+                }
+            }
+        }
+        match now.view {
+            View::Crop => result = result.crop(self.window, CROP, CROP, Filter::Area),
+            View::Landmarks => {
+                let points = self.model.model().landmarks.iter().map(|&v| scratch.mesh.vertices[v as usize]);
+                view::points(&mut result, points);
+            }
+            View::Confidence => view::tint(&mut result, &scratch.out.mask, self.track.confidence[index]),
+            _ => {}
+        }
+        Ok(scratch.result.insert(result))
+    }
+
+    /// The generator's picture, put into the plate.
+    fn paint(
+        &self,
+        index: usize,
+        look: &dyn Fn(usize) -> Look,
+        plate: &mut Frame,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let painter = self.painter.as_ref().ok_or_else(|| {
+            Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
+        })?;
+        let frames = painter.frames();
+        let mut stack = Vec::with_capacity(frames);
+        for back in (0..frames).rev() {
+            // Before the first frame there is only the first frame.
+            let i = index.saturating_sub(back);
+            let then = look(i);
+            let pose = self.pose(i, &then)?;
+            stack.push(self.pncc_in_window(&pose, &self.shape(&then), scratch)?);
+        }
+        let patch = painter.paint(&stack, &mut scratch.painting)?;
+        let size = (plate.width, plate.height);
+        let mut mask = crop_plane(&scratch.out.mask, size, self.window, (CROP, CROP), Filter::Area);
+        feather(&mut mask);
+        plate.paste_window(patch, &mask, self.window, Filter::Lanczos3)
+    }
+
+    /// PNCC of a pose in the window, 3 floats per pixel.
+    fn pncc_in_window(&self, pose: &FramePose, shape: &[f32], scratch: &mut Scratch) -> Result<Vec<f32>> {
+        let camera = in_window(&pose.camera, self.window);
+        self.model.identity_into(shape, &mut scratch.identity)?;
+        self.model.mesh_into(&scratch.identity, &pose.expr, &camera, &mut scratch.mesh)?;
+        let model = self.model.model();
+        let rendered = scratch.raster.render(&scratch.mesh.vertices, &model.triangles, CROP, CROP)?;
+        let mut out = Vec::new();
+        rendered.pncc_f32_into(&model.ncc, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// The square that a generator paints: 2.2 times the face's larger side, the face a little below its centre.
+fn window_around(mesh: &Mesh) -> Result<Window> {
+    let (mut lo, mut hi) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+    for v in &mesh.vertices {
+        for k in 0..2 {
+            lo[k] = lo[k].min(v[k]);
+            hi[k] = hi[k].max(v[k]);
+        }
+    }
+    let side = 2.2 * f64::from((hi[0] - lo[0]).max(hi[1] - lo[1]));
+    if !side.is_finite() || side < 4.0 {
+        return Err(Error::NoFace("the face of the reference is too small to work with; use a larger picture".into()));
+    }
+    let x = 0.5 * f64::from(lo[0] + hi[0]) + 0.5;
+    let y = 0.5 * f64::from(lo[1] + hi[1]) + 0.5 - 0.06 * side;
+    Ok(Window::square(x - 0.5 * side, y - 0.5 * side, side))
+}
+
+/// A camera of the plate as the window's raster of [`CROP`] pixels sees it.
+fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
+    let k = CROP as f64 / window.width;
+    // Windows count from a pixel's edge, meshes from its centre.
+    let offset = [((0.5 - window.x0) * k - 0.5) as f32, ((0.5 - window.y0) * k - 0.5) as f32];
+    camera.mapped(k as f32, offset)
+}
+
+/// Lets a mask of the crop fall to zero at the crop's border.
+fn feather(mask: &mut [f32]) {
+    const WIDTH: f32 = 12.0;
+    let edge = |i: usize| ((i.min(CROP - 1 - i) as f32) / WIDTH).min(1.0);
+    for (y, row) in mask.chunks_exact_mut(CROP).enumerate() {
+        for (x, m) in row.iter_mut().enumerate() {
+            *m *= edge(x).min(edge(y));
+        }
+    }
+}

@@ -72,7 +72,7 @@ impl Look {
             frontalise: controls.frontalise,
             identity_mix: controls.identity_mix,
             mask: DraftSettings {
-                grow: (DraftSettings::default().grow + 0.01 * controls.mask_grow).max(0.0),
+                grow: 0.01 * controls.mask_grow,
                 softness: 0.01 * controls.seam_softness,
                 cover_reference: true,
                 fill_mouth: controls.fill_mouth,

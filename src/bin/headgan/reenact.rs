@@ -100,7 +100,7 @@ impl Direction {
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut values = Values::default();
     if let Some(preset) = &args.preset {
-        Presets::standard().find(preset)?.apply(&mut values)?;
+        Presets::standard().find(preset)?.apply(&mut values);
     }
     for assignment in &args.set {
         values.assign(assignment)?;

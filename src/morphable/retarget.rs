@@ -54,10 +54,10 @@ pub struct RetargetSettings {
     /// Reference and driver are the same person in the same framing: no adaptation at all, and with
     /// all strengths at 1 the driver's own parameters come back unchanged.
     pub self_reenactment: bool,
-    /// Bring the driver's size in the window to the reference's.
-    pub adapt_scale: bool,
-    /// Bring the driver's mean position in the window to the reference's.
-    pub adapt_position: bool,
+    /// How far to bring the driver's size in the window to the reference's: 0 not at all, 1 entirely.
+    pub adapt_scale: f32,
+    /// How far to bring the driver's mean position in the window to the reference's: 0 not at all, 1 entirely.
+    pub adapt_position: f32,
     /// Frames over which adapted scale and position are averaged (1: not at all).
     pub smoothing: usize,
     /// Transfer the driver's expression relative to both faces' neutral ones instead of as it is.
@@ -76,8 +76,8 @@ impl Default for RetargetSettings {
     fn default() -> Self {
         RetargetSettings {
             self_reenactment: false,
-            adapt_scale: true,
-            adapt_position: true,
+            adapt_scale: 1.0,
+            adapt_position: 1.0,
             smoothing: 15,
             relative_expression: false,
             zoom_centre: ZoomCentre::default(),
@@ -238,26 +238,37 @@ fn adapt(
     settings: &RetargetSettings,
 ) -> ImageCamera {
     let mut out = camera.clone();
-    if settings.adapt_scale {
+    let (adapt_scale, adapt_position) = (settings.adapt_scale > 0.0, settings.adapt_position > 0.0);
+    if adapt_scale {
         let quotient = reference.mean_scale / driver.mean_scale;
         out.scale = quotient * driver.smoothed(index, settings.smoothing, |t| t[0]);
     }
     let (from, to) = match settings.zoom_centre {
-        ZoomCentre::Head if settings.adapt_position => (driver.mean_position, reference.mean_position),
+        ZoomCentre::Head if adapt_position => (driver.mean_position, reference.mean_position),
         ZoomCentre::Head => (driver.mean_position, driver.mean_position),
         ZoomCentre::Corner => ([0.0; 2], [0.0; 2]),
     };
     let (own, wanted) = (driver.mean_offset_from(from), reference.mean_offset_from(to));
     for c in 0..2 {
-        let offset = if settings.adapt_position {
+        let offset = if adapt_position {
             let smooth = driver.smoothed(index, settings.smoothing, |t| (t[1 + c] - from[c]) / t[0]);
             smooth - own[c] + wanted[c]
-        } else if settings.adapt_scale {
+        } else if adapt_scale {
             (camera.translation[c] - from[c]) / camera.scale
         } else {
             continue;
         };
         out.translation[c] = out.scale * offset + to[c];
+    }
+    // Part of the way: sizes multiply, positions add. Skipped at 1, so that the default changes no bit.
+    if adapt_scale && settings.adapt_scale != 1.0 {
+        out.scale = camera.scale * (out.scale / camera.scale).powf(settings.adapt_scale);
+    }
+    let way = if adapt_position { settings.adapt_position } else { settings.adapt_scale };
+    if way != 1.0 {
+        for c in 0..2 {
+            out.translation[c] = camera.translation[c] + way * (out.translation[c] - camera.translation[c]);
+        }
     }
     out.translation[2] = camera.translation[2] * (out.scale / camera.scale);
     out

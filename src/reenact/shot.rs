@@ -5,6 +5,8 @@ use super::draft::{DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use super::networks::{Generator, Networks};
 use super::painter::{Painter, Painting};
 use super::view;
+use crate::controls::choices::{Composite, Quality, View};
+use crate::controls::Settings;
 use crate::frame::resample::crop_plane;
 use crate::frame::{Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
@@ -16,38 +18,6 @@ use std::sync::Arc;
 
 /// Side of the crop that views and generators work at, in pixels.
 pub const CROP: usize = 256;
-
-/// How the result is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quality {
-    /// The reference picture, warped by the mesh; no generator.
-    #[default]
-    Draft,
-    /// The HeadGAN generator.
-    Full,
-}
-
-/// What is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum View {
-    /// The picture.
-    #[default]
-    Result,
-    /// The square crop that the generator paints, before it is put back.
-    Crop,
-    /// The PNCC that drives the frame, in the plate.
-    Pncc,
-    /// The result with the 68 landmarks.
-    Landmarks,
-    /// Where pixels come from: direction as hue, distance as saturation.
-    Flow,
-    /// What is put into the plate.
-    Mask,
-    /// The result, tinted from red to green by the confidence of the driving fit.
-    Confidence,
-}
 
 /// Everything that may change from frame to frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +45,38 @@ impl Default for Look {
             frontalise: 0.0,
             identity_mix: 0.0,
             mask: DraftSettings::default(),
+        }
+    }
+}
+
+impl Look {
+    /// What the controls say; `same` when reference and driver are the same shot, which is then not adapted.
+    pub fn from_controls(controls: &Settings, same: bool) -> Look {
+        // The crop alone is what the crop's view shows.
+        let crop = controls.view == View::Result && controls.composite == Composite::Crop;
+        Look {
+            quality: controls.quality,
+            view: if crop { View::Crop } else { controls.view },
+            retarget: RetargetSettings {
+                self_reenactment: same,
+                adapt_scale: controls.adapt_scale,
+                adapt_position: controls.adapt_position,
+                smoothing: controls.smoothing,
+                relative_expression: controls.relative_expression,
+                motion: controls.motion_strength,
+                pose: controls.pose_strength,
+                expression: controls.expression_strength,
+                ..RetargetSettings::default()
+            },
+            turn: Euler { yaw: controls.yaw_offset, pitch: controls.pitch_offset, roll: controls.roll_offset },
+            frontalise: controls.frontalise,
+            identity_mix: controls.identity_mix,
+            mask: DraftSettings {
+                grow: 0.01 * controls.mask_grow,
+                softness: 0.01 * controls.seam_softness,
+                cover_reference: true,
+                fill_mouth: controls.fill_mouth,
+            },
         }
     }
 }
@@ -171,12 +173,9 @@ impl Shot {
         self.draft.picture()
     }
 
-    /// Width and height of what a view delivers.
-    pub fn size(&self, view: View) -> (usize, usize) {
-        match view {
-            View::Crop => (CROP, CROP),
-            _ => (self.reference().width, self.reference().height),
-        }
+    /// Width and height of what a view of a plate of this size delivers.
+    pub fn size_of(view: View, width: usize, height: usize) -> (usize, usize) {
+        if view == View::Crop { (CROP, CROP) } else { (width, height) }
     }
 
     /// Pose and expression that driving frame `index` gives the reference under `look`.

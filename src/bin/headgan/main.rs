@@ -5,6 +5,8 @@ mod doctor;
 mod fit;
 mod models;
 mod pncc;
+mod presets;
+mod reenact;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,9 +24,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Reenact(reenact::Args),
     Fit(fit::Args),
     Pncc(pncc::Args),
     Models(models::Args),
+    Presets(presets::Args),
     Doctor(doctor::Args),
 }
 
@@ -34,9 +38,11 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let result = headgan::media::interrupt::install().and_then(|()| match cli.verb {
+        Verb::Reenact(args) => reenact::run(args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),
         Verb::Models(args) => models::run(args),
+        Verb::Presets(args) => presets::run(args),
         Verb::Doctor(args) => doctor::run(args),
     });
     match result {

@@ -29,11 +29,14 @@ pub struct DraftSettings {
     /// Whether the mask also covers the place of the face in the reference picture. Needed when the plate shows the
     /// reference's own face at rest; to be switched off when the plate is another picture.
     pub cover_reference: bool,
+    /// Whether the inside of a mouth that opens further than in the reference is made up. Without it, what the reference
+    /// shows there is stretched.
+    pub fill_mouth: bool,
 }
 
 impl Default for DraftSettings {
     fn default() -> DraftSettings {
-        DraftSettings { grow: 0.45, softness: 0.3, cover_reference: true }
+        DraftSettings { grow: 0.45, softness: 0.3, cover_reference: true, fill_mouth: true }
     }
 }
 
@@ -120,7 +123,7 @@ impl DraftShot {
                 self.attributes(&motion, attributes);
             },
         );
-        self.compose(vertices, raster, field, attributes, mouth, runs, out);
+        self.compose(vertices, raster, field, attributes, mouth, runs, settings.fill_mouth, out);
         soften_steps(raster, &out.flow, &mut out.picture, softened);
 
         let (grow, soft) = (settings.grow.max(0.0) * self.face_size, settings.softness.max(0.0) * self.face_size);
@@ -157,6 +160,7 @@ impl DraftShot {
         attributes: &[[f32; 4]],
         mouth: &TargetMouth,
         runs: &[u8],
+        fill_mouth: bool,
         out: &mut DraftOutput,
     ) {
         let (width, height) = (self.picture.width, self.picture.height);
@@ -210,7 +214,9 @@ impl DraftShot {
                                 let n = self.mesh.len();
                                 let at = reference.at(mouth, t.map(|v| v - n), w);
                                 d = [at.source[0] - p[0], at.source[1] - p[1]];
-                                (made, made_colour) = (at.weight, at.synthetic);
+                                if fill_mouth {
+                                    (made, made_colour) = (at.weight, at.synthetic);
+                                }
                             }
                         }
                         let mut colour = self.read(source, p, &mut d);

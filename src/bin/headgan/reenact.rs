@@ -1,0 +1,254 @@
+//! `headgan reenact`: the main job.
+
+use crate::common::{self, ModelArgs};
+use clap::Args as ClapArgs;
+use headgan::controls::choices::{Quality, View};
+use headgan::controls::{Presets, Values};
+use headgan::engine::cpu;
+use headgan::face::track::Settings as TrackSettings;
+use headgan::frame::Frame;
+use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, interrupt};
+use headgan::media::{FrameRange, source::SourceKind};
+use headgan::reenact::analysis::{Analysis, Track, analyse};
+use headgan::reenact::networks::Generator;
+use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::{Error, Result};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{channel, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Make the face of one picture perform what the face of a clip performs.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Whose face it is: an image, a video or an image sequence.
+    #[arg(long, value_name = "R")]
+    reference: String,
+    /// Who performs: a video, an image sequence or an image.
+    #[arg(long, value_name = "D")]
+    driving: String,
+    /// .mp4, .mov or .mkv, or frames such as f_%04d.png (png, exr, tiff, jpg).
+    #[arg(short, long, value_name = "OUT")]
+    output: String,
+    /// Driving frames to render, both included; the statistics are still those of the whole clip.
+    #[arg(long, value_name = "A-B", value_parser = parse_range)]
+    frames: Option<FrameRange>,
+    /// Start from a preset (`headgan presets list`) or a preset's file.
+    #[arg(long, value_name = "NAME|FILE")]
+    preset: Option<String>,
+    /// Set a control (`headgan presets show --controls` lists them); may be given many times.
+    #[arg(long = "set", value_name = "CONTROL=VALUE")]
+    set: Vec<String>,
+    /// Keyframes of controls, as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    keys: Option<PathBuf>,
+    /// Sound to put under the result instead of the driving clip's.
+    #[arg(long, value_name = "FILE")]
+    audio: Option<PathBuf>,
+    /// No sound.
+    #[arg(long, conflicts_with = "audio")]
+    no_audio: bool,
+    /// draft warps the reference; full runs the generator of a pack.
+    #[arg(long, value_parser = ["draft", "full"])]
+    quality: Option<String>,
+    /// What to deliver.
+    #[arg(long, value_parser = ["result", "crop", "pncc", "landmarks", "flow", "mask", "confidence"])]
+    view: Option<String>,
+    /// Generator for quality full: a pack's name or a .safetensors file.
+    #[arg(long, value_name = "NAME|FILE")]
+    generator: Option<String>,
+    /// Print a summary as one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    models: ModelArgs,
+}
+
+/// `12-80`, `12-` or `12`.
+fn parse_range(text: &str) -> Result<FrameRange, String> {
+    let wrong = || format!("'{text}' is no range of frames: write 12-80, 12- or 12");
+    let number = |t: &str| t.trim().parse::<usize>().map_err(|_| wrong());
+    let (first, last) = match text.split_once('-') {
+        None => (number(text)?, Some(number(text)?)),
+        Some((a, b)) if b.trim().is_empty() => (number(a)?, None),
+        Some((a, b)) => (number(a)?, Some(number(b)?)),
+    };
+    if last.is_some_and(|l| l < first) {
+        return Err(format!("the range {text} ends before it starts"));
+    }
+    Ok(FrameRange { first, last })
+}
+
+/// What the options say about every frame.
+struct Direction {
+    values: Values,
+    /// Number of the driving clip's first frame; keyframes count as the clip does.
+    first: usize,
+    same: bool,
+}
+
+impl Direction {
+    fn look(&self, index: usize) -> Look {
+        Look::from_controls(&self.values.resolve((self.first + index) as f64), self.same)
+    }
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut values = Values::default();
+    if let Some(preset) = &args.preset {
+        Presets::standard().find(preset)?.apply(&mut values);
+    }
+    for assignment in &args.set {
+        values.assign(assignment)?;
+    }
+    for (id, value) in [("quality", &args.quality), ("view", &args.view)] {
+        if let Some(value) = value {
+            values.set(id, value)?;
+        }
+    }
+    if let Some(keys) = &args.keys {
+        values.read_keys(keys)?;
+    }
+
+    // Everything that can be wrong with files is found before any work.
+    let reference = Source::open(&args.reference)?;
+    let driving = Source::open(&args.driving)?;
+    let base = values.resolve(0.0);
+    let models = common::packs();
+    let networks = args.models.networks(&models)?;
+    let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let look = Look::from_controls(&base, false);
+    let full = base.quality == Quality::Full;
+    let generator = if full {
+        Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &options)?)
+    } else {
+        None
+    };
+    let number = reference.info().first + base.reference_frame;
+    let picture = reference.frame(number)?;
+    let choice = base.face(picture.width, picture.height);
+    let face = common::reference_face(&networks, &picture, choice, &args.reference)?;
+
+    let info = driving.info();
+    let last = info.frames.map(|n| info.first + n.saturating_sub(1));
+    let range = args.frames.unwrap_or(FrameRange { first: info.first, last: None });
+    if last.is_some_and(|last| range.first > last) || range.first < info.first {
+        let last = last.map_or("its end".into(), |l| l.to_string());
+        return Err(Error::Usage(format!("{}: has frames {} to {last}, not {range}", args.driving, info.first)));
+    }
+    let out = sink_spec(&args, &driving, range, picture.width, picture.height, look.view);
+    let sink = Sink::create(&args.output, out.clone())?;
+
+    let started = Instant::now();
+    let mut progress = Progress::new("analysing", info.frames.map(|n| n as u64), args.quiet);
+    let settings = TrackSettings { choice: base.face(info.width, info.height), ..TrackSettings::default() };
+    let analysis: Analysis = analyse(&networks, driving.frames(None)?, settings, &args.driving, || {
+        progress.inc(1);
+        interrupt::check()
+    })?;
+    progress.finish();
+    let track = Track::new(&analysis)?;
+    let (analysed, gaps, total) = (started.elapsed(), track.gaps(), track.poses.len());
+    if gaps > 0 && !args.quiet {
+        eprintln!("headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours", args.driving);
+    }
+    let last = range.last.unwrap_or(analysis.first + total - 1);
+    if last >= analysis.first + total {
+        let end = analysis.first + total - 1;
+        return Err(Error::Usage(format!("{}: has frames {} to {end}, not {range}", args.driving, analysis.first)));
+    }
+    let same = args.reference == args.driving;
+    let direction = Direction { values, first: analysis.first, same };
+    let shot = Shot::new(&networks, picture, &face.fit, track, generator)?;
+    let rendered = render(&shot, &direction, range.first - analysis.first..=last - analysis.first, sink, args.quiet)?;
+
+    let frames = last - range.first + 1;
+    let fps = frames as f64 / (analysed + rendered).as_secs_f64();
+    if args.json {
+        common::print_json(&json!({
+            "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
+            "quality": base.quality, "frames_without_face": gaps, "frames_per_second": fps,
+            "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
+        }))?;
+    } else if !args.quiet {
+        eprintln!(
+            "{}: {frames} frames, analysed in {:.1} s, rendered in {:.1} s, {fps:.1} frames a second",
+            args.output,
+            analysed.as_secs_f64(),
+            rendered.as_secs_f64()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sink_spec(
+    args: &Args,
+    driving: &Source,
+    range: FrameRange,
+    width: usize,
+    height: usize,
+    view: View,
+) -> SinkSpec {
+    let fps = driving.info().fps.unwrap_or(Rational::whole(25));
+    let (width, height) = Shot::size_of(view, width, height);
+    let mut spec = SinkSpec::new(width, height, fps);
+    spec.first_number = range.first;
+    spec.audio = match (&args.audio, args.no_audio) {
+        (_, true) => None,
+        (Some(path), _) => {
+            let start = (range.first - driving.info().first) as f64 / fps.as_f64();
+            Some(AudioFrom { path: path.clone(), start })
+        }
+        (None, false) if driving.info().kind == SourceKind::Video => driving.audio_from(range.first),
+        (None, false) => None,
+    };
+    spec
+}
+
+/// Renders and writes; the writer works while the next frame is rendered.
+fn render(
+    shot: &Shot,
+    direction: &Direction,
+    frames: std::ops::RangeInclusive<usize>,
+    mut sink: Sink,
+    quiet: bool,
+) -> Result<Duration> {
+    let started = Instant::now();
+    let mut progress = Progress::new("rendering", Some(frames.clone().count() as u64), quiet);
+    let sink = std::thread::scope(|scope| {
+        let (to_writer, rendered) = sync_channel::<Frame>(1);
+        // Written frames come back, so that none is allocated per frame.
+        let (to_renderer, written) = channel();
+        let writer = scope.spawn(move || -> Result<Sink> {
+            for frame in rendered {
+                sink.write(&frame)?;
+                // The renderer may be done already.
+                let _ = to_renderer.send(frame);
+            }
+            Ok(sink)
+        });
+        let mut scratch = Scratch::default();
+        let result = frames.into_iter().try_for_each(|index| {
+            interrupt::check()?;
+            let picture = shot.render(index, &|i| direction.look(i), &mut scratch)?;
+            let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
+            frame.clone_from(picture);
+            progress.inc(1);
+            // A writer that is gone has an error to tell, which `join` gives.
+            to_writer.send(frame).map_err(|_| Error::Interrupted)
+        });
+        drop(to_writer);
+        match writer.join() {
+            Ok(Ok(sink)) => result.map(|()| sink),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
+    sink.finish()?;
+    progress.finish();
+    Ok(started.elapsed())
+}

@@ -82,7 +82,9 @@ impl Networks {
         let model = morphable_from(&*home.load(model, check)?)?;
         // The regressor's outputs are the coefficients of its own pack's model; no other will do.
         let component = home.component(Role::Regressor, None).ok_or_else(|| {
-            Error::Model(format!("the pack '{name}' has a morphable model but no regressor for it: choose another pack"))
+            Error::Model(format!(
+                "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
+            ))
         })?;
         let weights = home.load(component, check)?;
         let config = regress::check(&weights)?;
@@ -163,7 +165,9 @@ impl Generator {
                     Some(name) => {
                         let pack = models.pack(name)?;
                         let component = pack.component(Role::Generator, None);
-                        let none = || Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"));
+                        let none = || {
+                            Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"))
+                        };
                         (pack, component.ok_or_else(none)?)
                     }
                     None => models.find(Role::Generator, None, pack)?,

@@ -32,7 +32,9 @@ impl Painter {
         let Generator { ops, config, name } = generator;
         if CROP % config.stride() != 0 {
             let stride = config.stride();
-            return Err(Error::Model(format!("the generator '{name}' needs sides divisible by {stride}; {CROP} is not")));
+            return Err(Error::Model(format!(
+                "the generator '{name}' needs sides divisible by {stride}; {CROP} is not"
+            )));
         }
         let shown = picture.to_display(Color::Srgb);
         let mut input = Vec::with_capacity(6 * CROP * CROP);
@@ -72,7 +74,9 @@ impl Painter {
             rgba[3] = 1.0;
         }
         if patch.data.iter().any(|v| v.is_nan()) {
-            return Err(Error::Engine("the generator's output is not a number: its weights are damaged or unsuitable".into()));
+            return Err(Error::Engine(
+                "the generator's output is not a number: its weights are damaged or unsuitable".into(),
+            ));
         }
         Ok(patch)
     }

@@ -258,7 +258,13 @@ impl Shot {
     }
 
     /// The generator's picture, put into the plate.
-    fn paint(&self, index: usize, look: &dyn Fn(usize) -> Look, plate: &mut Frame, scratch: &mut Scratch) -> Result<()> {
+    fn paint(
+        &self,
+        index: usize,
+        look: &dyn Fn(usize) -> Look,
+        plate: &mut Frame,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let painter = self.painter.as_ref().ok_or_else(|| {
             Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
         })?;

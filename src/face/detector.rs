@@ -286,8 +286,18 @@ mod tests {
     fn odd_pictures_are_no_trouble() {
         let x = [1, 3, 256, 256];
         let nets = [
-            random_weights(&layers(|ops| drop(faceboxes(ops, &x))), 1),
-            random_weights(&layers(|ops| drop(retinaface(ops, &x, Backbone::MobileNet025))), 2),
+            random_weights(
+                &layers(|ops| {
+                    faceboxes(ops, &x);
+                }),
+                1,
+            ),
+            random_weights(
+                &layers(|ops| {
+                    retinaface(ops, &x, Backbone::MobileNet025);
+                }),
+                2,
+            ),
         ];
         for weights in nets {
             let kind = Kind::of(&weights).unwrap();
@@ -310,7 +320,12 @@ mod tests {
     #[test]
     fn weights_of_another_shape_are_refused() {
         let x = [1, 3, 256, 256];
-        let mut weights = random_weights(&layers(|ops| drop(faceboxes(ops, &x))), 1);
+        let mut weights = random_weights(
+            &layers(|ops| {
+                faceboxes(ops, &x);
+            }),
+            1,
+        );
         weights.insert("conv2.conv.weight", Array::f32([64, 48, 3, 3], vec![0.0; 64 * 48 * 9]));
         let text = Kind::of(&weights).unwrap_err().to_string();
         assert!(text.contains("'conv2.conv.weight'") && text.contains("[64, 48, 5, 5]"), "{text}");

@@ -161,8 +161,7 @@ impl<O: Read> Detector<O> {
                     let class = |k: usize| level.class[(anchor * 2 + k) * level.cells + cell];
                     // Softmax of two logits.
                     let score = 1.0 / (1.0 + (class(0) - class(1)).exp());
-                    // Written so that a score that is not a number is dropped, too.
-                    if !(score > self.options.confidence) {
+                    if score.is_nan() || score <= self.options.confidence {
                         continue;
                     }
                     let offset = |k: usize| level.boxes[(anchor * 4 + k) * level.cells + cell];
@@ -268,6 +267,11 @@ fn scaled(picture: &impl Pixels, limit: Limit) -> Result<(Bgr8, [f32; 2])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::Cpu;
+    use crate::engine::shape::layers;
+    use crate::models::Array;
+    use crate::testing::random_weights;
+    use std::sync::Arc;
 
     fn blank(width: usize, height: usize) -> Bgr8 {
         Bgr8 { width, height, data: vec![7; 3 * width * height] }
@@ -276,6 +280,56 @@ mod tests {
     fn size(width: usize, height: usize, limit: Limit) -> (usize, usize) {
         let (b, _) = scaled(&blank(width, height), limit).unwrap();
         (b.width, b.height)
+    }
+
+    #[test]
+    fn odd_pictures_are_no_trouble() {
+        let x = [1, 3, 256, 256];
+        let nets = [
+            random_weights(
+                &layers(|ops| {
+                    faceboxes(ops, &x);
+                }),
+                1,
+            ),
+            random_weights(
+                &layers(|ops| {
+                    retinaface(ops, &x, Backbone::MobileNet025);
+                }),
+                2,
+            ),
+        ];
+        for weights in nets {
+            let kind = Kind::of(&weights).unwrap();
+            let mut detector = Detector::new(Cpu::new(Arc::new(weights), &Default::default()), kind);
+            detector.options.visible = 0.0;
+            for (w, h) in [(1, 1), (2, 3), (1, 400), (33, 31), (4000, 7)] {
+                let faces = detector.detect(&blank(w, h)).unwrap();
+                // Random weights see faces anywhere; whatever they see is finite and the best comes first.
+                assert!(faces.iter().all(|f| f.rect.width().is_finite() && f.score > 0.0), "{w}x{h} {kind:?}");
+                assert!(faces.windows(2).all(|f| f[0].score >= f[1].score));
+                assert!(faces.len() <= detector.options.keep);
+            }
+            assert!(matches!(detector.detect(&blank(0, 0)), Err(Error::Input(_))));
+            let mut nan = Frame::new(40, 40);
+            nan.data.fill(f32::NAN);
+            detector.detect(&nan).unwrap();
+        }
+    }
+
+    #[test]
+    fn weights_of_another_shape_are_refused() {
+        let x = [1, 3, 256, 256];
+        let mut weights = random_weights(
+            &layers(|ops| {
+                faceboxes(ops, &x);
+            }),
+            1,
+        );
+        weights.insert("conv2.conv.weight", Array::f32([64, 48, 3, 3], vec![0.0; 64 * 48 * 9]));
+        let text = Kind::of(&weights).unwrap_err().to_string();
+        assert!(text.contains("'conv2.conv.weight'") && text.contains("[64, 48, 5, 5]"), "{text}");
+        assert!(matches!(Kind::of(&Weights::default()), Err(Error::Model(_))));
     }
 
     #[test]

@@ -51,7 +51,9 @@ fn faceboxes_flat<O: Ops>(ops: &O, x: &O::Tensor) -> [O::Tensor; 6] {
 #[test]
 fn retinaface_mobilenet() {
     let backbone = Backbone::MobileNet025;
-    let weights = random_weights(1, |ops| drop(retinaface(ops, &[1, 3, 64, 64], backbone)));
+    let weights = random_weights(1, |ops| {
+        retinaface(ops, &[1, 3, 64, 64], backbone);
+    });
     assert_eq!(Backbone::of(&weights).unwrap(), backbone);
     // Odd sizes: every level rounds up, the pyramid's up-sampling must land on the finer level's size.
     engines_agree(
@@ -65,7 +67,9 @@ fn retinaface_mobilenet() {
 #[test]
 fn retinaface_resnet50() {
     let backbone = Backbone::ResNet50;
-    let weights = random_weights(2, |ops| drop(retinaface(ops, &[1, 3, 64, 64], backbone)));
+    let weights = random_weights(2, |ops| {
+        retinaface(ops, &[1, 3, 64, 64], backbone);
+    });
     assert_eq!(Backbone::of(&weights).unwrap(), backbone);
     for name in ["body.conv1.weight", "body.layer1.0.downsample.1.running_var", "body.layer4.2.conv3.weight"] {
         assert!(weights.get(name).is_some(), "{name}");
@@ -91,8 +95,10 @@ fn retinaface_resnet50() {
 
 #[test]
 fn faceboxes_both_engines() {
-    let weights = random_weights(3, |ops| drop(faceboxes(ops, &[1, 3, 128, 128])));
-    engines_agree(weights, [1, 3, 130, 97], |o, x| faceboxes_flat(o, x), |o, x| faceboxes_flat(o, x));
+    let weights = random_weights(3, |ops| {
+        faceboxes(ops, &[1, 3, 128, 128]);
+    });
+    engines_agree(weights, [1, 3, 130, 97], faceboxes_flat, faceboxes_flat);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Painter {
     /// [`Error::Model`] when the generator cannot work at this size.
     pub fn new(generator: Generator, picture: &Frame, pncc: &[f32]) -> Result<Painter> {
         let Generator { ops, config, name } = generator;
-        if CROP % config.stride() != 0 {
+        if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
             return Err(Error::Model(format!(
                 "the generator '{name}' needs sides divisible by {stride}; {CROP} is not"

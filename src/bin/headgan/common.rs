@@ -10,6 +10,14 @@ use headgan::reenact::networks::Networks;
 use headgan::{Error, Result};
 use std::path::PathBuf;
 
+/// A line on stdout. A reader that has gone (`headgan ... | head`) is no reason to panic, or to stop.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
 /// Packs and devices.
 #[derive(clap::Args, Clone)]
 pub struct ModelArgs {
@@ -73,6 +81,6 @@ pub fn no_face(name: &str) -> Error {
 /// Prints one JSON document on stdout.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

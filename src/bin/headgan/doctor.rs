@@ -44,7 +44,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     note("draft", Networks::load(&models, None, None, &options).map(|n| format!("works with the pack '{}'", n.pack)));
-    note("full", Generator::load(&models, None, None, &options).map(|g| format!("works with the generator of '{}'", g.name)));
+    note(
+        "full",
+        Generator::load(&models, None, None, &options).map(|g| format!("works with the generator of '{}'", g.name)),
+    );
     note("cuda", Err(headgan::Error::Engine("not available: this version has no torch engine yet".into())));
 
     if args.json {
@@ -52,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         common::print_json(&json!({ "findings": list }))?;
     } else {
         for f in &findings {
-            println!("{} {}: {}", if f.good { "ok  " } else { "no  " }, f.what, f.text);
+            say!("{} {}: {}", if f.good { "ok  " } else { "no  " }, f.what, f.text);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -37,9 +37,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         for (i, f) in report.faces.iter().enumerate() {
             let [x0, y0, x1, y1] = f.rect;
             let p = f.pose_deg;
-            println!(
+            say!(
                 "face {i}: box {x0:.1} {y0:.1} {x1:.1} {y1:.1}, score {:.3}, yaw {:.1}, pitch {:.1}, roll {:.1} degrees",
-                f.score, p.yaw, p.pitch, p.roll
+                f.score,
+                p.yaw,
+                p.pitch,
+                p.roll
             );
         }
     }

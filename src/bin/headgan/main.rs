@@ -1,5 +1,6 @@
 //! `headgan`: the command line. Every verb is a file: it parses, calls the library, prints.
 
+#[macro_use]
 mod common;
 mod doctor;
 mod fit;
@@ -24,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    Reenact(reenact::Args),
+    Reenact(Box<reenact::Args>),
     Fit(fit::Args),
     Pncc(pncc::Args),
     Models(models::Args),
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let result = headgan::media::interrupt::install().and_then(|()| match cli.verb {
-        Verb::Reenact(args) => reenact::run(args),
+        Verb::Reenact(args) => reenact::run(*args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),
         Verb::Models(args) => models::run(args),

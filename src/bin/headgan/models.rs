@@ -80,7 +80,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Action::Info { name, json } => info(&name, json),
         Action::Import { kind, from, name, to, topology } => {
             let models = common::packs();
-            let dest = match to.or_else(|| models_variable()).or_else(pack::user_folder) {
+            let dest = match to.or_else(models_variable).or_else(pack::user_folder) {
                 Some(dest) => dest,
                 None => return Err(Error::Usage("this system names no data folder: say where with --to DIR".into())),
             };
@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let options = import::Options { check: networks::check, topology };
             let pack = import::import(&kind, &from, name.as_deref(), &dest, &options)?;
             print_pack(&pack);
-            println!("  in {}", pack.folder.display());
+            say!("  in {}", pack.folder.display());
             Ok(ExitCode::SUCCESS)
         }
         Action::Verify { file, tolerance, json } => check(&file, tolerance, json),
@@ -104,10 +104,10 @@ fn models_variable() -> Option<PathBuf> {
 
 fn print_pack(pack: &Pack) {
     let m = &pack.manifest;
-    println!("{} {}: {}", m.name, m.version, m.purpose);
-    println!("  licence: {}", m.licence);
+    say!("{} {}: {}", m.name, m.version, m.purpose);
+    say!("  licence: {}", m.licence);
     for c in &m.components {
-        println!("  {}: {} ({})", c.role, c.architecture, c.file);
+        say!("  {}: {} ({})", c.role, c.architecture, c.file);
     }
 }
 
@@ -119,11 +119,11 @@ fn list(json: bool) -> Result<ExitCode> {
     if json {
         common::print_json(&models.packs().iter().map(|p| &p.manifest).collect::<Vec<_>>())?;
     } else if models.packs().is_empty() {
-        println!("no model packs; searched:");
+        say!("no model packs; searched:");
         for folder in models.folders() {
-            println!("  {}", folder.display());
+            say!("  {}", folder.display());
         }
-        println!("import one with: headgan models import 3ddfa-v2 --from DIR");
+        say!("import one with: headgan models import 3ddfa-v2 --from DIR");
     } else {
         models.packs().iter().for_each(print_pack);
     }
@@ -142,34 +142,35 @@ fn info(name: &str, json: bool) -> Result<ExitCode> {
     if json {
         let parts: Vec<_> = components
             .iter()
-            .map(|(c, arrays, parameters)| serde_json::json!({"role": c.role, "architecture": c.architecture,
-                "config": c.config, "file": c.file, "blake3": c.blake3, "arrays": arrays, "parameters": parameters}))
+            .map(|(c, arrays, parameters)| {
+                serde_json::json!({"role": c.role, "architecture": c.architecture,
+                "config": c.config, "file": c.file, "blake3": c.blake3, "arrays": arrays, "parameters": parameters})
+            })
             .collect();
         common::print_json(&serde_json::json!({"pack": pack.manifest, "folder": pack.folder, "components": parts}))?;
         return Ok(ExitCode::SUCCESS);
     }
     print_pack(pack);
-    println!("  source: {}", pack.manifest.source);
-    println!("  in {}", pack.folder.display());
+    say!("  source: {}", pack.manifest.source);
+    say!("  in {}", pack.folder.display());
     for (c, arrays, parameters) in components {
         let config = serde_json::Value::Object(c.config.clone());
-        println!("  {}: {parameters} values in {arrays} arrays, {config}, verified", c.role);
+        say!("  {}: {parameters} values in {arrays} arrays, {config}, verified", c.role);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode> {
-    if !(tolerance > 0.0) {
+    if tolerance.is_nan() || tolerance <= 0.0 {
         return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0")));
     }
     let weights = file::load_safetensors(path)?;
     let options = cpu::Options::default();
-    let differences = verify::verify(&weights, |w| Embedded::new(w, &options), |ops, t| ops.values(t)).map_err(|e| {
-        match e {
+    let differences =
+        verify::verify(&weights, |w| Embedded::new(w, &options), |ops, t| ops.values(t)).map_err(|e| match e {
             Error::Model(text) => Error::Model(format!("{}: {text}", path.display())),
             other => other,
-        }
-    })?;
+        })?;
     // Not above the tolerance; NaN is.
     let passes = |d: &verify::Difference| d.max_abs <= tolerance;
     let all = differences.iter().all(passes);
@@ -177,11 +178,12 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
         common::print_json(&serde_json::json!({"tolerance": tolerance, "passed": all, "outputs": differences}))?;
     } else {
         for d in &differences {
-            println!("{} {:e}{}", d.name, d.max_abs, if passes(d) { "" } else { "  ABOVE" });
+            say!("{} {:e}{}", d.name, d.max_abs, if passes(d) { "" } else { "  ABOVE" });
         }
     }
     if let Some(worst) = differences.iter().find(|d| !passes(d)) {
-        let text = format!("{}: '{}' differs by {:e}, more than {tolerance:e}", path.display(), worst.name, worst.max_abs);
+        let text =
+            format!("{}: '{}' differs by {:e}, more than {tolerance:e}", path.display(), worst.name, worst.max_abs);
         return Err(Error::Model(text));
     }
     Ok(ExitCode::SUCCESS)
@@ -210,6 +212,6 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
         use std::io::Write;
         file.write_all(&graph).map_err(|e| atomic::write_error(output, &e))
     })?;
-    println!("{}: {} of '{name}', {} bytes", output.display(), component.architecture, graph.len());
+    say!("{}: {} of '{name}', {} bytes", output.display(), component.architecture, graph.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -47,6 +47,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut out = Frame::new(1, 1);
     view::rgb(&mut out, picture.width, picture.height, &bytes);
     still::write(&args.output, &out, &options)?;
-    println!("{}: {} face{}", args.output.display(), faces.len(), if faces.len() == 1 { "" } else { "s" });
+    say!("{}: {} face{}", args.output.display(), faces.len(), if faces.len() == 1 { "" } else { "s" });
     Ok(ExitCode::SUCCESS)
 }

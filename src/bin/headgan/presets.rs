@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                         documents.push(serde_json::json!({"id": e.id, "name": p.name, "description": p.description,
                             "file": file, "hidden": e.hidden}));
                         if !json {
-                            println!("{}: {}", e.id, p.description);
+                            say!("{}: {}", e.id, p.description);
                         }
                     }
                     Err(error) => eprintln!("headgan: {error}"),
@@ -64,15 +64,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 common::print_json(&documents)?;
             }
         }
-        Action::Show { name: Some(name), .. } => println!("{}", Presets::standard().find(&name)?.to_json().trim_end()),
+        Action::Show { name: Some(name), .. } => say!("{}", Presets::standard().find(&name)?.to_json().trim_end()),
         Action::Show { json: true, .. } => common::print_json(&guide::document())?,
-        Action::Show { .. } => print!("{}", guide::terminal()),
+        Action::Show { .. } => say!("{}", guide::terminal().trim_end()),
         Action::Check { file } => {
             let preset = presets::check(&file)?;
             if preset.controls().count() == 0 {
                 return Err(Error::Usage(format!("{}: the preset sets no control", file.display())));
             }
-            println!("{}: good, sets {} controls", file.display(), preset.controls().count());
+            say!("{}: good, sets {} controls", file.display(), preset.controls().count());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -154,7 +154,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let track = Track::new(&analysis)?;
     let (analysed, gaps, total) = (started.elapsed(), track.gaps(), track.poses.len());
     if gaps > 0 && !args.quiet {
-        eprintln!("headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours", args.driving);
+        eprintln!(
+            "headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours",
+            args.driving
+        );
     }
     let last = range.last.unwrap_or(analysis.first + total - 1);
     if last >= analysis.first + total {
@@ -185,14 +188,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sink_spec(
-    args: &Args,
-    driving: &Source,
-    range: FrameRange,
-    width: usize,
-    height: usize,
-    view: View,
-) -> SinkSpec {
+fn sink_spec(args: &Args, driving: &Source, range: FrameRange, width: usize, height: usize, view: View) -> SinkSpec {
     let fps = driving.info().fps.unwrap_or(Rational::whole(25));
     let (width, height) = Shot::size_of(view, width, height);
     let mut spec = SinkSpec::new(width, height, fps);

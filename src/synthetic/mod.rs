@@ -11,15 +11,14 @@ mod delaunay;
 pub mod head;
 mod modes;
 mod noise;
-//X
-//Xpub mod performance;
-//Xpub mod render;
-//Xmod scene;
-//Xmod shade;
-//Xpub mod sound;
+pub mod performance;
+pub mod render;
+mod scene;
+mod shade;
+pub mod sound;
 mod surface;
 
 pub use head::{Expression, head};
-//Xpub use performance::{DEMO_FPS, demo_driving, demo_reference};
-//Xpub use render::{Look, Renderer};
-//Xpub use sound::demo_sound;
+pub use performance::{DEMO_FPS, demo_driving, demo_reference};
+pub use render::{Look, Renderer};
+pub use sound::demo_sound;

@@ -148,7 +148,7 @@ pub fn edges() -> &'static Edges {
 }
 
 /// Height of an edge at `x`, held beyond its ends.
-pub fn height(edge: &[P3], x: f64) -> f64 {
+pub fn height<const N: usize>(edge: &[[f64; N]], x: f64) -> f64 {
     let after = edge.partition_point(|p| p[0] < x);
     if after == 0 {
         return edge[0][1];

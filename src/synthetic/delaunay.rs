@@ -110,6 +110,8 @@ mod tests {
     fn polygons() {
         let square = [[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]];
         assert!(inside(&square, [1.0, 0.5]) && !inside(&square, [3.0, 1.0]));
-        assert!((distance(&square, [1.0, 0.5]) - 0.5).abs() < 1e-12 && (distance(&square, [3.0, 1.0]) - 1.0).abs() < 1e-12);
+        assert!(
+            (distance(&square, [1.0, 0.5]) - 0.5).abs() < 1e-12 && (distance(&square, [3.0, 1.0]) - 1.0).abs() < 1e-12
+        );
     }
 }

@@ -262,19 +262,16 @@ fn build() -> Morphable {
         }
     }
     // As in 3DDFA-V2's model: clockwise with y up, so counter-clockwise in the picture.
-    let all: Vec<[u32; 3]> = triangles
-        .iter()
-        .flat_map(|&[a, b, c]| [[right[a], right[c], right[b]], [left[a], left[b], left[c]]])
-        .collect();
+    let all: Vec<[u32; 3]> =
+        triangles.iter().flat_map(|&[a, b, c]| [[right[a], right[c], right[b]], [left[a], left[b], left[c]]]).collect();
     let landmark = |target: &P3| -> u32 {
         let off = |p: &P3| (0..3).map(|c| (p[c] - target[c]).powi(2)).sum::<f64>();
         (0..positions.len()).min_by(|&a, &b| off(&positions[a]).total_cmp(&off(&positions[b]))).unwrap_or(0) as u32
     };
     let landmarks: Vec<u32> = targets.iter().map(landmark).collect();
 
-    let extent = |c: usize| {
-        positions.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), p| (a.min(p[c]), b.max(p[c])))
-    };
+    let extent =
+        |c: usize| positions.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), p| (a.min(p[c]), b.max(p[c])));
     let extents = [extent(0), extent(1), extent(2)];
     let ncc = positions
         .iter()
@@ -428,7 +425,9 @@ mod tests {
         let closed = with(Expression::JawOpen, -0.12);
         assert!(gap(&closed, 62, 66) < 1.2);
         let smile = with(Expression::Smile, 1.0);
-        assert!(smile[54][1] > rest[54][1] + 4.0 && smile[54][0] > rest[54][0] + 4.0 && smile[48][0] < rest[48][0] - 4.0);
+        assert!(
+            smile[54][1] > rest[54][1] + 4.0 && smile[54][0] > rest[54][0] + 4.0 && smile[48][0] < rest[48][0] - 4.0
+        );
         assert!(with(Expression::Frown, 1.0)[48][1] < rest[48][1] - 4.0);
         let width = |l: &[P3]| l[54][0] - l[48][0];
         let pucker = with(Expression::Pucker, 1.0);

@@ -99,11 +99,6 @@ pub fn identity_sum(shape: &[f32], p: P3) -> P3 {
     weighted(shape, SHAPE_DIM, |k| identity(k, p))
 }
 
-/// Displacement of all expression coefficients at a point of the mean head's skin.
-pub fn expression_sum(expr: &[f32], p: P3) -> P3 {
-    weighted(expr, EXPR_DIM, |k| expression(k, p))
-}
-
 fn weighted(coefficients: &[f32], dim: usize, mode: impl Fn(usize) -> P3) -> P3 {
     let mut sum = [0.0; 3];
     for (k, &a) in coefficients.iter().enumerate().take(dim).filter(|(_, a)| **a != 0.0) {
@@ -164,10 +159,11 @@ pub fn height<const N: usize>(edge: &[[f64; N]], x: f64) -> f64 {
 pub fn jaw_weight(p: P3) -> f64 {
     let e = edges();
     let x = p[0].abs();
-    let line = 0.5 * (height(&e.upper_lip, x) + height(&e.lower_lip, x));
-    // Sharp where the lips part, soft from the corners on outwards.
-    let soft = 0.4 + 26.0 * smoothstep(9.0, 46.0, x).powf(1.2);
-    let side = smoothstep(-1.0, 1.0, (line - p[1]) / soft);
+    let below = 0.5 * (height(&e.upper_lip, x) + height(&e.lower_lip, x)) - p[1];
+    // Sharp where the lips part, to an ellipse; soft from the corners on outwards.
+    let lips = (1.0 - (x / 23.2).powi(2)).max(0.0).sqrt();
+    let far = smoothstep(0.0, 18.0 + 0.8 * (x - 23.0).max(0.0), below.abs());
+    let side = 0.5 + 0.5 * below / (below.abs() + 0.05) * (lips + (1.0 - lips) * far);
     // The head behind the jaw stays.
     side * smoothstep(-5.0, 38.0, p[2] - 0.25 * (p[1] + 40.0))
 }
@@ -209,10 +205,8 @@ pub fn expression(mode: usize, p: P3) -> P3 {
         both([30.0, 66.0], [26.0, 12.0], [0.0, 3.0, 0.4]),
         both([31.0, 33.0], [10.0, 3.0], [0.0, 0.9, 0.0]),
     ];
-    const BROWS_DOWN: [Bump; 2] = [
-        both([19.0, 46.0], [12.0, 8.0], [-3.2, -5.0, 1.6]),
-        both([40.0, 47.0], [18.0, 8.0], [-1.0, -3.2, 0.4]),
-    ];
+    const BROWS_DOWN: [Bump; 2] =
+        [both([19.0, 46.0], [12.0, 8.0], [-3.2, -5.0, 1.6]), both([40.0, 47.0], [18.0, 8.0], [-1.0, -3.2, 0.4])];
     const SIDEWAYS: [Bump; 2] =
         [one([0.0, -42.0], [28.0, 13.0], [7.0, 0.0, 0.0]), one([0.0, -72.0], [40.0, 20.0], [2.5, 0.0, 0.0])];
     let front = smoothstep(0.0, 40.0, p[2]);
@@ -269,8 +263,8 @@ mod tests {
     fn the_jaw_takes_the_lower_lip_only() {
         let e = edges();
         for x in [0.0, 4.0, 8.0] {
-            assert!(jaw_weight([x, height(&e.upper_lip, x), 112.0]) < 0.02);
-            assert!(jaw_weight([x, height(&e.lower_lip, x), 112.0]) > 0.98);
+            assert!(jaw_weight([x, height(&e.upper_lip, x), 112.0]) < 0.09);
+            assert!(jaw_weight([x, height(&e.lower_lip, x), 112.0]) > 0.9);
         }
         assert!(jaw_weight([0.0, -86.0, 96.0]) > 0.98 && jaw_weight([0.0, 0.0, 125.0]) == 0.0);
     }

@@ -22,9 +22,10 @@ const FIELD: f32 = 385_000.0;
 pub fn demo_reference(size: usize) -> Result<(Frame, Fit)> {
     let mut renderer = Renderer::new(Look::reference())?;
     let mut expr = vec![0.0; EXPR_DIM];
-    expr[Expression::JawOpen as usize] = -0.10;
+    expr[Expression::JawOpen as usize] = -0.135;
     expr[Expression::Smile as usize] = 0.12;
-    let fit = fit(renderer.prepared(), reference_shape(), expr, Euler { yaw: 4.0, pitch: 1.0, roll: -1.5 }, [0.0; 2], size)?;
+    let fit =
+        fit(renderer.prepared(), reference_shape(), expr, Euler { yaw: 4.0, pitch: 1.0, roll: -1.5 }, [0.0; 2], size)?;
     Ok((renderer.render(&fit, size, size)?, fit))
 }
 
@@ -44,12 +45,53 @@ pub fn demo_driving(size: usize, frames: usize) -> Result<impl Iterator<Item = R
 
 /// The reference's identity: an oval face with large eyes and full lips.
 pub fn reference_shape() -> Vec<f32> {
-    shape(&[(0, -0.5), (3, -0.9), (7, -0.8), (9, 0.6), (10, 0.2), (12, -0.7), (17, -0.8), (18, 0.7), (22, 1.5), (23, 0.6), (24, 0.7), (26, 0.2), (27, -0.6), (28, -0.8), (31, -0.6), (32, 0.5), (34, -0.2), (36, 1.0), (37, 0.9)])
+    shape(&[
+        (0, -0.5),
+        (3, -0.9),
+        (7, -0.8),
+        (9, 0.6),
+        (10, 0.2),
+        (12, -0.7),
+        (17, -0.8),
+        (18, 0.7),
+        (22, 2.2),
+        (23, 1.2),
+        (24, 0.7),
+        (26, 0.2),
+        (27, -0.6),
+        (28, -0.8),
+        (31, -0.6),
+        (32, 0.5),
+        (34, -0.2),
+        (36, 1.0),
+        (37, 0.9),
+    ])
 }
 
 /// The driver's identity: a longer, broader head with a strong jaw.
 pub fn driving_shape() -> Vec<f32> {
-    shape(&[(0, 0.5), (1, 0.4), (3, 0.9), (6, 0.5), (7, 1.0), (8, 0.6), (12, 1.0), (17, 1.0), (18, -0.5), (22, 0.7), (25, 0.5), (27, 0.7), (28, 0.9), (30, 0.5), (31, 0.7), (33, 0.7), (34, 0.8), (36, -0.2), (39, 0.8)])
+    shape(&[
+        (0, 0.1),
+        (1, 0.6),
+        (3, 0.3),
+        (6, 0.5),
+        (7, 0.8),
+        (8, 0.6),
+        (10, -0.9),
+        (12, 0.5),
+        (17, 1.0),
+        (18, -0.5),
+        (22, 1.0),
+        (25, 0.5),
+        (27, 0.7),
+        (28, 0.9),
+        (30, 0.5),
+        (31, 0.7),
+        (33, 0.7),
+        (34, 0.8),
+        (36, -0.2),
+        (39, 0.8),
+    ])
 }
 
 fn shape(set: &[(usize, f32)]) -> Vec<f32> {
@@ -82,7 +124,7 @@ impl Moment {
         };
         let mut expr = [0.0; EXPR_DIM];
         let speech = Speech::at(t);
-        expr[Expression::JawOpen as usize] = -0.10 + 0.62 * speech.open;
+        expr[Expression::JawOpen as usize] = -0.12 + 0.62 * speech.open;
         expr[Expression::Pucker as usize] = 0.75 * speech.round;
         expr[Expression::Wide as usize] = 0.5 * speech.spread;
         let phrase = t.rem_euclid(6.0);
@@ -151,4 +193,69 @@ fn window(t: f32, from: f32, to: f32, soft: f32) -> f32 {
 fn smooth(a: f32, b: f32, x: f32) -> f32 {
     let t = ((x - a) / (b - a)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use crate::synthetic::head;
+
+    #[test]
+    fn the_script_covers_what_it_promises() {
+        let moments: Vec<Moment> = (0..200).map(|i| Moment::at(i as f32 / DEMO_FPS)).collect();
+        let most = |f: &dyn Fn(&Moment) -> f32| moments.iter().map(f).fold(f32::NEG_INFINITY, f32::max);
+        let yaw = most(&|m| m.pose.yaw.abs());
+        assert!((20.0..=25.0).contains(&yaw), "{yaw}");
+        assert!(most(&|m| m.pose.pitch.abs()) < 15.0 && most(&|m| m.pose.roll.abs()) < 15.0);
+        for (e, least) in [
+            (Expression::JawOpen, 0.35),
+            (Expression::Smile, 0.7),
+            (Expression::Pucker, 0.3),
+            (Expression::Wide, 0.2),
+            (Expression::BrowRaise, 0.8),
+            (Expression::BlinkLeft, 0.9),
+            (Expression::BlinkRight, 0.9),
+        ] {
+            assert!(most(&|m| m.expr[e as usize]) > least, "{e:?}: {}", most(&|m| m.expr[e as usize]));
+        }
+        // Smooth: no jumps between frames. It begins with the face to the camera.
+        for w in moments.windows(2) {
+            assert!((w[1].pose.yaw - w[0].pose.yaw).abs() < 3.0);
+            assert!((w[1].expr[0] - w[0].expr[0]).abs() < 0.35);
+        }
+        assert_eq!(moments[0].pose, Euler::default());
+    }
+
+    #[test]
+    fn fits_tell_the_pose_and_lie_in_the_picture() {
+        let prepared = Prepared::new(head()).unwrap();
+        for (i, item) in demo_driving(64, 60).unwrap().enumerate().step_by(11) {
+            let (frame, fit) = item.unwrap();
+            assert_eq!((frame.width, frame.height), (64, 64));
+            let want = Moment::at(i as f32 / DEMO_FPS).pose;
+            let pose = Euler::of_camera(&fit.params.camera);
+            assert!((pose.yaw - want.yaw).abs() < 0.05 && (pose.pitch - want.pitch).abs() < 0.05, "{pose:?} {want:?}");
+            let landmarks = prepared.landmarks68(&fit).unwrap();
+            assert!(landmarks.iter().all(|p| p[0] > 5.0 && p[1] > 5.0 && p[0] < 59.0 && p[1] < 59.0));
+            let again = roi::from_landmarks(&landmarks).unwrap();
+            assert!((again.x0 - fit.roi.x0).abs() < 0.01 && (again.y1 - fit.roi.y1).abs() < 0.01);
+            // The scale is that of a camera on a 120 pixel crop of a real head.
+            assert!(
+                (3e-4..7e-4).contains(&fit.params.camera[0].hypot(fit.params.camera[2])),
+                "{:?}",
+                fit.params.camera
+            );
+        }
+    }
+
+    #[test]
+    fn it_repeats() {
+        let run = || demo_driving(48, 3).unwrap().map(|r| r.unwrap()).collect::<Vec<_>>();
+        let frames = run();
+        assert_eq!(frames.len(), 3);
+        assert!(frames == run());
+        assert!(frames[0].0 != frames[2].0);
+        assert!(matches!(demo_reference(0), Err(Error::Usage(_))));
+    }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::head::{UNIT, head};
+use super::head::{Expression, UNIT, head};
 use super::scene::{Material, NECK, Scene};
 use super::shade::{Sample, Shader};
 use super::surface::P3;
 use crate::frame::Frame;
 use crate::morphable::pose::fit_image_matrix;
 use crate::morphable::{Euler, Fit, ImageCamera, Morphable, Prepared};
-use crate::pncc::Rasterizer;
+use crate::pncc::{Hit, Rasterizer};
 use crate::{Error, Result};
 
 /// Samples per pixel and axis.
@@ -38,6 +38,8 @@ pub struct Look {
     pub style: HairStyle,
     pub iris: [f32; 3],
     pub cloth: [f32; 3],
+    /// Width of the neck: 1 is a man's.
+    pub neck: f32,
     /// Shadow of a beard, 0..1.
     pub beard: f32,
     pub freckles: f32,
@@ -58,12 +60,13 @@ impl Look {
         Look {
             skin: [0.60, 0.355, 0.245],
             lips: [0.50, 0.125, 0.115],
-            brows: [0.045, 0.026, 0.018],
+            brows: [0.065, 0.034, 0.022],
             brow_weight: 0.8,
-            hair: [0.060, 0.028, 0.016],
+            hair: [0.075, 0.027, 0.013],
             style: HairStyle::Bob,
             iris: [0.10, 0.22, 0.16],
             cloth: [0.045, 0.16, 0.20],
+            neck: 0.84,
             beard: 0.0,
             freckles: 0.35,
             key_direction: [-0.55, -0.55, 0.75],
@@ -81,16 +84,17 @@ impl Look {
         Look {
             skin: [0.35, 0.185, 0.115],
             lips: [0.28, 0.095, 0.075],
-            brows: [0.020, 0.013, 0.010],
+            brows: [0.045, 0.028, 0.018],
             brow_weight: 1.0,
-            hair: [0.014, 0.011, 0.010],
+            hair: [0.070, 0.047, 0.030],
             style: HairStyle::Short,
             iris: [0.085, 0.045, 0.020],
             cloth: [0.34, 0.30, 0.24],
+            neck: 1.06,
             beard: 0.45,
             freckles: 0.0,
             key_direction: [0.6, -0.5, 0.7],
-            key: [1.95, 1.95, 2.0],
+            key: [1.65, 1.65, 1.72],
             fill_direction: [-0.8, 0.0, 0.6],
             fill: [0.50, 0.42, 0.34],
             ambient: [0.30, 0.30, 0.32],
@@ -126,7 +130,7 @@ impl Renderer {
     pub fn new(look: Look) -> Result<Renderer> {
         let model = head();
         let prepared = Prepared::new(model.clone())?;
-        let scene = Scene::new(&model, look.style);
+        let scene = Scene::new(&model, look.style, f64::from(look.neck));
         Ok(Renderer {
             model,
             prepared,
@@ -181,52 +185,63 @@ impl Renderer {
             .chain(self.scene.vertices.iter().map(|v| v.texture))
             .collect();
         let gaze = gaze(&head_camera);
+        let open = fit.params.expr[Expression::JawOpen as usize];
         let (shader, materials) = (&self.shader, &self.scene.materials);
         let shadow_at = |p: [f32; 3], n: [f32; 3]| -> f32 {
             // Off the surface a little, or it would shade itself.
             let off = 2.2 * scale as f32;
             let q = apply(&to_light, std::array::from_fn(|c| p[c] + off * n[c]));
             let mut lit = 0.0;
-            for dy in -2..=2i32 {
-                for dx in -2..=2i32 {
-                    let (x, y) = ((q[0] + 1.2 * dx as f32).round(), (q[1] + 1.2 * dy as f32).round());
+            for dy in [-3.0, -1.0, 1.0, 3.0f32] {
+                for dx in [-3.0, -1.0, 1.0, 3.0f32] {
+                    let (x, y) = ((q[0] + dx).round(), (q[1] + dy).round());
                     let inside = x >= 0.0 && y >= 0.0 && x < side as f32 && y < side as f32;
                     let nearest = if inside { shadow[y as usize * side + x as usize] } else { f32::NEG_INFINITY };
                     // Units of the light's map are about half a millimetre; fade over three.
                     lit += 1.0 - ((nearest - q[2] - 2.0) / 6.0).clamp(0.0, 1.0);
                 }
             }
-            lit / 25.0
+            lit / 16.0
+        };
+        let sample = |hit: Hit| -> [f32; 3] {
+            let material = materials[hit.triangle as usize];
+            let mut normal = unit(rendered.interpolate(&hit, &normals));
+            let behind = matches!(material, Material::Cavity | Material::Tear | Material::Teeth);
+            if behind && normal[2] < 0.0 {
+                normal = normal.map(|v| -v);
+            }
+            let light = shadow_at(rendered.interpolate(&hit, &vertices), normal);
+            let texture = rendered.interpolate(&hit, &textures);
+            shader.shade(&Sample { material, texture, normal, light, gaze, open })
         };
         let mut frame = Frame::new(width, height);
+        let aspect = w as f32 / h as f32;
         frame.data.par_chunks_mut(4 * width).enumerate().for_each(|(y, row)| {
             for (x, pixel) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let hits: [Option<Hit>; SUPER * SUPER] =
+                    std::array::from_fn(|s| rendered.hit(x * SUPER + s % SUPER, y * SUPER + s / SUPER));
+                let behind = || {
+                    let at = [(x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32];
+                    encode(shader.background(at, aspect))
+                };
+                let material = |h: Option<Hit>| h.map(|h| materials[h.triangle as usize]);
+                let first = material(hits[0]);
+                // Within one material two samples are enough; edges get all.
+                let step = if hits.iter().all(|h| material(*h) == first) { SUPER * SUPER - 1 } else { 1 };
                 let mut sum = [0.0f32; 3];
-                for s in 0..SUPER * SUPER {
-                    let (sx, sy) = (x * SUPER + s % SUPER, y * SUPER + s / SUPER);
-                    let at = [(sx as f32 + 0.5) / w as f32, (sy as f32 + 0.5) / h as f32];
-                    let color = match rendered.hit(sx, sy) {
-                        None => shader.background(at, w as f32 / h as f32),
-                        Some(hit) => {
-                            let material = materials[hit.triangle as usize];
-                            let mut n = unit(rendered.interpolate(&hit, &normals));
-                            let behind = matches!(material, Material::Cavity | Material::Tear | Material::Teeth);
-                            if behind && n[2] < 0.0 {
-                                n = n.map(|v| -v);
-                            }
-                            let p = rendered.interpolate(&hit, &vertices);
-                            let texture = rendered.interpolate(&hit, &textures);
-                            shader.shade(&Sample { material, texture, normal: n, light: shadow_at(p, n), gaze, at })
-                        }
+                let mut count = 0.0;
+                let mut wall = None;
+                for hit in hits.into_iter().step_by(step) {
+                    let color = match hit {
+                        None => *wall.get_or_insert_with(behind),
+                        Some(hit) => encode(sample(hit)),
                     };
                     for c in 0..3 {
-                        sum[c] += encode(color[c]);
+                        sum[c] += color[c];
                     }
+                    count += 1.0;
                 }
-                for c in 0..3 {
-                    pixel[c] = sum[c] / (SUPER * SUPER) as f32;
-                }
-                pixel[3] = 1.0;
+                *pixel = [sum[0] / count, sum[1] / count, sum[2] / count, 1.0];
             }
         });
         Ok(frame)
@@ -256,7 +271,7 @@ impl Renderer {
                 *value += row.iter().zip(expr).map(|(b, e)| f64::from(b * e)).sum::<f64>() / UNIT;
             }
         }
-        let open = f64::from(expr[super::Expression::JawOpen as usize]);
+        let open = f64::from(expr[Expression::JawOpen as usize]);
         let mut extras: Vec<P3> = self
             .extras
             .iter()
@@ -364,8 +379,109 @@ pub(super) fn unit(v: [f32; 3]) -> [f32; 3] {
 }
 
 /// Linear light to sRGB with a soft shoulder for what is too bright.
-fn encode(v: f32) -> f32 {
-    let v = v.max(0.0);
-    let v = if v > 0.6 { 0.6 + 0.4 * (1.0 - (-(v - 0.6) / 0.4).exp()) } else { v };
-    if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
+fn encode(color: [f32; 3]) -> [f32; 3] {
+    // Evenly spaced in the root of the light, where the curve is nearly straight.
+    static TABLE: std::sync::LazyLock<Vec<f32>> = std::sync::LazyLock::new(|| {
+        (0..=1024)
+            .map(|i| {
+                let v = (i as f32 / 512.0).powi(2);
+                let v = if v > 0.6 { 0.6 + 0.4 * (1.0 - (-(v - 0.6) / 0.4).exp()) } else { v };
+                if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
+            })
+            .collect()
+    });
+    color.map(|v| {
+        let f = (v.max(0.0).sqrt() * 512.0).min(1023.0);
+        let i = f as usize;
+        TABLE[i] + (TABLE[i + 1] - TABLE[i]) * (f - i as f32)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::performance::{demo_reference, reference_shape};
+
+    /// Red, green, blue of the pixel that a landmark, or the middle of several, falls on.
+    fn at(frame: &Frame, points: &[[f32; 3]], list: &[usize]) -> [f32; 3] {
+        let c: [f32; 2] = std::array::from_fn(|k| list.iter().map(|&i| points[i][k]).sum::<f32>() / list.len() as f32);
+        let p = frame.pixel(c[0].round() as usize, c[1].round() as usize);
+        [p[0], p[1], p[2]]
+    }
+
+    #[test]
+    fn pictures_repeat_and_are_opaque() {
+        let (a, fit) = demo_reference(96).unwrap();
+        assert!(demo_reference(96).unwrap() == (a.clone(), fit));
+        assert!(a.data.chunks(4).all(|p| p[3] == 1.0 && p.iter().all(|v| (0.0..=1.0).contains(v))));
+    }
+
+    #[test]
+    fn the_picture_shows_the_face_where_the_fit_says() {
+        let (frame, fit) = demo_reference(512).unwrap();
+        let mut renderer = Renderer::new(Look::reference()).unwrap();
+        let l = renderer.prepared().landmarks68(&fit).unwrap();
+        let ratio = |p: [f32; 3]| p[2] / p[0];
+        // Whites of the eyes beside the iris are grey, skin is not.
+        let cheek = at(&frame, &l, &[1, 31]);
+        for white in [[36, 36, 37, 41], [42, 42, 43, 47], [45, 45, 44, 46], [39, 39, 38, 40]] {
+            assert!(
+                ratio(at(&frame, &l, &white)) > ratio(cheek) + 0.08,
+                "{white:?}: {:?} {cheek:?}",
+                at(&frame, &l, &white)
+            );
+        }
+        // The iris is dark, the lips are redder than the chin, the hair is dark, the wall is grey.
+        for iris in [[37, 38, 40, 41], [43, 44, 46, 47]] {
+            assert!(at(&frame, &l, &iris).iter().sum::<f32>() < 0.75 * cheek.iter().sum::<f32>());
+        }
+        let chin = at(&frame, &l, &[57, 8]);
+        for lip in [[51, 62], [57, 66]] {
+            let lip = at(&frame, &l, &lip);
+            assert!(lip[1] / lip[0] < chin[1] / chin[0] - 0.08, "{lip:?} {chin:?}");
+        }
+        // Closed lids cover the eyes.
+        let mut closed = fit.clone();
+        closed.params.expr[Expression::BlinkLeft as usize] = 1.0;
+        let picture = renderer.render(&closed, 512, 512).unwrap();
+        let inside = |f: &Frame| ratio(at(f, &l, &[42, 43, 43, 42, 47]));
+        assert!(inside(&picture) < inside(&frame) - 0.05);
+        let other = |f: &Frame| at(f, &l, &[36, 36, 37, 41]);
+        assert_eq!(other(&picture), other(&frame));
+    }
+
+    #[test]
+    fn a_shifted_crop_shifts_the_picture() {
+        let (_, fit) = demo_reference(128).unwrap();
+        let mut renderer = Renderer::new(Look::driving()).unwrap();
+        let mut moved = fit.clone();
+        for v in [&mut moved.roi.x0, &mut moved.roi.x1] {
+            *v += 10.0;
+        }
+        let (a, b) = (renderer.render(&fit, 128, 128).unwrap(), renderer.render(&moved, 128, 128).unwrap());
+        for y in 40..70 {
+            for x in 50..70 {
+                let (p, q) = (a.pixel(x, y), b.pixel(x + 10, y));
+                assert!((0..3).all(|c| (p[c] - q[c]).abs() < 0.06), "{x} {y}: {p:?} {q:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_requests_are_errors() {
+        let (_, fit) = demo_reference(32).unwrap();
+        let mut renderer = Renderer::new(Look::driving()).unwrap();
+        assert!(matches!(renderer.render(&fit, 0, 10), Err(Error::Usage(_))));
+        assert!(matches!(renderer.render(&fit, 40_000, 1), Err(Error::Usage(_))));
+        let mut short = fit.clone();
+        short.params.expr.pop();
+        assert!(matches!(renderer.render(&short, 8, 8), Err(Error::Model(_))));
+        let mut long = fit.clone();
+        long.params.shape.push(0.0);
+        assert!(matches!(renderer.render(&long, 8, 8), Err(Error::Model(_))));
+        let mut flat = fit;
+        flat.params.camera = [0.0; 12];
+        assert!(matches!(renderer.render(&flat, 8, 8), Err(Error::NoFace(_))));
+        assert_eq!(reference_shape().len(), 40);
+    }
 }

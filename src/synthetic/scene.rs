@@ -21,7 +21,7 @@ pub enum Material {
     /// Texture: way along the arch, height, mm.
     Teeth,
     Tongue,
-    /// Texture: angle around the head, way from its front, hairline value.
+    /// Texture: position of the skin below it on the mean head, mm.
     Hair,
     /// Texture: position, mm.
     Cloth,
@@ -75,12 +75,14 @@ pub struct Hung {
 
 /// Middle of the eyeball at positive x, and its radius.
 pub const EYE: (P3, f64) = ([31.0, 26.5, 82.0], 12.0);
+/// The collar: half its width, half its depth, where its middle is in depth.
+pub const COLLAR: P3 = [74.0, 62.0, -6.0];
 /// Where the neck turns.
 pub const NECK: P3 = [0.0, -118.0, -12.0];
 
 impl Scene {
-    /// Everything for a model whose mesh is drawn as the first vertices.
-    pub fn new(model: &Morphable, style: HairStyle) -> Scene {
+    /// Everything for a model whose mesh is drawn as the first vertices; `neck` is the neck's width, 1 is a man's.
+    pub fn new(model: &Morphable, style: HairStyle, neck: f64) -> Scene {
         let mut s = Scene::default();
         let base = model.vertex_count() as u32;
         s.materials.extend(std::iter::repeat_n(Material::Skin, model.triangles.len()));
@@ -89,8 +91,10 @@ impl Scene {
         s.eyes(base);
         s.holes(base, model);
         s.teeth(base);
-        s.ears(base);
-        s.neck(base);
+        if style != HairStyle::Bob {
+            s.ears(base);
+        }
+        s.neck(base, neck);
         s.shoulders(base);
         if style != HairStyle::Shaved {
             s.hair(base, style);
@@ -121,7 +125,7 @@ impl Scene {
             }
         }
         // The sign that the face's mesh has: its cross products point inwards with y up.
-        if outwards < 0.0 {
+        if outwards > 0.0 {
             triangles.iter_mut().for_each(|t: &mut [u32; 3]| t.swap(1, 2));
         }
         self.vertices.extend(rows.iter().flatten());
@@ -146,7 +150,7 @@ impl Scene {
                 let start = low - 7.0;
                 let rho = start + (313.0 - start) * t;
                 let q = [rho * sin, rho * cos];
-                let inset = 1.6 * (1.0 - smoothstep(low - 5.0, low + 1.0, rho)) + 0.1;
+                let inset = 1.6 * (1.0 - smoothstep(low - 6.0, low - 1.0, rho)) + 0.06;
                 row.push(skin(on_surface(q, -inset)));
             }
         }
@@ -292,13 +296,19 @@ impl Scene {
                             let (u, v, w) = (sr * s, sr * k, cr);
                             let narrow = 0.78 + 0.22 * v;
                             let bowl = 1.0 - 0.9 * (-4.0 * (u * u + v * v)).exp() * w.max(0.0);
-                            let out = 4.5 * w * bowl + 6.0 * u * f64::from(u > -0.4) + 2.0;
+                            let out = 4.5 * w * bowl + 9.0 * (u + 0.4).max(0.0) + 2.0;
                             let rest = [
                                 centre[0] + side * out,
                                 centre[1] + 30.0 * v + 3.0 * u,
                                 centre[2] - 17.0 * u * narrow - 5.0 * v,
                             ];
-                            Vertex { rest, anchor: centre, texture: [u as f32, v as f32, w as f32], jaw: 0.0, body: 0.0 }
+                            Vertex {
+                                rest,
+                                anchor: centre,
+                                texture: [u as f32, v as f32, w as f32],
+                                jaw: 0.0,
+                                body: 0.0,
+                            }
                         })
                         .collect()
                 })
@@ -307,19 +317,25 @@ impl Scene {
         }
     }
 
-    fn neck(&mut self, base: u32) {
-        let rows: Vec<Vec<Vertex>> = (0..=24)
+    fn neck(&mut self, base: u32, width: f64) {
+        let rows: Vec<Vec<Vertex>> = (0..=30)
             .map(|r| {
-                let y = -50.0 - 125.0 * f64::from(r) / 24.0;
-                let flare = 55.0 * smoothstep(-112.0, -185.0, y);
+                let y = -50.0 - 110.0 * f64::from(r) / 30.0;
+                // The muscle from the neck to the shoulder.
+                let flare = 46.0 * smoothstep(-98.0, -172.0, y).powf(1.3);
                 (0..48)
                     .map(|c| {
                         let (s, k) = (std::f64::consts::TAU * f64::from(c) / 48.0).sin_cos();
                         let slant = 12.0 * smoothstep(-60.0, -150.0, y);
-                        // The windpipe and the two muscles beside it.
-                        let throat = 2.5 * (-(s / 0.25).powi(2)).exp() * f64::from(k > 0.0)
-                            + 2.0 * (-((s.abs() - 0.55 + 0.002 * (y + 150.0)) / 0.14).powi(2)).exp() * f64::from(k > 0.0);
-                        let rest = [(54.0 + flare) * s, y, 4.0 - slant + (52.0 + throat + 0.3 * flare) * k];
+                        let front = f64::from(k > 0.0) * k.abs();
+                        // The windpipe and the two muscles beside it, which meet between the collar bones.
+                        let apart = s.abs() - 0.20 - 0.0055 * (y + 148.0).max(0.0);
+                        let throat = 2.0 * (-(s / 0.2).powi(2)).exp() + 2.6 * (-(apart / 0.13).powi(2)).exp();
+                        let rest = [
+                            width * 53.0 * s + flare * s,
+                            y,
+                            4.0 - slant + (width * 51.0 + throat * front + 0.25 * flare) * k,
+                        ];
                         Vertex {
                             rest,
                             anchor: rest,
@@ -336,15 +352,16 @@ impl Scene {
 
     fn shoulders(&mut self, base: u32) {
         let body = |rest: P3| Vertex { rest, anchor: rest, texture: rest.map(|v| v as f32), jaw: 0.0, body: 1.0 };
-        let rows: Vec<Vec<Vertex>> = (0..=28)
+        let top = |x: f64, z: f64| -131.0 - 0.0013 * x * x - 0.0030 * (z + 10.0).max(0.0).powi(2);
+        let rows: Vec<Vec<Vertex>> = (0..=40)
             .map(|r| {
-                let (sr, cr) = (0.5 * std::f64::consts::PI * f64::from(r) / 28.0).sin_cos();
-                (0..64)
+                let a = 0.05 + 1.25 * f64::from(r) / 40.0;
+                (0..72)
                     .map(|c| {
-                        let (s, k) = (std::f64::consts::TAU * f64::from(c) / 64.0).sin_cos();
-                        let round = |v: f64, p: f64| v.signum() * v.abs().powf(p);
-                        let out = round(sr, 0.85);
-                        body([235.0 * out * round(s, 0.85), -330.0 + 185.0 * round(cr, 0.62), -22.0 + 92.0 * out * round(k, 0.8)])
+                        let (s, k) = (std::f64::consts::TAU * f64::from(c) / 72.0).sin_cos();
+                        let out = a.min(1.0) + 0.12 * smoothstep(1.0, 1.3, a);
+                        let (x, z) = (205.0 * out * s, -22.0 + 96.0 * out * k);
+                        body([x, top(x, z) - 260.0 * (a - 0.86).max(0.0).powi(2) - 700.0 * (a - 1.1).max(0.0), z])
                     })
                     .collect()
             })
@@ -354,10 +371,11 @@ impl Scene {
         let rows: Vec<Vec<Vertex>> = (0..=12)
             .map(|r| {
                 let (st, ct) = (std::f64::consts::TAU * f64::from(r) / 12.0).sin_cos();
-                (0..64)
+                (0..72)
                     .map(|c| {
-                        let (s, k) = (std::f64::consts::TAU * f64::from(c) / 64.0).sin_cos();
-                        body([(70.0 + 6.0 * ct) * s, -147.0 - 13.0 * k + 9.0 * st, -8.0 + (61.0 + 6.0 * ct) * k])
+                        let (s, k) = (std::f64::consts::TAU * f64::from(c) / 72.0).sin_cos();
+                        let (x, z) = ((COLLAR[0] + 5.0 * ct) * s, COLLAR[2] + (COLLAR[1] + 5.0 * ct) * k);
+                        body([x, top(COLLAR[0] * s, COLLAR[2] + COLLAR[1] * k) + 3.5 * st, z])
                     })
                     .collect()
             })
@@ -378,20 +396,24 @@ impl Scene {
                         let p = point(q);
                         let line = hairline(p, style);
                         let wave = f64::from(fractal([q[0] as f32 * 0.03, q[1] as f32 * 0.03, 1.0], 3)) - 0.5;
-                        let lock = f64::from(noise([phi.sin() as f32 * 14.0, phi.cos() as f32 * 14.0, rho as f32 * 0.02])) - 0.5;
+                        let lock =
+                            f64::from(noise([phi.sin() as f32 * 14.0, phi.cos() as f32 * 14.0, rho as f32 * 0.02]))
+                                - 0.5;
                         let thick = match style {
-                            HairStyle::Short => 7.0 + 9.0 * smoothstep(60.0, 130.0, p[1]),
-                            _ => 9.0 + 5.0 * smoothstep(40.0, 120.0, p[1]),
+                            HairStyle::Short => 5.0 + 12.0 * smoothstep(30.0, 90.0, p[1]),
+                            _ => 10.0 + 8.0 * smoothstep(20.0, 90.0, p[1]),
                         };
                         let rise = smoothstep(0.0, 16.0, line);
                         let mut out = -4.0 + (4.0 + thick + 4.0 * wave + 2.2 * lock) * rise;
                         if style == HairStyle::Bob && line > 0.0 {
                             // It falls straight from the temples.
                             let d = direction(q);
-                            let flat = (d[0] / (93.0 + 6.0 * wave + 3.0 * lock)).hypot((d[2] + 0.18) / (100.0 + 6.0 * wave)).max(1e-3);
+                            let low = smoothstep(40.0, -60.0, radius(q) * d[1]);
+                            let wide = 88.0 + 9.0 * low * (1.0 - 0.5 * low) + 7.0 * wave + 4.0 * lock;
+                            let flat = (d[0] / wide).hypot((d[2] + 0.18) / (102.0 + 8.0 * wave)).max(1e-3);
                             let mut wall = 1.0 / flat;
                             if d[1] < -0.05 {
-                                wall = wall.min((104.0 + 8.0 * lock) / -d[1]);
+                                wall = wall.min((92.0 + 9.0 * lock + 10.0 * wave) / -d[1]);
                             }
                             let below = 1.0 - smoothstep(10.0, 75.0, p[1]);
                             out = out.max((wall - radius(q)) * below * smoothstep(0.0, 22.0, line));
@@ -399,7 +421,7 @@ impl Scene {
                         Vertex {
                             rest: on_surface(q, out),
                             anchor: p,
-                            texture: [phi as f32, rho as f32, line as f32],
+                            texture: p.map(|v| v as f32),
                             jaw: 0.0,
                             body: 0.0,
                         }
@@ -412,14 +434,17 @@ impl Scene {
         // Under the face there is none.
         let vertices = &self.vertices;
         let mut kept: Vec<[u32; 3]> = self.triangles.split_off(first);
-        kept.retain(|t| t.iter().any(|&v| vertices[(v - base) as usize].texture[2] > -6.0));
+        kept.retain(|t| t.iter().any(|&v| hairline(vertices[(v - base) as usize].anchor, style) > -6.0));
         self.triangles.extend(kept);
         self.materials.truncate(self.triangles.len());
     }
 
     /// Positions of the vertices for a person: identity applied, before expression and pose.
     pub fn identified(&self, shape: &[f32]) -> Vec<P3> {
-        self.vertices.iter().map(|v| if v.body >= 1.0 { v.rest } else { add(v.rest, identity_sum(shape, v.anchor)) }).collect()
+        self.vertices
+            .iter()
+            .map(|v| if v.body >= 1.0 { v.rest } else { add(v.rest, identity_sum(shape, v.anchor)) })
+            .collect()
     }
 
     /// Displacement of a vertex by the jaw.
@@ -449,8 +474,8 @@ pub fn hairline(p: P3, style: HairStyle) -> f64 {
         (180.0, -50.0),
     ];
     let bob = [
-        (0.0, 82.0),
-        (25.0, 76.0),
+        (0.0, 77.0),
+        (25.0, 73.0),
         (42.0, 62.0),
         (56.0, 40.0),
         (66.0, 18.0),
@@ -462,10 +487,12 @@ pub fn hairline(p: P3, style: HairStyle) -> f64 {
     let i = table.partition_point(|(a, _)| *a < around).clamp(1, table.len() - 1);
     let ((a, ya), (b, yb)) = (table[i - 1], table[i]);
     let t = smoothstep(a, b, around);
+    // The long cut has a side.
+    let swept = if style == HairStyle::Bob { 0.16 * p[0] * smoothstep(70.0, 30.0, around) } else { 0.0 };
     let rough = f64::from(fractal([p[0] as f32 * 0.12, p[1] as f32 * 0.12, p[2] as f32 * 0.12], 2)) - 0.5;
     // A steep hairline is a long way in height but not across it.
     let across = 1.0 / (1.0 + ((yb - ya) / (1.5 * (b - a))).powi(2)).sqrt();
-    (p[1] - (ya + (yb - ya) * t)) * across + 5.0 * rough
+    (p[1] - swept - (ya + (yb - ya) * t)) * across + 5.0 * rough
 }
 
 fn skin(p: P3) -> Vertex {

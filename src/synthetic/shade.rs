@@ -3,7 +3,7 @@
 use super::modes::{edges, height};
 use super::noise::{fractal, noise};
 use super::render::{HairStyle, Look, unit};
-use super::scene::{Material, hairline};
+use super::scene::{COLLAR, Material, hairline};
 use super::surface::landmarks;
 
 /// One sample of the picture.
@@ -16,8 +16,8 @@ pub struct Sample {
     pub light: f32,
     /// Where the eyes look, in the head's axes, y up.
     pub gaze: [f32; 3],
-    /// Position in the picture, 0..1.
-    pub at: [f32; 2],
+    /// How far the mouth is open (the coefficient).
+    pub open: f32,
 }
 
 /// A curve over x from 0 on, sampled.
@@ -50,6 +50,14 @@ pub struct Shader {
     lower_lip_outer: Table,
     /// The right brow from the inner to the outer end.
     brow: Vec<[f32; 2]>,
+    discs: Vec<Disc>,
+}
+
+/// A soft light on the wall.
+struct Disc {
+    /// Middle, as shares of the picture, and radius.
+    place: [f32; 3],
+    light: [f32; 3],
 }
 
 impl Shader {
@@ -66,6 +74,16 @@ impl Shader {
             lower_lip: Table::new(&e.lower_lip),
             upper_lip_outer: Table::new(&e.upper_lip_outer),
             lower_lip_outer: Table::new(&e.lower_lip_outer),
+            discs: (0..6)
+                .map(|k| {
+                    let r = |i: u32| noise([(look.seed * 31 + k * 7 + i) as f32 + 0.5, 2.5, 0.5]);
+                    let tint = mix([1.0, 0.78, 0.50], [0.55, 0.80, 1.0], r(3));
+                    Disc {
+                        place: [r(0) * 1.2 - 0.1, 1.1 * r(1) - 0.05, 0.05 + 0.13 * r(2)],
+                        light: tint.map(|c| 0.11 * (0.4 + r(4)) * c),
+                    }
+                })
+                .collect(),
             brow: (22..27).map(|i| [l[i][0] as f32, l[i][1] as f32]).collect(),
         }
     }
@@ -78,9 +96,9 @@ impl Shader {
             Material::Tear => self.matte(s, [0.42, 0.20, 0.17], 0.55, 0.25),
             Material::Cavity => {
                 // The lips' inner side, then darkness.
-                let t = smooth(1.0, 12.0, s.texture[0]);
+                let t = smooth(0.3, 5.0, s.texture[0]);
                 let wet: [f32; 3] = std::array::from_fn(|c| self.look.lips[c] * 0.75);
-                self.matte(s, mix(wet, [0.035, 0.008, 0.007], t), 0.8 - 0.65 * t, 0.3 * (1.0 - t))
+                self.matte(s, mix(wet, [0.035, 0.008, 0.007], t), 0.8 - 0.65 * t, 0.2 * (1.0 - t))
             }
             Material::Teeth => self.teeth(s),
             Material::Tongue => self.matte(s, [0.42, 0.12, 0.11], 0.45, 0.25),
@@ -132,7 +150,7 @@ impl Shader {
             gloss *= 0.6;
         } else {
             let (x, y) = (p[0].abs(), p[1]);
-            let front = p[2] > 40.0;
+            let front = smooth(22.0, 48.0, p[2]);
             // Blotches, pores, freckles.
             let blotch = fractal(scaled(0.06), 3) - 0.5;
             let pores = fractal(scaled(0.85), 2) - 0.5;
@@ -147,7 +165,7 @@ impl Shader {
                 normal[1] + 0.05 * (bump([0.0, 0.4, 0.0]) - here),
                 normal[2],
             ]);
-            if front {
+            if front > 0.0 {
                 let red = 0.9 * gauss([x, y], [41.0, -3.0], [15.0, 13.0])
                     + 0.9 * gauss([x, y], [0.0, -9.0], [12.0, 9.0])
                     + 0.35 * gauss([x, y], [0.0, -70.0], [16.0, 10.0]);
@@ -169,16 +187,14 @@ impl Shader {
                 color = mix(color, [0.03, 0.010, 0.008], 0.93 * nostril);
                 gloss *= 1.0 - nostril;
                 if look.beard > 0.0 {
-                    self.beard(&mut color, p);
+                    self.beard(&mut color, p, front);
                 }
                 self.brow(&mut color, &mut gloss, p);
                 self.lips(&mut color, &mut gloss, &mut ao, p);
                 self.lids(&mut color, &mut gloss, &mut ao, p);
             }
-            if p[1] < -70.0 && p[2] < 75.0 {
-                // Under the chin, and the neck in the head's shadow.
-                ao *= 1.0 - 0.38 * smooth(-150.0, -92.0, p[1]) * smooth(-70.0, -90.0, p[1]);
-            }
+            // Under the chin, and the neck below it.
+            ao *= 1.0 - 0.30 * smooth(-165.0, -92.0, p[1]) * smooth(-76.0, -92.0, p[1]);
             if look.style != HairStyle::Shaved {
                 let line = hairline(p.map(f64::from), look.style) as f32;
                 let strand = noise([p[0] * 0.9 + seed, p[1] * 0.16, p[2] * 0.5]);
@@ -195,11 +211,11 @@ impl Shader {
         std::array::from_fn(|c| ao * color[c] * d[c] + shine * look.key[c] + 0.05 * rim * look.ambient[c])
     }
 
-    fn beard(&self, color: &mut [f32; 3], p: [f32; 3]) {
+    fn beard(&self, color: &mut [f32; 3], p: [f32; 3], front: f32) {
         let (x, y) = (p[0].abs(), p[1]);
         let cheek = smooth(-12.0, -36.0, y + 0.25 * (62.0 - x).max(0.0) - 8.0);
         let moustache = smooth(-20.0, -25.0, y) * smooth(34.0, 24.0, x);
-        let zone = cheek.max(moustache) * smooth(-4.0, 2.0, 2.0 + 0.0 * y);
+        let zone = cheek.max(moustache) * front * smooth(-104.0, -88.0, y);
         let stubble = 0.55 + 0.45 * smooth(0.35, 0.7, noise([p[0] * 2.4, p[1] * 1.9, p[2] * 2.4]));
         *color = mix(*color, [0.045, 0.036, 0.032], self.look.beard * zone * stubble * 0.9);
     }
@@ -225,8 +241,8 @@ impl Shader {
         // Hairs rise at the inner end and lie along the arc further out.
         let lean = 0.9 - 0.2 * along;
         let stroke = noise([(q[0] - lean * above * 1.1) * 1.7, above * 0.25 + along, p[0].signum() * 3.0]);
-        let edge = smooth(wide + 0.8, wide * 0.35, best + 2.2 * (0.5 - stroke));
-        let cover = self.look.brow_weight * edge * (0.45 + 0.55 * smooth(0.25, 0.6, stroke));
+        let edge = smooth(wide + 1.0, wide * 0.2, best + 0.8 * wide * (0.5 - stroke));
+        let cover = self.look.brow_weight * edge * (0.68 + 0.32 * smooth(0.25, 0.6, stroke));
         *color = mix(*color, self.look.brows, cover);
         *gloss *= 1.0 - 0.7 * cover;
     }
@@ -244,7 +260,7 @@ impl Shader {
         let shade = 1.0 + 0.22 * wrinkles - if y > middle { 0.16 } else { 0.0 };
         let lip = self.look.lips.map(|c| c * shade);
         *color = mix(*color, lip, 0.85 * inside);
-        *gloss += 0.10 * inside * (1.0 + wrinkles);
+        *gloss += 0.05 * inside * (1.0 + wrinkles);
         // Where the lips meet.
         *ao *= 1.0 - 0.5 * smooth(2.2, 0.3, (y - middle).abs() - 1.3) * smooth(27.0, 23.0, x);
         *ao *= 1.0 - 0.25 * gauss([x, y], [26.5, -41.0], [2.5, 3.0]);
@@ -261,7 +277,7 @@ impl Shader {
         let below = lower - y;
         // Lashes as a dark line, thicker outwards; the fold of the lid; a lighter line below.
         let thick = 0.7 + 0.05 * (x - 19.0).max(0.0);
-        let line = smooth(thick + 0.8, 0.2, above) * smooth(-1.5, -0.5, above) * along;
+        let line = smooth(thick + 0.9, 0.4, above) * smooth(-1.5, -0.5, above) * along;
         let low = smooth(1.1, 0.0, below) * smooth(-1.5, -0.5, below) * along;
         let fold = gauss([0.0, above], [0.0, 5.2 - 0.02 * (x - 31.0).powi(2)], [1.0, 0.75]) * along;
         *color = mix(*color, [0.020, 0.012, 0.010], 0.90 * line);
@@ -299,8 +315,10 @@ impl Shader {
             s.normal[1] - 0.35 * (d[1] - g[1]) * smooth(IRIS + 0.05, IRIS - 0.1, angle),
             s.normal[2],
         ]);
-        let shine = |l: [f32; 3], size: f32| smooth(1.0 - size, 1.0 - 0.5 * size, dot(dome, unit([l[0], l[1], l[2] + 1.0])));
-        let gleam = 1.1 * shine([self.key_direction[0] * 0.75, self.key_direction[1] * 0.45, self.key_direction[2]], 0.011)
+        let shine =
+            |l: [f32; 3], size: f32| smooth(1.0 - size, 1.0 - 0.5 * size, dot(dome, unit([l[0], l[1], l[2] + 1.0])));
+        let gleam = 1.1
+            * shine([self.key_direction[0] * 0.75, self.key_direction[1] * 0.45, self.key_direction[2]], 0.011)
             + 0.18 * shine(self.fill_direction, 0.02);
         std::array::from_fn(|c| lid * corner * color[c] * light[c] + gleam * 0.9)
     }
@@ -312,23 +330,25 @@ impl Shader {
         let enamel = mix([0.36, 0.28, 0.20], [0.70, 0.66, 0.57], smooth(0.0, 0.22, gap));
         let color = mix(enamel, [0.42, 0.14, 0.13], gum);
         // The sides of the arch lie in the dark of the mouth.
-        let deep = 1.0 - 0.8 * smooth(6.0, 21.0, arc.abs());
+        let deep = (1.0 - 0.8 * smooth(6.0, 21.0, arc.abs())) * (0.12 + 0.88 * smooth(-0.05, 0.25, s.open));
         let d = self.diffuse(&Sample { light: 0.35 + 0.65 * s.light, ..*s }, [0.5; 3]);
         let shine = 0.12 * self.specular(s.normal, s.light, 60.0);
         std::array::from_fn(|c| deep * (0.62 * color[c] * d[c] + shine))
     }
 
     fn hair(&self, s: &Sample) -> [f32; 3] {
-        let [phi, rho, line] = s.texture;
+        let p = s.texture;
         let seed = self.look.seed as f32 * 3.0;
-        // Strands run from the crown, so they differ with the angle and hardly along the way.
-        let around = [phi.sin(), phi.cos()];
-        let bend = 0.25 * fractal([around[0] * 3.0 + seed, around[1] * 3.0, rho * 0.015], 2);
-        let (a, b) = ((phi + bend).sin(), (phi + bend).cos());
-        let fine = fractal([a * 70.0, b * 70.0, rho * 0.02 + seed], 2);
-        let lock = fractal([a * 16.0, b * 16.0, rho * 0.008 + seed], 2);
-        let strand = 0.45 * fine + 0.55 * lock;
-        let tone = 0.35 + 1.3 * strand;
+        let line = hairline(p.map(f64::from), self.look.style) as f32;
+        // Strands run from the crown down, so they differ with the angle around it and hardly along the way.
+        let (x, z) = (p[0] + 6.0, p[2] - 4.0);
+        let out = x.hypot(z).max(1.0);
+        let bend = 0.22 * (fractal([p[0] * 0.02 + seed, p[1] * 0.02, p[2] * 0.02], 2) - 0.5);
+        let (a, b) = (x / out + bend * z / out, z / out - bend * x / out);
+        let fine = fractal([a * 95.0, b * 95.0, p[1] * 0.02 + seed], 2);
+        let lock = fractal([a * 13.0, b * 13.0, p[1] * 0.008 + seed], 2);
+        let strand = 0.62 * fine + 0.38 * lock;
+        let tone = 0.3 + 1.4 * smooth(0.2, 0.8, strand);
         // A band of light across the strands where they turn towards the light.
         let tilt = 0.35 * (fine - 0.5) + 0.25 * (lock - 0.5);
         let n = unit([s.normal[0], s.normal[1] + tilt, s.normal[2]]);
@@ -337,15 +357,23 @@ impl Shader {
         let root = 0.55 + 0.45 * smooth(0.0, 14.0, line);
         std::array::from_fn(|c| {
             let h = self.look.hair[c];
-            root * (h * tone * d[c] * 1.1 + band * (0.55 * h + 0.018) * (0.3 + 1.4 * strand) * self.look.key[c])
+            root * (h * tone * d[c] * 1.15
+                + band * (1.3 * h + 0.02) * (2.2 * strand - 0.35).max(0.0) * self.look.key[c])
         })
     }
 
     fn cloth(&self, s: &Sample) -> [f32; 3] {
         let p = s.texture;
+        let collar = COLLAR.map(|v| v as f32);
+        let across = (p[0] / collar[0]).hypot((p[2] - collar[2]) / collar[1]);
+        if across < 0.97 {
+            return self.skin(&Sample { material: Material::Skin, ..*s });
+        }
         let weave = 0.94 + 0.12 * noise([p[0] * 0.9, p[1] * 0.9, p[2] * 0.9]);
         let fold = fractal([p[0] * 0.018, p[1] * 0.010, p[2] * 0.01 + self.look.seed as f32], 3) - 0.5;
         let n = unit([s.normal[0] + 0.5 * fold, s.normal[1] + 0.2 * fold, s.normal[2]]);
+        // The collar's rib.
+        let weave = weave * (1.0 - 0.25 * gauss([across, 0.0], [1.09, 0.0], [0.012, 1.0]));
         // In the shade of the head towards the neck.
         let near = gauss([p[0], p[2] * 0.6], [0.0, 20.0], [75.0, 60.0]) * smooth(-185.0, -140.0, p[1]);
         let d = self.diffuse(&Sample { normal: n, ..*s }, [0.15; 3]);
@@ -357,20 +385,19 @@ impl Shader {
         let look = &self.look;
         let [x, y] = [at[0] * aspect, at[1]];
         let mut color = mix(look.background[0], look.background[1], smooth(-0.1, 1.1, y));
-        for k in 0..6 {
-            let r = |i: u32| noise([(look.seed * 31 + k * 7 + i) as f32 + 0.5, 2.5, 0.5]);
-            let (cx, cy) = (aspect * r(0) * 1.2 - 0.1, 1.1 * r(1) - 0.05);
-            let size = 0.05 + 0.13 * r(2);
-            let disc = smooth(size, size * 0.72, (x - cx).hypot(y - cy));
-            let tint = mix([1.0, 0.78, 0.50], [0.55, 0.80, 1.0], r(3));
+        for disc in &self.discs {
+            let [cx, cy, size] = disc.place;
+            let light = smooth(size, size * 0.72, (x - aspect * cx).hypot(y - cy));
             for c in 0..3 {
-                color[c] += 0.055 * (0.4 + r(4)) * disc * tint[c];
+                color[c] += light * disc.light[c];
             }
         }
         // Uprights and a shelf.
         let bar = |v: f32, middle: f32, half: f32| smooth(half + 0.003, half, (v - middle).abs());
-        let lines = bar(x, 0.13 * aspect, 0.008).max(bar(x, 0.88 * aspect, 0.008)).max(bar(y, 0.30, 0.006)).max(bar(y, 0.66, 0.006));
-        let lines = lines * (1.0 - 0.15 * fractal([x * 30.0, y * 30.0, 1.0], 2));
+        let lines = bar(x, 0.13 * aspect, 0.008)
+            .max(bar(x, 0.88 * aspect, 0.008))
+            .max(bar(y, 0.30, 0.006))
+            .max(bar(y, 0.66, 0.006));
         mix(color, color.map(|c| 0.38 * c + 0.012), 0.85 * lines)
     }
 }

@@ -57,7 +57,11 @@ pub fn demo_sound(frames: usize, fps: f32) -> Vec<f32> {
         let pitch = 118.0 * (1.0 + 0.10 * (2.1 * t).sin() + 0.03 * (11.0 * t).sin());
         phase = (phase + pitch / rate).fract();
         // The air through the vocal folds: opens slowly, closes fast; its change is the buzz.
-        let flow = if phase < 0.6 { (std::f32::consts::PI * phase / 1.2).sin().powi(2) } else { (1.0 - (phase - 0.6) / 0.1).max(0.0) };
+        let flow = if phase < 0.6 {
+            (std::f32::consts::PI * phase / 1.2).sin().powi(2)
+        } else {
+            (1.0 - (phase - 0.6) / 0.1).max(0.0)
+        };
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let breath = (seed >> 8) as f32 / (1u32 << 24) as f32 - 0.5;
         let source = flow - last + 0.02 * breath;

@@ -192,8 +192,9 @@ pub fn direction(q: P2) -> P3 {
 
 /// Radius of the plain skull.
 fn skull(d: P3) -> f64 {
-    let axes = [76.0, if d[1] > 0.0 { 126.0 } else { 98.0 }, if d[2] > 0.0 { 90.0 } else { 104.0 }];
-    const POWER: f64 = 2.35;
+    let axes = [76.0, if d[1] > 0.0 { 122.0 } else { 92.0 }, if d[2] > 0.0 { 90.0 } else { 104.0 }];
+    // The crown is broader than an ellipsoid's.
+    const POWER: f64 = 2.55;
     (0..3).map(|c| (d[c].abs() / axes[c]).powf(POWER)).sum::<f64>().powf(-1.0 / POWER)
 }
 
@@ -287,7 +288,9 @@ pub fn curve<const N: usize>(points: &[[f64; N]], steps: usize) -> Vec<[f64; N]>
             out.push(std::array::from_fn(|k| {
                 let (m0, m1) = (0.5 * (c[k] - a[k]), 0.5 * (d[k] - b[k]));
                 let (t2, t3) = (t * t, t * t * t);
-                (2.0 * t3 - 3.0 * t2 + 1.0) * b[k] + (t3 - 2.0 * t2 + t) * m0 + (3.0 * t2 - 2.0 * t3) * c[k]
+                (2.0 * t3 - 3.0 * t2 + 1.0) * b[k]
+                    + (t3 - 2.0 * t2 + t) * m0
+                    + (3.0 * t2 - 2.0 * t3) * c[k]
                     + (t3 - t2) * m1
             }));
         }

@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use super::bumps::{Bump, both, one, opposite, sum};
-use super::surface::{P3, curve, landmarks, smoothstep};
+use super::surface::{P3, curve, landmarks, point, smoothstep, to_map};
 
 /// Number of identity modes.
 pub const SHAPE_DIM: usize = 40;
@@ -128,7 +128,11 @@ pub fn edges() -> &'static Edges {
     static EDGES: OnceLock<Edges> = OnceLock::new();
     EDGES.get_or_init(|| {
         let l = landmarks();
-        let through = |list: &[usize], steps: usize| curve(&list.iter().map(|&i| l[i]).collect::<Vec<_>>(), steps);
+        // On the skin, where the mesh will have its vertices.
+        let through = |list: &[usize], steps: usize| -> Vec<P3> {
+            let points: Vec<P3> = list.iter().map(|&i| l[i]).collect();
+            curve(&points, steps).into_iter().map(|p| point(to_map(p))).collect()
+        };
         // From the middle: the curve runs through the mirror image too, so that it is level at x = 0.
         let half = |list: &[usize], steps: usize| through(list, steps).split_off(steps);
         Edges {
@@ -163,7 +167,7 @@ pub fn jaw_weight(p: P3) -> f64 {
     // Sharp where the lips part, to an ellipse; soft from the corners on outwards.
     let lips = (1.0 - (x / 23.2).powi(2)).max(0.0).sqrt();
     let far = smoothstep(0.0, 18.0 + 0.8 * (x - 23.0).max(0.0), below.abs());
-    let side = 0.5 + 0.5 * below / (below.abs() + 0.05) * (lips + (1.0 - lips) * far);
+    let side = 0.5 + (smoothstep(-0.15, 0.15, below) - 0.5) * (lips + (1.0 - lips) * far);
     // The head behind the jaw stays.
     side * smoothstep(-5.0, 38.0, p[2] - 0.25 * (p[1] + 40.0))
 }

@@ -124,7 +124,7 @@ impl Moment {
         };
         let mut expr = [0.0; EXPR_DIM];
         let speech = Speech::at(t);
-        expr[Expression::JawOpen as usize] = -0.12 + 0.62 * speech.open;
+        expr[Expression::JawOpen as usize] = -0.13 + 0.80 * speech.open;
         expr[Expression::Pucker as usize] = 0.75 * speech.round;
         expr[Expression::Wide as usize] = 0.5 * speech.spread;
         let phrase = t.rem_euclid(6.0);

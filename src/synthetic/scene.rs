@@ -237,7 +237,7 @@ impl Scene {
 
     fn teeth(&mut self, base: u32) {
         // (gum line, edge, depth of the front, how much it moves with the jaw)
-        for (gum, edge, front, jaw) in [(-31.5, -40.0, 107.0, 0.0), (-49.0, -41.2, 105.0, 1.0)] {
+        for (gum, edge, front, jaw) in [(-31.5, -41.3, 107.0, 0.0), (-49.0, -41.2, 105.0, 1.0)] {
             let rows: Vec<Vec<Vertex>> = (0..=5)
                 .map(|r| {
                     let t = f64::from(r) / 5.0;

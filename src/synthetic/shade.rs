@@ -98,7 +98,7 @@ impl Shader {
                 // The lips' inner side, then darkness.
                 let t = smooth(0.3, 5.0, s.texture[0]);
                 let wet: [f32; 3] = std::array::from_fn(|c| self.look.lips[c] * 0.75);
-                self.matte(s, mix(wet, [0.035, 0.008, 0.007], t), 0.8 - 0.65 * t, 0.2 * (1.0 - t))
+                self.matte(s, mix(wet, [0.060, 0.012, 0.010], t), 0.8 - 0.55 * t, 0.2 * (1.0 - t))
             }
             Material::Teeth => self.teeth(s),
             Material::Tongue => self.matte(s, [0.42, 0.12, 0.11], 0.45, 0.25),

@@ -388,8 +388,8 @@ impl Shader {
         for disc in &self.discs {
             let [cx, cy, size] = disc.place;
             let light = smooth(size, size * 0.72, (x - aspect * cx).hypot(y - cy));
-            for c in 0..3 {
-                color[c] += light * disc.light[c];
+            for (c, tint) in color.iter_mut().zip(disc.light) {
+                *c += light * tint;
             }
         }
         // Uprights and a shelf.

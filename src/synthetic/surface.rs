@@ -18,8 +18,9 @@ pub const CENTRE: P3 = [0.0, 0.0, 20.0];
 /// Map units per radian.
 const PER_RADIAN: f64 = 100.0;
 
-/// The landmarks on the picture's left and on the middle line, iBUG index and mean position: proportions of an average
-/// adult face, rounded to half a millimetre.
+/// The landmarks on the picture's left and on the middle line, iBUG index and mean position. These 39 points are the mean
+/// landmarks of 3DDFA-V2's model, made symmetric and rounded to half a millimetre, so that coordinate codes agree; the
+/// extents of [`OUTLINE`] follow that model's too. Nothing else of it is used.
 const LANDMARKS: [(usize, P3); 39] = [
     (0, [-73.0, 18.5, 18.0]),
     (1, [-71.0, -1.5, 20.0]),

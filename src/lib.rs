@@ -17,6 +17,7 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+pub mod synthetic;
 
 #[cfg(test)]
 pub mod testing;

@@ -1,0 +1,24 @@
+//! A head without a person: a procedural morphable head, its renderer, and a performance with sound.
+//!
+//! A fresh clone has no model of faces and no footage. This module makes both from formulas: [`head`] is a
+//! [`Morphable`](crate::morphable::Morphable) with the 68 iBUG landmarks, 40 identity and 10 semantic expression
+//! modes; [`render`] draws a stylised person from it, and [`performance`] gives a reference portrait and a driving
+//! performance with their true fits. Everything repeats to the bit on one machine. Lengths within this module are
+//! millimetres; a [`Morphable`](crate::morphable::Morphable) and its cameras count micrometres, as 3DDFA-V2's does.
+
+mod bumps;
+mod delaunay;
+pub mod head;
+mod modes;
+mod noise;
+pub mod performance;
+pub mod render;
+mod scene;
+mod shade;
+pub mod sound;
+mod surface;
+
+pub use head::{Expression, head};
+pub use performance::{DEMO_FPS, demo_driving, demo_reference};
+pub use render::{Look, Renderer};
+pub use sound::demo_sound;

@@ -77,6 +77,24 @@ pub fn demo_sound(frames: usize, fps: f32) -> Vec<f32> {
     out
 }
 
+/// [`demo_sound`]'s samples as a WAV file: 16 bits, mono, [`SAMPLE_RATE`] Hz. Samples beyond 1 are cut off.
+pub fn wav(samples: &[f32]) -> Vec<u8> {
+    let bytes = 2 * samples.len() as u32;
+    let mut out = Vec::with_capacity(44 + bytes as usize);
+    out.extend_from_slice(b"RIFF");
+    out.extend_from_slice(&(36 + bytes).to_le_bytes());
+    out.extend_from_slice(b"WAVEfmt ");
+    for word in [16u32, 1 | 1 << 16, SAMPLE_RATE, 2 * SAMPLE_RATE, 2 | 16 << 16] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(b"data");
+    out.extend_from_slice(&bytes.to_le_bytes());
+    for s in samples {
+        out.extend_from_slice(&((s.clamp(-1.0, 1.0) * 32767.0).round() as i16).to_le_bytes());
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

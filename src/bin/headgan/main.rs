@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod common;
+mod demo;
 mod doctor;
 mod fit;
 mod models;
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(demo::Args),
     Reenact(Box<reenact::Args>),
     Fit(fit::Args),
     Pncc(pncc::Args),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     let result = headgan::media::interrupt::install().and_then(|()| match cli.verb {
+        Verb::Demo(args) => demo::run(args),
         Verb::Reenact(args) => reenact::run(*args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),

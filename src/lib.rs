@@ -10,6 +10,7 @@ pub mod controls;
 pub mod engine;
 pub mod error;
 pub mod face;
+pub mod folders;
 pub mod frame;
 pub mod media;
 pub mod models;

@@ -211,16 +211,7 @@ impl Presets {
 
 /// Where a user's presets lie: `headgan/presets` in the user's data folder, or `None` if the system names none.
 pub fn user_folder() -> Option<PathBuf> {
-    // The XDG Base Directory Specification wants relative paths ignored.
-    let var = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let data = if cfg!(windows) {
-        var("APPDATA")
-    } else if cfg!(target_os = "macos") {
-        var("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        var("XDG_DATA_HOME").or_else(|| var("HOME").map(|home| home.join(".local/share")))
-    };
-    data.map(|data| data.join("headgan").join("presets"))
+    crate::folders::user_data().map(|data| data.join("presets"))
 }
 
 fn stem(path: &Path) -> String {

@@ -366,16 +366,7 @@ fn pack_folders(folder: &Path) -> Vec<PathBuf> {
 
 /// Where imported packs go: `headgan/models` in the user's data folder, or `None` if the system names none.
 pub fn user_folder() -> Option<PathBuf> {
-    // Relative paths are to be ignored (XDG Base Directory Specification).
-    let var = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let data = if cfg!(windows) {
-        var("APPDATA")
-    } else if cfg!(target_os = "macos") {
-        var("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        var("XDG_DATA_HOME").or_else(|| var("HOME").map(|home| home.join(".local/share")))
-    };
-    data.map(|data| data.join("headgan/models"))
+    crate::folders::user_data().map(|data| data.join("models"))
 }
 
 /// The repository's `models`: the first folder of that name with a pack in it, upwards from the executable, then

@@ -7,6 +7,5 @@ pub mod analysis;
 pub mod draft;
 pub mod networks;
 pub mod painter;
-pub mod paste;
 pub mod shot;
 pub mod view;

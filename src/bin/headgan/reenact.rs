@@ -8,13 +8,13 @@ use headgan::engine::cpu;
 use headgan::face::track::Settings as TrackSettings;
 use headgan::frame::Frame;
 use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, interrupt};
-use headgan::media::{FrameRange, source::SourceKind};
+use headgan::media::{FrameRange, ffmpeg::Tools, source::SourceKind, writer};
 use headgan::reenact::analysis::{Analysis, Track, analyse};
 use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::{Error, Result};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -117,6 +117,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Everything that can be wrong with files is found before any work.
     let reference = Source::open(&args.reference)?;
     let driving = Source::open(&args.driving)?;
+    if let Some(audio) = &args.audio {
+        if !writer::is_video_name(Path::new(&args.output)) {
+            let text = format!("{}: images take no sound: leave --audio away, or write a video", args.output);
+            return Err(Error::Usage(text));
+        }
+        writer::check_sound(&*Tools::find()?, audio)?;
+    }
     let base = values.resolve(0.0);
     let models = common::packs();
     let networks = args.models.networks(&models)?;

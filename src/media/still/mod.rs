@@ -258,6 +258,9 @@ fn png_decoder(mut r: BufReader<File>, path: &Path, limits: &Limits) -> Result<p
     let mut head = [0u8; 26];
     let read = r.read_exact(&mut head).and_then(|()| r.rewind());
     read.map_err(|e| decode_error(path, Format::Png, &e))?;
+    if &head[12..16] != b"IHDR" {
+        return Err(decode_error(path, Format::Png, &"its header is missing"));
+    }
     let side = |i: usize| u64::from(u32::from_be_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]));
     let channels = match head[25] {
         0 => 1,

@@ -37,9 +37,13 @@ pub fn temporary(path: &Path) -> Result<NamedTempFile> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(&folder).map_err(|e| {
         let why = match e.kind() {
+            // Some file systems (/proc) say so of files that cannot be made.
+            std::io::ErrorKind::NotFound if folder.is_dir() => {
+                "nothing can be made there: choose another folder".into()
+            }
             std::io::ErrorKind::NotFound => "the folder does not exist: create it first".to_string(),
             std::io::ErrorKind::PermissionDenied => "no permission to write there: choose another folder".to_string(),
-            std::io::ErrorKind::NotADirectory => "it is not a folder".to_string(),
+            std::io::ErrorKind::NotADirectory => "it is not a folder: choose another".to_string(),
             _ => plain(&e),
         };
         Error::Input(format!("cannot write {} into {}: {why}", name.to_string_lossy(), folder.display()))

@@ -201,6 +201,7 @@ impl Log {
             "Conversion failed",
             "Error while processing",
             "Error while decoding stream",
+            "Error marking filters as finished",
             "Task finished",
             "Terminating thread",
             "Nothing was written",

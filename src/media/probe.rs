@@ -104,10 +104,12 @@ impl VideoInfo {
 pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
     let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
     match std::fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(fail("there is no such file")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(fail("there is no such file: check the name"));
+        }
         Err(e) => return Err(fail(&atomic::plain(&e))),
         Ok(m) if m.is_dir() => return Err(fail("this is a folder, not a video")),
-        Ok(m) if m.len() == 0 => return Err(fail("the file is empty")),
+        Ok(m) if m.len() == 0 => return Err(fail("the file is empty: copy or record it again")),
         Ok(_) => {}
     }
     let text = match output(&mut ask(tools, path, &["-show_format", "-show_streams"]))? {

@@ -126,11 +126,13 @@ impl Source {
         // The content decides, not the name; a damaged image must not be passed to ffmpeg.
         let mut head = [0u8; 16];
         let n = File::open(path).and_then(|mut f| f.read(&mut head)).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::Input(format!("{}: there is no such file", path.display())),
+            std::io::ErrorKind::NotFound => {
+                Error::Input(format!("{}: there is no such file: check the name", path.display()))
+            }
             _ => Error::Input(format!("{}: {}", path.display(), atomic::plain(&e))),
         })?;
         if n == 0 {
-            return Err(Error::Input(format!("{}: the file is empty", path.display())));
+            return Err(Error::Input(format!("{}: the file is empty: copy or export it again", path.display())));
         }
         if still::Format::of_bytes(&head[..n]).is_some() || still::Format::of_name(path).is_some() {
             return images(Sequence::of_file(path), SourceKind::Still);

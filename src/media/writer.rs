@@ -440,6 +440,17 @@ fn finishing(c: &mut Command, container: Container) {
     c.args(["-f", container.muxer()]);
 }
 
+/// Whether a file has sound to put under a video.
+///
+/// # Errors
+/// [`Error::Input`] where it cannot be read or has none.
+pub fn check_sound(tools: &Tools, path: &Path) -> Result<()> {
+    if sound_of(tools, path)?.is_empty() {
+        return Err(Error::Input(format!("{}: the file has no sound: give another --audio, or none", path.display())));
+    }
+    Ok(())
+}
+
 /// The codecs of a file's sound streams.
 fn sound_of(tools: &Tools, path: &Path) -> Result<Vec<String>> {
     let mut c = detached(&tools.ffprobe);

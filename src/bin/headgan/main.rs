@@ -10,7 +10,8 @@ mod pncc;
 mod presets;
 mod reenact;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// One face performs what another face performs.
@@ -35,8 +36,34 @@ enum Verb {
     Doctor(doctor::Args),
 }
 
+/// What clap has to say about a wrong command, as the one line that every error is.
+fn usage_error(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    // Paragraphs: what is wrong, perhaps a hint, how the verb is used, where to find help.
+    let mut lines: Vec<String> = text
+        .split("\n\n")
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|p| !p.is_empty() && !p.starts_with("Usage:") && !p.starts_with("For more information"))
+        .collect();
+    if let Some(first) = lines.first_mut() {
+        *first = first.trim_start_matches("error: ").trim_end_matches(':').to_owned();
+    }
+    let cli = Cli::command();
+    let verb = std::env::args().skip(1).find(|a| cli.find_subcommand(a).is_some());
+    let help = verb.map_or("headgan --help".to_owned(), |v| format!("headgan {v} --help"));
+    format!("{}: see `{help}`", lines.join("; "))
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version are no errors; without any verb the help says what to do.
+        Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => e.exit(),
+        Err(e) => {
+            eprintln!("headgan: {}", usage_error(&e));
+            return ExitCode::from(2);
+        }
+    };
     let level = if cli.verbose { "headgan=debug" } else { "headgan=warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();

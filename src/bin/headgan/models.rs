@@ -54,7 +54,7 @@ enum Action {
     Verify {
         file: PathBuf,
         /// Largest absolute difference that passes.
-        #[arg(long, default_value_t = 1e-3)]
+        #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
         tolerance: f32,
         /// Print one JSON document.
         #[arg(long)]
@@ -162,13 +162,18 @@ fn info(name: &str, json: bool) -> Result<ExitCode> {
 
 fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode> {
     if tolerance.is_nan() || tolerance <= 0.0 {
-        return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0")));
+        return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0: give a number such as 1e-4")));
     }
-    let weights = file::load_safetensors(path)?;
+    let wanted = "give a .safetensors file with state.*, input.* and output.* arrays";
+    let weights = file::load_safetensors(path).map_err(|e| match e {
+        Error::Model(text) => Error::Model(format!("{text}: {wanted}")),
+        Error::Input(text) => Error::Input(format!("{text}: {wanted}")),
+        other => other,
+    })?;
     let options = cpu::Options::default();
     let differences =
         verify::verify(&weights, |w| Embedded::new(w, &options), |ops, t| ops.values(t)).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{}: {text}", path.display())),
+            Error::Model(text) => Error::Model(format!("{}: {text}; {wanted}", path.display())),
             other => other,
         })?;
     // Not above the tolerance; NaN is.
@@ -182,8 +187,12 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
         }
     }
     if let Some(worst) = differences.iter().find(|d| !passes(d)) {
-        let text =
-            format!("{}: '{}' differs by {:e}, more than {tolerance:e}", path.display(), worst.name, worst.max_abs);
+        let text = format!(
+            "{}: '{}' differs by {:e}, more than {tolerance:e}: the file or this build is wrong",
+            path.display(),
+            worst.name,
+            worst.max_abs
+        );
         return Err(Error::Model(text));
     }
     Ok(ExitCode::SUCCESS)

@@ -8,13 +8,13 @@ use headgan::engine::cpu;
 use headgan::face::track::Settings as TrackSettings;
 use headgan::frame::Frame;
 use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, interrupt};
-use headgan::media::{FrameRange, source::SourceKind};
+use headgan::media::{FrameRange, ffmpeg::Tools, source::SourceKind, writer};
 use headgan::reenact::analysis::{Analysis, Track, analyse};
 use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::{Error, Result};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{channel, sync_channel};
 use std::time::{Duration, Instant};
@@ -117,6 +117,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Everything that can be wrong with files is found before any work.
     let reference = Source::open(&args.reference)?;
     let driving = Source::open(&args.driving)?;
+    if let Some(audio) = &args.audio {
+        if !writer::is_video_name(Path::new(&args.output)) {
+            let text = format!("{}: images take no sound: leave --audio away, or write a video", args.output);
+            return Err(Error::Usage(text));
+        }
+        writer::check_sound(&*Tools::find()?, audio)?;
+    }
     let base = values.resolve(0.0);
     let models = common::packs();
     let networks = args.models.networks(&models)?;
@@ -134,11 +141,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let face = common::reference_face(&networks, &picture, choice, &args.reference)?;
 
     let info = driving.info();
-    let last = info.frames.map(|n| info.first + n.saturating_sub(1));
     let range = args.frames.unwrap_or(FrameRange { first: info.first, last: None });
-    if last.is_some_and(|last| range.first > last) || range.first < info.first {
-        let last = last.map_or("its end".into(), |l| l.to_string());
-        return Err(Error::Usage(format!("{}: has frames {} to {last}, not {range}", args.driving, info.first)));
+    // What the header says of a video's length may be wrong; then it is known after the analysis.
+    if driving.video().is_none_or(|v| v.frames_exact)
+        && let Some(frames) = info.frames
+    {
+        check_range(&args.driving, range, info.first, frames)?;
     }
     let out = sink_spec(&args, &driving, range, picture.width, picture.height, look.view);
     let sink = Sink::create(&args.output, out.clone())?;
@@ -159,11 +167,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
             args.driving
         );
     }
+    check_range(&args.driving, range, analysis.first, total)?;
     let last = range.last.unwrap_or(analysis.first + total - 1);
-    if last >= analysis.first + total {
-        let end = analysis.first + total - 1;
-        return Err(Error::Usage(format!("{}: has frames {} to {end}, not {range}", args.driving, analysis.first)));
-    }
     let same = args.reference == args.driving;
     let direction = Direction { values, first: analysis.first, same };
     let shot = Shot::new(&networks, picture, &face.fit, track, generator)?;
@@ -186,6 +191,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where a range leaves the `frames` frames of a clip.
+fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Result<()> {
+    let last = first + frames.saturating_sub(1);
+    if range.first < first || range.first > last || range.last.is_some_and(|l| l > last) {
+        let text = format!("{clip} has frames {first} to {last}, --frames asks for {range}: choose within them");
+        return Err(Error::Usage(text));
+    }
+    Ok(())
 }
 
 fn sink_spec(args: &Args, driving: &Source, range: FrameRange, width: usize, height: usize, view: View) -> SinkSpec {

@@ -114,7 +114,10 @@ impl Limits {
     fn check(&self, path: &Path, width: u64, height: u64, decoder_bytes: u64) -> Result<()> {
         let gib = |b: u64| b as f64 / f64::from(1 << 30);
         if width == 0 || height == 0 {
-            return Err(Error::Input(format!("{} has no pixels ({width}x{height})", path.display())));
+            return Err(Error::Input(format!(
+                "{} has no pixels ({width}x{height}): export it again or use another",
+                path.display()
+            )));
         }
         let side = u64::from(self.max_side);
         if width > side || height > side {
@@ -217,7 +220,7 @@ pub fn probe(path: &Path, limits: &Limits) -> Result<StillInfo> {
 fn open(path: &Path, limits: &Limits) -> Result<(Format, BufReader<File>)> {
     let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
     let mut file = File::open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => fail("there is no such file"),
+        std::io::ErrorKind::NotFound => fail("there is no such file: check the name"),
         std::io::ErrorKind::PermissionDenied => fail("no permission to read it"),
         _ => fail(&atomic::plain(&e)),
     })?;
@@ -226,7 +229,7 @@ fn open(path: &Path, limits: &Limits) -> Result<(Format, BufReader<File>)> {
         return Err(fail("this is a folder, not an image"));
     }
     if meta.len() == 0 {
-        return Err(fail("the file is empty"));
+        return Err(fail("the file is empty: copy or export it again"));
     }
     if meta.len() > limits.max_bytes {
         return Err(fail(&format!("the file has {} bytes, over the limit of {}", meta.len(), limits.max_bytes)));
@@ -255,6 +258,9 @@ fn png_decoder(mut r: BufReader<File>, path: &Path, limits: &Limits) -> Result<p
     let mut head = [0u8; 26];
     let read = r.read_exact(&mut head).and_then(|()| r.rewind());
     read.map_err(|e| decode_error(path, Format::Png, &e))?;
+    if &head[12..16] != b"IHDR" {
+        return Err(decode_error(path, Format::Png, &"its header is missing"));
+    }
     let side = |i: usize| u64::from(u32::from_be_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]));
     let channels = match head[25] {
         0 => 1,

@@ -67,7 +67,10 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         return Err(Error::Usage(format!("'{name}' cannot be the name of a pack: {rule}")));
     }
     if !from.exists() {
-        return Err(Error::Input(format!("{}: does not exist", from.display())));
+        return Err(Error::Input(format!(
+            "{}: does not exist: give the folder with the upstream files",
+            from.display()
+        )));
     }
     let mut draft = read(from, dest_root, options)?;
     draft.finish(options.check)?;

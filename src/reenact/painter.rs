@@ -52,6 +52,11 @@ impl Painter {
         self.config.frames
     }
 
+    /// Tensors made so far and their bytes; constant once warm.
+    pub fn buffers(&self) -> (usize, usize) {
+        self.ops.buffers()
+    }
+
     /// Paints a frame from its PNCC frames, oldest first.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ use super::painter::{Painter, Painting};
 use super::view;
 use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
-use crate::frame::resample::crop_plane;
 use crate::frame::{Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
 use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared};
@@ -277,10 +276,7 @@ impl Shot {
             stack.push(self.pncc_in_window(&pose, &self.shape(&then), scratch)?);
         }
         let patch = painter.paint(&stack, &mut scratch.painting)?;
-        let size = (plate.width, plate.height);
-        let mut mask = crop_plane(&scratch.out.mask, size, self.window, (CROP, CROP), Filter::Area);
-        feather(&mut mask);
-        plate.paste_window(patch, &mask, self.window, Filter::Lanczos3)
+        put_back(plate, patch, &scratch.out.mask, self.window)
     }
 
     /// PNCC of a pose in the window, 3 floats per pixel.
@@ -322,13 +318,155 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     camera.mapped(k as f32, offset)
 }
 
-/// Lets a mask of the crop fall to zero at the crop's border.
-fn feather(mask: &mut [f32]) {
-    const WIDTH: f32 = 12.0;
-    let edge = |i: usize| ((i.min(CROP - 1 - i) as f32) / WIDTH).min(1.0);
-    for (y, row) in mask.chunks_exact_mut(CROP).enumerate() {
-        for (x, m) in row.iter_mut().enumerate() {
-            *m *= edge(x).min(edge(y));
+/// Blends a painted crop into the plate through the plate's own mask, which falls to zero towards the crop's border.
+fn put_back(plate: &mut Frame, patch: &Frame, mask: &[f32], window: Window) -> Result<()> {
+    /// Share of the crop's side over which the mask falls.
+    const FEATHER: f64 = 0.05;
+    // The plate's pixels whose centres lie in the window.
+    let span = |start: f64, size: usize| {
+        let first = (start - 0.5).ceil().clamp(0.0, size as f64);
+        let end = (start + window.width - 0.5).ceil().clamp(first, size as f64);
+        (first as usize, end as usize)
+    };
+    let ((x0, x1), (y0, y1)) = (span(window.x0, plate.width), span(window.y0, plate.height));
+    let (w, h) = (x1 - x0, y1 - y0);
+    if w == 0 || h == 0 {
+        return Ok(());
+    }
+    let k = patch.width as f64 / window.width;
+    let part = Window {
+        x0: (x0 as f64 - window.x0) * k,
+        y0: (y0 as f64 - window.y0) * k,
+        width: w as f64 * k,
+        height: h as f64 * k,
+    };
+    let edge = |i: usize, start: f64| {
+        let t = (i as f64 + 0.5 - start) / window.width;
+        (t.min(1.0 - t) / FEATHER).clamp(0.0, 1.0) as f32
+    };
+    let mut soft = Vec::with_capacity(w * h);
+    for y in y0..y1 {
+        let down = edge(y, window.y0);
+        soft.extend((x0..x1).map(|x| mask[y * plate.width + x] * down.min(edge(x, window.x0))));
+    }
+    plate.paste_masked(&patch.crop(part, w, h, Filter::Lanczos3), &soft, x0 as i64, y0 as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Embedded, cpu, shape};
+    use crate::nets::generator;
+    use crate::reenact::analysis::{Analysis, FrameFace};
+    use crate::reenact::draft::DraftModel;
+    use crate::synthetic;
+    use crate::testing::random_weights;
+
+    const SIDE: usize = 160;
+
+    fn generator(threads: usize) -> Generator {
+        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0 };
+        let layers = shape::layers(|ops| {
+            let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
+            generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None);
+        });
+        let weights = Arc::new(random_weights(&layers, 3));
+        let options = cpu::Options { threads, ..cpu::Options::default() };
+        Generator { ops: Embedded::new(weights, &options), config, name: "random".into() }
+    }
+
+    fn shot(frames: usize, generator: Option<Generator>) -> Shot {
+        let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+        let head = model.model();
+        let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
+        let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
+        let faces = synthetic::demo_driving(SIDE, frames)
+            .unwrap()
+            .map(|item| {
+                let (_, fit) = item.unwrap();
+                Some(FrameFace { landmarks68: model.landmarks68(&fit).unwrap(), fit, confidence: 1.0 })
+            })
+            .collect();
+        let track = Track::new(&Analysis { first: 0, size: (SIDE, SIDE), faces }).unwrap();
+        Shot::with_model(model.clone(), draft, portrait, &fit, track, generator).unwrap()
+    }
+
+    fn look(quality: Quality, view: View) -> Look {
+        Look { quality, view, ..Look::default() }
+    }
+
+    #[test]
+    fn frames_do_not_depend_on_the_order() {
+        for (quality, frames) in [(Quality::Draft, 12), (Quality::Full, 5)] {
+            let shot = shot(frames, (quality == Quality::Full).then(|| generator(2)));
+            let look = look(quality, View::Result);
+            let mut scratch = Scratch::default();
+            let in_order: Vec<Frame> =
+                (0..frames).map(|i| shot.render(i, &|_| look.clone(), &mut scratch).unwrap().clone()).collect();
+            for i in (0..frames).rev() {
+                let mut fresh = Scratch::default();
+                assert!(*shot.render(i, &|_| look.clone(), &mut scratch).unwrap() == in_order[i], "{quality:?} {i}");
+                assert!(*shot.render(i, &|_| look.clone(), &mut fresh).unwrap() == in_order[i], "{quality:?} {i}");
+            }
+            assert!(in_order[0] != in_order[frames - 1], "nothing moves");
+        }
+    }
+
+    #[test]
+    fn the_plate_outside_the_mask_is_untouched() {
+        for quality in [Quality::Draft, Quality::Full] {
+            let shot = shot(8, (quality == Quality::Full).then(|| generator(2)));
+            let (result, mask) = (look(quality, View::Result), look(quality, View::Mask));
+            let mut scratch = Scratch::default();
+            let picture = shot.render(7, &|_| result.clone(), &mut scratch).unwrap().clone();
+            let mask = shot.render(7, &|_| mask.clone(), &mut scratch).unwrap();
+            let (mut outside, mut changed) = (0, 0);
+            for (i, m) in mask.data.chunks_exact(4).enumerate() {
+                let (a, b) = (&picture.data[4 * i..4 * i + 4], &shot.reference().data[4 * i..4 * i + 4]);
+                if m[0] == 0.0 {
+                    outside += 1;
+                    assert_eq!(a, b, "{quality:?} pixel {i}");
+                } else if a != b {
+                    changed += 1;
+                }
+            }
+            assert!(outside > 100 && changed > 1000, "{quality:?}: {outside} outside, {changed} changed");
+        }
+    }
+
+    #[test]
+    fn controls_turn_and_strengths_still() {
+        let shot = shot(10, None);
+        let still = RetargetSettings { motion: 0.0, pose: 0.0, expression: 0.0, ..RetargetSettings::default() };
+        let frozen = Look { retarget: still, ..Look::default() };
+        let a = shot.pose(2, &frozen).unwrap();
+        let b = shot.pose(9, &frozen).unwrap();
+        assert!((a.camera.euler().yaw - b.camera.euler().yaw).abs() < 1e-2);
+        assert!(a.expr.iter().zip(&b.expr).all(|(x, y)| (x - y).abs() < 1e-5));
+        let turned = Look { turn: Euler { yaw: 10.0, ..Euler::default() }, ..frozen.clone() };
+        assert!((shot.pose(2, &turned).unwrap().camera.euler().yaw - a.camera.euler().yaw - 10.0).abs() < 0.05);
+        let front = Look { frontalise: 1.0, ..frozen };
+        let e = shot.pose(2, &front).unwrap().camera.euler();
+        assert!(e.yaw.abs() + e.pitch.abs() + e.roll.abs() < 0.1, "{e:?}");
+        assert!(shot.pose(10, &Look::default()).is_err());
+    }
+
+    #[test]
+    fn full_needs_a_generator_and_a_warm_one_allocates_no_tensor() {
+        let draft_only = shot(2, None);
+        let full = look(Quality::Full, View::Result);
+        let error = draft_only.render(0, &|_| full.clone(), &mut Scratch::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 4);
+        // One thread: with more, how many tasks hold a buffer at once is a matter of timing.
+        let shot = shot(6, Some(generator(1)));
+        let mut scratch = Scratch::default();
+        let buffers = |scratch: &mut Scratch, i: usize| {
+            shot.render(i, &|_| full.clone(), scratch).unwrap();
+            shot.painter.as_ref().unwrap().buffers()
+        };
+        let warm = (buffers(&mut scratch, 0), buffers(&mut scratch, 1)).1;
+        for i in 2..6 {
+            assert_eq!(buffers(&mut scratch, i), warm, "frame {i} allocated a tensor");
         }
     }
 }

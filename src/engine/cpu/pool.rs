@@ -22,6 +22,9 @@ struct State {
 impl Pool {
     /// A buffer of `len` values; what they hold is left from earlier use.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
+        if len == 0 {
+            return Buffer { data: Vec::new(), len, pool: self.clone() };
+        }
         let mut state = self.free.lock();
         // The smallest that is large enough, unless it would waste more than it holds.
         let fit = state

@@ -523,8 +523,8 @@ fn keys_and_presets() {
     let (w, dir) = (world(), folder("keys_and_presets"));
     for (file, content, code, says) in [
         ("broken.json", "{\"yaw_offset\": [", 3, "JSON"),
-        ("unknown.json", "{\"yaw_ofset\": [[0, 1]]}", 2, "nearest is 'yaw_offset'"),
-        ("range.json", "{\"yaw_offset\": [[0, 1], [5, 1000]]}", 2, "yaw_offset"),
+        ("unknown.json", "{\"yaw_ofset\": [{\"frame\": 0, \"value\": 1}]}", 2, "nearest is 'yaw_offset'"),
+        ("range.json", "{\"yaw_offset\": [{\"frame\": 5, \"value\": 1000}]}", 2, "from -90 to 90"),
         ("list.json", "[1, 2]", 2, ""),
         ("empty.json", "", 3, ""),
     ] {
@@ -754,7 +754,11 @@ fn images_in_images_out() {
     assert_eq!(std::fs::read(dir.join("part_005.png")).unwrap(), std::fs::read(dir.join("result_005.png")).unwrap());
     assert!(!dir.join("part_003.png").exists());
     // Controls, keys and presets do something.
-    std::fs::write(dir.join("keys.json"), "{\"yaw_offset\": [[0, 0], [5, 20]]}").unwrap();
+    std::fs::write(
+        dir.join("keys.json"),
+        "{\"yaw_offset\": [{\"frame\": 0, \"value\": 0}, {\"frame\": 5, \"value\": 20}]}",
+    )
+    .unwrap();
     works(good(&dir, "turned_%03d.png").args(["--frames", "5", "--set", "yaw_offset=20"]));
     let same = |a: &str, b: &str| std::fs::read(dir.join(a)).unwrap() == std::fs::read(dir.join(b)).unwrap();
     assert!(!same("turned_005.png", "result_005.png"));

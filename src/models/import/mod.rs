@@ -73,7 +73,10 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         )));
     }
     let mut draft = read(from, dest_root, options)?;
-    draft.finish(options.check)?;
+    draft.finish(options.check).map_err(|e| match e {
+        Error::Model(text) => Error::Model(format!("{}: {text}; download the files again", from.display())),
+        other => other,
+    })?;
     draft.write(name, dest_root)
 }
 

@@ -106,7 +106,8 @@ fn bfm(from: &Path) -> Result<Part> {
         weights.insert(target, Array { shape: vec![PARAMS], data: array.data });
     }
     // Everything is there; whether values and indices are sound is checked once, in one place.
-    let model = morphable::morphable_from(&weights)?;
+    let model = morphable::morphable_from(&weights)
+        .map_err(|e| bad(from, format!("{e}; one of the files is damaged: download them again")))?;
     let config = json!({
         "vertices": rows / 3,
         "triangles": model.triangles.len(),

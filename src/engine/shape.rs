@@ -148,9 +148,15 @@ impl Ops for ShapeOps<'_> {
     }
     fn concat(&self, xs: &[&[usize; 4]]) -> [usize; 4] {
         let first = xs.first().map(|x| **x).unwrap_or_default();
+        if xs.iter().any(|x| (x[0], x[2], x[3]) != (first[0], first[2], first[3])) {
+            self.problem(format!("shapes {xs:?} cannot be concatenated"));
+        }
         [first[0], xs.iter().map(|x| x[1]).sum(), first[2], first[3]]
     }
-    fn slice(&self, x: &[usize; 4], _start: usize, len: usize) -> [usize; 4] {
+    fn slice(&self, x: &[usize; 4], start: usize, len: usize) -> [usize; 4] {
+        if start + len > x[1] {
+            self.problem(format!("channels {start} to {} of an input that has {}", start + len, x[1]));
+        }
         [x[0], len, x[2], x[3]]
     }
     fn add(&self, a: &[usize; 4], b: &[usize; 4]) -> [usize; 4] {
@@ -159,18 +165,25 @@ impl Ops for ShapeOps<'_> {
         }
         *a
     }
-    fn mul(&self, a: &[usize; 4], _b: &[usize; 4]) -> [usize; 4] {
+    fn mul(&self, a: &[usize; 4], b: &[usize; 4]) -> [usize; 4] {
+        if a[0] != b[0] || (1..4).any(|i| b[i] != 1 && b[i] != a[i]) {
+            self.problem(format!("shapes {a:?} and {b:?} cannot be multiplied"));
+        }
         *a
     }
     fn affine(&self, x: &[usize; 4], _a: f32, _b: f32) -> [usize; 4] {
         *x
     }
     fn warp(&self, image: &[usize; 4], flow: &[usize; 4]) -> [usize; 4] {
+        if image[0] != flow[0] || flow[1] != 2 || image[2..] != flow[2..] {
+            self.problem(format!("an image of shape {image:?} cannot be warped by a flow of shape {flow:?}"));
+        }
         [image[0], image[1], flow[2], flow[3]]
     }
     fn norm_modulate(&self, x: &[usize; 4], gamma_beta: &[usize; 4], _act: Act) -> [usize; 4] {
-        if gamma_beta[1] != 2 * x[1] {
-            self.problem(format!("modulation of {} channels for {} channels", gamma_beta[1], x[1]));
+        let sizes = gamma_beta[2..] == x[2..] || gamma_beta[2..] == [1, 1];
+        if gamma_beta[0] != x[0] || gamma_beta[1] != 2 * x[1] || !sizes {
+            self.problem(format!("an input of shape {x:?} cannot be modulated by shape {gamma_beta:?}"));
         }
         *x
     }

@@ -389,6 +389,11 @@ impl Sink {
         Ok(Sink { path: path.to_path_buf(), kind })
     }
 
+    /// Whether it takes one frame only.
+    pub fn holds_one(&self) -> bool {
+        matches!(self.kind, SinkKind::Still { .. })
+    }
+
     /// Writes the next frame.
     ///
     /// # Errors

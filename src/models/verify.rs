@@ -48,6 +48,10 @@ pub fn verify<O: Ops>(
     for (name, tensor) in named {
         out.extend(compare(file, &format!("output.{name}"), &name, &values(&ops, tensor))?);
     }
+    let known: Vec<String> = out.iter().map(|d: &Difference| format!("output.{}", d.name)).collect();
+    if let Some(left) = file.arrays.keys().find(|k| k.starts_with("output.") && !known.contains(k)) {
+        return Err(Error::Model(format!("'{left}' is not an output of this generator that could be compared")));
+    }
     if out.is_empty() {
         return Err(Error::Model("the file has no 'output.*' arrays: there is nothing to compare with".into()));
     }
@@ -61,11 +65,20 @@ pub fn verify<O: Ops>(
             discriminator::forward(ops, &config, &x.0);
         })?;
         let ops = engine(Arc::new(judge));
+        let before = out.len();
         for (scale, layers) in discriminator::forward(&ops, &config, &ops.tensor(x.0, x.1)).iter().enumerate() {
             for (layer, tensor) in layers.iter().enumerate() {
                 let name = format!("disc_output.{scale}.{layer}");
                 out.extend(compare(file, &name, &name, &values(&ops, tensor))?);
             }
+        }
+        let there = file.arrays.keys().filter(|k| k.starts_with("disc_output.")).count();
+        if there == 0 || there != out.len() - before {
+            let compared = out.len() - before;
+            let text = format!(
+                "the file has a discriminator and {there} 'disc_output.*' arrays, of which {compared} can be compared"
+            );
+            return Err(Error::Model(text));
         }
     }
     Ok(out)

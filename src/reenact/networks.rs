@@ -32,6 +32,7 @@ pub struct Networks {
 /// # Errors
 /// [`Error::Model`] naming the layer and both shapes.
 pub fn check(component: &Component, weights: &Weights) -> Result<()> {
+    check_finite(weights)?;
     match component.architecture.as_str() {
         "headgan-generator" => check_generator(weights).map(drop),
         "headgan-discriminator" => {
@@ -45,11 +46,24 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
     }
 }
 
+/// A network would hide a value that is not a number behind its first ReLU.
+fn check_finite(weights: &Weights) -> Result<()> {
+    for (name, array) in &weights.arrays {
+        if array.as_f32().is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Model(format!(
+                "layer '{name}' holds a value that is not a number; the file is damaged"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The configuration of a generator whose every layer has been checked.
 ///
 /// # Errors
 /// [`Error::Model`] naming the layer and both shapes.
 pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
+    check_finite(weights)?;
     let config = generator::Config::infer(weights)?;
     if config.ngf == 0 || config.levels == 0 || config.frames == 0 || config.levels > 4 {
         return Err(Error::Model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));

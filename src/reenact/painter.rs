@@ -14,6 +14,8 @@ pub struct Painter {
     ops: Embedded,
     config: Config,
     reference: Reference<Tensor>,
+    /// What the generator's values mean: they are in the code of the picture that it was given.
+    color: Color,
 }
 
 /// The last painted crop and buffers; reused.
@@ -40,11 +42,13 @@ impl Painter {
         let mut input = Vec::with_capacity(6 * CROP * CROP);
         for (rgba, code) in shown.data.chunks_exact(4).zip(pncc.chunks_exact(3)) {
             input.extend_from_slice(code);
-            input.extend(rgba[..3].iter().map(|v| 2.0 * v.clamp(0.0, 1.0) - 1.0));
+            // What is transparent has no colour of its own: grey.
+            let alpha = rgba[3].clamp(0.0, 1.0);
+            input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
         let input = ops.from_nhwc([1, 6, CROP, CROP], &input);
         let reference = generator::reference(&ops, &config, &input);
-        Ok(Painter { ops, config, reference })
+        Ok(Painter { color: shown.color, ops, config, reference })
     }
 
     /// PNCC frames that the generator sees at once.
@@ -72,6 +76,7 @@ impl Painter {
         let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
         let output = generator::forward(&self.ops, &self.config, &self.reference, &stack, None);
         let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
+        patch.color = self.color;
         for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(&output.image).chunks_exact(3)) {
             for (o, v) in rgba.iter_mut().zip(rgb) {
                 *o = 0.5 * v + 0.5;

@@ -231,6 +231,13 @@ impl Shot {
             return Ok(scratch.result.insert(result));
         }
 
+        // Painting renders other meshes; what is drawn over the result is this frame's.
+        let landmarks: Vec<[f32; 3]> = match now.view {
+            View::Landmarks => {
+                self.model.model().landmarks.iter().map(|&v| scratch.mesh.vertices[v as usize]).collect()
+            }
+            _ => Vec::new(),
+        };
         self.draft.render(&scratch.mesh, &now.mask, &mut scratch.draft, &mut scratch.out)?;
         match now.view {
             View::Flow => view::flow(&mut result, plate.width, plate.height, &scratch.out.flow),
@@ -246,8 +253,7 @@ impl Shot {
         match now.view {
             View::Crop => result = result.crop(self.window, CROP, CROP, Filter::Area),
             View::Landmarks => {
-                let points = self.model.model().landmarks.iter().map(|&v| scratch.mesh.vertices[v as usize]);
-                view::points(&mut result, points);
+                view::points(&mut result, landmarks.into_iter());
             }
             View::Confidence => view::tint(&mut result, &scratch.out.mask, self.track.confidence[index]),
             _ => {}
@@ -276,7 +282,7 @@ impl Shot {
             stack.push(self.pncc_in_window(&pose, &self.shape(&then), scratch)?);
         }
         let patch = painter.paint(&stack, &mut scratch.painting)?;
-        put_back(plate, patch, &scratch.out.mask, self.window)
+        put_back(plate, patch, &scratch.out, self.window)
     }
 
     /// PNCC of a pose in the window, 3 floats per pixel.
@@ -318,8 +324,9 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     camera.mapped(k as f32, offset)
 }
 
-/// Blends a painted crop into the plate through the plate's own mask, which falls to zero towards the crop's border.
-fn put_back(plate: &mut Frame, patch: &Frame, mask: &[f32], window: Window) -> Result<()> {
+/// Blends a painted crop into the plate through Draft's mask, which falls to zero towards the crop's border. A generator
+/// knows no alpha: that is Draft's as well.
+fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Window) -> Result<()> {
     /// Share of the crop's side over which the mask falls.
     const FEATHER: f64 = 0.05;
     // The plate's pixels whose centres lie in the window.
@@ -347,9 +354,15 @@ fn put_back(plate: &mut Frame, patch: &Frame, mask: &[f32], window: Window) -> R
     let mut soft = Vec::with_capacity(w * h);
     for y in y0..y1 {
         let down = edge(y, window.y0);
-        soft.extend((x0..x1).map(|x| mask[y * plate.width + x] * down.min(edge(x, window.x0))));
+        soft.extend((x0..x1).map(|x| draft.mask[y * plate.width + x] * down.min(edge(x, window.x0))));
     }
-    plate.paste_masked(&patch.crop(part, w, h, Filter::Lanczos3), &soft, x0 as i64, y0 as i64)
+    let mut patch = patch.crop(part, w, h, Filter::Lanczos3);
+    for (row, y) in patch.data.chunks_exact_mut(4 * w).zip(y0..) {
+        for (rgba, x) in row.chunks_exact_mut(4).zip(x0..) {
+            rgba[3] = draft.picture.pixel(x, y)[3];
+        }
+    }
+    plate.paste_masked(&patch, &soft, x0 as i64, y0 as i64)
 }
 
 #[cfg(test)]
@@ -376,10 +389,15 @@ mod tests {
     }
 
     fn shot(frames: usize, generator: Option<Generator>) -> Shot {
+        shot_of(frames, generator, |_| {})
+    }
+
+    fn shot_of(frames: usize, generator: Option<Generator>, change: impl Fn(&mut Frame)) -> Shot {
         let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
         let head = model.model();
         let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
-        let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
+        let (mut portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
+        change(&mut portrait);
         let faces = synthetic::demo_driving(SIDE, frames)
             .unwrap()
             .map(|item| {
@@ -468,5 +486,38 @@ mod tests {
         for i in 2..6 {
             assert_eq!(buffers(&mut scratch, i), warm, "frame {i} allocated a tensor");
         }
+    }
+
+    #[test]
+    fn full_keeps_the_plates_code_and_alpha() {
+        use crate::frame::Color;
+        let full = look(Quality::Full, View::Result);
+        let render = |change: &dyn Fn(&mut Frame)| {
+            let shot = shot_of(3, Some(generator(1)), change);
+            shot.render(2, &|_| full.clone(), &mut Scratch::default()).unwrap().clone()
+        };
+        let plain = render(&|_| {});
+        // The same codes, whatever curve they are tagged with, give the same codes.
+        let video = render(&|f| f.color = Color::Rec709);
+        assert_eq!((video.color, &video.data), (Color::Rec709, &plain.data));
+        let clear = render(&|f| f.data.chunks_exact_mut(4).for_each(|p| p[3] = 0.0));
+        assert!(clear.data.chunks_exact(4).all(|p| p[3] == 0.0), "a transparent plate became opaque");
+    }
+
+    #[test]
+    fn landmarks_are_the_same_in_draft_and_full() {
+        let shot = shot(3, Some(generator(1)));
+        let ink = |quality: Quality| -> Vec<bool> {
+            let plain = look(quality, View::Result);
+            let drawn = look(quality, View::Landmarks);
+            let mut scratch = Scratch::default();
+            let a = shot.render(2, &|_| plain.clone(), &mut scratch).unwrap().clone();
+            let b = shot.render(2, &|_| drawn.clone(), &mut scratch).unwrap();
+            a.data.chunks_exact(4).zip(b.data.chunks_exact(4)).map(|(a, b)| a != b).collect()
+        };
+        let (draft, full) = (ink(Quality::Draft), ink(Quality::Full));
+        let count = draft.iter().filter(|d| **d).count();
+        let differ = draft.iter().zip(&full).filter(|(a, b)| a != b).count();
+        assert!(count > 200 && differ < count / 20, "{differ} of {count}");
     }
 }

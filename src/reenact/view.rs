@@ -1,6 +1,21 @@
 //! Pictures of what is behind the result: PNCC, flow, mask, landmarks, confidence.
 
+use crate::controls::choices::View;
 use crate::frame::{Color, Frame};
+use crate::media::still::Format;
+use std::path::Path;
+
+/// Whether a view's numbers are data, which no colour curve may touch.
+pub fn is_data(view: View) -> bool {
+    matches!(view, View::Pncc | View::Flow | View::Mask)
+}
+
+/// Tags data for a file: floats are written as they are, whole numbers as the codes that they are.
+pub fn tag_data(frame: &mut Frame, file: &Path) {
+    if matches!(Format::of_name(file), Some(Format::Exr)) {
+        frame.color = Color::Linear;
+    }
+}
 
 fn reset(out: &mut Frame, width: usize, height: usize) {
     out.width = width;

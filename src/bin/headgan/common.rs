@@ -28,8 +28,8 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", value_parser = ["retinaface", "faceboxes"])]
     pub detector: Option<String>,
     /// Where networks run.
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    pub device: String,
+    #[arg(long, value_name = "DEVICE", value_parser = ["auto", "cpu", "cuda"])]
+    pub device: Option<String>,
     /// Threads of the generator; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
@@ -38,7 +38,7 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Fails where the device is not there: nothing falls back silently.
     pub fn check_device(&self) -> Result<()> {
-        if self.device == "cuda" {
+        if self.device.as_deref() == Some("cuda") {
             return Err(Error::Engine(
                 "device 'cuda' needs the torch engine, which this version does not have yet: use --device cpu".into(),
             ));
@@ -67,9 +67,9 @@ pub fn picture(path: &str, n: Option<usize>) -> Result<Frame> {
     source.frame(n.unwrap_or(source.info().first))
 }
 
-/// The face of a still, fitted twice as upstream does it for a video's first frame.
-pub fn reference_face(networks: &Networks, picture: &Frame, choice: Choice, name: &str) -> Result<Tracked> {
-    let tracker = networks.tracker(Settings { choice, ..Settings::default() });
+/// The largest face of a still, fitted twice as upstream does it for a video's first frame.
+pub fn reference_face(networks: &Networks, picture: &Frame, name: &str) -> Result<Tracked> {
+    let tracker = networks.tracker(Settings { choice: Choice::Largest, ..Settings::default() });
     let found = tracker.step(&mut State::default(), picture)?;
     found.ok_or_else(|| no_face(name))
 }

@@ -73,7 +73,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         spec.audio = video.then(|| AudioFrom { path: sound.clone(), start: 0.0 });
         Sink::create(&name(stem).to_string_lossy(), spec)
     };
-    let shown: Vec<usize> = (0..COLUMNS).map(|i| i * (frames - 1) / (COLUMNS - 1)).collect();
+    let mut shown: Vec<usize> = (0..COLUMNS).map(|i| i * (frames - 1) / (COLUMNS - 1)).collect();
+    shown.dedup();
     let mut sheet: [Vec<Frame>; 3] = Default::default();
     let mut driving = sink("driving")?;
     let mut analysis = Analysis { first: 0, size: (SIZE, SIZE), faces: Vec::new() };
@@ -121,7 +122,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rendering = rendering.elapsed().as_secs_f64();
 
     let contact = folder.join("contact_sheet.png");
-    let mut grid = ContactSheet::new(COLUMNS, (192, 192));
+    let mut grid = ContactSheet::new(shown.len(), (192, 192));
     for (row, label) in sheet.iter().zip(["DRIVING", "PNCC", "RESULT"]) {
         for (frame, i) in row.iter().zip(&shown) {
             grid.push(frame, &format!("{label} {i}"));

@@ -46,6 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     raster.render(&all.vertices, &triangles, picture.width, picture.height)?.pncc_into(&ncc, &mut bytes)?;
     let mut out = Frame::new(1, 1);
     view::rgb(&mut out, picture.width, picture.height, &bytes);
+    view::tag_data(&mut out, &args.output);
     still::write(&args.output, &out, &options)?;
     say!("{}: {} face{}", args.output.display(), faces.len(), if faces.len() == 1 { "" } else { "s" });
     Ok(ExitCode::SUCCESS)

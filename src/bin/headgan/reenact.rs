@@ -7,11 +7,13 @@ use headgan::controls::{Presets, Values};
 use headgan::engine::cpu;
 use headgan::face::track::Settings as TrackSettings;
 use headgan::frame::Frame;
-use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, interrupt};
+use headgan::media::still::Format;
+use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo, interrupt};
 use headgan::media::{FrameRange, ffmpeg::Tools, source::SourceKind, writer};
 use headgan::reenact::analysis::{Analysis, Track, analyse};
 use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::view;
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -105,7 +107,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for assignment in &args.set {
         values.assign(assignment)?;
     }
-    for (id, value) in [("quality", &args.quality), ("view", &args.view)] {
+    for (id, value) in [("quality", &args.quality), ("view", &args.view), ("device", &args.models.device)] {
         if let Some(value) = value {
             values.set(id, value)?;
         }
@@ -126,19 +128,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let base = values.resolve(0.0);
     let models = common::packs();
-    let networks = args.models.networks(&models)?;
+    let device = Some(base.device.id().to_owned());
+    let networks = ModelArgs { device, ..args.models.clone() }.networks(&models)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
     let look = Look::from_controls(&base, false);
-    let full = base.quality == Quality::Full;
-    let generator = if full {
+    let generator = if base.quality == Quality::Full {
         Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &options)?)
     } else {
         None
     };
+    let deaf = generator.as_ref().is_some_and(|g| g.config.audio > 0);
+    if deaf && !args.quiet {
+        eprintln!(
+            "headgan: the generator listens to sound, which this version cannot analyse yet: it is given silence"
+        );
+    }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
-    let choice = base.face(picture.width, picture.height);
-    let face = common::reference_face(&networks, &picture, choice, &args.reference)?;
+    let face = common::reference_face(&networks, &picture, &args.reference)?;
 
     let info = driving.info();
     let range = args.frames.unwrap_or(FrameRange { first: info.first, last: None });
@@ -148,8 +155,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     {
         check_range(&args.driving, range, info.first, frames)?;
     }
-    let out = sink_spec(&args, &driving, range, picture.width, picture.height, look.view);
+    let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), look.view);
     let sink = Sink::create(&args.output, out.clone())?;
+    let one_only = |frames: usize| {
+        if sink.holds_one() && frames > 1 {
+            let text = format!("{} holds one frame, {frames} are asked for: name frames like f_%04d.png", args.output);
+            return Err(Error::Usage(text));
+        }
+        Ok(())
+    };
+    if let Some(frames) = args.frames.map_or(info.frames, FrameRange::len) {
+        one_only(frames)?;
+    }
 
     let started = Instant::now();
     let mut progress = Progress::new("analysing", info.frames.map(|n| n as u64), args.quiet);
@@ -169,17 +186,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     check_range(&args.driving, range, analysis.first, total)?;
     let last = range.last.unwrap_or(analysis.first + total - 1);
-    let same = args.reference == args.driving;
+    one_only(last - range.first + 1)?;
+    let same = same_file(&args.reference, &args.driving);
     let direction = Direction { values, first: analysis.first, same };
     let shot = Shot::new(&networks, picture, &face.fit, track, generator)?;
-    let rendered = render(&shot, &direction, range.first - analysis.first..=last - analysis.first, sink, args.quiet)?;
+    let frames = range.first - analysis.first..=last - analysis.first;
+    let data = view::is_data(look.view).then(|| Path::new(&args.output));
+    let rendered = render(&shot, &direction, frames, sink, data, args.quiet)?;
 
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
-            "quality": base.quality, "frames_without_face": gaps, "frames_per_second": fps,
+            "quality": base.quality, "generator_given_silence": deaf, "frames_without_face": gaps, "frames_per_second": fps,
             "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
         }))?;
     } else if !args.quiet {
@@ -203,11 +223,30 @@ fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Re
     Ok(())
 }
 
-fn sink_spec(args: &Args, driving: &Source, range: FrameRange, width: usize, height: usize, view: View) -> SinkSpec {
+/// Whether two names lead to one file.
+fn same_file(a: &str, b: &str) -> bool {
+    let real = |path: &str| std::fs::canonicalize(path).ok();
+    a == b || real(a).is_some_and(|a| real(b) == Some(a))
+}
+
+fn sink_spec(
+    args: &Args,
+    reference: &SourceInfo,
+    driving: &Source,
+    range: FrameRange,
+    (width, height): (usize, usize),
+    view: View,
+) -> SinkSpec {
     let fps = driving.info().fps.unwrap_or(Rational::whole(25));
     let (width, height) = Shot::size_of(view, width, height);
     let mut spec = SinkSpec::new(width, height, fps);
     spec.first_number = range.first;
+    // Pictures keep the reference's depth and alpha where the format has them; what is behind them needs neither.
+    let picture = !view::is_data(view);
+    spec.alpha = picture && reference.alpha;
+    if picture {
+        spec.depth = Format::of_name(Path::new(&args.output)).and_then(|f| f.nearest_depth(reference.depth));
+    }
     spec.audio = match (&args.audio, args.no_audio) {
         (_, true) => None,
         (Some(path), _) => {
@@ -226,6 +265,7 @@ fn render(
     direction: &Direction,
     frames: std::ops::RangeInclusive<usize>,
     mut sink: Sink,
+    data: Option<&Path>,
     quiet: bool,
 ) -> Result<Duration> {
     let started = Instant::now();
@@ -248,6 +288,9 @@ fn render(
             let picture = shot.render(index, &|i| direction.look(i), &mut scratch)?;
             let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
             frame.clone_from(picture);
+            if let Some(file) = data {
+                view::tag_data(&mut frame, file);
+            }
             progress.inc(1);
             // A writer that is gone has an error to tell, which `join` gives.
             to_writer.send(frame).map_err(|_| Error::Interrupted)

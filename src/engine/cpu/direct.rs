@@ -136,48 +136,65 @@ unsafe fn few_kernel<S: Simd>(
     act: Act,
     out: *mut f32,
 ) {
-    /// Rows at a time: each weight is loaded once for all of them.
-    const R: usize = 6;
     let k = rows.runs * rows.len;
-    let whole = rows.len / S::N * S::N;
     for o in 0..columns {
         let w = weights[o * k..(o + 1) * k].as_ptr();
         let b = bias.get(o).copied().unwrap_or(0.0);
         let mut r = 0;
-        while r < count {
-            // The last block overlaps the one before instead of being short.
-            let first = if count >= R { r.min(count - R) } else { 0 };
-            let n = R.min(count);
-            // SAFETY: rows first .. first + n exist.
-            unsafe {
-                let mut acc = [S::splat(0.0); R];
-                let mut rest = [0.0f32; R];
-                for run in 0..rows.runs {
-                    let a = a.add(first * rows.row_step + run * rows.run_step);
-                    let w = w.add(run * rows.len);
-                    let mut l = 0;
-                    if n == R {
-                        while l < whole {
-                            let k = S::load(w.add(l));
-                            for (i, acc) in acc.iter_mut().enumerate() {
-                                *acc = S::fma(S::load(a.add(i * rows.row_step + l)), k, *acc);
-                            }
-                            l += S::N;
-                        }
-                    }
-                    while l < rows.len {
-                        for (i, rest) in rest.iter_mut().enumerate().take(n) {
-                            *rest += *a.add(i * rows.row_step + l) * *w.add(l);
-                        }
-                        l += 1;
-                    }
-                }
-                for i in 0..n {
-                    let v = S::sum(acc[i]) + rest[i] + b;
-                    *out.add((first + i) * columns + o) = crate::engine::plain::activate(v, act);
-                }
+        // SAFETY: rows r .. r + R exist. Each row's sum is taken in the same order in both forms.
+        unsafe {
+            while r + 6 <= count {
+                dots::<S, 6>(a.add(r * rows.row_step), rows, w, b, act, out.add(r * columns + o), columns);
+                r += 6;
             }
-            r += R;
+            while r < count {
+                dots::<S, 1>(a.add(r * rows.row_step), rows, w, b, act, out.add(r * columns + o), columns);
+                r += 1;
+            }
+        }
+    }
+}
+
+/// `R` rows times one column: each weight is loaded once for all of them.
+///
+/// # Safety
+/// As for [`few`].
+#[inline(always)]
+unsafe fn dots<S: Simd, const R: usize>(
+    a: *const f32,
+    rows: Rows,
+    w: *const f32,
+    bias: f32,
+    act: Act,
+    out: *mut f32,
+    out_step: usize,
+) {
+    let whole = rows.len / S::N * S::N;
+    // SAFETY: R rows of `runs` pieces; one value of `out` per row.
+    unsafe {
+        let mut acc = [S::splat(0.0); R];
+        let mut rest = [0.0f32; R];
+        for run in 0..rows.runs {
+            let a = a.add(run * rows.run_step);
+            let w = w.add(run * rows.len);
+            let mut l = 0;
+            while l < whole {
+                let k = S::load(w.add(l));
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::fma(S::load(a.add(i * rows.row_step + l)), k, *acc);
+                }
+                l += S::N;
+            }
+            while l < rows.len {
+                for (i, rest) in rest.iter_mut().enumerate() {
+                    *rest += *a.add(i * rows.row_step + l) * *w.add(l);
+                }
+                l += 1;
+            }
+        }
+        for i in 0..R {
+            let v = S::sum(acc[i]) + rest[i] + bias;
+            *out.add(i * out_step) = crate::engine::plain::activate(v, act);
         }
     }
 }

@@ -142,6 +142,7 @@ impl Cpu {
 
     /// A tensor from values in n h w c order.
     pub fn from_nhwc(&self, shape: [usize; 4], values: &[f32]) -> Tensor {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "one value for each place of the shape");
         let mut out = self.pool.take(values.len());
         out.copy_from_slice(values);
         self.done(shape, out)
@@ -167,9 +168,13 @@ impl Cpu {
 
     /// The layer in the form its kernel wants, made at its first use.
     fn prepare(&self, parts: Parts, conv: &Conv, cin: usize) -> Arc<Prepared> {
+        let pair;
         let key = match parts {
             Parts::One(layer) | Parts::Bn(layer, _, _) => layer,
-            Parts::Pair(first, _) => first,
+            Parts::Pair(first, second) => {
+                pair = format!("{first}|{second}");
+                &pair
+            }
         };
         let mut state = self.prepared.lock();
         if let Some(found) = state.layers.get(key) {
@@ -207,7 +212,11 @@ impl Cpu {
         let dense = conv.groups == 1;
         let stride_one = conv.stride == 1 && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
         let wide = self.level.for_channels(cin);
-        let prepared = if conv.groups == cin && out == cin && conv.kernel == (3, 3) && cin.is_multiple_of(wide.lanes())
+        let prepared = if conv.groups == cin
+            && out == cin
+            && conv.pad_mode == Pad::Zero
+            && conv.kernel == (3, 3)
+            && cin.is_multiple_of(wide.lanes())
         {
             let mut w = vec![0.0; 9 * cin];
             for tap in 0..9 {
@@ -254,6 +263,11 @@ impl Cpu {
         let prepared = self.prepare(parts, &conv, c);
         let out = if matches!(parts, Parts::Pair(..)) { 2 * conv.out } else { conv.out };
         let (oh, ow) = conv.out_size(h, w);
+        // The kernels read by pointer: windows must lie inside.
+        assert!(
+            h + 2 * conv.pad.0 >= conv.kernel.0 && w + 2 * conv.pad.1 >= conv.kernel.1,
+            "input below the kernel's size"
+        );
         let mut y = self.pool.take(n * oh * ow * out);
         for (x, y) in x.data.chunks_exact(h * w * c).zip(y.chunks_exact_mut(oh * ow * out)) {
             match &*prepared {
@@ -541,7 +555,8 @@ impl Ops for Cpu {
 
     fn norm_modulate(&self, x: &Tensor, gamma_beta: &Tensor, act: Act) -> Tensor {
         let [n, c, h, w] = x.shape;
-        let [_, gc, gh, gw] = gamma_beta.shape;
+        let [gn, gc, gh, gw] = gamma_beta.shape;
+        assert!(gn == n && gc == 2 * c && ((gh, gw) == (h, w) || (gh, gw) == (1, 1)), "modulation of another shape");
         let mut out = self.pool.take(n * c * h * w);
         let images = x.data.chunks_exact(c * h * w).zip(gamma_beta.data.chunks_exact(gc * gh * gw));
         for ((x, gb), y) in images.zip(out.chunks_exact_mut(c * h * w)) {

@@ -4,6 +4,9 @@ use parking_lot::Mutex;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+/// Buffers that wait for their next use at most; networks here need fewer at a time.
+const MOST_FREE: usize = 128;
+
 /// Free buffers of one engine.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -15,7 +18,7 @@ struct State {
     buffers: Vec<Vec<f32>>,
     /// Buffers made since the pool exists.
     made: usize,
-    /// Bytes of all buffers, in use or free.
+    /// Bytes of all buffers that still exist, in use or free.
     bytes: usize,
 }
 
@@ -80,7 +83,13 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let data = std::mem::take(&mut self.data);
         if !data.is_empty() {
-            self.pool.free.lock().buffers.push(data);
+            let mut state = self.pool.free.lock();
+            state.buffers.push(data);
+            // Pictures of many sizes must not pile up: what has waited longest goes.
+            if state.buffers.len() > MOST_FREE {
+                let old = state.buffers.remove(0);
+                state.bytes -= 4 * old.len();
+            }
         }
     }
 }

@@ -84,6 +84,17 @@ impl Format {
         }
     }
 
+    /// The depth of this format that loses nothing of `depth`, or the least; `None` where the usual one is it.
+    pub fn nearest_depth(self, depth: Depth) -> Option<Depth> {
+        match (self, depth) {
+            (Format::Png, Depth::U16 | Depth::F16 | Depth::F32) => Some(Depth::U16),
+            (Format::Tiff, Depth::U16) => Some(Depth::U16),
+            (Format::Tiff, Depth::F16 | Depth::F32) => Some(Depth::F32),
+            (Format::Exr, Depth::F32) => Some(Depth::F32),
+            _ => None,
+        }
+    }
+
     /// The depth written unless another is asked for.
     pub fn usual_depth(self) -> Depth {
         if self == Format::Exr { Depth::F16 } else { Depth::U8 }

@@ -109,15 +109,25 @@ unsafe fn multiply_kernel<S: Simd>(
             let left = count - r;
             // SAFETY: rows r .. r + n exist, as the caller promised for `count` rows.
             let n = unsafe {
+                // Single rows wait for their own additions: what is left over is split so that few remain.
                 if S::N == 16 && left >= TALL {
                     tile.run::<S, TALL>();
                     TALL
+                } else if S::N == 16 && left >= 8 && left != 9 {
+                    tile.run::<S, 8>();
+                    8
                 } else if left >= LOW {
                     tile.run::<S, LOW>();
                     LOW
-                } else if left >= 3 {
+                } else if left >= 4 {
+                    tile.run::<S, 4>();
+                    4
+                } else if left == 3 {
                     tile.run::<S, 3>();
                     3
+                } else if left == 2 {
+                    tile.run::<S, 2>();
+                    2
                 } else {
                     tile.run::<S, 1>();
                     1
@@ -224,7 +234,8 @@ mod tests {
     fn equals_the_definition_at_every_level() {
         let mut rng = Rng(1);
         for level in [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|&l| l <= level()) {
-            for (count, columns, runs, len) in [(1, 1, 1, 1), (13, 17, 3, 5), (29, 64, 1, 40), (7, 33, 2, 9)] {
+            let shapes = [(1, 1, 1), (17, 3, 5), (64, 1, 40), (33, 2, 9)];
+            for (count, (columns, runs, len)) in (1..26).flat_map(|n| shapes.map(|s| (n, s))) {
                 let rows = Rows { runs, len, run_step: len + 3, row_step: 2 * (len + 3) };
                 let a = rng.vec(count * rows.row_step + runs * rows.run_step);
                 let w = rng.vec(runs * len * columns);

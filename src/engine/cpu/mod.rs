@@ -318,7 +318,11 @@ impl Cpu {
         let source = source.as_ptr() as usize;
         if conv.kernel == (1, 1) && conv.stride == 1 && conv.pad == (0, 0) {
             let rows = Rows { runs: 1, len: c, run_step: 0, row_step: c };
-            let part = (h * w).div_ceil(4 * self.threads.count()).max(48);
+            // Whole tiles of the kernel's rows, unless there is but one part.
+            let part = match self.threads.count() {
+                1 => h * w,
+                n => (h * w).div_ceil(4 * n).max(48).next_multiple_of(12),
+            };
             self.threads.run((h * w).div_ceil(part), |i| {
                 let (from, n) = (i * part, part.min(h * w - i * part));
                 // SAFETY: pixels from .. from + n.

@@ -68,7 +68,7 @@ fn map(x: &Tensor, f: impl Fn(f32) -> f32) -> Tensor {
 }
 
 /// The index inside `0..n` that stands for `i`, or `None` where the border is zero.
-fn border(i: isize, n: usize, mode: Pad) -> Option<usize> {
+pub(crate) fn border(i: isize, n: usize, mode: Pad) -> Option<usize> {
     let n = n as isize;
     match mode {
         _ if (0..n).contains(&i) => Some(i as usize),

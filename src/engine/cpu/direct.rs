@@ -1,20 +1,8 @@
 //! Convolutions that are no large matrix product: depthwise ones, and those with very few output channels.
 
 use super::gemm::Rows;
-use super::simd::{Level, Simd, dispatch};
+use super::simd::{Level, Simd, activate, dispatch};
 use crate::engine::ops::Act;
-
-#[inline(always)]
-unsafe fn activate<S: Simd>(v: S::V, act: Act) -> S::V {
-    // SAFETY: arithmetic only; the caller runs where the instruction set exists.
-    unsafe {
-        match act {
-            Act::None => v,
-            Act::Relu => S::max(v, S::splat(0.0)),
-            Act::Leaky(slope) => S::max(v, S::mul(v, S::splat(slope))),
-        }
-    }
-}
 
 /// One row of a depthwise 3x3 convolution: `out[x][c] = act(bias[c] + sum weights[tap][c] * in[..][c])`.
 ///

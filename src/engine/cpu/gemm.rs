@@ -4,7 +4,7 @@
 //! padded NHWC picture; one run for 1x1 convolutions and for Winograd), so nothing is copied before it is multiplied.
 //! Weights are packed in panels of two vectors of columns: `[panel][runs * len][2 N]`, zero filled.
 
-use super::simd::{Level, Simd, dispatch};
+use super::simd::{Level, Simd, activate, dispatch};
 use crate::engine::ops::Act;
 
 /// Where the left-hand rows lie.
@@ -193,18 +193,8 @@ impl Tile {
                     }
                 }
             }
-            match self.act {
-                Act::None => {}
-                Act::Relu => {
-                    for v in acc.as_flattened_mut() {
-                        *v = S::max(*v, S::splat(0.0));
-                    }
-                }
-                Act::Leaky(slope) => {
-                    for v in acc.as_flattened_mut() {
-                        *v = S::max(*v, S::mul(*v, S::splat(slope)));
-                    }
-                }
+            for v in acc.as_flattened_mut() {
+                *v = activate::<S>(*v, self.act);
             }
             for (r, row) in acc.iter().enumerate() {
                 let out = self.out.add(r * self.out_step);

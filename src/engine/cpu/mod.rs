@@ -12,7 +12,7 @@ mod threads;
 mod winograd;
 
 use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
-use super::plain::half_pixel;
+use super::plain::{border, half_pixel};
 use super::shape::pooled;
 use crate::models::{Array, Data, Weights};
 use gemm::Rows;
@@ -344,24 +344,17 @@ impl Cpu {
         let (ph, pw) = (h + 2 * py, w + 2 * px);
         let mut out = self.pool.take(ph * pw * c);
         for (y, row) in out.chunks_exact_mut(pw * c).enumerate() {
-            let sy = match conv.pad_mode {
-                Pad::Zero if y < py || y >= py + h => {
-                    row.fill(0.0);
-                    continue;
-                }
-                Pad::Zero => y - py,
-                Pad::Reflect => mirror(y as isize - py as isize, h),
+            let Some(sy) = border(y as isize - py as isize, h, conv.pad_mode) else {
+                row.fill(0.0);
+                continue;
             };
             let source = &x[sy * w * c..(sy + 1) * w * c];
             row[px * c..(px + w) * c].copy_from_slice(source);
             for i in (0..px).chain(px + w..pw) {
                 let target = &mut row[i * c..(i + 1) * c];
-                match conv.pad_mode {
-                    Pad::Zero => target.fill(0.0),
-                    Pad::Reflect => {
-                        let sx = mirror(i as isize - px as isize, w);
-                        target.copy_from_slice(&source[sx * c..(sx + 1) * c]);
-                    }
+                match border(i as isize - px as isize, w, conv.pad_mode) {
+                    None => target.fill(0.0),
+                    Some(sx) => target.copy_from_slice(&source[sx * c..(sx + 1) * c]),
                 }
             }
         }
@@ -449,20 +442,6 @@ impl Cpu {
             }
         });
         self.done(shape, out)
-    }
-}
-
-fn mirror(i: isize, n: usize) -> usize {
-    let n = n as isize;
-    let i = if i < 0 { -i } else { i };
-    let i = if i >= n { 2 * (n - 1) - i } else { i };
-    i.clamp(0, n - 1) as usize
-}
-
-fn border(i: isize, n: usize, mode: Pad) -> Option<usize> {
-    match mode {
-        Pad::Zero => (0..n as isize).contains(&i).then_some(i as usize),
-        Pad::Reflect => Some(mirror(i, n)),
     }
 }
 

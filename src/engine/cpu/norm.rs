@@ -1,6 +1,6 @@
 //! Instance normalisation with what follows it (affine or modulation, activation) in one pass over the picture.
 
-use super::simd::{Level, Simd, dispatch};
+use super::simd::{Level, Simd, activate, dispatch};
 use super::threads::{SendPtr, Threads};
 use crate::engine::ops::Act;
 
@@ -161,12 +161,7 @@ unsafe fn apply_kernel<S: Simd>(
                 if !gamma_beta.is_null() {
                     v = S::add(S::fma(v, S::load(gb.add(i)), v), S::load(gb.add(c + i)));
                 }
-                v = match act {
-                    Act::None => v,
-                    Act::Relu => S::max(v, S::splat(0.0)),
-                    Act::Leaky(slope) => S::max(v, S::mul(v, S::splat(slope))),
-                };
-                S::store(out.add(i), v);
+                S::store(out.add(i), activate::<S>(v, act));
                 i += S::N;
             }
             while i < c {

@@ -3,6 +3,7 @@
 //! Every kernel is one generic function over [`Simd`], marked `#[inline(always)]`, and [`dispatch!`] instantiates it
 //! inside functions compiled for AVX-512, AVX2 and the build's baseline.
 
+use crate::engine::ops::Act;
 use std::sync::OnceLock;
 
 /// One instruction set. All functions are unsafe because they may only run where the set exists.
@@ -39,6 +40,22 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// See [`Simd::splat`].
     unsafe fn sum(a: Self::V) -> f32;
+}
+
+/// The activation of a vector.
+///
+/// # Safety
+/// See [`Simd::splat`].
+#[inline(always)]
+pub unsafe fn activate<S: Simd>(v: S::V, act: Act) -> S::V {
+    // SAFETY: arithmetic only; the caller runs where the instruction set exists.
+    unsafe {
+        match act {
+            Act::None => v,
+            Act::Relu => S::max(v, S::splat(0.0)),
+            Act::Leaky(slope) => S::max(v, S::mul(v, S::splat(slope))),
+        }
+    }
 }
 
 /// Plain arrays; whatever the compiler makes of them.

@@ -9,7 +9,7 @@
 
 use super::gemm::{self, Rows};
 use super::pool::Pool;
-use super::simd::{Level, Simd, dispatch};
+use super::simd::{Level, Simd, activate, dispatch};
 use super::threads::{SendPtr, Threads};
 use crate::engine::ops::Act;
 use std::sync::Arc;
@@ -377,12 +377,7 @@ unsafe fn output_kernel<S: Simd>(
                 let lanes = (cout - from - c).min(S::N);
                 for (y, row) in half.into_iter().enumerate().take(rows) {
                     for (x, d) in a_rows::<S>(row).into_iter().enumerate().take(cols) {
-                        let d = S::add(d, b);
-                        let d = match act {
-                            Act::None => d,
-                            Act::Relu => S::max(d, S::splat(0.0)),
-                            Act::Leaky(slope) => S::max(d, S::mul(d, S::splat(slope))),
-                        };
+                        let d = activate::<S>(S::add(d, b), act);
                         let out = output.add(((4 * ty + y) * w + 4 * tx + x) * cout + from + c);
                         if lanes == S::N {
                             S::store(out, d);

@@ -12,12 +12,15 @@ pub mod error;
 pub mod face;
 pub mod folders;
 pub mod frame;
+pub mod key;
 pub mod media;
 pub mod models;
 pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+pub mod report;
+pub mod shot;
 pub mod synthetic;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::choices::{Composite, Device, FaceChoice, Quality, View};
 use super::tree;
 use super::values::{Value, Values};
 use crate::face::choose::Choice;
+use crate::shot::TrackSettings;
 
 /// Every control's value at one frame. A field's name is the control's id; its meaning, unit and range stand
 /// in [`CONTROLS`](super::CONTROLS). [`Values::resolve`] makes one, [`Settings::default`] holds the defaults.
@@ -76,7 +77,12 @@ impl Settings {
         }
     }
 
-    /// The rule by which the tracker picks a face in pictures of this size (pixels).
+    /// How the driver's motion becomes the track that drives.
+    pub fn track(&self) -> TrackSettings {
+        TrackSettings::default()
+    }
+
+    /// The rule by which the analysis picks a face in pictures of this size (pixels).
     pub fn face(&self, width: usize, height: usize) -> Choice {
         // Pixel centres are at integers: the picture reaches from -0.5 to its size minus 0.5.
         let at = |share: f32, size: usize| share * size as f32 - 0.5;

@@ -199,7 +199,7 @@ impl<O: Read> Detector<O> {
     }
 }
 
-impl<O: Read> super::track::FindFaces for Detector<O> {
+impl<O: Read + Sync> super::observe::FindFaces for Detector<O> {
     fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
         self.detect(image)
     }

@@ -77,7 +77,7 @@ impl<O: Read> Embedder<O> {
     }
 }
 
-impl<O: Read> super::track::KnowFace for Embedder<O> {
+impl<O: Read + Sync> super::observe::KnowFace for Embedder<O> {
     fn identity(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity> {
         self.embed(image, points)
     }

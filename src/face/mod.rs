@@ -1,8 +1,8 @@
-//! Finding faces: detectors, face choice, the 62-parameter fit, and tracking through a shot.
+//! Finding faces: detectors, face choice, the 62-parameter fit.
 //!
-//! A frame goes through [`detector`] (boxes), [`choose`] (which one), [`roi`] (the square crop) and [`regress`] (the
-//! parameters); [`track`] does this for a whole shot. [`identity`] tells people apart, [`report`] is what the command
-//! line prints.
+//! A frame goes through [`detector`] (boxes), [`roi`] (the square crop) and [`regress`] (the parameters): [`observe`] does this
+//! for all faces of a picture, [`choose`] says which one is meant, [`crate::shot`] follows it through a clip. [`identity`] tells
+//! people apart, [`report`] is what the command line prints.
 
 pub mod align;
 pub mod anchors;
@@ -11,11 +11,11 @@ pub mod choose;
 pub mod detector;
 pub mod identity;
 pub mod nms;
+pub mod observe;
 pub mod read;
 pub mod regress;
 pub mod report;
 pub mod roi;
-pub mod track;
 
 #[cfg(test)]
 mod parity;

@@ -3,10 +3,10 @@
 use super::align::five_of_68;
 use super::detector::{Detector, Kind, Limit};
 use super::identity::Embedder;
+use super::observe::Observer;
 use super::regress::{self, Regressor};
 use super::report::FaceReport;
 use super::testdata::{clip, image, packs};
-use super::track::{Event, Settings, State, Tracked, Tracker};
 use super::{Detection, Rect, roi};
 use crate::engine::cpu::{Cpu, Options};
 use crate::frame::Frame;
@@ -182,34 +182,35 @@ fn identity_tells_people_apart() {
 }
 
 #[test]
-fn tracks_real_clips() {
+fn observes_real_clips() {
     let Some(shared) = shared() else { return };
     let packs = packs(&shared);
     let detector = Detector::new(engine(packs.retinaface.clone()), Kind::of(&packs.retinaface).unwrap());
     let config = regress::check(&packs.regressor).unwrap();
     let regressor = Regressor::new(engine(packs.regressor.clone()), config, packs.model.model()).unwrap();
-    let settings = Settings::default();
-    let tracker = Tracker { detector: &detector, regressor: &regressor, model: &packs.model, identity: None, settings };
+    let observer = Observer { detector: &detector, regressor: &regressor, model: &packs.model, identity: None };
     for name in ["M030_front_angry_level3_001.mp4", "GRID_bbaf2n.mpg"] {
-        let mut state = State::default();
-        let mut frames = a_clip(&shared, name, 1, 24);
-        let track = |state: &mut State, frame: &Frame| tracker.step(state, frame).unwrap();
-        let faces: Vec<Tracked> = frames.iter().map(|f| track(&mut state, f).unwrap()).collect();
-        assert_eq!(faces[0].event, Event::Found, "{name}");
-        assert!(faces[1..].iter().all(|f| f.event == Event::Followed), "{name}");
-        let least = faces.iter().map(Tracked::confidence).fold(1.0, f32::min);
-        // The five points of the fit against the detector's own, in distances of the eyes.
-        let [last] = &detector.detect(&frames[23]).unwrap()[..] else { panic!("{name}: one face") };
-        let (fit, seen) = (five_of_68(&faces[23].landmarks68), last.landmarks5.unwrap());
-        let eyes = (seen[1][0] - seen[0][0]).hypot(seen[1][1] - seen[0][1]);
-        let apart = fit.iter().zip(&seen).map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1])).sum::<f32>() / 5.0 / eyes;
-        eprintln!("{name}: confidence at least {least:.2}, landmarks {apart:.3} eye distances from the detector's");
-        assert!(least > 0.6 && apart < 0.15, "{name}");
+        let mut frames = a_clip(&shared, name, 4, 6);
+        for frame in &frames {
+            let seen = observer.observe(frame).unwrap();
+            let [face] = &seen.faces[..] else { panic!("{name}: one face") };
+            let fitted = face.fitted.as_ref().unwrap();
+            // The five points of the fit against the detector's own, in distances of the eyes.
+            let fit = five_of_68(&packs.model.landmarks68(&fitted.fit).unwrap());
+            let points = face.detection.landmarks5.unwrap();
+            let eyes = (points[1][0] - points[0][0]).hypot(points[1][1] - points[0][1]);
+            let apart = |(a, b): (&[f32; 2], &[f32; 2])| (a[0] - b[0]).hypot(a[1] - b[1]);
+            let apart = fit.iter().zip(&points).map(apart).sum::<f32>() / 5.0 / eyes;
+            eprintln!("{name}: confidence {:.2}, landmarks {apart:.3} eye distances off", face.confidence());
+            assert!(face.confidence() > 0.6 && apart < 0.15, "{name}");
+        }
         // The face goes away: the background must not be taken for it.
-        let last = frames.pop().unwrap();
-        let mut empty = last.clone();
+        let crop = observer.observe(&frames[5]).unwrap().faces.remove(0).fitted.unwrap().fit.roi;
+        let mut empty = frames.pop().unwrap();
         empty.data.chunks_exact_mut(4).for_each(|p| p.copy_from_slice(&[0.4, 0.5, 0.6, 1.0]));
-        assert!(track(&mut state, &empty).is_none(), "{name}");
-        assert_eq!(track(&mut state, &last).unwrap().event, Event::Returned, "{name}");
+        assert!(observer.observe(&empty).unwrap().faces.is_empty(), "{name}");
+        let followed = observer.follow(&empty, &crop).unwrap();
+        let confidence = followed.map_or(0.0, |f| f.confidence(0.99));
+        assert!(confidence < 0.3, "{name}: background followed with confidence {confidence}");
     }
 }

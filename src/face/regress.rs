@@ -80,7 +80,7 @@ impl<O: Read> Regressor<O> {
     }
 }
 
-impl<O: Read> super::track::FitFace for Regressor<O> {
+impl<O: Read + Sync> super::observe::FitFace for Regressor<O> {
     fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit> {
         self.regress(image, roi)
     }

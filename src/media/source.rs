@@ -8,9 +8,10 @@ use super::still::{self, Depth, Limits, StillOptions};
 use super::writer::{AudioFrom, Codec, VideoSpec, VideoWriter, is_video_name};
 use super::{FrameRange, Rational, atomic, interrupt};
 use crate::frame::{Color, Frame};
+use crate::key::Key;
 use crate::{Error, Result};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -191,6 +192,27 @@ impl Source {
         }
     }
 
+    /// What is read, by content: the files' bytes (of large ones samples, size and time of change), and, for video, the
+    /// version of ffmpeg that decodes it. `None` where a file cannot be read.
+    pub fn identity(&self) -> Option<Key> {
+        let (files, decoder) = match &self.kind {
+            Kind::Video(tools, _) => (vec![self.path.clone()], tools.version_text()),
+            Kind::Images(sequence) => {
+                let files = sequence.range(None).ok()?;
+                let first = files.first().map_or(0, |(n, _)| *n);
+                (files.into_iter().map(|(_, file)| file).collect(), format!("images from {first}"))
+            }
+        };
+        let mut hasher = blake3::Hasher::new();
+        for file in &files {
+            hasher.update(&content(file).ok()?);
+        }
+        Some(Key::of(
+            "source",
+            &[env!("CARGO_PKG_VERSION").as_bytes(), decoder.as_bytes(), hasher.finalize().as_bytes()],
+        ))
+    }
+
     /// The frames of a range (`None`: all), in order.
     ///
     /// # Errors
@@ -224,6 +246,28 @@ impl Source {
             None => Err(Error::Input(format!("{}: there is no frame {n}", self.path.display()))),
         }
     }
+}
+
+/// What is in a file: all of it, or of a file above a mebibyte its size, its time of change, and its first, middle and last part.
+fn content(path: &Path) -> std::io::Result<[u8; 32]> {
+    const WHOLE: u64 = 1 << 20;
+    const PART: u64 = 1 << 16;
+    let mut file = File::open(path)?;
+    let meta = file.metadata()?;
+    let len = meta.len();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&len.to_le_bytes());
+    if len <= WHOLE {
+        hasher.update_reader(file)?;
+    } else {
+        let changed = meta.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        hasher.update(&changed.as_nanos().to_le_bytes());
+        for at in [0, len / 2, len - PART] {
+            file.seek(SeekFrom::Start(at))?;
+            hasher.update_reader((&mut file).take(PART))?;
+        }
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 fn load(n: usize, file: &Path, size: (usize, usize), limits: &Limits) -> Result<(usize, Frame)> {

@@ -179,6 +179,34 @@ fn element(dtype: Dtype) -> Option<Element> {
 /// # Errors
 /// [`Error::Input`] if the file cannot be written.
 pub fn save_safetensors(path: &Path, weights: &Weights) -> Result<String> {
+    let header = header(weights)?;
+    let mut hasher = ::blake3::Hasher::new();
+    write_atomic(path, |out| {
+        emit(&header, weights, |bytes| {
+            hasher.update(bytes);
+            out.write_all(bytes)
+        })
+    })?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The bytes that [`save_safetensors`] writes.
+///
+/// # Errors
+/// [`Error::Engine`] where an array's shape and its values differ.
+pub fn to_bytes(weights: &Weights) -> Result<Vec<u8>> {
+    let header = header(weights)?;
+    let mut out = Vec::with_capacity(8 + header.len() + weights.arrays.values().map(|a| 4 * a.len()).sum::<usize>());
+    emit(&header, weights, |bytes| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    })
+    .map_err(|e| Error::Engine(format!("cannot lay out arrays in memory ({e})")))?;
+    Ok(out)
+}
+
+/// The JSON that a safetensors file begins with.
+fn header(weights: &Weights) -> Result<Vec<u8>> {
     let mut header = BTreeMap::new();
     if !weights.metadata.is_empty() {
         header.insert("__metadata__", serde_json::json!(weights.metadata));
@@ -200,23 +228,20 @@ pub fn save_safetensors(path: &Path, weights: &Weights) -> Result<String> {
     let mut header = serde_json::to_vec(&header).map_err(|e| Error::Engine(format!("safetensors header: {e}")))?;
     // The values start at a multiple of 8, as the format advises.
     header.resize(header.len().next_multiple_of(8), b' ');
-    let mut hasher = ::blake3::Hasher::new();
-    write_atomic(path, |out| {
-        let mut put = |bytes: &[u8]| {
-            hasher.update(bytes);
-            out.write_all(bytes)
-        };
-        put(&(header.len() as u64).to_le_bytes())?;
-        put(&header)?;
-        for array in weights.arrays.values() {
-            match &array.data {
-                Data::F32(v) => values(v, f32::to_le_bytes, &mut put)?,
-                Data::I32(v) => values(v, i32::to_le_bytes, &mut put)?,
-            }
+    Ok(header)
+}
+
+/// Hands over a file's bytes, part by part.
+fn emit(header: &[u8], weights: &Weights, mut put: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    put(&(header.len() as u64).to_le_bytes())?;
+    put(header)?;
+    for array in weights.arrays.values() {
+        match &array.data {
+            Data::F32(v) => values(v, f32::to_le_bytes, &mut put)?,
+            Data::I32(v) => values(v, i32::to_le_bytes, &mut put)?,
         }
-        Ok(())
-    })?;
-    Ok(hasher.finalize().to_hex().to_string())
+    }
+    Ok(())
 }
 
 /// Hands values over as little-endian bytes, some thousand at a time.
@@ -225,7 +250,7 @@ fn values<T: Copy, const N: usize>(
     bytes: impl Fn(T) -> [u8; N],
     mut put: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    let mut buffer = Vec::with_capacity(CHUNK);
+    let mut buffer = Vec::with_capacity(CHUNK.min(N * values.len()));
     for part in values.chunks(CHUNK / N) {
         buffer.clear();
         buffer.extend(part.iter().flat_map(|v| bytes(*v)));
@@ -291,6 +316,7 @@ mod tests {
         assert_eq!(theirs.tensor("b.weight").unwrap().shape(), [2, 3]);
         save_safetensors(&path, &sample()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        assert_eq!(to_bytes(&sample()).unwrap(), bytes);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "temporary files are left");
     }
 

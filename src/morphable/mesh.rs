@@ -190,17 +190,29 @@ impl Prepared {
     /// # Errors
     /// `Model` when the parameters do not fit the model.
     pub fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
+        self.affine_landmarks(&fit.params.shape, &fit.params.expr, &fit_image_matrix(fit))
+    }
+
+    /// As [`Prepared::landmarks68`], of an identity and an expression seen by a camera.
+    ///
+    /// # Errors
+    /// `Model` when the parameters do not fit the model.
+    pub fn posed_landmarks(&self, shape: &[f32], expr: &[f32], camera: &ImageCamera) -> Result<[[f32; 3]; 68]> {
+        self.affine_landmarks(shape, expr, &camera.matrix())
+    }
+
+    fn affine_landmarks(&self, shape: &[f32], expr: &[f32], matrix: &[f64; 12]) -> Result<[[f32; 3]; 68]> {
         let m = &*self.model;
-        check_count("identity", fit.params.shape.len(), m.shape_dim)?;
-        check_count("expression", fit.params.expr.len(), m.expr_dim)?;
-        let matrix = fit_image_matrix(fit).map(|v| v as f32);
+        check_count("identity", shape.len(), m.shape_dim)?;
+        check_count("expression", expr.len(), m.expr_dim)?;
+        let matrix = matrix.map(|v| v as f32);
         let mut out = [[0.0f32; 3]; 68];
         for (point, &vertex) in out.iter_mut().zip(&self.landmarks) {
             let v: [f32; 3] = std::array::from_fn(|c| {
                 let row = 3 * vertex as usize + c;
                 m.mean[row]
-                    + dot(&m.shape_basis[row * m.shape_dim..][..m.shape_dim], &fit.params.shape)
-                    + dot(&m.expr_basis[row * m.expr_dim..][..m.expr_dim], &fit.params.expr)
+                    + dot(&m.shape_basis[row * m.shape_dim..][..m.shape_dim], shape)
+                    + dot(&m.expr_basis[row * m.expr_dim..][..m.expr_dim], expr)
             });
             *point = pose(&matrix, v);
         }

@@ -185,6 +185,13 @@ impl ImageCamera {
         Ok(out)
     }
 
+    /// Where a point of the model appears: x right, y down, pixels.
+    pub fn project(&self, point: [f32; 3]) -> [f32; 2] {
+        let m = self.matrix();
+        let p = point.map(f64::from);
+        std::array::from_fn(|r| (m[4 * r] * p[0] + m[4 * r + 1] * p[1] + m[4 * r + 2] * p[2] + m[4 * r + 3]) as f32)
+    }
+
     /// Head pose in degrees.
     pub fn euler(&self) -> Euler {
         Euler::of_rotation(&self.rotation)

@@ -4,10 +4,11 @@ use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu, shape};
 use crate::face::detector::{self, Detector};
 use crate::face::identity::Embedder;
+use crate::face::observe::{FindFaces, FitFace, Observer};
 use crate::face::regress::{self, Regressor};
-use crate::face::track::{FindFaces, FitFace, Settings, Tracker};
 use crate::face::{self, Detection, roi};
 use crate::frame::Frame;
+use crate::key::Key;
 use crate::models::pack::{Component, ModelSet, Pack, Role};
 use crate::models::{Weights, morphable_from};
 use crate::morphable::{Fit, Prepared};
@@ -25,6 +26,31 @@ pub struct Networks {
     pub draft: Arc<DraftModel>,
     /// The pack that regressor and morphable model come from.
     pub pack: String,
+    /// What all of it was loaded from.
+    pub models: Vec<ModelId>,
+}
+
+/// Where a part comes from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ModelId {
+    pub role: Role,
+    pub pack: String,
+    pub architecture: String,
+    /// Of the weights file, 64 digits.
+    pub blake3: String,
+    pub licence: String,
+}
+
+impl ModelId {
+    fn of(pack: &Pack, component: &Component) -> ModelId {
+        ModelId {
+            role: component.role,
+            pack: pack.name().into(),
+            architecture: component.architecture.clone(),
+            blake3: component.blake3.clone(),
+            licence: pack.manifest.licence.clone(),
+        }
+    }
 }
 
 /// Whether a component's weights fit its architecture: what [`Pack::load`] and the importers call.
@@ -89,6 +115,7 @@ impl Networks {
         options: &cpu::Options,
     ) -> Result<Networks> {
         let (home, model) = models.find(Role::Morphable, None, pack)?;
+        let mut ids = vec![ModelId::of(home, model)];
         let name = home.name().to_owned();
         let model = morphable_from(&*home.load(model, check)?)?;
         // The regressor's outputs are the coefficients of its own pack's model; no other will do.
@@ -97,33 +124,48 @@ impl Networks {
                 "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
             ))
         })?;
+        ids.push(ModelId::of(home, component));
         let weights = home.load(component, check)?;
         let config = regress::check(&weights)?;
         let regressor = Regressor::new(Embedded::new(weights, options), config, &model)?;
 
         let (pack, component) = models.find(Role::Detector, detector, Some(&name))?;
+        ids.push(ModelId::of(pack, component));
         let weights = pack.load(component, check)?;
         let kind = detector::Kind::of(&weights)?;
         let detector = Detector::new(Embedded::new(weights, options), kind);
 
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
-            Ok((pack, component)) => Some(Embedder::new(Embedded::new(pack.load(component, check)?, options))),
+            Ok((pack, component)) => {
+                ids.push(ModelId::of(pack, component));
+                Some(Embedder::new(Embedded::new(pack.load(component, check)?, options)))
+            }
             Err(_) => None,
         };
         let draft = DraftModel::new(&model.triangles, &model.ncc, &model.landmarks)?;
         let morphable = Arc::new(Prepared::new(model)?);
-        Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name })
+        Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
     }
 
-    /// A tracker that goes by `settings`.
-    pub fn tracker(&self, settings: Settings) -> Tracker<'_> {
-        Tracker {
+    /// What observes pictures.
+    pub fn observer(&self) -> Observer<'_> {
+        Observer {
             detector: &self.detector,
             regressor: &self.regressor,
             model: &*self.morphable,
             identity: self.embedder.as_ref().map(|e| e as _),
-            settings,
         }
+    }
+
+    /// What an observation depends on besides the picture.
+    pub fn fingerprint(&self) -> Key {
+        let parts: Vec<&[u8]> = self.models.iter().map(|m| m.blake3.as_bytes()).collect();
+        Key::of("networks", &parts)
+    }
+
+    /// The blake3 of the morphable model's weights.
+    pub fn model_hash(&self) -> &str {
+        self.models.iter().find(|m| m.role == Role::Morphable).map_or("", |m| &m.blake3)
     }
 
     /// All faces of a still with their fits, best first.

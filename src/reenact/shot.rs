@@ -1,6 +1,5 @@
 //! A shot: one reference picture performing a driving track, frame by frame, in any order.
 
-use super::analysis::Track;
 use super::draft::{DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use super::networks::{Generator, Networks};
 use super::painter::{Painter, Painting};
@@ -11,6 +10,7 @@ use crate::frame::{Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
 use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared};
 use crate::pncc::Rasterizer;
+use crate::shot::Track;
 use crate::{Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
 use std::sync::Arc;
@@ -370,8 +370,8 @@ mod tests {
     use super::*;
     use crate::engine::{Embedded, cpu, shape};
     use crate::nets::generator;
-    use crate::reenact::analysis::{Analysis, FrameFace};
     use crate::reenact::draft::DraftModel;
+    use crate::shot::{Head, Motion, TrackSettings};
     use crate::synthetic;
     use crate::testing::random_weights;
 
@@ -398,14 +398,10 @@ mod tests {
         let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
         let (mut portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
         change(&mut portrait);
-        let faces = synthetic::demo_driving(SIDE, frames)
-            .unwrap()
-            .map(|item| {
-                let (_, fit) = item.unwrap();
-                Some(FrameFace { landmarks68: model.landmarks68(&fit).unwrap(), fit, confidence: 1.0 })
-            })
-            .collect();
-        let track = Track::new(&Analysis { first: 0, size: (SIDE, SIDE), faces }).unwrap();
+        let driving = synthetic::demo_driving(SIDE, frames).unwrap();
+        let fits: Vec<Fit> = driving.map(|item| item.unwrap().1).collect();
+        let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
+        let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
         Shot::with_model(model.clone(), draft, portrait, &fit, track, generator).unwrap()
     }
 

@@ -1,14 +1,21 @@
 //! What several verbs need.
 
+use headgan::controls::{Presets, Values};
 use headgan::engine::cpu;
 use headgan::face::choose::Choice;
-use headgan::face::track::{Settings, State, Tracked};
+use headgan::folders;
 use headgan::frame::Frame;
 use headgan::media::source::Source;
+use headgan::media::{Progress, interrupt};
 use headgan::models::pack::ModelSet;
+use headgan::morphable::Fit;
 use headgan::reenact::networks::Networks;
+use headgan::shot::analyse::with_clip;
+use headgan::shot::cache::{self, Cache};
+use headgan::shot::{Analyser, Analysis};
 use headgan::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// A line on stdout. A reader that has gone (`headgan ... | head`) is no reason to panic, or to stop.
 macro_rules! say {
@@ -61,17 +68,126 @@ pub fn packs() -> ModelSet {
     ModelSet::discover(&extra)
 }
 
+/// Controls.
+#[derive(clap::Args, Clone)]
+pub struct ControlArgs {
+    /// Start from a preset (`headgan presets list`) or a preset's file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub preset: Option<String>,
+    /// Set a control (`headgan presets show --controls` lists them); may be given many times.
+    #[arg(long = "set", value_name = "CONTROL=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl ControlArgs {
+    /// The preset, then what is set, then the device.
+    pub fn values(&self, models: &ModelArgs) -> Result<Values> {
+        let mut values = Values::default();
+        if let Some(preset) = &self.preset {
+            Presets::standard().find(preset)?.apply(&mut values);
+        }
+        for assignment in &self.set {
+            values.assign(assignment)?;
+        }
+        if let Some(device) = &models.device {
+            values.set("device", device)?;
+        }
+        Ok(values)
+    }
+}
+
 /// The picture that a still, or frame `n` of a clip, shows.
 pub fn picture(path: &str, n: Option<usize>) -> Result<Frame> {
     let source = Source::open(path)?;
     source.frame(n.unwrap_or(source.info().first))
 }
 
-/// The largest face of a still, fitted twice as upstream does it for a video's first frame.
-pub fn reference_face(networks: &Networks, picture: &Frame, name: &str) -> Result<Tracked> {
-    let tracker = networks.tracker(Settings { choice: Choice::Largest, ..Settings::default() });
-    let found = tracker.step(&mut State::default(), picture)?;
-    found.ok_or_else(|| no_face(name))
+/// The fit of the largest face of a still.
+pub fn reference_fit(networks: &Networks, picture: &Frame, name: &str) -> Result<Fit> {
+    let mut seen = networks.observer().observe(picture)?.faces;
+    seen.retain(|f| f.fitted.is_some());
+    let detections: Vec<_> = seen.iter().map(|f| f.detection.clone()).collect();
+    let fitted = Choice::Largest.pick(&detections).and_then(|i| seen.swap_remove(i).fitted);
+    fitted.map(|f| f.fit).ok_or_else(|| no_face(name))
+}
+
+/// The shot cache.
+#[derive(clap::Args, Clone)]
+pub struct CacheArgs {
+    /// Folder of the shot cache; $HEADGAN_CACHE or the user's cache folder unless told.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub cache: Option<PathBuf>,
+    /// Neither read nor write the shot cache.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// Where the shot cache lies unless told otherwise.
+pub fn cache_folder(named: Option<&Path>) -> Result<PathBuf> {
+    let variable = || std::env::var_os("HEADGAN_CACHE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let folder = named.map(Path::to_owned).or_else(variable).or_else(folders::user_cache);
+    folder.ok_or_else(|| Error::Usage("this system names no cache folder: say where with --cache DIR".into()))
+}
+
+/// The size limit that the user has set.
+pub fn cache_limit() -> Result<u64> {
+    match std::env::var("HEADGAN_CACHE_LIMIT") {
+        Ok(text) => cache::parse_size(&text).map_err(|e| Error::Usage(format!("HEADGAN_CACHE_LIMIT: {e}"))),
+        Err(_) => Ok(cache::DEFAULT_LIMIT),
+    }
+}
+
+impl CacheArgs {
+    /// The cache. One that was named must work; the usual one is done without where it does not.
+    pub fn open(&self) -> Result<Option<Cache>> {
+        if self.no_cache {
+            return Ok(None);
+        }
+        let limit = cache_limit()?;
+        let opened = cache_folder(self.cache.as_deref()).and_then(|folder| Cache::open(&folder, limit));
+        match opened {
+            Ok(cache) => Ok(Some(cache)),
+            Err(error) if self.cache.is_some() => Err(error),
+            Err(error) => {
+                eprintln!("headgan: {error} (the work goes on without)");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Analyses a clip with progress; the cache keeps its limit afterwards.
+pub fn analyse(
+    networks: &Networks,
+    source: &Source,
+    choice: impl Fn(usize, usize) -> Choice,
+    cache: Option<&Cache>,
+    threads: usize,
+    quiet: bool,
+) -> Result<Analysis> {
+    let total = source.info().frames.map(|n| n as u64);
+    let progress = Mutex::new(Progress::new("analysing", total, quiet));
+    let each = || {
+        if let Ok(mut progress) = progress.lock() {
+            progress.inc(1);
+        }
+        interrupt::check()
+    };
+    let analyser =
+        Analyser { observer: networks.observer(), networks: networks.fingerprint(), cache, threads, each: &each };
+    let analysis = with_clip(source, |clip| analyser.run(clip, choice));
+    if let Ok(mut progress) = progress.lock() {
+        progress.finish();
+    }
+    if let Some(cache) = cache {
+        if analysis.as_ref().is_ok_and(|a| a.work.observed > 0) {
+            cache.trim();
+        }
+        if let Some(problem) = cache.problem() {
+            eprintln!("headgan: {problem}");
+        }
+    }
+    analysis
 }
 
 pub fn no_face(name: &str) -> Error {

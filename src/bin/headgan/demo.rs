@@ -8,9 +8,9 @@ use headgan::media::ffmpeg::Tools;
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic, interrupt};
 use headgan::morphable::Prepared;
-use headgan::reenact::analysis::{Analysis, FrameFace, Track};
 use headgan::reenact::draft::DraftModel;
 use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::{Error, Result, synthetic};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     shown.dedup();
     let mut sheet: [Vec<Frame>; 3] = Default::default();
     let mut driving = sink("driving")?;
-    let mut analysis = Analysis { first: 0, size: (SIZE, SIZE), faces: Vec::new() };
+    let mut fits = Vec::with_capacity(frames);
     let mut progress = Progress::new("drawing the driving clip", Some(frames as u64), args.quiet);
     let drawing = Instant::now();
     let model = Arc::new(Prepared::new(synthetic::head())?);
@@ -85,8 +85,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         interrupt::check()?;
         let (frame, fit) = item?;
         driving.write(&frame)?;
-        let landmarks68 = model.landmarks68(&fit)?;
-        analysis.faces.push(Some(FrameFace { fit, landmarks68, confidence: 1.0 }));
+        fits.push(fit);
         if shown.contains(&i) {
             sheet[0].push(frame);
         }
@@ -98,8 +97,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     // The main job.
     let rendering = Instant::now();
-    let track = Track::new(&analysis)?;
     let head = model.model();
+    let motion = Motion::of_fits(&fits, (SIZE, SIZE), "drawn");
+    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let shot = Shot::with_model(model.clone(), draft, portrait, &portrait_fit, track, None)?;
     let look = Look::from_controls(&headgan::controls::Settings::default(), false);

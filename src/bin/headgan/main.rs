@@ -2,6 +2,8 @@
 
 #[macro_use]
 mod common;
+mod analyse;
+mod cache;
 mod demo;
 mod doctor;
 mod fit;
@@ -29,6 +31,8 @@ struct Cli {
 enum Verb {
     Demo(demo::Args),
     Reenact(Box<reenact::Args>),
+    Analyse(Box<analyse::Args>),
+    Cache(cache::Args),
     Fit(fit::Args),
     Pncc(pncc::Args),
     Models(models::Args),
@@ -70,6 +74,8 @@ fn main() -> ExitCode {
     let result = headgan::media::interrupt::install().and_then(|()| match cli.verb {
         Verb::Demo(args) => demo::run(args),
         Verb::Reenact(args) => reenact::run(*args),
+        Verb::Analyse(args) => analyse::run(*args),
+        Verb::Cache(args) => cache::run(args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),
         Verb::Models(args) => models::run(args),

@@ -1,19 +1,21 @@
 //! `headgan reenact`: the main job.
 
-use crate::common::{self, ModelArgs};
+use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
-use headgan::controls::{Presets, Values};
+use headgan::controls::{Settings, Values};
 use headgan::engine::cpu;
-use headgan::face::track::Settings as TrackSettings;
 use headgan::frame::Frame;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo, interrupt};
 use headgan::media::{FrameRange, ffmpeg::Tools, source::SourceKind, writer};
-use headgan::reenact::analysis::{Analysis, Track, analyse};
-use headgan::reenact::networks::Generator;
+use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::reenact::view;
+use headgan::shot::analyse::Work;
+use headgan::shot::motion::is_motion_name;
+use headgan::shot::track::Mark;
+use headgan::shot::{Cache, Head, Motion, Track};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub struct Args {
     /// Whose face it is: an image, a video or an image sequence.
     #[arg(long, value_name = "R")]
     reference: String,
-    /// Who performs: a video, an image sequence or an image.
+    /// Who performs: a video, an image sequence, an image, or a motion file (`headgan analyse CLIP --motion FILE.hgm`).
     #[arg(long, value_name = "D")]
     driving: String,
     /// .mp4, .mov or .mkv, or frames such as f_%04d.png (png, exr, tiff, jpg).
@@ -36,12 +38,8 @@ pub struct Args {
     /// Driving frames to render, both included; the statistics are still those of the whole clip.
     #[arg(long, value_name = "A-B", value_parser = parse_range)]
     frames: Option<FrameRange>,
-    /// Start from a preset (`headgan presets list`) or a preset's file.
-    #[arg(long, value_name = "NAME|FILE")]
-    preset: Option<String>,
-    /// Set a control (`headgan presets show --controls` lists them); may be given many times.
-    #[arg(long = "set", value_name = "CONTROL=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    controls: ControlArgs,
     /// Keyframes of controls, as JSON.
     #[arg(long, value_name = "FILE.json")]
     keys: Option<PathBuf>,
@@ -68,6 +66,55 @@ pub struct Args {
     quiet: bool,
     #[command(flatten)]
     models: ModelArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+/// Who performs: a clip that is to be analysed, or a motion that is known.
+enum Driving {
+    Clip(Source),
+    Motion(Motion),
+}
+
+impl Driving {
+    fn open(name: &str) -> Result<Driving> {
+        if is_motion_name(Path::new(name)) {
+            return Ok(Driving::Motion(Motion::load(Path::new(name))?));
+        }
+        Ok(Driving::Clip(Source::open(name)?))
+    }
+
+    fn first(&self) -> usize {
+        match self {
+            Driving::Clip(source) => source.info().first,
+            Driving::Motion(motion) => motion.first,
+        }
+    }
+
+    /// Number of frames where it is certain (what a video's header says may be wrong), else where it is stated.
+    fn frames(&self, certain: bool) -> Option<usize> {
+        match self {
+            Driving::Clip(source) if certain && source.video().is_some_and(|v| !v.frames_exact) => None,
+            Driving::Clip(source) => source.info().frames,
+            Driving::Motion(motion) => Some(motion.frames.len()),
+        }
+    }
+
+    fn fps(&self) -> Rational {
+        let fps = match self {
+            Driving::Clip(source) => source.info().fps,
+            Driving::Motion(motion) => motion.fps,
+        };
+        fps.unwrap_or(Rational::whole(25))
+    }
+
+    /// The sound that belongs to it from a frame on.
+    fn sound(&self, first: usize) -> Option<AudioFrom> {
+        match self {
+            Driving::Clip(source) if source.info().kind == SourceKind::Video => source.audio_from(first),
+            _ => None,
+        }
+    }
 }
 
 /// `12-80`, `12-` or `12`.
@@ -100,14 +147,8 @@ impl Direction {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let mut values = Values::default();
-    if let Some(preset) = &args.preset {
-        Presets::standard().find(preset)?.apply(&mut values);
-    }
-    for assignment in &args.set {
-        values.assign(assignment)?;
-    }
-    for (id, value) in [("quality", &args.quality), ("view", &args.view), ("device", &args.models.device)] {
+    let mut values = args.controls.values(&args.models)?;
+    for (id, value) in [("quality", &args.quality), ("view", &args.view)] {
         if let Some(value) = value {
             values.set(id, value)?;
         }
@@ -118,7 +159,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     // Everything that can be wrong with files is found before any work.
     let reference = Source::open(&args.reference)?;
-    let driving = Source::open(&args.driving)?;
+    let driving = Driving::open(&args.driving)?;
     if let Some(audio) = &args.audio {
         if !writer::is_video_name(Path::new(&args.output)) {
             let text = format!("{}: images take no sound: leave --audio away, or write a video", args.output);
@@ -145,15 +186,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
-    let face = common::reference_face(&networks, &picture, &args.reference)?;
+    let fit = common::reference_fit(&networks, &picture, &args.reference)?;
 
-    let info = driving.info();
-    let range = args.frames.unwrap_or(FrameRange { first: info.first, last: None });
-    // What the header says of a video's length may be wrong; then it is known after the analysis.
-    if driving.video().is_none_or(|v| v.frames_exact)
-        && let Some(frames) = info.frames
-    {
-        check_range(&args.driving, range, info.first, frames)?;
+    if let Driving::Motion(motion) = &driving {
+        motion.check_model(networks.model_hash(), &networks.pack, &args.driving)?;
+    }
+    let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
+    if let Some(frames) = driving.frames(true) {
+        check_range(&args.driving, range, driving.first(), frames)?;
     }
     let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), look.view);
     let sink = Sink::create(&args.output, out.clone())?;
@@ -164,33 +204,29 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Ok(())
     };
-    if let Some(frames) = args.frames.map_or(info.frames, FrameRange::len) {
+    if let Some(frames) = args.frames.map_or(driving.frames(false), FrameRange::len) {
         one_only(frames)?;
     }
 
     let started = Instant::now();
-    let mut progress = Progress::new("analysing", info.frames.map(|n| n as u64), args.quiet);
-    let settings = TrackSettings { choice: base.face(info.width, info.height), ..TrackSettings::default() };
-    let analysis: Analysis = analyse(&networks, driving.frames(None)?, settings, &args.driving, || {
-        progress.inc(1);
-        interrupt::check()
-    })?;
-    progress.finish();
-    let track = Track::new(&analysis)?;
-    let (analysed, gaps, total) = (started.elapsed(), track.gaps(), track.poses.len());
+    let cache = args.cache.open()?;
+    let (motion, work) = motion_of(&driving, &networks, &base, cache.as_ref(), &args)?;
+    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &base.track())?;
+    let (analysed, total) = (started.elapsed(), track.poses.len());
+    let (gaps, outliers) = (track.marked(Mark::Gap).len(), track.marked(Mark::Outlier).len());
     if gaps > 0 && !args.quiet {
         eprintln!(
             "headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours",
             args.driving
         );
     }
-    check_range(&args.driving, range, analysis.first, total)?;
-    let last = range.last.unwrap_or(analysis.first + total - 1);
+    check_range(&args.driving, range, motion.first, total)?;
+    let last = range.last.unwrap_or(motion.first + total - 1);
     one_only(last - range.first + 1)?;
     let same = same_file(&args.reference, &args.driving);
-    let direction = Direction { values, first: analysis.first, same };
-    let shot = Shot::new(&networks, picture, &face.fit, track, generator)?;
-    let frames = range.first - analysis.first..=last - analysis.first;
+    let direction = Direction { values, first: motion.first, same };
+    let shot = Shot::new(&networks, picture, &fit, track, generator)?;
+    let frames = range.first - motion.first..=last - motion.first;
     let data = view::is_data(look.view).then(|| Path::new(&args.output));
     let rendered = render(&shot, &direction, frames, sink, data, args.quiet)?;
 
@@ -199,7 +235,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
-            "quality": base.quality, "generator_given_silence": deaf, "frames_without_face": gaps, "frames_per_second": fps,
+            "quality": base.quality, "generator_given_silence": deaf, "frames_without_face": gaps, "outliers": outliers,
+            "frames_per_second": fps, "analysis": work,
             "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
         }))?;
     } else if !args.quiet {
@@ -211,6 +248,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the driver does, and what finding it out took.
+fn motion_of(
+    driving: &Driving,
+    networks: &Networks,
+    base: &Settings,
+    cache: Option<&Cache>,
+    args: &Args,
+) -> Result<(Motion, Option<Work>)> {
+    match driving {
+        Driving::Motion(motion) => Ok((motion.clone(), None)),
+        Driving::Clip(source) => {
+            let choice = |width, height| base.face(width, height);
+            let analysis = common::analyse(networks, source, choice, cache, args.models.threads, args.quiet)?;
+            Ok((analysis.motion(networks.model_hash()), Some(analysis.work)))
+        }
+    }
 }
 
 /// Fails where a range leaves the `frames` frames of a clip.
@@ -232,12 +287,12 @@ fn same_file(a: &str, b: &str) -> bool {
 fn sink_spec(
     args: &Args,
     reference: &SourceInfo,
-    driving: &Source,
+    driving: &Driving,
     range: FrameRange,
     (width, height): (usize, usize),
     view: View,
 ) -> SinkSpec {
-    let fps = driving.info().fps.unwrap_or(Rational::whole(25));
+    let fps = driving.fps();
     let (width, height) = Shot::size_of(view, width, height);
     let mut spec = SinkSpec::new(width, height, fps);
     spec.first_number = range.first;
@@ -250,11 +305,10 @@ fn sink_spec(
     spec.audio = match (&args.audio, args.no_audio) {
         (_, true) => None,
         (Some(path), _) => {
-            let start = (range.first - driving.info().first) as f64 / fps.as_f64();
+            let start = (range.first - driving.first()) as f64 / fps.as_f64();
             Some(AudioFrom { path: path.clone(), start })
         }
-        (None, false) if driving.info().kind == SourceKind::Video => driving.audio_from(range.first),
-        (None, false) => None,
+        (None, false) => driving.sound(range.first),
     };
     spec
 }

@@ -1,0 +1,130 @@
+//! `headgan analyse`: fills the shot cache, prints what is known of a clip, exports its motion.
+
+use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
+use clap::Args as ClapArgs;
+use headgan::media::Source;
+use headgan::morphable::Euler;
+use headgan::morphable::retarget::FramePose;
+use headgan::shot::motion::{EXTENSION, is_motion_name};
+use headgan::shot::track::Mark;
+use headgan::shot::{Head, Track, crop, stats};
+use headgan::{Error, Result};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Analyse a clip: the face of every frame, kept in the shot cache, so that rendering starts at once.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// A video, an image sequence or an image.
+    clip: String,
+    /// Export pose and expression (no pixel, no face shape) for --driving, for instance actor.hgm.
+    #[arg(long, value_name = "FILE.hgm")]
+    motion: Option<PathBuf>,
+    /// Put the actor's face shape into the motion file too; identity_mix needs it.
+    #[arg(long, requires = "motion")]
+    with_identity: bool,
+    /// Print everything, frame by frame, as one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    controls: ControlArgs,
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let base = args.controls.values(&args.models)?.resolve(0.0);
+    if let Some(path) = &args.motion {
+        if !is_motion_name(path) {
+            return Err(Error::Usage(format!("{}: the name of a motion file ends in .{EXTENSION}", path.display())));
+        }
+        headgan::media::atomic::check_writable(path)?;
+    }
+    let source = Source::open(&args.clip)?;
+    let networks = args.models.networks(&common::packs())?;
+    let cache = args.cache.open()?;
+    let choice = |width, height| base.face(width, height);
+    let analysis = common::analyse(&networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;
+    let motion = analysis.motion(networks.model_hash());
+    let head = Head::of(networks.morphable.model());
+    let track = Track::new(&motion, &head, &base.track())?;
+    let exported = match &args.motion {
+        Some(path) => {
+            let bytes = motion.save(path, args.with_identity)?;
+            let (frames, numbers) = (motion.frames.len(), motion.numbers_per_frame());
+            Some(json!({"file": path, "bytes": bytes, "bytes_per_frame": bytes as f64 / frames as f64,
+                "numbers_per_frame": numbers}))
+        }
+        None => None,
+    };
+    let steadiness = stats::steadiness(&networks.morphable, &track)?;
+    let squares: Vec<crop::Square> = track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
+    let window = crop::fixed(&squares).ok_or_else(|| common::no_face(&args.clip))?;
+    let path: Vec<crop::Square> =
+        (0..squares.len()).map(|i| crop::path_at(&window, i, squares.len(), |k| squares[k])).collect();
+    let travels = path.iter().any(|s| *s != window);
+    let (gaps, outliers) = (track.marked(Mark::Gap), track.marked(Mark::Outlier));
+
+    if args.json {
+        let frames: Vec<Value> = analysis
+            .faces
+            .iter()
+            .enumerate()
+            .map(|(i, face)| {
+                let seen = face.as_ref().map(|f| {
+                    let pose = Euler::of_camera(&f.fit.params.camera);
+                    json!({"box": [f.rect.x0, f.rect.y0, f.rect.x1, f.rect.y1], "confidence": f.confidence,
+                        "event": f.event, "roi": [f.fit.roi.x0, f.fit.roi.y0, f.fit.roi.x1, f.fit.roi.y1],
+                        "params62": f.fit.params.to_vec(), "pose_deg": pose})
+                });
+                json!({"frame": analysis.first + i, "face": seen, "mark": track.marks[i], "raw": shown(&track.raw[i]),
+                    "smoothed": shown(&track.poses[i])})
+            })
+            .collect();
+        common::print_json(&json!({
+            "clip": args.clip, "frames": frames.len(), "first": analysis.first, "size": analysis.size,
+            "fps": analysis.fps.map(|f| f.to_string()), "pack": networks.pack, "models": networks.models,
+            "gaps": gaps, "outliers": outliers, "neutral_expression": track.stats.neutral_expr,
+            "crop": {"window": window, "path": travels.then_some(&path)},
+            "settings": base.track(), "steadiness": steadiness, "motion": exported, "work": analysis.work,
+            "per_frame": frames,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let w = &analysis.work;
+    say!(
+        "{}: {} frames, {} without a face, {} outliers repaired; {} observed, {} known already, {:.2} s",
+        args.clip,
+        w.frames,
+        gaps.len(),
+        outliers.len(),
+        w.observed,
+        w.reused,
+        w.seconds
+    );
+    say!("{steadiness}");
+    if travels {
+        say!("the head travels out of the window of a still camera; the window follows it slowly");
+    }
+    if let Some(m) = exported {
+        say!(
+            "motion: {} bytes, {:.1} a frame, {} numbers a frame",
+            m["bytes"],
+            m["bytes_per_frame"],
+            m["numbers_per_frame"]
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A pose as people read it.
+fn shown(pose: &FramePose) -> Value {
+    let [x, y, _] = pose.camera.translation;
+    json!({"pose_deg": pose.camera.euler(), "scale": pose.camera.scale, "position": [x, y], "expression": pose.expr})
+}

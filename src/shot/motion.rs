@@ -1,0 +1,257 @@
+//! Motion: what a face did in a shot, without any picture of it.
+//!
+//! A motion file (`.hgm`) is a safetensors file: `camera` [n, 12] (the affine map from the model to the clip's pixels, 3x4, row major,
+//! y down; of its deviation from a similarity nothing is lost), `expression` [n, e], `confidence` [n] (0: the face was not seen), and, only where asked
+//! for, `identity` [s] (the actor's face shape). That is 23 numbers, 92 bytes, a frame with 3DDFA-V2's 10 expression coefficients; the HeadGAN
+//! paper counts 35. Rendering from the file gives what rendering from the clip gives, to the bit.
+
+use crate::media::{Rational, atomic};
+use crate::models::{Array, Weights, file};
+use crate::morphable::Fit;
+use crate::morphable::pose::fit_image_matrix;
+use crate::{Error, Result};
+use std::io::Write;
+use std::path::Path;
+
+/// Ending of a motion file's name.
+pub const EXTENSION: &str = "hgm";
+/// The format that is written and read.
+const FORMAT: &str = "1";
+
+/// The face in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MotionFrame {
+    /// The affine map from the morphable model to pixels of the frame: 3x4, row major, y down.
+    pub camera: [f32; 12],
+    /// Expression coefficients.
+    pub expr: Vec<f32>,
+    /// Above 0, up to 1; see [`crate::face::observe`].
+    pub confidence: f32,
+}
+
+/// Pose and expression through a shot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Motion {
+    /// Number of the first frame.
+    pub first: usize,
+    /// Size of the clip's frames in pixels.
+    pub size: (usize, usize),
+    /// Frame rate; image sequences have none.
+    pub fps: Option<Rational>,
+    /// The morphable model that the coefficients belong to: its weights' blake3.
+    pub model: String,
+    /// `None` where the face is not in view.
+    pub frames: Vec<Option<MotionFrame>>,
+    /// Identity coefficients, the mean of all frames weighted by confidence; left out of files unless asked for.
+    pub identity: Option<Vec<f32>>,
+}
+
+impl MotionFrame {
+    /// The face of a fit; `confidence` 0 counts as the least above it, since 0 is what a gap has.
+    pub fn of(fit: &Fit, confidence: f32) -> MotionFrame {
+        MotionFrame {
+            camera: fit_image_matrix(fit).map(|v| v as f32),
+            expr: fit.params.expr.clone(),
+            confidence: confidence.max(f32::MIN_POSITIVE),
+        }
+    }
+}
+
+/// Whether a name is that of a motion file.
+pub fn is_motion_name(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(EXTENSION))
+}
+
+impl Motion {
+    /// The motion of fits that are certain, one for each frame, counted from 0; `model` is their model's blake3.
+    pub fn of_fits<'a>(fits: impl IntoIterator<Item = &'a Fit>, size: (usize, usize), model: &str) -> Motion {
+        let frames = fits.into_iter().map(|fit| (fit, 1.0)).map(Some);
+        Motion::of_weighted(frames, size, model)
+    }
+
+    /// As [`Motion::of_fits`], from fits with their confidence; `None` where there is no face.
+    pub fn of_weighted<'a>(
+        fits: impl IntoIterator<Item = Option<(&'a Fit, f32)>>,
+        size: (usize, usize),
+        model: &str,
+    ) -> Motion {
+        let mut shape: Vec<f64> = Vec::new();
+        let mut total = 0.0;
+        let frames = fits.into_iter().map(|item| {
+            let (fit, confidence) = item?;
+            let weight = f64::from(confidence.max(1e-3));
+            shape.resize(fit.params.shape.len(), 0.0);
+            shape.iter_mut().zip(&fit.params.shape).for_each(|(sum, &v)| *sum += weight * f64::from(v));
+            total += weight;
+            Some(MotionFrame::of(fit, confidence))
+        });
+        let frames = frames.collect();
+        let identity = Some(shape.into_iter().map(|v| (v / total) as f32).collect());
+        Motion { first: 0, size, fps: None, model: model.into(), frames, identity }
+    }
+
+    /// How many numbers a frame takes in a file.
+    pub fn numbers_per_frame(&self) -> usize {
+        13 + self.frames.iter().flatten().next().map_or(0, |f| f.expr.len())
+    }
+
+    /// Writes the motion, whole or not at all; the actor's face shape only `with_identity`. Returns the file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be written; [`Error::Usage`] where it shall hold an identity that is not known.
+    pub fn save(&self, path: &Path, with_identity: bool) -> Result<usize> {
+        let expr = self.frames.iter().flatten().next().map_or(0, |f| f.expr.len());
+        let n = self.frames.len();
+        let gap = MotionFrame { camera: [0.0; 12], expr: vec![0.0; expr], confidence: 0.0 };
+        let frames: Vec<&MotionFrame> = self.frames.iter().map(|f| f.as_ref().unwrap_or(&gap)).collect();
+        let mut out = Weights::default();
+        let mut put = |name: &str, shape: &[usize], values: Vec<f32>| out.insert(name, Array::f32(shape, values));
+        put("camera", &[n, 12], frames.iter().flat_map(|f| f.camera).collect());
+        put("expression", &[n, expr], frames.iter().flat_map(|f| f.expr.iter().copied()).collect());
+        put("confidence", &[n], frames.iter().map(|f| f.confidence).collect());
+        if with_identity {
+            let unknown = || Error::Usage("this motion holds no identity: analyse the clip itself".into());
+            let identity = self.identity.clone().ok_or_else(unknown)?;
+            put("identity", &[identity.len()], identity);
+        }
+        let mut note = |name: &str, text: String| out.metadata.insert(name.into(), text);
+        note("headgan_motion", FORMAT.into());
+        note("model", self.model.clone());
+        note("first", self.first.to_string());
+        note("size", format!("{}x{}", self.size.0, self.size.1));
+        if let Some(fps) = self.fps {
+            note("fps", fps.to_string());
+        }
+        let bytes = file::to_bytes(&out)?;
+        atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
+        Ok(bytes.len())
+    }
+
+    /// Reads a motion file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be read, is damaged, or was written by a newer version.
+    pub fn load(path: &Path) -> Result<Motion> {
+        let shown = path.display();
+        let bad = |text: &str| Error::Input(format!("{shown}: {text}"));
+        let value = file::load_safetensors(path).map_err(|e| match e {
+            Error::Model(text) => Error::Input(format!("{text}: is it a motion file? export it again")),
+            other => other,
+        })?;
+        match value.metadata.get("headgan_motion").map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => {
+                let text = format!("this motion has format {other}, this program reads {FORMAT}: update the program");
+                return Err(bad(&text));
+            }
+            None => return Err(bad("this is no motion file: make one with headgan analyse CLIP --motion FILE.hgm")),
+        }
+        let damaged = || bad("the motion file is damaged: export it again");
+        let text = |name: &str| value.metadata.get(name).map(String::as_str);
+        let number = |t: &str| t.parse::<usize>().ok();
+        let (width, height) = text("size").and_then(|t| t.split_once('x')).ok_or_else(damaged)?;
+        let size = number(width).zip(number(height)).ok_or_else(damaged)?;
+        let fps = text("fps").map(|t| t.parse().map_err(|_| damaged())).transpose()?;
+        let array = |name: &str| value.get(name).and_then(|a| Some((a.as_f32()?, &a.shape[..]))).ok_or_else(damaged);
+        let ((cameras, camera_shape), (exprs, expr_shape)) = (array("camera")?, array("expression")?);
+        let (confidence, _) = array("confidence")?;
+        let n = confidence.len();
+        let &[rows, e] = expr_shape else { return Err(damaged()) };
+        if *camera_shape != [n, 12] || rows != n {
+            return Err(damaged());
+        }
+        let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
+        if !(finite(cameras) && finite(exprs) && finite(confidence)) {
+            return Err(damaged());
+        }
+        let frames = (0..n).map(|i| {
+            let camera = std::array::from_fn(|c| cameras[12 * i + c]);
+            let frame = MotionFrame { camera, expr: exprs[e * i..e * (i + 1)].to_vec(), confidence: confidence[i] };
+            (confidence[i] > 0.0).then_some(frame)
+        });
+        let identity = match value.get("identity") {
+            Some(a) => Some(a.as_f32().filter(|v| finite(v)).ok_or_else(damaged)?.to_vec()),
+            None => None,
+        };
+        Ok(Motion {
+            first: text("first").and_then(number).ok_or_else(damaged)?,
+            size,
+            fps,
+            model: text("model").ok_or_else(damaged)?.into(),
+            frames: frames.collect(),
+            identity,
+        })
+    }
+
+    /// Fails unless the coefficients belong to the morphable model with this blake3, of the pack `pack`.
+    ///
+    /// # Errors
+    /// [`Error::Model`].
+    pub fn check_model(&self, model: &str, pack: &str, name: &str) -> Result<()> {
+        if self.model == model {
+            return Ok(());
+        }
+        Err(Error::Model(format!(
+            "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack with \
+             --pack, or analyse the clip again"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+
+    fn motion() -> Motion {
+        let mut rng = Rng(3);
+        let mut frame =
+            || Some(MotionFrame { camera: std::array::from_fn(|_| rng.signed()), expr: rng.vec(10), confidence: 0.5 });
+        Motion {
+            first: 7,
+            size: (640, 360),
+            fps: Rational::new(30000, 1001),
+            model: "abc".into(),
+            frames: vec![None, frame(), frame(), None],
+            identity: Some(vec![0.25; 40]),
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.hgm");
+        motion().save(&path, true).unwrap();
+        assert_eq!(Motion::load(&path).unwrap(), motion());
+        motion().save(&path, false).unwrap();
+        assert_eq!(Motion::load(&path).unwrap(), Motion { identity: None, ..motion() });
+        assert_eq!(motion().numbers_per_frame(), 23);
+        let nobody = Motion { identity: None, ..motion() };
+        assert!(matches!(nobody.save(&path, true), Err(Error::Usage(_))));
+        assert!(motion().check_model("abc", "p", "a").is_ok());
+        assert!(matches!(motion().check_model("x", "p", "a"), Err(Error::Model(_))));
+    }
+
+    #[test]
+    fn other_files_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.hgm");
+        motion().save(&path, false).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let line = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            Motion::load(&path).unwrap_err()
+        };
+        for n in (0..good.len()).step_by(7) {
+            let e = line(&good[..n]);
+            assert!(matches!(&e, Error::Input(t) if t.contains("a.hgm") && !t.contains('\n')), "{e}");
+        }
+        let weights = file::to_bytes(&Weights::default()).unwrap();
+        assert!(line(&weights).to_string().contains("no motion file"));
+        let newer = String::from_utf8_lossy(&good).replace("\"headgan_motion\":\"1\"", "\"headgan_motion\":\"9\"");
+        if newer.len() == good.len() {
+            assert!(line(newer.as_bytes()).to_string().contains("format 9"));
+        }
+        assert!(matches!(Motion::load(&dir.path().join("none.hgm")), Err(Error::Input(_))));
+    }
+}

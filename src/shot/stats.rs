@@ -1,0 +1,71 @@
+//! How steady a track is before and after smoothing, and whether smoothing delays it.
+
+use super::Track;
+use crate::Result;
+use crate::morphable::Prepared;
+use crate::morphable::retarget::FramePose;
+use crate::report::stats::{Landmarks, lag, second_difference};
+use std::fmt;
+
+/// Figures of a track. Jitter is the second difference of the 68 landmarks: the mean over landmarks and frames of
+/// |x(t-1) - 2 x(t) + x(t+1)|, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Steadiness {
+    pub jitter_raw: f32,
+    pub jitter: f32,
+    /// `jitter_raw / jitter`.
+    pub ratio: f32,
+    /// `jitter_raw` in hundredths of the distance of the outer corners of the eyes.
+    pub jitter_raw_percent: f32,
+    /// Frames by which the smoothed motion trails the raw one: of yaw, pitch, roll, x and y the one that is furthest from 0
+    /// (see [`lag`]).
+    pub lag: f32,
+}
+
+/// Landmarks of a track's poses, all with the track's own identity.
+///
+/// # Errors
+/// A track of another model.
+pub fn landmarks(model: &Prepared, track: &Track, poses: &[FramePose]) -> Result<Vec<Landmarks>> {
+    let average = vec![0.0; model.model().shape_dim];
+    let shape = if track.shape.is_empty() { &average } else { &track.shape };
+    poses.iter().map(|p| model.posed_landmarks(shape, &p.expr, &p.camera)).collect()
+}
+
+/// The figures of a track.
+///
+/// # Errors
+/// A track of another model.
+pub fn steadiness(model: &Prepared, track: &Track) -> Result<Steadiness> {
+    let (raw, smooth) = (landmarks(model, track, &track.raw)?, landmarks(model, track, &track.poses)?);
+    let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len().max(1) as f32;
+    let eyes = |l: &Landmarks| (l[36][0] - l[45][0]).hypot(l[36][1] - l[45][1]);
+    let (jitter_raw, jitter) = (mean(&second_difference(&raw)), mean(&second_difference(&smooth)));
+    let distance = mean(&raw.iter().map(eyes).collect::<Vec<f32>>());
+    let curve = |poses: &[FramePose], which: usize| -> Vec<f32> {
+        let value = |p: &FramePose| {
+            let e = p.camera.euler();
+            [e.yaw, e.pitch, e.roll, p.camera.translation[0], p.camera.translation[1]][which]
+        };
+        poses.iter().map(value).collect()
+    };
+    let lags = (0..5).map(|which| lag(&curve(&track.raw, which), &curve(&track.poses, which)));
+    Ok(Steadiness {
+        jitter_raw,
+        jitter,
+        ratio: if jitter > 0.0 { jitter_raw / jitter } else { 1.0 },
+        jitter_raw_percent: if distance > 0.0 { 100.0 * jitter_raw / distance } else { 0.0 },
+        lag: lags.fold(0.0, |a: f32, b| if b.abs() > a.abs() { b } else { a }),
+    })
+}
+
+impl fmt::Display for Steadiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Steadiness { jitter_raw, jitter, ratio, jitter_raw_percent, lag } = self;
+        write!(f, "jitter {jitter_raw:.3} px ({jitter_raw_percent:.2} % of the eyes' distance)")?;
+        if ratio == &1.0 {
+            return write!(f, ", not smoothed");
+        }
+        write!(f, ", smoothed {jitter:.3} px ({ratio:.1} times less), {lag:+.2} frames late")
+    }
+}

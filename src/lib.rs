@@ -18,6 +18,7 @@ pub mod morphable;
 pub mod nets;
 pub mod pncc;
 pub mod reenact;
+pub mod report;
 pub mod synthetic;
 
 #[cfg(test)]

@@ -29,13 +29,13 @@ impl Plot {
     }
 
     /// Of a value; at most one height outside of the drawing.
-    pub fn y(&self, value: f32) -> f64 {
-        let y = (self.axis.hi - f64::from(value)) / (self.axis.hi - self.axis.lo) * self.height;
+    pub fn y(&self, value: f64) -> f64 {
+        let y = (self.axis.hi - value) / (self.axis.hi - self.axis.lo) * self.height;
         y.clamp(-self.height, 2.0 * self.height)
     }
 }
 
-/// The y axis: from `lo` to `hi` in steps of `step`, both ends on a step.
+/// The y axis: from `lo` at the bottom to `hi` at the top, with lines at multiples of `step`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     pub lo: f64,
@@ -44,26 +44,29 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis with round ends around `lo..=hi`, in about `steps` steps.
-    pub fn around(lo: f64, hi: f64, steps: f64) -> Axis {
+    /// The axis from `lo` to `hi` in about `steps` steps.
+    pub fn new(lo: f64, hi: f64, steps: f64) -> Axis {
         // A constant still needs a height.
-        let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - 0.5 * lo.abs().max(1.0), lo + 0.5 * lo.abs().max(1.0)) };
-        let step = round_step((hi - lo) / steps);
-        // A curve that ends on a step does not need another because of rounding.
-        let slack = 1e-6;
-        Axis { lo: (lo / step + slack).floor() * step, hi: (hi / step - slack).ceil() * step, step }
+        let half = 0.5 * lo.abs().max(1.0);
+        let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - half, lo + half) };
+        // One line alone tells no scale.
+        let steps = [steps, 2.0 * steps].map(|s| round_step((hi - lo) / s));
+        let axis = Axis { lo, hi, step: steps[0] };
+        if axis.ticks().len() > 1 { axis } else { Axis { step: steps[1], ..axis } }
     }
 
-    /// The steps as positions and labels.
-    pub fn ticks(&self) -> Vec<(f32, String)> {
-        let (from, to) = ((self.lo / self.step).round() as i64, (self.hi / self.step).round() as i64);
-        (from..=to).map(|k| (k as f64 * self.step)).map(|v| (v as f32, self.label(v))).collect()
+    /// Lines as values and labels.
+    pub fn ticks(&self) -> Vec<(f64, String)> {
+        // An end that is a multiple is one in spite of rounding.
+        let slack = 1e-6;
+        let (from, to) = ((self.lo / self.step - slack).ceil() as i64, (self.hi / self.step + slack).floor() as i64);
+        (from..=to).map(|k| k as f64 * self.step).map(|v| (v, self.label(v))).collect()
     }
 
     fn label(&self, value: f64) -> String {
         let digits = -self.step.log10().floor();
-        if value != 0.0 && (digits > 5.0 || value.abs() >= 1e6) {
-            format!("{value:.1e}")
+        if digits > 5.0 || value.abs() >= 1e6 {
+            if value == 0.0 { "0".into() } else { format!("{value:.1e}") }
         } else {
             format!("{value:.0$}", digits.max(0.0) as usize)
         }
@@ -127,7 +130,7 @@ fn path(values: &[Option<f32>], plot: &Plot) -> String {
     for run in thinned(values, plot.width as usize) {
         for (k, &(i, v)) in run.iter().enumerate() {
             let lead = if k == 0 { 'M' } else { ' ' };
-            let _ = write!(d, "{lead}{:.1} {:.1}", plot.x(i as f64), plot.y(v));
+            let _ = write!(d, "{lead}{:.1} {:.1}", plot.x(i as f64), plot.y(f64::from(v)));
         }
         // Round line ends turn a line without length into a dot.
         if run.len() == 1 {
@@ -145,28 +148,35 @@ fn axis_of(chart: &Chart, frames: usize, steps: f64) -> (Axis, Option<(usize, f3
     };
     let values: Vec<(usize, f32)> = chart.lines.iter().flat_map(finite).collect();
     let reach = chart.reach.iter().copied().filter(|v| v.is_finite());
-    let (lo, mut hi) = values
+    let (lo, hi) = values
         .iter()
         .map(|v| v.1)
         .chain(reach.clone())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(f64::from(v)), hi.max(f64::from(v))));
     if lo > hi {
-        return (Axis::around(0.0, 1.0, steps), None);
+        return (Axis::new(0.0, 1.0, steps), None);
     }
-    let mut above = None;
+    // Curves keep off the edges, except where the axis ends for a reason.
+    let (mut lo, mut hi) = (lo, hi);
+    let air = 0.06 * (hi - lo);
+    let fixed = |end: f64| reach.clone().any(|v| f64::from(v) == end);
+    if !fixed(lo) {
+        lo -= air;
+    }
+    if !fixed(hi) {
+        hi += air;
+    }
     let mut sorted: Vec<f32> = values.iter().map(|v| v.1).collect();
     sorted.sort_unstable_by(f32::total_cmp);
     if chart.cut_peaks && !sorted.is_empty() {
-        let bulk = f64::from(sorted[(sorted.len() - 1) * 99 / 100]);
-        if bulk > 0.0 && hi > 3.0 * bulk {
-            hi = reach.fold(1.5 * bulk, |hi, v| hi.max(f64::from(v)));
+        let bulk = f64::from(sorted[(sorted.len() - 1) * 95 / 100]);
+        if bulk > 0.0 && hi > 4.0 * bulk {
+            hi = reach.fold(2.0 * bulk, |hi, v| hi.max(f64::from(v)));
         }
     }
-    let axis = Axis::around(lo, hi, steps);
-    let over: Vec<&(usize, f32)> = values.iter().filter(|v| f64::from(v.1) > axis.hi + 1e-6 * axis.step).collect();
-    if let Some(&&(i, v)) = over.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
-        above = Some((over.len(), v, i));
-    }
+    let axis = Axis::new(lo, hi, steps);
+    let over: Vec<&(usize, f32)> = values.iter().filter(|v| f64::from(v.1) > axis.hi).collect();
+    let above = over.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, v)| (over.len(), *v, *i));
     (axis, above)
 }
 
@@ -174,18 +184,18 @@ fn axis_of(chart: &Chart, frames: usize, steps: f64) -> (Axis, Option<(usize, f3
 fn frame_ticks(report: &Report, most: f64) -> Vec<(f64, usize)> {
     let frames = report.frames.max(1);
     let step = (round_step(frames as f64 / most) as usize).max(1);
-    let first = report.first.div_ceil(step) * step;
-    let end = report.first.saturating_add(report.frames);
+    let end = report.number(report.frames);
+    let first = report.first.checked_next_multiple_of(step).unwrap_or(end);
     (first..end).step_by(step).map(|f| (((f - report.first) as f64 + 0.5) / frames as f64, f)).collect()
 }
 
 /// Events of a kind as spans of x, those that fall onto each other drawn once.
 fn spans<'a>(report: &'a Report, kind: EventKind, plot: &'a Plot) -> Vec<(f64, f64)> {
-    let inside = |e: &&Event| e.kind == kind && e.last >= report.first && e.frame < report.first + report.frames;
+    let inside = |e: &&Event| e.kind == kind && e.last >= report.first && e.frame < report.number(report.frames);
     let mut seen = BTreeSet::new();
     let span = |e: &Event| {
         let from = plot.x(e.frame.saturating_sub(report.first) as f64 - 0.5);
-        let to = plot.x((e.last.max(e.frame) - report.first) as f64 + 0.5);
+        let to = plot.x(e.last.max(e.frame).saturating_sub(report.first) as f64 + 0.5);
         (from, (to - from).max(1.0))
     };
     let unseen = |&(x, w): &(f64, f64)| seen.insert((x.round() as i64, w.round() as i64));
@@ -205,7 +215,7 @@ pub(super) fn kind_class(kind: EventKind) -> &'static str {
 /// A chart as a figure.
 pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
     let frames = report.frames.max(1);
-    let (width, height, steps, most) = if chart.small { (420.0, 76.0, 2.0, 4.0) } else { (1200.0, 150.0, 4.0, 10.0) };
+    let (width, height, steps, most) = if chart.small { (420.0, 76.0, 3.0, 4.0) } else { (1200.0, 150.0, 5.0, 10.0) };
     let (axis, above) = axis_of(chart, frames, steps);
     let plot = Plot { frames, width, height, axis };
     let mut names: Vec<&str> = Vec::new();
@@ -278,7 +288,7 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                         @if !chart.caption.is_empty() { " · " }
                         span.above {
                             (count) (if count == 1 { " value" } else { " values" }) " above the axis, up to "
-                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) } " at frame " (report.first + at)
+                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) } " at frame " (report.number(at))
                         }
                     }
                 }
@@ -305,7 +315,7 @@ mod tests {
     use super::*;
 
     fn plot(lo: f64, hi: f64) -> Plot {
-        Plot { frames: 10, width: 100.0, height: 50.0, axis: Axis::around(lo, hi, 4.0) }
+        Plot { frames: 10, width: 100.0, height: 50.0, axis: Axis::new(lo, hi, 4.0) }
     }
 
     fn known(values: &[f32]) -> Vec<Option<f32>> {
@@ -313,25 +323,40 @@ mod tests {
     }
 
     #[test]
-    fn axes_have_round_ends() {
-        let axis = |lo, hi| {
-            let a = Axis::around(lo, hi, 4.0);
-            (a.ticks().iter().map(|t| t.1.clone()).collect::<Vec<_>>().join(" "), a.lo, a.hi)
+    fn axes_have_round_lines() {
+        let axis = |lo, hi| Axis::new(lo, hi, 5.0).ticks().iter().map(|t| t.1.clone()).collect::<Vec<_>>().join(" ");
+        assert_eq!(axis(-23.0, 31.0), "-20 0 20");
+        assert_eq!(axis(0.0, 1.0), "0.0 0.2 0.4 0.6 0.8 1.0");
+        assert_eq!(axis(5.0, 5.0), "3 4 5 6 7");
+        assert_eq!(axis(0.0, 0.0), "-0.4 -0.2 0.0 0.2 0.4");
+        assert_eq!(axis(0.0, 0.043), "0.00 0.01 0.02 0.03 0.04");
+        assert_eq!(axis(11.0, 14.9), "11 12 13 14");
+        assert_eq!(axis(-3e38, 3e38), "-2.0e38 0 2.0e38");
+        assert_eq!(axis(0.0, 4e-9), "0 1.0e-9 2.0e-9 3.0e-9 4.0e-9");
+        assert_eq!(Axis::new(0.6, 1.4, 1.0).ticks().len(), 2);
+    }
+
+    #[test]
+    fn curves_keep_off_the_edges_unless_these_have_a_meaning() {
+        let ends = |values: &[f32], reach: &[f32]| {
+            let lines = vec![Line { values: known(values), ..Line::default() }];
+            let (axis, above) = axis_of(&Chart { lines, reach: reach.to_vec(), ..Chart::default() }, 9, 5.0);
+            assert_eq!(above, None);
+            (axis.lo, axis.hi)
         };
-        assert_eq!(axis(-23.0, 31.0), ("-40 -20 0 20 40".into(), -40.0, 40.0));
-        assert_eq!(axis(0.0, 1.0), ("0.0 0.5 1.0".into(), 0.0, 1.0));
-        assert_eq!(axis(5.0, 5.0).0, "2 4 6 8");
-        assert_eq!(axis(0.0, 0.0).0, "-0.5 0.0 0.5");
-        assert_eq!(axis(0.0, 0.043).0, "0.00 0.02 0.04 0.06");
-        assert_eq!(axis(-3e38, 3e38).0.split(' ').count(), 5);
-        assert_eq!(axis(0.0, 1e-45).0.split(' ').next(), Some("0.00000000000000000000000000000000000000000000000"));
+        assert_eq!(ends(&[0.0, 100.0], &[]), (-6.0, 106.0));
+        assert_eq!(ends(&[0.0, 100.0], &[0.0]), (0.0, 106.0));
+        assert_eq!(ends(&[0.2, 0.9], &[0.0, 1.0]), (0.0, 1.0));
+        assert_eq!(ends(&[], &[]), (0.0, 1.0));
+        // What reaches too far is shown, not cut.
+        assert_eq!(ends(&[50.0, 100.0], &[0.0, 1.0]), (0.0, 106.0));
     }
 
     #[test]
     fn the_largest_value_is_at_the_top() {
         let p = plot(-20.0, 20.0);
         assert_eq!((p.y(20.0), p.y(0.0), p.y(-20.0)), (0.0, 25.0, 50.0));
-        assert_eq!(p.y(f32::MAX), -50.0);
+        assert_eq!(p.y(f64::MAX), -50.0);
         // Frames have a width: the first is half of it from the left edge, the last as much from the right.
         assert_eq!((p.x(0.0), p.x(9.0), p.x(-0.5), p.x(9.5)), (5.0, 95.0, 0.0, 100.0));
         assert_eq!(path(&known(&[20.0, -20.0]), &p), "M5.0 0.0 15.0 50.0");
@@ -376,10 +401,11 @@ mod tests {
         let mut chart = Chart { lines: vec![Line { values: known(&values), ..Line::default() }], ..Chart::default() };
         chart.reach = vec![0.0];
         let (axis, above) = axis_of(&chart, 300, 4.0);
-        assert_eq!((axis.lo, axis.hi, above), (0.0, 100.0, None));
+        assert_eq!((axis.lo, above), (0.0, None));
+        assert!(axis.hi > 90.0);
         chart.cut_peaks = true;
         let (axis, above) = axis_of(&chart, 300, 4.0);
-        assert_eq!((axis.hi, above), (1.5, Some((1, 90.0, 200))));
+        assert_eq!((axis.hi, above), (2.0, Some((1, 90.0, 200))));
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(super) fn figure(plot: &CropPlot, report: &Report) -> Markup {
                         @for (i, o) in &stations {
                             tr {
                                 td { i.box.solid style=(format!("border-color:{}", time_colour(part(*i)))) {} }
-                                (row(&format!("frame {}", report.first + i), o))
+                                (row(&format!("frame {}", report.number(*i)), o))
                             }
                         }
                     }
@@ -122,7 +122,7 @@ pub(super) fn figure(plot: &CropPlot, report: &Report) -> Markup {
                     div.ramp {
                         span { (report.first) }
                         i style=(format!("background:linear-gradient(90deg,{stops})")) {}
-                        span { (report.first + path.len() - 1) }
+                        span { (report.number(path.len() - 1)) }
                     }
                 }
                 @if !plot.caption.is_empty() { p { (plot.caption) } }

@@ -19,9 +19,9 @@ mod tests;
 
 pub use picture::{PICTURE_HEIGHT, Picture};
 
+use crate::Result;
 use crate::frame::Window;
 use crate::media::atomic;
-use crate::{Error, Result};
 use std::io::Write;
 use std::path::Path;
 
@@ -106,8 +106,8 @@ pub struct Chart {
     pub weights: [String; 2],
     /// Values that the axis reaches whatever the curves do: `[0.0]` for a zero line, `[0.0, 1.0]` for a share.
     pub reach: Vec<f32>,
-    /// Ends the axis above the bulk of the values (half as much again as the 99th of a hundred) where single ones are over
-    /// three times that. What lies above is counted below the curves.
+    /// Ends the axis at twice the 95th of a hundred values where the largest is over four times that. What lies above is
+    /// counted below the curves.
     pub cut_peaks: bool,
     /// Kinds of events that are drawn into it.
     pub marks: Vec<EventKind>,
@@ -223,6 +223,11 @@ impl Event {
     pub fn at(kind: EventKind, frame: usize, text: impl Into<String>) -> Event {
         Event { kind, frame, last: frame, text: text.into() }
     }
+
+    /// Number of frames.
+    fn len(&self) -> usize {
+        self.last.saturating_sub(self.frame).saturating_add(1)
+    }
 }
 
 impl EventKind {
@@ -238,6 +243,11 @@ impl EventKind {
 }
 
 impl Report {
+    /// Number of the frame with this index.
+    fn number(&self, index: usize) -> usize {
+        self.first.saturating_add(index)
+    }
+
     /// The report as one HTML document.
     pub fn html(&self) -> String {
         page::document(self).into_string()
@@ -246,7 +256,7 @@ impl Report {
     /// Writes it; the file appears whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file cannot be written.
+    /// [`Error::Input`](crate::Error::Input) where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         atomic::write(path, |file| file.write_all(self.html().as_bytes()).map_err(|e| atomic::write_error(path, &e)))
     }

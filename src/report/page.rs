@@ -183,8 +183,7 @@ fn events(events: &[Event]) -> Markup {
     let mut sorted: Vec<&Event> = events.iter().collect();
     sorted.sort_by_key(|e| (e.frame, e.last, e.kind));
     let kinds = [EventKind::Gap, EventKind::Outlier, EventKind::Clipped, EventKind::Note];
-    let frames =
-        |kind| sorted.iter().filter(|e| e.kind == kind).map(|e| e.last.saturating_sub(e.frame) + 1).sum::<usize>();
+    let frames = |kind| sorted.iter().filter(|e| e.kind == kind).fold(0, |n: usize, e| n.saturating_add(e.len()));
     html! {
         p.counts {
             @for kind in kinds {
@@ -199,7 +198,7 @@ fn events(events: &[Event]) -> Markup {
                     @for e in sorted.iter().take(MAX_EVENTS) {
                         tr data-frame=(e.frame) {
                             td.n { (e.frame) @if e.last > e.frame { "–" (e.last) } }
-                            td.n { (e.last.saturating_sub(e.frame) + 1) }
+                            td.n { (e.len()) }
                             td { i.mark.(kind_class(e.kind)) {} (e.kind.name()) }
                             td { (e.text) }
                         }

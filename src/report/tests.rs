@@ -1,6 +1,7 @@
 //! The whole page from outside.
 
 use super::*;
+use crate::Error;
 use crate::frame::{Color, Frame};
 use crate::testing::Rng;
 
@@ -130,9 +131,10 @@ fn names_cannot_become_markup() {
     let html = full(bad, 20).html();
     check_tags(&html);
     assert_eq!(html.matches("<script").count(), 1, "only the cursor's");
-    assert!(!html.contains("<img src=x") && !html.contains("onerror=1>") || html.contains("onerror=1&gt;"));
-    assert!(!html.contains("alert('\""), "quotes are escaped in attributes");
-    assert!(html.contains("&lt;script&gt;alert("));
+    assert!(!html.contains("<img src=x") && !html.contains("alert('\""), "brackets and quotes are escaped");
+    // In text and in an attribute.
+    assert!(html.contains("<h1>&lt;script&gt;alert('&quot;&amp;&lt;/style&gt;"));
+    assert!(html.contains("data-name=\"&lt;script&gt;alert('&quot;"));
 }
 
 #[test]

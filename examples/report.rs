@@ -117,7 +117,7 @@ fn main() -> Result<()> {
         },
         Chart {
             title: "Second difference of the landmarks".into(),
-            unit: "px/frame²".into(),
+            unit: "px".into(),
             caption: format!("mean {was:.2} px → {is:.2} px ({:.1}x), lag {late:.2} frames", was / is),
             lines: vec![
                 Line { name: "before".into(), weight: Weight::Thin, values: before },

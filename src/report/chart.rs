@@ -44,15 +44,14 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis from `lo` to `hi` in about `steps` steps.
+    /// The axis from `lo` to `hi` in about `steps` steps, at least 3.
     pub fn new(lo: f64, hi: f64, steps: f64) -> Axis {
         // A constant still needs a height.
         let half = 0.5 * lo.abs().max(1.0);
         let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - half, lo + half) };
+        let axis = |steps| Axis { lo, hi, step: round_step((hi - lo) / steps) };
         // One line alone tells no scale.
-        let steps = [steps, 2.0 * steps].map(|s| round_step((hi - lo) / s));
-        let axis = Axis { lo, hi, step: steps[0] };
-        if axis.ticks().len() > 1 { axis } else { Axis { step: steps[1], ..axis } }
+        if axis(steps).ticks().len() > 1 { axis(steps) } else { axis(2.0 * steps) }
     }
 
     /// Lines as values and labels.
@@ -74,7 +73,7 @@ impl Axis {
 
     /// Decimals that make sense when a value is read off the drawing.
     fn decimals(&self) -> usize {
-        (1.0 - self.step.log10().floor()).clamp(0.0, 6.0) as usize
+        (2.0 - self.step.log10().floor()).clamp(0.0, 6.0) as usize
     }
 }
 
@@ -333,7 +332,11 @@ mod tests {
         assert_eq!(axis(11.0, 14.9), "11 12 13 14");
         assert_eq!(axis(-3e38, 3e38), "-2.0e38 0 2.0e38");
         assert_eq!(axis(0.0, 4e-9), "0 1.0e-9 2.0e-9 3.0e-9 4.0e-9");
-        assert_eq!(Axis::new(0.6, 1.4, 1.0).ticks().len(), 2);
+        for k in 0..200 {
+            let lo = 0.01 * f64::from(k);
+            let lines = Axis::new(lo, lo + 1.0 + 0.1 * f64::from(k % 17), 3.0).ticks().len();
+            assert!((2..=7).contains(&lines), "{k}: {lines}");
+        }
     }
 
     #[test]

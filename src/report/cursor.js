@@ -33,7 +33,8 @@
     const reach = Math.max(plot.width / plot.frames, 1) * 0.75;
     if (!best || Math.abs(best[0] - x) > reach) return "–";
     if (best[1] < -0.05) return "> " + plot.hi.toFixed(plot.decimals);
-    return (plot.hi - (best[1] / plot.height) * (plot.hi - plot.lo)).toFixed(plot.decimals);
+    const value = plot.hi - (best[1] / plot.height) * (plot.hi - plot.lo);
+    return value.toFixed(plot.decimals).replace(/^-(0\.?0*)$/, "$1");
   };
 
   const show = (index) => {
@@ -57,6 +58,8 @@
   };
 
   if (!plots.length) return;
+  // Room for the readings, so that nothing moves when they appear.
+  document.body.classList.add("live");
   for (const plot of plots) {
     plot.area.addEventListener("pointermove", (e) => {
       const box = plot.area.getBoundingClientRect();

@@ -74,6 +74,8 @@ pub struct Clip {
     pub label: String,
     /// Relative to the report's folder, with `/` between folders. `.mp4`, `.mov`, `.mkv` and `.webm` are played.
     pub file: String,
+    /// What a video shows before it is played.
+    pub poster: Option<Picture>,
 }
 
 /// Pictures of a few frames.

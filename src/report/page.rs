@@ -115,7 +115,9 @@ fn clips(clips: &[Clip]) -> Markup {
         div.clips {
             @for clip in clips {
                 figure {
-                    @if is_video(&clip.file) { video src=(address(&clip.file)) controls loop muted preload="metadata" {} }
+                    @if is_video(&clip.file) {
+                        video src=(address(&clip.file)) poster=[clip.poster.as_ref().map(|p| &p.uri)] controls loop preload="metadata" {}
+                    }
                     @else { img src=(address(&clip.file)) alt=(clip.label); }
                     figcaption { (clip.label) }
                 }
@@ -199,7 +201,7 @@ fn events(events: &[Event]) -> Markup {
                         tr data-frame=(e.frame) {
                             td.n { (e.frame) @if e.last > e.frame { "–" (e.last) } }
                             td.n { (e.len()) }
-                            td { i.mark.(kind_class(e.kind)) {} (e.kind.name()) }
+                            td.kind { i.mark.(kind_class(e.kind)) {} (e.kind.name()) }
                             td { (e.text) }
                         }
                     }

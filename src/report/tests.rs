@@ -24,7 +24,10 @@ fn full(text: &str, frames: usize) -> Report {
         frames,
         fps: 25.0,
         summary: vec![Fact { label: text(), value: text(), note: text(), warn: true }],
-        clips: vec![Clip { label: text(), file: "result 1.mp4".into() }, Clip { label: text(), file: text() }],
+        clips: vec![
+            Clip { label: text(), file: "result 1.mp4".into(), poster: Some(picture()) },
+            Clip { label: text(), file: text(), poster: None },
+        ],
         sheet: Sheet {
             columns: vec![1001, 1002],
             rows: vec![SheetRow { label: text(), pictures: vec![Some(picture()), None] }],
@@ -105,7 +108,7 @@ fn every_section_is_there() {
         assert_eq!(html.matches(&format!("href=\"#{id}\"")).count(), 1, "{id}");
     }
     assert!(html.starts_with("<!DOCTYPE html>"));
-    assert!(html.contains("src=\"result%201.mp4\""));
+    assert!(html.contains("<video src=\"result%201.mp4\" poster=\"data:image/jpeg;base64,"));
     assert!(html.contains(
         "<code title=\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\">0123456789ab</code>"
     ));

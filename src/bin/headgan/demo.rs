@@ -254,8 +254,15 @@ fn report(done: Done) -> Result<Report> {
         |label: &str, value: String, note: &str| Fact { label: label.into(), value, note: note.into(), warn: false };
     let clip = |label: &str, stem: &str| {
         let file = if video { format!("{stem}.mp4") } else { format!("{stem}_0000.png") };
-        Clip { label: label.into(), file }
+        let row = sheet.rows.iter().find(|row| row.label.eq_ignore_ascii_case(label));
+        let poster = row.and_then(|row| row.pictures.first()?.clone());
+        Clip { label: label.into(), file, poster }
     };
+    let clips = vec![
+        Clip { label: "reference".into(), file: "reference.png".into(), poster: None },
+        clip("driving", "driving"),
+        clip("result", "demo"),
+    ];
     let settings = CONTROLS.iter().map(|c| {
         let default = c.print(&c.default_value());
         SettingLine { id: c.id.into(), value: default.clone(), default, changed: false }
@@ -276,11 +283,7 @@ fn report(done: Done) -> Result<Report> {
             fact("Speed", format!("{:.1} frames/s", frames as f64 / rendering), "reenacting and encoding"),
             fact("Program", format!("headgan {}", env!("CARGO_PKG_VERSION")), &headgan::engine::cpu::description()),
         ],
-        clips: vec![
-            Clip { label: "reference".into(), file: "reference.png".into() },
-            clip("driving", "driving"),
-            clip("result", "demo"),
-        ],
+        clips,
         sheet,
         charts,
         timings: vec![

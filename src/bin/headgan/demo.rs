@@ -2,17 +2,22 @@
 
 use crate::common;
 use clap::Args as ClapArgs;
+use headgan::controls::CONTROLS;
 use headgan::controls::choices::View;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::ffmpeg::Tools;
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic, interrupt};
 use headgan::morphable::Prepared;
+use headgan::morphable::retarget::FramePose;
 use headgan::reenact::draft::DraftModel;
 use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::report::{
+    Chart, Clip, Fact, Line, ModelLine, Picture, Report, SettingLine, Sheet, SheetRow, Stage, Weight, stats,
+};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
+use headgan::synthetic::head::EXPRESSION_NAMES;
 use headgan::{Error, Result, synthetic};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +27,8 @@ use std::time::Instant;
 const SIZE: usize = 512;
 /// Columns of the contact sheet.
 const COLUMNS: usize = 8;
+/// Rows of the contact sheet.
+const ROWS: [&str; 3] = ["DRIVING", "PNCC", "RESULT"];
 
 /// Run the main job on built-in input: a drawn portrait performs what another drawn head performs.
 ///
@@ -123,26 +130,32 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     let contact = folder.join("contact_sheet.png");
     let mut grid = ContactSheet::new(shown.len(), (192, 192));
-    for (row, label) in sheet.iter().zip(["DRIVING", "PNCC", "RESULT"]) {
+    for (row, label) in sheet.iter().zip(ROWS) {
         for (frame, i) in row.iter().zip(&shown) {
             grid.push(frame, &format!("{label} {i}"));
         }
     }
     still::write(&contact, &grid.render(), &StillOptions::default())?;
-    let report = folder.join("report.html");
+    let page = folder.join("report.html");
     let fps = frames as f64 / rendering;
-    write_file(&report, page(&shot, &look, video, frames, drawing, rendering)?.as_bytes())?;
+    let rows = sheet.iter().zip(ROWS).map(|(row, label)| {
+        let pictures = row.iter().map(|frame| Picture::new(frame).map(Some)).collect::<Result<Vec<_>>>()?;
+        Ok(SheetRow { label: label.into(), pictures })
+    });
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let sheet = Sheet { columns: shown, rows };
+    report(Done { shot: &shot, look: &look, analysis: &analysis, sheet, video, drawing, rendering })?.write(&page)?;
 
     if args.json {
         common::print_json(&serde_json::json!({
             "video": name("demo"), "driving": name("driving"), "reference": reference, "contact_sheet": contact,
-            "report": report, "frames": frames, "seconds": {"drawing": drawing, "reenacting": rendering},
+            "report": page, "frames": frames, "seconds": {"drawing": drawing, "reenacting": rendering},
             "frames_per_second": fps,
         }))?;
     } else {
         say!("video:         {}", name("demo").display());
         say!("contact sheet: {}", contact.display());
-        say!("report:        {}", report.display());
+        say!("report:        {}", page.display());
         say!("{frames} frames reenacted at {fps:.1} frames a second (Draft quality)");
     }
     Ok(ExitCode::SUCCESS)
@@ -153,50 +166,141 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic::write(path, |file| file.write_all(bytes).map_err(|e| atomic::write_error(path, &e)))
 }
 
-/// The report: what came in, what came out, the pose over time.
-fn page(shot: &Shot, look: &Look, video: bool, frames: usize, drawing: f64, rendering: f64) -> Result<String> {
-    let mut curves = String::new();
-    for (name, ink, angle) in [("yaw", "#e4572e", 0), ("pitch", "#17bebb", 1), ("roll", "#f3a712", 2)] {
-        let mut points = String::new();
-        for i in 0..frames {
-            let e = shot.pose(i, look)?.camera.euler();
-            let degrees = [e.yaw, e.pitch, e.roll][angle];
-            let x = 640.0 * i as f32 / (frames - 1) as f32;
-            let _ = write!(points, "{x:.1},{:.1} ", 80.0 - 2.0 * degrees);
-        }
-        let _ = write!(
-            curves,
-            "<polyline points='{points}' fill='none' stroke='{ink}' stroke-width='2'/><text x='650' y='{}' fill='{ink}'>{name}</text>",
-            30 + 20 * angle
-        );
-    }
-    let clip = |stem: &str| {
-        if video {
-            format!("<video src='{stem}.mp4' controls loop width='320'></video>")
-        } else {
-            format!("<img src='{stem}_0000.png' width='320' alt='{stem}'>")
+/// What the report is made of.
+struct Done<'a> {
+    shot: &'a Shot,
+    look: &'a Look,
+    analysis: &'a Analysis,
+    sheet: Sheet,
+    /// Whether videos were written, or single frames.
+    video: bool,
+    /// Seconds.
+    drawing: f64,
+    rendering: f64,
+}
+
+/// The report: what came in, what came out, pose and expression over time.
+fn report(done: Done) -> Result<Report> {
+    let Done { shot, look, analysis, sheet, video, drawing, rendering } = done;
+    let frames = shot.len();
+    let results = (0..frames).map(|i| shot.pose(i, look)).collect::<Result<Vec<FramePose>>>()?;
+    let drivers = &shot.track().poses;
+    let line = |name: &str, weight, poses: &[FramePose], value: &dyn Fn(&FramePose) -> f32| Line {
+        name: name.into(),
+        weight,
+        values: poses.iter().map(|p| Some(value(p))).collect(),
+    };
+    let both = |name: &str, value: &dyn Fn(&FramePose) -> f32| {
+        [line(name, Weight::Thin, drivers, value), line(name, Weight::Strong, &results, value)]
+    };
+    let weights = || ["driving".to_string(), "result".to_string()];
+    let angle = |k: usize| {
+        move |p: &FramePose| {
+            let e = p.camera.euler();
+            [e.yaw, e.pitch, e.roll][k]
         }
     };
-    Ok(format!(
-        "<!doctype html><html lang='en'><meta charset='utf-8'><title>HeadGAN Reenact: demo</title>
-<style>body{{font:16px sans-serif;background:#161616;color:#ddd;margin:2em;max-width:1100px}}figure{{display:inline-block;margin:0 1em 1em 0}}svg{{background:#222}}img.sheet{{width:100%}}</style>
-<h1>HeadGAN Reenact: demo</h1>
-<p>The portrait performs what the driving head performs: pose and expression are the driver's, identity, hair and
-background the portrait's. Both heads are drawn by the program; no person was filmed. Quality: Draft (no generator);
-the fits are the drawing's own, no face detector runs here.</p>
-<figure><img src='reference.png' width='320' alt='reference'><figcaption>reference</figcaption></figure>
-<figure>{driving}<figcaption>driving</figcaption></figure>
-<figure>{result}<figcaption>result</figcaption></figure>
-<h2>Contact sheet</h2><img class='sheet' src='contact_sheet.png' alt='driving, PNCC and result, frame by frame'>
-<h2>Head pose, degrees</h2><svg viewBox='0 0 700 160' width='700'><line x1='0' y1='80' x2='640' y2='80' stroke='#555'/>
-<line x1='0' y1='20' x2='640' y2='20' stroke='#333'/><line x1='0' y1='140' x2='640' y2='140' stroke='#333'/>
-<text x='2' y='16' fill='#888'>30</text><text x='2' y='156' fill='#888'>-30</text>{curves}</svg>
-<h2>Timing</h2><p>{frames} frames of {SIZE}x{SIZE}: drawn in {drawing:.1} s, reenacted (with encoding) in {rendering:.1} s, {fps:.1} frames a second.
-headgan {version}, {engine}.</p></html>\n",
-        driving = clip("driving"),
-        result = clip("demo"),
-        fps = frames as f64 / rendering,
-        version = env!("CARGO_PKG_VERSION"),
-        engine = headgan::engine::cpu::description(),
-    ))
+    let landmarks: Vec<_> = analysis.faces.iter().map(|f| f.as_ref().map(|f| f.landmarks68)).collect();
+    let mut charts = vec![
+        Chart {
+            title: "Head pose".into(),
+            unit: "degrees".into(),
+            caption: "Driving and result turn alike: the demo adapts position and size only.".into(),
+            lines: ["yaw", "pitch", "roll"].iter().enumerate().flat_map(|(k, name)| both(name, &angle(k))).collect(),
+            weights: weights(),
+            reach: vec![0.0],
+            ..Chart::default()
+        },
+        Chart {
+            title: "Head position".into(),
+            unit: "px".into(),
+            lines: (0..2).flat_map(|c| both(["x", "y"][c], &|p| p.camera.translation[c])).collect(),
+            weights: weights(),
+            ..Chart::default()
+        },
+        Chart {
+            title: "Head size".into(),
+            unit: "px per cm of the head".into(),
+            // The head counts micrometres.
+            lines: both("size", &|p| 1e4 * p.camera.scale).into(),
+            weights: weights(),
+            ..Chart::default()
+        },
+        Chart {
+            title: "Second difference of the driving landmarks".into(),
+            unit: "px".into(),
+            caption: "What motion leaves when even motion is taken away; drawn heads do not shake.".into(),
+            lines: vec![Line { name: "driving".into(), weight: Weight::Strong, values: stats::jitter(&landmarks) }],
+            reach: vec![0.0],
+            ..Chart::default()
+        },
+        Chart {
+            title: "Expression, mean size of the coefficients".into(),
+            lines: vec![line("result", Weight::Strong, &results, &|p| {
+                p.expr.iter().map(|v| v.abs()).sum::<f32>() / p.expr.len().max(1) as f32
+            })],
+            reach: vec![0.0],
+            ..Chart::default()
+        },
+    ];
+    charts.extend(EXPRESSION_NAMES.iter().enumerate().map(|(k, name)| Chart {
+        title: (*name).into(),
+        lines: vec![line(name, Weight::Strong, &results, &|p| p.expr[k])],
+        reach: vec![0.0, 1.0],
+        small: true,
+        ..Chart::default()
+    }));
+    let fact =
+        |label: &str, value: String, note: &str| Fact { label: label.into(), value, note: note.into(), warn: false };
+    let clip = |label: &str, stem: &str| {
+        let file = if video { format!("{stem}.mp4") } else { format!("{stem}_0000.png") };
+        let row = sheet.rows.iter().find(|row| row.label.eq_ignore_ascii_case(label));
+        let poster = row.and_then(|row| row.pictures.first()?.clone());
+        Clip { label: label.into(), file, poster }
+    };
+    let clips = vec![
+        Clip { label: "reference".into(), file: "reference.png".into(), poster: None },
+        clip("driving", "driving"),
+        clip("result", "demo"),
+    ];
+    let settings = CONTROLS.iter().map(|c| {
+        let default = c.print(&c.default_value());
+        SettingLine { id: c.id.into(), value: default.clone(), default, changed: false }
+    });
+    Ok(Report {
+        title: "HeadGAN Reenact: demo".into(),
+        subtitle:
+            "The portrait performs what the driving head performs; both heads are drawn by the program, no person was \
+                   filmed."
+                .into(),
+        first: 0,
+        frames,
+        fps: f64::from(synthetic::DEMO_FPS),
+        summary: vec![
+            fact("Frames", frames.to_string(), &format!("{SIZE} x {SIZE} px at {} frames/s", synthetic::DEMO_FPS)),
+            fact("Quality", "Draft".into(), "the picture is warped, no generator runs"),
+            fact("Fits", "known".into(), "the drawing's own, no face detector runs"),
+            fact("Speed", format!("{:.1} frames/s", frames as f64 / rendering), "reenacting and encoding"),
+            fact("Program", format!("headgan {}", env!("CARGO_PKG_VERSION")), &headgan::engine::cpu::description()),
+        ],
+        clips,
+        sheet,
+        charts,
+        timings: vec![
+            Stage { name: "draw and encode the driving clip".into(), seconds: drawing, frames },
+            Stage { name: "reenact and encode".into(), seconds: rendering, frames },
+        ],
+        models: vec![ModelLine {
+            role: "morphable model".into(),
+            name: "the program's own head".into(),
+            hash: String::new(),
+            licence: env!("CARGO_PKG_LICENSE").into(),
+        }],
+        settings: settings.collect(),
+        notes: vec![
+            "Pose and expression are the driver's; identity, hair and background are the portrait's.".into(),
+            "Expression coefficients are 0 at rest and 1 at their full extent.".into(),
+        ],
+        ..Report::default()
+    })
 }

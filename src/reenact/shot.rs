@@ -9,7 +9,7 @@ use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
 use crate::frame::{Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
-use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared};
+use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared, RigSettings};
 use crate::pncc::Rasterizer;
 use crate::{Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
@@ -24,6 +24,8 @@ pub struct Look {
     pub quality: Quality,
     pub view: View,
     pub retarget: RetargetSettings,
+    /// Region weights and named expressions.
+    pub rig: RigSettings,
     /// Degrees added to the pose.
     pub turn: Euler,
     /// 0 the pose as it is, 1 facing the camera.
@@ -40,6 +42,7 @@ impl Default for Look {
             quality: Quality::Draft,
             view: View::Result,
             retarget: RetargetSettings::default(),
+            rig: RigSettings::default(),
             turn: Euler::default(),
             frontalise: 0.0,
             identity_mix: 0.0,
@@ -62,11 +65,12 @@ impl Look {
                 adapt_position: controls.adapt_position,
                 smoothing: controls.smoothing,
                 relative_expression: controls.relative_expression,
-                motion: controls.motion_strength,
-                pose: controls.pose_strength,
+                motion: controls.motion_strength * controls.region_head,
+                pose: controls.pose_strength * controls.region_head,
                 expression: controls.expression_strength,
                 ..RetargetSettings::default()
             },
+            rig: controls.rig(),
             turn: Euler { yaw: controls.yaw_offset, pitch: controls.pitch_offset, roll: controls.roll_offset },
             frontalise: controls.frontalise,
             identity_mix: controls.identity_mix,
@@ -99,6 +103,8 @@ pub struct Shot {
 pub struct Scratch {
     identity: Identity,
     mesh: Mesh,
+    /// The face at rest, where regions are weighed.
+    rest: Mesh,
     raster: Rasterizer,
     draft: DraftScratch,
     out: DraftOutput,
@@ -145,7 +151,7 @@ impl Shot {
             Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, painter: None, track };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
-            let pncc = shot.pncc_in_window(&shot.pose, &shot.shape, &mut scratch)?;
+            let pncc = shot.pncc_in_window(&shot.pose, &Look::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
             shot.painter = Some(Painter::new(generator, &picture, &pncc)?);
         }
@@ -203,6 +209,19 @@ impl Shot {
         self.shape.iter().zip(&self.track.shape).map(|(&r, &d)| r + mix * (d - r)).collect()
     }
 
+    /// The mesh of a pose under a look, in the pixels of `camera`: every picture is made of one.
+    fn mesh_into(&self, pose: &FramePose, camera: &ImageCamera, look: &Look, scratch: &mut Scratch) -> Result<()> {
+        self.model.identity_into(&self.shape(look), &mut scratch.identity)?;
+        let Scratch { identity, mesh, rest, .. } = scratch;
+        if look.rig.is_default() {
+            return self.model.mesh_into(identity, &pose.expr, camera, mesh);
+        }
+        // The face at rest is the one that retargeting falls back to.
+        let home = if look.retarget.self_reenactment { &self.track.stats } else { &self.stats };
+        let rig = self.model.rig()?;
+        rig.mesh_into(&self.model, identity, &pose.expr, &home.neutral_expr, camera, &look.rig, rest, mesh)
+    }
+
     /// Renders driving frame `index` (0 is the track's first); `look` gives the settings of every frame, since a
     /// generator also sees the two frames before.
     ///
@@ -216,9 +235,7 @@ impl Shot {
     ) -> Result<&'a Frame> {
         let now = look(index);
         let pose = self.pose(index, &now)?;
-        let shape = self.shape(&now);
-        self.model.identity_into(&shape, &mut scratch.identity)?;
-        self.model.mesh_into(&scratch.identity, &pose.expr, &pose.camera, &mut scratch.mesh)?;
+        self.mesh_into(&pose, &pose.camera, &now, scratch)?;
         let plate = self.draft.picture();
         let mut result = scratch.result.take().unwrap_or_else(|| Frame::new(1, 1));
 
@@ -279,17 +296,15 @@ impl Shot {
             let i = index.saturating_sub(back);
             let then = look(i);
             let pose = self.pose(i, &then)?;
-            stack.push(self.pncc_in_window(&pose, &self.shape(&then), scratch)?);
+            stack.push(self.pncc_in_window(&pose, &then, scratch)?);
         }
         let patch = painter.paint(&stack, &mut scratch.painting)?;
         put_back(plate, patch, &scratch.out, self.window)
     }
 
     /// PNCC of a pose in the window, 3 floats per pixel.
-    fn pncc_in_window(&self, pose: &FramePose, shape: &[f32], scratch: &mut Scratch) -> Result<Vec<f32>> {
-        let camera = in_window(&pose.camera, self.window);
-        self.model.identity_into(shape, &mut scratch.identity)?;
-        self.model.mesh_into(&scratch.identity, &pose.expr, &camera, &mut scratch.mesh)?;
+    fn pncc_in_window(&self, pose: &FramePose, look: &Look, scratch: &mut Scratch) -> Result<Vec<f32>> {
+        self.mesh_into(pose, &in_window(&pose.camera, self.window), look, scratch)?;
         let model = self.model.model();
         let rendered = scratch.raster.render(&scratch.mesh.vertices, &model.triangles, CROP, CROP)?;
         let mut out = Vec::new();
@@ -467,6 +482,49 @@ mod tests {
         let e = shot.pose(2, &front).unwrap().camera.euler();
         assert!(e.yaw.abs() + e.pitch.abs() + e.roll.abs() < 0.1, "{e:?}");
         assert!(shot.pose(10, &Look::default()).is_err());
+    }
+
+    /// The rig's settings reach whatever is made of a mesh.
+    #[test]
+    fn regions_and_expressions_reach_every_picture() {
+        use crate::morphable::Expression;
+        let shot = shot(8, Some(generator(1)));
+        let mut scratch = Scratch::default();
+        let mut differ = |plain: Look| {
+            let mut still = plain.clone();
+            still.rig.regions = [0.0; 4];
+            let smile = Look { rig: RigSettings::of(Expression::Smile, 1.0), ..plain.clone() };
+            let mut render = |look: &Look| shot.render(7, &|_| look.clone(), &mut scratch).unwrap().clone();
+            let pictures = [render(&plain), render(&still), render(&smile)];
+            assert!(
+                pictures[0] != pictures[1] && pictures[0] != pictures[2] && pictures[1] != pictures[2],
+                "{plain:?}"
+            );
+        };
+        for view in [View::Result, View::Pncc, View::Landmarks, View::Flow] {
+            differ(look(Quality::Draft, view));
+        }
+        differ(look(Quality::Full, View::Crop));
+    }
+
+    #[test]
+    fn regions_at_0_are_the_face_at_rest() {
+        let shot = shot(10, None);
+        let mut scratch = Scratch::default();
+        let mut render = |look: &Look| shot.render(8, &|_| look.clone(), &mut scratch).unwrap().clone();
+        for same in [false, true] {
+            let look = |controls: &[&str]| {
+                let mut values = crate::controls::Values::new();
+                controls.iter().for_each(|c| values.assign(c).unwrap());
+                Look::from_controls(&values.resolve(0.0), same)
+            };
+            let regions = look(&["region_mouth=0", "region_jaw=0", "region_eyes=0", "region_brows=0"]);
+            let (a, b) = (render(&regions), render(&look(&["expression_strength=0"])));
+            let off = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 0.02, "{off}");
+            assert!(a != render(&look(&[])));
+            assert_eq!(look(&["region_head=0"]), look(&["motion_strength=0", "pose_strength=0"]));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use headgan::face::Rect;
 use headgan::models::{Role, default_check, import, morphable_from};
-use headgan::morphable::{Euler, Fit, ImageCamera, Mesh, Morphable, Params, Prepared};
+use headgan::morphable::{Euler, Expression, Fit, ImageCamera, Mesh, Morphable, Params, Prepared, Rig, RigSettings};
 use headgan::pncc::{Rasterizer, Reference, SourceMap};
 
 /// A dome of 196 x 196 vertices with smooth modes.
@@ -94,6 +94,27 @@ fn measure(c: &mut Criterion, name: &str, model: Morphable) {
     group.bench_function("mesh", |b| {
         b.iter(|| prepared.fit_mesh_into(&identity, black_box(&fit256), &mut mesh).unwrap())
     });
+    // The synthetic mesh's landmarks are no face's: it has no rig.
+    if let Ok(rig) = prepared.rig() {
+        group.bench_function("rig, once per model", |b| b.iter(|| black_box(Rig::new(prepared.model()).unwrap())));
+        let camera = ImageCamera::from_fit(&fit256).expect("the camera is regular");
+        let smile = RigSettings::of(Expression::Smile, 1.0);
+        let regions = RigSettings { regions: [0.5, 1.0, 0.0, 2.0], ..RigSettings::default() };
+        let mut many = RigSettings { replace: true, ..regions };
+        for e in [Expression::Smile, Expression::BrowRaise, Expression::BlinkLeft, Expression::BlinkRight] {
+            many.expressions[e as usize] = 0.5;
+        }
+        let mut rest = Mesh::default();
+        for (name, settings) in [("one expression", smile), ("regions", regions), ("regions, four expressions", many)] {
+            group.bench_function(format!("mesh, {name}"), |b| {
+                b.iter(|| {
+                    let expr = black_box(&fit256.params.expr);
+                    rig.mesh_into(&prepared, &identity, expr, &[0.0; 10], &camera, &settings, &mut rest, &mut mesh)
+                        .unwrap()
+                })
+            });
+        }
+    }
     group.bench_function("68 landmarks", |b| b.iter(|| black_box(prepared.landmarks68(black_box(&fit256)).unwrap())));
     for size in [256usize, 1024] {
         let camera = ImageCamera::from_fit(&fit(size as f32)).expect("the camera is regular");

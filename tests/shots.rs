@@ -154,7 +154,8 @@ fn a_killed_analysis_goes_on_where_it_was() {
         interrupted += usize::from(!ended.success() && stored > 0 && stored < FRAMES);
         kept += stored.min(FRAMES);
         // Whole, without damaged files.
-        let verified = json(&works(headgan(&w.models, &dir).args(["cache", "verify", "--json", "--cache"]).arg(&cache)));
+        let verified =
+            json(&works(headgan(&w.models, &dir).args(["cache", "verify", "--json", "--cache"]).arg(&cache)));
         assert_eq!(verified["damaged"].as_array().unwrap().len(), 0, "round {round}");
         std::fs::remove_dir_all(&cache).unwrap();
     }
@@ -170,7 +171,8 @@ fn a_motion_file_renders_as_its_clip_does() {
     std::fs::create_dir_all(dir.join("motion")).unwrap();
     let cache = dir.join("cache");
     let mut c = headgan(&w.models, &dir);
-    let said = json(&works(c.args(["analyse", "-q", "--json", "--motion", "a.hgm", "--cache"]).arg(&cache).arg(&driving)));
+    let said =
+        json(&works(c.args(["analyse", "-q", "--json", "--motion", "a.hgm", "--cache"]).arg(&cache).arg(&driving)));
     let (bytes, numbers) = (said["motion"]["bytes"].as_u64().unwrap(), said["motion"]["numbers_per_frame"].as_u64());
     assert_eq!(numbers, Some(23));
     assert!(bytes < 12 * 92 + 700, "{bytes} bytes");
@@ -250,7 +252,8 @@ fn the_cache_is_looked_at_checked_and_cleared() {
     c.env("HEADGAN_CACHE", dir.join("file")).args(["analyse", "-q"]).arg(&driving);
     let out = c.output().unwrap();
     assert!(out.status.success() && common::text(&out.stderr).contains("goes on without"));
-    let bad = headgan(&w.models, &dir).env("HEADGAN_CACHE_LIMIT", "much").arg("analyse").arg(&driving).output().unwrap();
+    let bad =
+        headgan(&w.models, &dir).env("HEADGAN_CACHE_LIMIT", "much").arg("analyse").arg(&driving).output().unwrap();
     common::failure(&bad, 2, &["HEADGAN_CACHE_LIMIT", "much"]);
 }
 

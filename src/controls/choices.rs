@@ -48,6 +48,23 @@ choice! {
 }
 
 choice! {
+    /// How the expressions of the group Expression meet the performance.
+    OverrideMode {
+        Add "add" "Add" "They come on top of the performance.",
+        Replace "replace" "Replace" "What the performance has of them is taken away first, so that the value alone counts.",
+    }
+}
+
+choice! {
+    /// What counts as the driver's face at rest.
+    Neutral {
+        Automatic "automatic" "Automatic" "The middle one of all values that each part of the expression takes in the shot.",
+        Average "average" "Average" "The average expression of the shot.",
+        Frame "frame" "A frame" "The expression of the driving frame Neutral frame.",
+    }
+}
+
+choice! {
     /// What becomes of the new head.
     Composite {
         Paste "paste" "Into the plate" "The head goes back into the plate; outside the mask the plate stays untouched.",

@@ -35,6 +35,11 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "frontalise",
     "steady",
     "own-face-at-rest",
+    "mouth-only",
+    "eyes-and-brows",
+    "smile",
+    "wide-awake",
+    "stabilise",
 ];
 
 /// A preset. Every value in it is legal.
@@ -335,6 +340,12 @@ mod tests {
         assert_eq!((s.pose_strength, s.expression_strength, s.yaw_offset), (0.0, 1.0, 0.0));
         assert!(with("subtle").expression_strength < 1.0 && with("exaggerated").expression_strength > 1.0);
         assert!(with("frontalise").frontalise == 1.0 && with("steady").smoothing > 15);
+        let s = with("mouth-only");
+        assert_eq!((s.region_mouth, s.region_eyes, s.region_head), (1.0, 0.0, 0.0));
+        let s = with("eyes-and-brows");
+        assert_eq!((s.region_mouth, s.region_jaw, s.region_eyes, s.region_brows), (0.0, 0.0, 1.0, 1.0));
+        assert!(with("smile").expr_smile > 0.0 && with("wide-awake").expr_eyes_wide > 0.0);
+        assert!(with("stabilise").stabilise_rotation > 0.0);
         assert_eq!(with("as-performed"), crate::controls::Settings::default());
     }
 

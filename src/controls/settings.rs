@@ -1,10 +1,13 @@
 //! The settings of one frame, with types.
 
-use super::choices::{Composite, Device, FaceChoice, Quality, View};
+use super::choices::{Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
 use super::tree;
 use super::values::{Value, Values};
 use crate::face::choose::Choice;
+use crate::morphable::RigSettings;
 use crate::shot::TrackSettings;
+use crate::shot::smooth::Stabilise;
+use crate::shot::track::NeutralFrame;
 
 /// Every control's value at one frame. A field's name is the control's id; its meaning, unit and range stand
 /// in [`CONTROLS`](super::CONTROLS). [`Values::resolve`] makes one, [`Settings::default`] holds the defaults.
@@ -14,11 +17,45 @@ pub struct Settings {
     pub pose_strength: f32,
     pub expression_strength: f32,
     pub relative_expression: bool,
+    pub region_mouth: f32,
+    pub region_jaw: f32,
+    pub region_eyes: f32,
+    pub region_brows: f32,
+    /// Multiplies `motion_strength` and `pose_strength`.
+    pub region_head: f32,
+    pub neutral: Neutral,
+    /// A frame of the driving clip, as the clip numbers it.
+    pub neutral_frame: usize,
+    pub override_mode: OverrideMode,
+    /// Strengths; the expressions are those of [`Expression`](crate::morphable::Expression).
+    pub expr_jaw_open: f32,
+    pub expr_smile: f32,
+    pub expr_smile_left: f32,
+    pub expr_smile_right: f32,
+    pub expr_frown: f32,
+    pub expr_pucker: f32,
+    pub expr_wide: f32,
+    pub expr_lips_press: f32,
+    pub expr_mouth_left: f32,
+    pub expr_sneer: f32,
+    pub expr_brow_raise: f32,
+    pub expr_brow_raise_left: f32,
+    pub expr_brow_raise_right: f32,
+    pub expr_brow_inner_raise: f32,
+    pub expr_brow_lower: f32,
+    pub expr_eyes_wide: f32,
+    pub expr_blink_left: f32,
+    pub expr_blink_right: f32,
     /// Degrees, as the two other offsets; the directions are those of [`Euler`](crate::morphable::Euler).
     pub yaw_offset: f32,
     pub pitch_offset: f32,
     pub roll_offset: f32,
     pub frontalise: f32,
+    /// Frames, as the three other; 0 is off.
+    pub stabilise_size: f32,
+    pub stabilise_rotation: f32,
+    pub stabilise_position: f32,
+    pub stabilise_expression: f32,
     pub adapt_scale: f32,
     pub adapt_position: f32,
     /// Frames; 0 and 1 do not average.
@@ -54,10 +91,40 @@ impl Settings {
             pose_strength: read.float("pose_strength"),
             expression_strength: read.float("expression_strength"),
             relative_expression: read.bool("relative_expression"),
+            region_mouth: read.float("region_mouth"),
+            region_jaw: read.float("region_jaw"),
+            region_eyes: read.float("region_eyes"),
+            region_brows: read.float("region_brows"),
+            region_head: read.float("region_head"),
+            neutral: Neutral::ALL[read.option("neutral")],
+            neutral_frame: read.count("neutral_frame"),
+            override_mode: OverrideMode::ALL[read.option("override_mode")],
+            expr_jaw_open: read.float("expr_jaw_open"),
+            expr_smile: read.float("expr_smile"),
+            expr_smile_left: read.float("expr_smile_left"),
+            expr_smile_right: read.float("expr_smile_right"),
+            expr_frown: read.float("expr_frown"),
+            expr_pucker: read.float("expr_pucker"),
+            expr_wide: read.float("expr_wide"),
+            expr_lips_press: read.float("expr_lips_press"),
+            expr_mouth_left: read.float("expr_mouth_left"),
+            expr_sneer: read.float("expr_sneer"),
+            expr_brow_raise: read.float("expr_brow_raise"),
+            expr_brow_raise_left: read.float("expr_brow_raise_left"),
+            expr_brow_raise_right: read.float("expr_brow_raise_right"),
+            expr_brow_inner_raise: read.float("expr_brow_inner_raise"),
+            expr_brow_lower: read.float("expr_brow_lower"),
+            expr_eyes_wide: read.float("expr_eyes_wide"),
+            expr_blink_left: read.float("expr_blink_left"),
+            expr_blink_right: read.float("expr_blink_right"),
             yaw_offset: read.float("yaw_offset"),
             pitch_offset: read.float("pitch_offset"),
             roll_offset: read.float("roll_offset"),
             frontalise: read.float("frontalise"),
+            stabilise_size: read.float("stabilise_size"),
+            stabilise_rotation: read.float("stabilise_rotation"),
+            stabilise_position: read.float("stabilise_position"),
+            stabilise_expression: read.float("stabilise_expression"),
             adapt_scale: read.float("adapt_scale"),
             adapt_position: read.float("adapt_position"),
             smoothing: read.count("smoothing"),
@@ -79,7 +146,47 @@ impl Settings {
 
     /// How the driver's motion becomes the track that drives.
     pub fn track(&self) -> TrackSettings {
-        TrackSettings::default()
+        TrackSettings {
+            stabilise: Stabilise {
+                size: self.stabilise_size,
+                rotation: self.stabilise_rotation,
+                position: self.stabilise_position,
+                expression: self.stabilise_expression,
+            },
+            neutral: match self.neutral {
+                Neutral::Automatic => NeutralFrame::Automatic,
+                Neutral::Average => NeutralFrame::Average,
+                Neutral::Frame => NeutralFrame::Frame(self.neutral_frame),
+            },
+        }
+    }
+
+    /// Region weights and expressions, as the rig takes them.
+    pub fn rig(&self) -> RigSettings {
+        RigSettings {
+            regions: [self.region_mouth, self.region_jaw, self.region_eyes, self.region_brows],
+            expressions: [
+                self.expr_jaw_open,
+                self.expr_smile,
+                self.expr_smile_left,
+                self.expr_smile_right,
+                self.expr_frown,
+                self.expr_pucker,
+                self.expr_wide,
+                self.expr_lips_press,
+                self.expr_mouth_left,
+                self.expr_sneer,
+                self.expr_brow_raise,
+                self.expr_brow_raise_left,
+                self.expr_brow_raise_right,
+                self.expr_brow_inner_raise,
+                self.expr_brow_lower,
+                self.expr_eyes_wide,
+                self.expr_blink_left,
+                self.expr_blink_right,
+            ],
+            replace: self.override_mode == OverrideMode::Replace,
+        }
     }
 
     /// The rule by which the analysis picks a face in pictures of this size (pixels).
@@ -139,7 +246,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::controls::{CONTROLS, Control, Kind};
-    use crate::morphable::RetargetSettings;
+    use crate::morphable::{Expression, Region, RetargetSettings};
     use serde_json::Value as Json;
 
     fn as_json(settings: &Settings) -> serde_json::Map<String, Json> {
@@ -200,5 +307,23 @@ mod tests {
         let (s, r) = (Settings::default(), RetargetSettings::default());
         assert_eq!((s.motion_strength, s.pose_strength, s.expression_strength), (r.motion, r.pose, r.expression));
         assert_eq!((s.smoothing, s.relative_expression), (r.smoothing, r.relative_expression));
+        assert!(s.rig() == RigSettings::default() && s.rig().is_default() && s.region_head == 1.0);
+    }
+
+    #[test]
+    fn each_rig_control_reaches_its_place() {
+        let set = |id: &str, value: f64| {
+            let mut values = Values::new();
+            values.set_value(id, Value::Float(value)).unwrap();
+            values.resolve(0.0).rig()
+        };
+        for &e in Expression::ALL {
+            assert_eq!(set(&format!("expr_{}", e.id()), 0.5), RigSettings::of(e, 0.5));
+        }
+        for r in Region::ALL {
+            let mut wanted = RigSettings::default();
+            wanted.regions[r as usize] = 0.25;
+            assert_eq!(set(&format!("region_{}", r.id()), 0.25), wanted);
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! Adding one: give it an id that was never used, a default that changes nothing, a field of the same name
 //! in [`Settings`](super::Settings), a line in `released.txt`; then `UPDATE_GUIDE=1 cargo test guide`.
 
-use super::choices::{ChoiceOption, Composite, Device, FaceChoice, Quality, View};
+use super::choices::{ChoiceOption, Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
+use crate::morphable::Expression;
 
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Unit {
     Factor,
     /// A share, 0..1.
     Share,
+    /// Of an expression: 0 none, 1 strong.
+    Strength,
     /// Degrees of angle.
     Degrees,
     /// Frames.
@@ -33,6 +36,7 @@ impl Unit {
             Unit::Number => "number",
             Unit::Factor => "factor",
             Unit::Share => "share",
+            Unit::Strength => "strength",
             Unit::Degrees => "degrees",
             Unit::Frames => "frames",
             Unit::PercentOfFace => "% of the face's size",
@@ -61,7 +65,9 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     Performance,
+    Expression,
     HeadPose,
+    Stabilise,
     Adaptation,
     Faces,
     Composite,
@@ -70,14 +76,24 @@ pub enum Group {
 
 impl Group {
     /// In the order in which they are shown.
-    pub const ALL: &'static [Group] =
-        &[Group::Performance, Group::HeadPose, Group::Adaptation, Group::Faces, Group::Composite, Group::Output];
+    pub const ALL: &'static [Group] = &[
+        Group::Performance,
+        Group::Expression,
+        Group::HeadPose,
+        Group::Stabilise,
+        Group::Adaptation,
+        Group::Faces,
+        Group::Composite,
+        Group::Output,
+    ];
 
     /// Stable name (snake_case).
     pub const fn id(self) -> &'static str {
         match self {
             Group::Performance => "performance",
+            Group::Expression => "expression",
             Group::HeadPose => "head_pose",
+            Group::Stabilise => "stabilise",
             Group::Adaptation => "adaptation",
             Group::Faces => "faces",
             Group::Composite => "compositing",
@@ -89,7 +105,9 @@ impl Group {
     pub const fn label(self) -> &'static str {
         match self {
             Group::Performance => "Performance",
+            Group::Expression => "Expression",
             Group::HeadPose => "Head pose",
+            Group::Stabilise => "Stabilise",
             Group::Adaptation => "Fit to the reference",
             Group::Faces => "Faces",
             Group::Composite => "Composite",
@@ -101,7 +119,14 @@ impl Group {
     pub const fn hint(self) -> &'static str {
         match self {
             Group::Performance => "How much of the driver's performance the reference's face takes over.",
+            Group::Expression => {
+                "Expressions by name, at a strength of your own. Left and right are the face's own: its left is the \
+                 picture's right."
+            }
             Group::HeadPose => "Turns the head, on top of what the driver does.",
+            Group::Stabilise => {
+                "Smooths what was measured of the driver, over frames before and after alike, so that nothing lags."
+            }
             Group::Adaptation => "How the driver's framing and face are brought to the reference's.",
             Group::Faces => "Which face, and which frame of the reference.",
             Group::Composite => "How the new head goes back into the plate.",
@@ -159,6 +184,46 @@ const fn fixed(group: Group, id: &'static str, label: &'static str, kind: Kind, 
     Control { id, label, hint, kind, group, keyframable: false, since: "0.1.0" }
 }
 
+/// A later control that may be keyframed.
+const fn animated_since(
+    since: &'static str,
+    group: Group,
+    id: &'static str,
+    label: &'static str,
+    kind: Kind,
+    hint: &'static str,
+) -> Control {
+    Control { id, label, hint, kind, group, keyframable: true, since }
+}
+
+/// A later control that holds for a whole shot.
+const fn fixed_since(
+    since: &'static str,
+    group: Group,
+    id: &'static str,
+    label: &'static str,
+    kind: Kind,
+    hint: &'static str,
+) -> Control {
+    Control { id, label, hint, kind, group, keyframable: false, since }
+}
+
+/// How much a region takes over of the performance.
+const fn region(id: &'static str, label: &'static str, hint: &'static str) -> Control {
+    animated_since("0.2.0", Group::Performance, id, label, float(1.0, 0.0, 2.0, Unit::Factor), hint)
+}
+
+/// The strength of a named expression; `id` is `expr_` and the expression's own id.
+const fn expression(of: Expression, id: &'static str, label: &'static str, hint: &'static str) -> Control {
+    let (min, max) = of.range();
+    animated_since("0.2.0", Group::Expression, id, label, float(0.0, min, max, Unit::Strength), hint)
+}
+
+/// Over how many frames a part of the driver's track is smoothed.
+const fn stabilise(id: &'static str, label: &'static str, hint: &'static str) -> Control {
+    fixed_since("0.2.0", Group::Stabilise, id, label, float(0.0, 0.0, 25.0, Unit::Frames), hint)
+}
+
 /// Every control, group by group.
 pub static CONTROLS: &[Control] = &[
     // Performance.
@@ -194,9 +259,144 @@ pub static CONTROLS: &[Control] = &[
         "Takes over how the driver's expression differs from the driver's face at rest, on top of the reference's \
          face at rest, instead of the expression as it is.",
     ),
-    // Region weights (mouth, eyes, brows, jaw) and named expression overrides belong here, once directions
-    // on the basis have been fitted for them: a control that does nothing is not listed.
-
+    region(
+        "region_mouth",
+        "Region mouth",
+        "How far the lips and what is around them follow the driver's expression: 0 stays at the face at rest, 1 \
+         follows, above 1 exaggerates (factor).",
+    ),
+    region(
+        "region_jaw",
+        "Region jaw",
+        "How far chin, jaw and lower cheeks follow the driver's expression: 0 stays at the face at rest, 1 follows, \
+         above 1 exaggerates (factor).",
+    ),
+    region(
+        "region_eyes",
+        "Region eyes",
+        "How far the lids and what is around them follow the driver's expression: 0 stays at the face at rest, 1 \
+         follows, above 1 exaggerates (factor).",
+    ),
+    region(
+        "region_brows",
+        "Region brows",
+        "How far brows and forehead follow the driver's expression: 0 stays at the face at rest, 1 follows, above 1 \
+         exaggerates (factor).",
+    ),
+    region(
+        "region_head",
+        "Region head",
+        "Multiplies Motion strength and Pose strength: 0 holds the head where the reference has it, whatever the face \
+         does (factor).",
+    ),
+    fixed_since(
+        "0.2.0",
+        Group::Performance,
+        "neutral",
+        "Neutral",
+        Kind::Choice { default: Neutral::Automatic as usize, options: Neutral::OPTIONS },
+        "What counts as the driver's face at rest, for Relative expression and for a clip that performs itself.",
+    ),
+    fixed_since(
+        "0.2.0",
+        Group::Performance,
+        "neutral_frame",
+        "Neutral frame",
+        int(0, 0, 9_999_999, Unit::Frames),
+        "With Neutral at A frame: the driving frame that shows the face at rest, as the clip numbers it (frames).",
+    ),
+    // Expression.
+    fixed_since(
+        "0.2.0",
+        Group::Expression,
+        "override_mode",
+        "Override mode",
+        Kind::Choice { default: OverrideMode::Add as usize, options: OverrideMode::OPTIONS },
+        "How the expressions below meet the driver's performance.",
+    ),
+    expression(
+        Expression::JawOpen,
+        "expr_jaw_open",
+        "Jaw open",
+        "Drops the jaw and parts the lips; below 0 closes and presses them (strength).",
+    ),
+    expression(
+        Expression::Smile,
+        "expr_smile",
+        "Smile",
+        "Corners of the mouth out and up, with the cheeks (strength).",
+    ),
+    expression(
+        Expression::SmileLeft,
+        "expr_smile_left",
+        "Smile left",
+        "The same on the face's left side alone, the picture's right (strength).",
+    ),
+    expression(
+        Expression::SmileRight,
+        "expr_smile_right",
+        "Smile right",
+        "The same on the face's right side alone, the picture's left (strength).",
+    ),
+    expression(Expression::Frown, "expr_frown", "Frown", "Corners of the mouth down (strength)."),
+    expression(
+        Expression::Pucker,
+        "expr_pucker",
+        "Pucker",
+        "Lips narrow and forward, as for a kiss or an oo (strength).",
+    ),
+    expression(Expression::Wide, "expr_wide", "Wide", "Corners of the mouth apart, as for an ee (strength)."),
+    expression(
+        Expression::LipsPress,
+        "expr_lips_press",
+        "Lips press",
+        "Rolls both lips in until they are thin (strength).",
+    ),
+    expression(
+        Expression::MouthLeft,
+        "expr_mouth_left",
+        "Mouth left",
+        "Moves the mouth to the face's left, the picture's right; below 0 to the other side (strength).",
+    ),
+    expression(Expression::Sneer, "expr_sneer", "Sneer", "Raises the upper lip and the nostrils (strength)."),
+    expression(Expression::BrowRaise, "expr_brow_raise", "Brow raise", "Both brows up (strength)."),
+    expression(
+        Expression::BrowRaiseLeft,
+        "expr_brow_raise_left",
+        "Brow raise left",
+        "The left brow up, the one on the picture's right (strength).",
+    ),
+    expression(
+        Expression::BrowRaiseRight,
+        "expr_brow_raise_right",
+        "Brow raise right",
+        "The right brow up, the one on the picture's left (strength).",
+    ),
+    expression(
+        Expression::BrowInnerRaise,
+        "expr_brow_inner_raise",
+        "Brow inner raise",
+        "The inner ends of the brows up, as in worry (strength).",
+    ),
+    expression(
+        Expression::BrowLower,
+        "expr_brow_lower",
+        "Brow lower",
+        "Brows down and together, as in anger or thought (strength).",
+    ),
+    expression(Expression::EyesWide, "expr_eyes_wide", "Eyes wide", "Lids apart; below 0 the eyes narrow (strength)."),
+    expression(
+        Expression::BlinkLeft,
+        "expr_blink_left",
+        "Blink left",
+        "Closes the left eye, the one on the picture's right: 1 closes it however far it is open (strength).",
+    ),
+    expression(
+        Expression::BlinkRight,
+        "expr_blink_right",
+        "Blink right",
+        "Closes the right eye, the one on the picture's left: 1 closes it however far it is open (strength).",
+    ),
     // Head pose.
     animated(
         Group::HeadPose,
@@ -226,6 +426,28 @@ pub static CONTROLS: &[Control] = &[
         float(0.0, 0.0, 1.0, Unit::Share),
         "Turns the head towards the camera (share): 0 leaves it, 1 makes it look straight ahead, before the offsets \
          are added.",
+    ),
+    // Stabilise.
+    stabilise(
+        "stabilise_size",
+        "Stabilise size",
+        "Over about how many frames the driver's head size is smoothed; 0 is off (frames).",
+    ),
+    stabilise(
+        "stabilise_rotation",
+        "Stabilise rotation",
+        "Over about how many frames the turning of the driver's head is smoothed; 0 is off (frames).",
+    ),
+    stabilise(
+        "stabilise_position",
+        "Stabilise position",
+        "Over about how many frames the place of the driver's head is smoothed; 0 is off (frames).",
+    ),
+    stabilise(
+        "stabilise_expression",
+        "Stabilise expression",
+        "Over about how many frames the driver's expression is smoothed; 0 is off, and more than 2 makes speech \
+         mumble (frames).",
     ),
     // Adaptation.
     animated(
@@ -408,6 +630,21 @@ mod tests {
         for g in Group::ALL {
             assert!(find(g.id()).is_none(), "{}: a host needs one name space for groups and controls", g.id());
             assert!(g.controls().next().is_some() && !g.label().contains('-') && g.hint().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn expressions_are_the_rigs() {
+        let ids: Vec<String> = Expression::ALL.iter().map(|e| format!("expr_{}", e.id())).collect();
+        let listed: Vec<&str> =
+            Group::Expression.controls().map(|c| c.id).filter(|id| id.starts_with("expr_")).collect();
+        assert_eq!(listed, ids);
+        for (c, e) in Group::Expression.controls().filter(|c| c.id.starts_with("expr_")).zip(Expression::ALL) {
+            let (min, max) = e.range();
+            assert_eq!(c.kind, Kind::Float { default: 0.0, min, max, unit: Unit::Strength }, "{}", c.id);
+        }
+        for r in crate::morphable::Region::ALL {
+            assert!(find(&format!("region_{}", r.id())).is_some());
         }
     }
 

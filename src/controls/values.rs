@@ -260,6 +260,15 @@ impl Values {
         self.constants.contains_key(id) || self.curves.contains_key(id)
     }
 
+    /// Whether the control is anywhere not at its default.
+    pub fn uses(&self, id: &str) -> bool {
+        let Some(control) = super::tree::find(id) else { return false };
+        let default = control.default_value();
+        let moved = |v: &Value| *v != default;
+        self.constants.get(control.id).is_some_and(moved)
+            || self.curves.get(control.id).is_some_and(|c| c.keys().iter().any(|k| moved(&Value::Float(k.value))))
+    }
+
     /// Whether anything changes from frame to frame.
     pub fn is_animated(&self) -> bool {
         !self.curves.is_empty()
@@ -345,6 +354,7 @@ mod tests {
         v.assign("yaw_offset=-0").unwrap();
         assert_eq!(v.get(named("yaw_offset").unwrap(), 0.0), Value::Float(0.0));
         assert_eq!(v.constants().map(|(c, _)| c.id).last(), Some("view"), "in the order of the tree");
+        assert!(v.uses("view") && !v.uses("yaw_offset") && !v.uses("quality") && !v.uses("nonsense"));
         v.reset("view");
         assert!(!v.is_set("view") && v.is_set("smoothing"));
     }

@@ -16,6 +16,7 @@
 //!    for an undistorted face.
 
 use super::align::five_of_68;
+use super::choose::Choice;
 use super::identity::Identity;
 use super::{Detection, Rect, roi};
 use crate::error::{Error, Result};
@@ -109,6 +110,15 @@ impl Fitted {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observation {
     pub faces: Vec<Seen>,
+}
+
+impl Observation {
+    /// The fitted face that `choice` picks.
+    pub fn choose(mut self, choice: Choice) -> Option<Fitted> {
+        self.faces.retain(|f| f.fitted.is_some());
+        let detections: Vec<Detection> = self.faces.iter().map(|f| f.detection.clone()).collect();
+        self.faces.swap_remove(choice.pick(&detections)?).fitted
+    }
 }
 
 /// Finds, fits and judges. It holds no memory: one serves many pictures and threads.

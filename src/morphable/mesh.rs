@@ -6,10 +6,10 @@
 //! sequential stream, every load a full vector, and a block's results never leave the registers before they
 //! are posed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::pose::fit_image_matrix;
-use super::{Fit, ImageCamera, Mesh, Morphable};
+use super::{Fit, ImageCamera, Mesh, Morphable, Rig};
 use crate::{Error, Result};
 
 /// Vertices per block: two vectors of sixteen floats.
@@ -54,6 +54,7 @@ pub struct Prepared {
     expr: Arc<[f32]>,
     /// The 68 landmark vertices.
     landmarks: [u32; 68],
+    rig: Arc<OnceLock<Result<Rig>>>,
 }
 
 impl Prepared {
@@ -81,7 +82,7 @@ impl Prepared {
                 }
             }
         }
-        Ok(Prepared { model, expr: expr.into(), landmarks })
+        Ok(Prepared { model, expr: expr.into(), landmarks, rig: Arc::default() })
     }
 
     /// The model as it was imported.
@@ -165,6 +166,23 @@ impl Prepared {
         matrix: &[f64; 12],
         out: &mut Mesh,
     ) -> Result<()> {
+        let nearest_zero = self.unshifted_into(identity, expr, matrix, out)?;
+        shift(out, nearest_zero);
+        Ok(())
+    }
+
+    /// Like [`Prepared::affine_mesh_into`], but z stays as the map without its offset in depth gives it, so that two meshes of
+    /// one map can be blended. Returns the smallest z.
+    ///
+    /// # Errors
+    /// As [`Prepared::affine_mesh_into`].
+    pub(super) fn unshifted_into(
+        &self,
+        identity: &Identity,
+        expr: &[f32],
+        matrix: &[f64; 12],
+        out: &mut Mesh,
+    ) -> Result<f32> {
         let n = self.model.vertex_count();
         check_count("expression", expr.len(), self.model.expr_dim)?;
         if identity.vertices != n {
@@ -177,11 +195,16 @@ impl Prepared {
         // The depth is relative; leaving its offset out keeps all its bits for what counts.
         matrix[11] = 0.0;
         out.vertices.resize(n, [0.0; 3]);
-        let nearest_zero = evaluate(&identity.blocks, &self.expr, expr, &matrix, &mut out.vertices);
-        for v in &mut out.vertices {
-            v[2] -= nearest_zero;
-        }
-        Ok(())
+        Ok(evaluate(&identity.blocks, &self.expr, expr, &matrix, &mut out.vertices))
+    }
+
+    /// The named expressions and regions of this model, made at the first call (about a tenth of a second for 3DDFA-V2's) and
+    /// shared by all clones.
+    ///
+    /// # Errors
+    /// `Model` when the model's landmarks do not lie like those of a face.
+    pub fn rig(&self) -> Result<&Rig> {
+        self.rig.get_or_init(|| Rig::new(&self.model)).as_ref().map_err(Clone::clone)
     }
 
     /// The 68 iBUG landmarks of a fit in pixels of its image (x right, y down). Evaluates these vertices only.
@@ -221,6 +244,13 @@ impl Prepared {
             p[2] -= nearest_zero;
         }
         Ok(out)
+    }
+}
+
+/// Moves a mesh in depth so that its smallest z, which is `z`, becomes 0.
+pub(super) fn shift(mesh: &mut Mesh, z: f32) {
+    for v in &mut mesh.vertices {
+        v[2] -= z;
     }
 }
 

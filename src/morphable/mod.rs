@@ -1,15 +1,18 @@
-//! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting.
+//! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting, named expressions.
 
 pub mod align;
 pub mod mesh;
 pub mod pose;
 pub mod retarget;
+pub mod rig;
 #[cfg(test)]
 pub(crate) mod testkit;
+pub(crate) mod topology;
 
 pub use mesh::{Identity, Prepared};
 pub use pose::{Euler, ImageCamera};
 pub use retarget::{RetargetSettings, ShotStats, retarget};
+pub use rig::{Expression, Region, Rig, RigSettings};
 
 use crate::face::Rect;
 use crate::{Error, Result};

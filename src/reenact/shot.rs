@@ -8,9 +8,10 @@ use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
 use crate::frame::{Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
-use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared};
+use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared, RigSettings};
 use crate::pncc::Rasterizer;
-use crate::shot::Track;
+use crate::shot::crop::{self, Square};
+use crate::shot::{Head, Track};
 use crate::{Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Look {
     pub quality: Quality,
     pub view: View,
     pub retarget: RetargetSettings,
+    /// Region weights and named expressions.
+    pub rig: RigSettings,
     /// Degrees added to the pose.
     pub turn: Euler,
     /// 0 the pose as it is, 1 facing the camera.
@@ -40,6 +43,7 @@ impl Default for Look {
             quality: Quality::Draft,
             view: View::Result,
             retarget: RetargetSettings::default(),
+            rig: RigSettings::default(),
             turn: Euler::default(),
             frontalise: 0.0,
             identity_mix: 0.0,
@@ -62,11 +66,12 @@ impl Look {
                 adapt_position: controls.adapt_position,
                 smoothing: controls.smoothing,
                 relative_expression: controls.relative_expression,
-                motion: controls.motion_strength,
-                pose: controls.pose_strength,
+                motion: controls.motion_strength * controls.region_head,
+                pose: controls.pose_strength * controls.region_head,
                 expression: controls.expression_strength,
                 ..RetargetSettings::default()
             },
+            rig: controls.rig(),
             turn: Euler { yaw: controls.yaw_offset, pitch: controls.pitch_offset, roll: controls.roll_offset },
             frontalise: controls.frontalise,
             identity_mix: controls.identity_mix,
@@ -90,6 +95,7 @@ pub struct Shot {
     stats: ShotStats,
     /// The square around the reference's face that a generator paints, in the plate's pixels.
     window: Window,
+    head: Head,
     painter: Option<Painter>,
     track: Track,
 }
@@ -99,6 +105,8 @@ pub struct Shot {
 pub struct Scratch {
     identity: Identity,
     mesh: Mesh,
+    /// The face at rest, where regions are weighed.
+    rest: Mesh,
     raster: Rasterizer,
     draft: DraftScratch,
     out: DraftOutput,
@@ -140,12 +148,13 @@ impl Shot {
         let mut mesh = Mesh::default();
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let window = window_around(&mesh)?;
+        let head = Head::of(model.model());
         let draft = DraftShot::new(draft, reference, mesh)?;
         let mut shot =
-            Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, painter: None, track };
+            Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, head, painter: None, track };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
-            let pncc = shot.pncc_in_window(&shot.pose, &shot.shape, &mut scratch)?;
+            let pncc = shot.pncc_in_window(&shot.pose, shot.window, &Look::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
             shot.painter = Some(Painter::new(generator, &picture, &pncc)?);
         }
@@ -197,10 +206,24 @@ impl Shot {
 
     fn shape(&self, look: &Look) -> Vec<f32> {
         let mix = look.identity_mix;
+        // A motion that came without identity has none to mix in; whoever asks for it is told when the shot is made.
         if mix == 0.0 || self.track.shape.len() != self.shape.len() {
             return self.shape.clone();
         }
         self.shape.iter().zip(&self.track.shape).map(|(&r, &d)| r + mix * (d - r)).collect()
+    }
+
+    /// The mesh of a pose under a look, in the pixels of `camera`: every picture is made of one.
+    fn mesh_into(&self, pose: &FramePose, camera: &ImageCamera, look: &Look, scratch: &mut Scratch) -> Result<()> {
+        self.model.identity_into(&self.shape(look), &mut scratch.identity)?;
+        let Scratch { identity, mesh, rest, .. } = scratch;
+        if look.rig.is_default() {
+            return self.model.mesh_into(identity, &pose.expr, camera, mesh);
+        }
+        // The face at rest is the one that retargeting falls back to.
+        let home = if look.retarget.self_reenactment { &self.track.stats } else { &self.stats };
+        let rig = self.model.rig()?;
+        rig.mesh_into(&self.model, identity, &pose.expr, &home.neutral_expr, camera, &look.rig, rest, mesh)
     }
 
     /// Renders driving frame `index` (0 is the track's first); `look` gives the settings of every frame, since a
@@ -216,9 +239,7 @@ impl Shot {
     ) -> Result<&'a Frame> {
         let now = look(index);
         let pose = self.pose(index, &now)?;
-        let shape = self.shape(&now);
-        self.model.identity_into(&shape, &mut scratch.identity)?;
-        self.model.mesh_into(&scratch.identity, &pose.expr, &pose.camera, &mut scratch.mesh)?;
+        self.mesh_into(&pose, &pose.camera, &now, scratch)?;
         let plate = self.draft.picture();
         let mut result = scratch.result.take().unwrap_or_else(|| Frame::new(1, 1));
 
@@ -251,7 +272,7 @@ impl Shot {
             }
         }
         match now.view {
-            View::Crop => result = result.crop(self.window, CROP, CROP, Filter::Area),
+            View::Crop => result = result.crop(self.window_at(index, look)?, CROP, CROP, Filter::Area),
             View::Landmarks => {
                 view::points(&mut result, landmarks.into_iter());
             }
@@ -273,23 +294,41 @@ impl Shot {
             Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
         })?;
         let frames = painter.frames();
+        let window = self.window_at(index, look)?;
         let mut stack = Vec::with_capacity(frames);
         for back in (0..frames).rev() {
             // Before the first frame there is only the first frame.
             let i = index.saturating_sub(back);
             let then = look(i);
             let pose = self.pose(i, &then)?;
-            stack.push(self.pncc_in_window(&pose, &self.shape(&then), scratch)?);
+            stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
         }
         let patch = painter.paint(&stack, &mut scratch.painting)?;
-        put_back(plate, patch, &scratch.out, self.window)
+        put_back(plate, patch, &scratch.out, window)
     }
 
-    /// PNCC of a pose in the window, 3 floats per pixel.
-    fn pncc_in_window(&self, pose: &FramePose, shape: &[f32], scratch: &mut Scratch) -> Result<Vec<f32>> {
-        let camera = in_window(&pose.camera, self.window);
-        self.model.identity_into(shape, &mut scratch.identity)?;
-        self.model.mesh_into(&scratch.identity, &pose.expr, &camera, &mut scratch.mesh)?;
+    /// The square that a generator paints in a frame: the reference's, taken along where the head travels out of it.
+    fn window_at(&self, index: usize, look: &dyn Fn(usize) -> Look) -> Result<Window> {
+        let home = Square::around(&self.pose.camera, &self.head);
+        let around = crop::neighbours(index, self.len());
+        let first = *around.start();
+        let squares = around.map(|i| Ok(Square::around(&self.pose(i, &look(i))?.camera, &self.head)));
+        let squares = squares.collect::<Result<Vec<Square>>>()?;
+        let path = crop::path_at(&home, index, self.len(), |i| squares[i - first]);
+        if path == home {
+            return Ok(self.window);
+        }
+        let k = path.side / home.side;
+        let side = self.window.width * k;
+        // What the window's middle is off the square's grows with it.
+        let middle = |start: f64, from: f64, to: f64| to + k * (start + 0.5 * self.window.width - from);
+        let (x, y) = (middle(self.window.x0, home.x, path.x), middle(self.window.y0, home.y, path.y));
+        Ok(Window::square(x - 0.5 * side, y - 0.5 * side, side))
+    }
+
+    /// PNCC of a pose in a window, 3 floats per pixel.
+    fn pncc_in_window(&self, pose: &FramePose, window: Window, look: &Look, scratch: &mut Scratch) -> Result<Vec<f32>> {
+        self.mesh_into(pose, &in_window(&pose.camera, window), look, scratch)?;
         let model = self.model.model();
         let rendered = scratch.raster.render(&scratch.mesh.vertices, &model.triangles, CROP, CROP)?;
         let mut out = Vec::new();
@@ -393,13 +432,22 @@ mod tests {
     }
 
     fn shot_of(frames: usize, generator: Option<Generator>, change: impl Fn(&mut Frame)) -> Shot {
+        shot_moving(frames, generator, change, |_, fit| fit)
+    }
+
+    fn shot_moving(
+        frames: usize,
+        generator: Option<Generator>,
+        change: impl Fn(&mut Frame),
+        walk: impl Fn(usize, Fit) -> Fit,
+    ) -> Shot {
         let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
         let head = model.model();
         let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
         let (mut portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
         change(&mut portrait);
         let driving = synthetic::demo_driving(SIDE, frames).unwrap();
-        let fits: Vec<Fit> = driving.map(|item| item.unwrap().1).collect();
+        let fits: Vec<Fit> = driving.enumerate().map(|(i, item)| walk(i, item.unwrap().1)).collect();
         let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
         let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
         Shot::with_model(model.clone(), draft, portrait, &fit, track, generator).unwrap()
@@ -465,6 +513,49 @@ mod tests {
         assert!(shot.pose(10, &Look::default()).is_err());
     }
 
+    /// The rig's settings reach whatever is made of a mesh.
+    #[test]
+    fn regions_and_expressions_reach_every_picture() {
+        use crate::morphable::Expression;
+        let shot = shot(8, Some(generator(1)));
+        let mut scratch = Scratch::default();
+        let mut differ = |plain: Look| {
+            let mut still = plain.clone();
+            still.rig.regions = [0.0; 4];
+            let smile = Look { rig: RigSettings::of(Expression::Smile, 1.0), ..plain.clone() };
+            let mut render = |look: &Look| shot.render(7, &|_| look.clone(), &mut scratch).unwrap().clone();
+            let pictures = [render(&plain), render(&still), render(&smile)];
+            assert!(
+                pictures[0] != pictures[1] && pictures[0] != pictures[2] && pictures[1] != pictures[2],
+                "{plain:?}"
+            );
+        };
+        for view in [View::Result, View::Pncc, View::Landmarks, View::Flow] {
+            differ(look(Quality::Draft, view));
+        }
+        differ(look(Quality::Full, View::Crop));
+    }
+
+    #[test]
+    fn regions_at_0_are_the_face_at_rest() {
+        let shot = shot(10, None);
+        let mut scratch = Scratch::default();
+        let mut render = |look: &Look| shot.render(8, &|_| look.clone(), &mut scratch).unwrap().clone();
+        for same in [false, true] {
+            let look = |controls: &[&str]| {
+                let mut values = crate::controls::Values::new();
+                controls.iter().for_each(|c| values.assign(c).unwrap());
+                Look::from_controls(&values.resolve(0.0), same)
+            };
+            let regions = look(&["region_mouth=0", "region_jaw=0", "region_eyes=0", "region_brows=0"]);
+            let (a, b) = (render(&regions), render(&look(&["expression_strength=0"])));
+            let off = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 0.02, "{off}");
+            assert!(a != render(&look(&[])));
+            assert_eq!(look(&["region_head=0"]), look(&["motion_strength=0", "pose_strength=0"]));
+        }
+    }
+
     #[test]
     fn full_needs_a_generator_and_a_warm_one_allocates_no_tensor() {
         let draft_only = shot(2, None);
@@ -498,6 +589,42 @@ mod tests {
         assert_eq!((video.color, &video.data), (Color::Rec709, &plain.data));
         let clear = render(&|f| f.data.chunks_exact_mut(4).for_each(|p| p[3] = 0.0));
         assert!(clear.data.chunks_exact(4).all(|p| p[3] == 0.0), "a transparent plate became opaque");
+    }
+
+    /// A driver who walks through the picture: the window goes along, so that the generator always sees the whole head,
+    /// and the head walks in the plate all the same.
+    #[test]
+    fn the_window_follows_a_head_that_walks() {
+        let n = 60;
+        let still = shot(n, None);
+        let walking = shot_moving(
+            n,
+            None,
+            |_| {},
+            |i, mut fit| {
+                let dx = 3.0 * i as f32;
+                (fit.roi.x0, fit.roi.x1) = (fit.roi.x0 + dx, fit.roi.x1 + dx);
+                fit
+            },
+        );
+        let look = |_: usize| Look::default();
+        let mut scratch = Scratch::default();
+        let mut covered = |shot: &Shot, i: usize, window: Window| {
+            let pose = shot.pose(i, &Look::default()).unwrap();
+            let pncc = shot.pncc_in_window(&pose, window, &Look::default(), &mut scratch).unwrap();
+            pncc.chunks_exact(3).filter(|p| p.iter().any(|v| *v > 0.0)).count()
+        };
+        for i in 0..n {
+            assert_eq!(still.window_at(i, &look).unwrap(), still.window, "frame {i}");
+            let window = walking.window_at(i, &look).unwrap();
+            let (whole, seen) = (covered(&still, i, still.window), covered(&walking, i, window));
+            // The window may be another share of a pixel away.
+            assert!(seen.abs_diff(whole) < whole / 50, "frame {i}: {seen} of {whole} pixels");
+        }
+        let last = covered(&walking, n - 1, walking.window);
+        assert!(last < covered(&still, n - 1, still.window) * 9 / 10, "the walk does not leave the window");
+        let x = |i: usize| walking.pose(i, &Look::default()).unwrap().camera.translation[0];
+        assert!(x(n - 1) - x(0) > 100.0, "{} {}", x(0), x(n - 1));
     }
 
     #[test]

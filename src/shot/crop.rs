@@ -8,6 +8,7 @@ use super::Head;
 use super::smooth::Kernel;
 use crate::frame::Window;
 use crate::morphable::ImageCamera;
+use std::ops::RangeInclusive;
 
 /// Side of the window, in sides of the head.
 pub const SIDE: f64 = 2.2;
@@ -59,6 +60,11 @@ pub fn fixed(squares: &[Square]) -> Option<Square> {
         all.get(all.len() / 2).copied()
     };
     Some(Square { x: median(&|s| s.x)?, y: median(&|s| s.y)?, side: median(&|s| s.side)? })
+}
+
+/// The frames whose squares [`path_at`] looks at, of a shot of `len` frames.
+pub fn neighbours(index: usize, len: usize) -> RangeInclusive<usize> {
+    Kernel::reach(index, len, SLOW)
 }
 
 /// The window at frame `index` of a shot of `len` frames whose heads lie in `square(i)`; `home` is where it stays while it can.

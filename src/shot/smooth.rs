@@ -7,6 +7,7 @@
 
 use crate::morphable::retarget::FramePose;
 use nalgebra::{Rotation3, UnitQuaternion, Vector3};
+use std::ops::RangeInclusive;
 
 /// How strongly each part is smoothed: standard deviation of the Gaussian in frames; 0 leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
@@ -94,8 +95,7 @@ impl Kernel {
 
     /// Weights around frame `i` of `len`, for a standard deviation above 0 and frames that count `sure(j)`.
     pub(super) fn weighted(i: usize, len: usize, sigma: f64, sure: impl Fn(usize) -> f64) -> Kernel {
-        let reach = (f64::from(REACH) * sigma).ceil() as usize;
-        let (first, last) = (i.saturating_sub(reach), (i + reach).min(len.saturating_sub(1)));
+        let (first, last) = Kernel::reach(i, len, sigma).into_inner();
         let away = |j: usize| j as f64 - i as f64;
         let mut weights: Vec<f64> =
             (first..=last).map(|j| sure(j) * (-0.5 * (away(j) / sigma).powi(2)).exp()).collect();
@@ -108,6 +108,12 @@ impl Kernel {
             weights.iter_mut().for_each(|w| *w /= s0);
         }
         Kernel { first, weights }
+    }
+
+    /// The frames that have a weight.
+    pub(super) fn reach(i: usize, len: usize, sigma: f64) -> RangeInclusive<usize> {
+        let reach = (f64::from(REACH) * sigma).ceil() as usize;
+        i.saturating_sub(reach)..=(i + reach).min(len.saturating_sub(1))
     }
 
     fn weights(&self) -> impl Iterator<Item = (usize, f64)> + '_ {

@@ -6,17 +6,17 @@
 //! performance with their true fits. Everything repeats to the bit on one machine. Lengths within this module are
 //! millimetres; a [`Morphable`](crate::morphable::Morphable) and its cameras count micrometres, as 3DDFA-V2's does.
 
-mod bumps;
+pub(crate) mod bumps;
 mod delaunay;
 pub mod head;
-mod modes;
+pub(crate) mod modes;
 mod noise;
 pub mod performance;
 pub mod render;
 mod scene;
 mod shade;
 pub mod sound;
-mod surface;
+pub(crate) mod surface;
 
 pub use head::{Expression, head};
 pub use performance::{DEMO_FPS, demo_driving, demo_reference};

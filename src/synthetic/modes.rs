@@ -163,7 +163,12 @@ pub fn height<const N: usize>(edge: &[[f64; N]], x: f64) -> f64 {
 pub fn jaw_weight(p: P3) -> f64 {
     let e = edges();
     let x = p[0].abs();
-    let below = 0.5 * (height(&e.upper_lip, x) + height(&e.lower_lip, x)) - p[1];
+    jaw_share(p, 0.5 * (height(&e.upper_lip, x) + height(&e.lower_lip, x)) - p[1])
+}
+
+/// As [`jaw_weight`] for a mouth whose lips part `below` millimetres above `p`.
+pub fn jaw_share(p: P3, below: f64) -> f64 {
+    let x = p[0].abs();
     // Sharp where the lips part, to an ellipse; soft from the corners on outwards.
     let lips = (1.0 - (x / 23.2).powi(2)).max(0.0).sqrt();
     let far = smoothstep(0.0, 18.0 + 0.8 * (x - 23.0).max(0.0), below.abs());
@@ -233,18 +238,23 @@ pub fn expression(mode: usize, p: P3) -> P3 {
     }
 }
 
-/// Closes the eye at positive x: both lids meet a little above the lower one's place.
+/// Closes the eye at positive x.
 fn blink(p: P3) -> P3 {
     let e = edges();
+    close_lids(p, height(&e.upper_lid, p[0]), height(&e.lower_lid, p[0]))
+}
+
+/// Closes the eye at positive x whose lids have these heights at the point's x: both meet a little above the lower one's
+/// place, and what lies between them (nothing, where the eye is an opening of the mesh) goes to where they meet.
+pub fn close_lids(p: P3, upper: f64, lower: f64) -> P3 {
     if p[0] < 5.0 || p[2] < 40.0 {
         return [0.0; 3];
     }
-    let (upper, lower) = (height(&e.upper_lid, p[0]), height(&e.lower_lid, p[0]));
     let meet = lower + 0.14 * (upper - lower);
     let (way, fade) = if p[1] >= 0.5 * (upper + lower) {
-        (meet - upper, 1.0 - smoothstep(0.0, 13.0, p[1] - upper))
+        (meet - p[1].min(upper), 1.0 - smoothstep(0.0, 13.0, p[1] - upper))
     } else {
-        (meet - lower, 1.0 - smoothstep(0.0, 9.0, lower - p[1]))
+        (meet - p[1].max(lower), 1.0 - smoothstep(0.0, 9.0, lower - p[1]))
     };
     // The lid slides over the ball of the eye.
     [0.0, way * fade, 0.10 * way.abs() * fade]

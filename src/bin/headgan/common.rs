@@ -104,10 +104,7 @@ pub fn picture(path: &str, n: Option<usize>) -> Result<Frame> {
 
 /// The fit of the largest face of a still.
 pub fn reference_fit(networks: &Networks, picture: &Frame, name: &str) -> Result<Fit> {
-    let mut seen = networks.observer().observe(picture)?.faces;
-    seen.retain(|f| f.fitted.is_some());
-    let detections: Vec<_> = seen.iter().map(|f| f.detection.clone()).collect();
-    let fitted = Choice::Largest.pick(&detections).and_then(|i| seen.swap_remove(i).fitted);
+    let fitted = networks.observer().observe(picture)?.choose(Choice::Largest);
     fitted.map(|f| f.fit).ok_or_else(|| no_face(name))
 }
 

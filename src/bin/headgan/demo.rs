@@ -144,7 +144,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let sheet = Sheet { columns: shown, rows };
-    report(Done { shot: &shot, look: &look, analysis: &analysis, sheet, video, drawing, rendering })?.write(&page)?;
+    report(Done { shot: &shot, look: &look, model: &model, sheet, video, drawing, rendering })?.write(&page)?;
 
     if args.json {
         common::print_json(&serde_json::json!({
@@ -170,7 +170,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 struct Done<'a> {
     shot: &'a Shot,
     look: &'a Look,
-    analysis: &'a Analysis,
+    model: &'a Prepared,
     sheet: Sheet,
     /// Whether videos were written, or single frames.
     video: bool,
@@ -181,7 +181,7 @@ struct Done<'a> {
 
 /// The report: what came in, what came out, pose and expression over time.
 fn report(done: Done) -> Result<Report> {
-    let Done { shot, look, analysis, sheet, video, drawing, rendering } = done;
+    let Done { shot, look, model, sheet, video, drawing, rendering } = done;
     let frames = shot.len();
     let results = (0..frames).map(|i| shot.pose(i, look)).collect::<Result<Vec<FramePose>>>()?;
     let drivers = &shot.track().poses;
@@ -200,7 +200,8 @@ fn report(done: Done) -> Result<Report> {
             [e.yaw, e.pitch, e.roll][k]
         }
     };
-    let landmarks: Vec<_> = analysis.faces.iter().map(|f| f.as_ref().map(|f| f.landmarks68)).collect();
+    let landmarks = headgan::shot::stats::landmarks(model, shot.track(), drivers)?;
+    let landmarks: Vec<_> = landmarks.into_iter().map(Some).collect();
     let mut charts = vec![
         Chart {
             title: "Head pose".into(),

@@ -191,6 +191,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Driving::Motion(motion) = &driving {
         motion.check_model(networks.model_hash(), &networks.pack, &args.driving)?;
     }
+    if matches!(&driving, Driving::Motion(m) if m.identity.is_none()) && values.uses("identity_mix") {
+        return Err(Error::Usage(format!(
+            "identity_mix needs the driver's face shape, which {} does not hold: export it with --with-identity",
+            args.driving
+        )));
+    }
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
     if let Some(frames) = driving.frames(true) {
         check_range(&args.driving, range, driving.first(), frames)?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::morphable::topology::{border_loops, lip_chains};
 use crate::reenact::draft::raster::area2;
 
 /// Size of the mean face along y and z relative to x, to measure distances in the normalised coordinate code.
@@ -187,35 +188,6 @@ fn adjacency(triangles: &[[u32; 3]], n: usize) -> (Vec<u32>, Vec<u32>) {
     (starts, flat)
 }
 
-/// Closed chains of edges that belong to one triangle only, in the order of their lowest vertex.
-fn border_loops(triangles: &[[u32; 3]]) -> Vec<Vec<u32>> {
-    let mut edges: HashMap<(u32, u32), (u32, u32, u32)> = HashMap::new();
-    for t in triangles {
-        for i in 0..3 {
-            let (a, b) = (t[i], t[(i + 1) % 3]);
-            edges.entry((a.min(b), a.max(b))).or_insert((0, a, b)).0 += 1;
-        }
-    }
-    // A border edge a -> b in its triangle's direction; borders of a manifold give each vertex one successor.
-    let mut next: std::collections::BTreeMap<u32, u32> =
-        edges.into_values().filter(|e| e.0 == 1).map(|(_, a, b)| (a, b)).collect();
-    let mut loops = Vec::new();
-    while let Some((first, mut at)) = next.pop_first() {
-        let mut chain = vec![first];
-        while at != first {
-            chain.push(at);
-            match next.remove(&at) {
-                Some(b) => at = b,
-                None => break,
-            }
-        }
-        if chain.len() >= 3 {
-            loops.push(chain);
-        }
-    }
-    loops
-}
-
 /// Covers an opening with a strip of triangles that runs from one end of its border to the other.
 ///
 /// `border` is in the direction of the triangles around it, which is against that of the strip's own.
@@ -338,22 +310,7 @@ fn mouth_rim(loops: &[Vec<u32>], ncc: &[[f32; 3]], landmarks: &[u32]) -> Option<
         lips.iter().map(near).fold(0.0, f32::max)
     };
     let mouth = loops.iter().filter(|l| away(l) < 0.06).min_by(|a, b| away(a).total_cmp(&away(b)))?;
-    let x = |i: usize| ncc[mouth[i] as usize][0];
-    let left = (0..mouth.len()).min_by(|&a, &b| x(a).total_cmp(&x(b)))?;
-    let right = (0..mouth.len()).max_by(|&a, &b| x(a).total_cmp(&x(b)))?;
-    let n = mouth.len();
-    let walk = |step: usize| -> Vec<u32> {
-        let mut at = left;
-        let mut chain = vec![mouth[at]];
-        while at != right {
-            at = (at + step) % n;
-            chain.push(mouth[at]);
-        }
-        chain
-    };
-    let (one, two) = (walk(1), walk(n - 1));
-    let height = |c: &[u32]| c.iter().map(|&v| ncc[v as usize][1]).sum::<f32>() / c.len() as f32;
-    let (upper, lower) = if height(&one) > height(&two) { (one, two) } else { (two, one) };
+    let (upper, lower) = lip_chains(mouth, |v| ncc[v as usize])?;
     Some(MouthRim { upper: resample(&upper, ncc)?, lower: resample(&lower, ncc)? })
 }
 

@@ -46,9 +46,10 @@ pub(super) struct Axis {
 impl Axis {
     /// The axis from `lo` to `hi` in about `steps` steps, at least 3.
     pub fn new(lo: f64, hi: f64, steps: f64) -> Axis {
-        // A constant still needs a height.
-        let half = 0.5 * lo.abs().max(1.0);
-        let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - half, lo + half) };
+        // A constant still needs a height, and a curve that differs by rounding alone is one.
+        let half = 0.5 * lo.abs().max(hi.abs());
+        let half = if half > 0.0 { half } else { 0.5 };
+        let (lo, hi) = if hi - lo > 1e-5 * half { (lo, hi) } else { (lo - half, lo + half) };
         let axis = |steps| Axis { lo, hi, step: round_step((hi - lo) / steps) };
         // One line alone tells no scale.
         if axis(steps).ticks().len() > 1 { axis(steps) } else { axis(2.0 * steps) }
@@ -332,6 +333,8 @@ mod tests {
         assert_eq!(axis(11.0, 14.9), "11 12 13 14");
         assert_eq!(axis(-3e38, 3e38), "-2.0e38 0 2.0e38");
         assert_eq!(axis(0.0, 4e-9), "0 1.0e-9 2.0e-9 3.0e-9 4.0e-9");
+        assert_eq!(axis(13.0, 13.000_001), axis(13.0, 13.0));
+        assert_eq!(axis(1000.0, 1000.1), "1000.00 1000.02 1000.04 1000.06 1000.08 1000.10");
         for k in 0..200 {
             let lo = 0.01 * f64::from(k);
             let lines = Axis::new(lo, lo + 1.0 + 0.1 * f64::from(k % 17), 3.0).ticks().len();

@@ -148,8 +148,11 @@ fn image(picture: &Picture, alt: &str) -> Markup {
 }
 
 fn sheet(sheet: &Sheet) -> Markup {
+    // Wide pictures need wider columns to show a face.
+    let pictures = sheet.rows.iter().flat_map(|row| row.pictures.iter().flatten());
+    let aspect = pictures.map(|p| p.width as f64 / p.height as f64).fold(1.0, f64::max);
     html! {
-        div.sheet {
+        div.sheet style=(format!("--cell:{:.0}px", 130.0 * aspect.min(2.0))) {
             @for (k, frame) in sheet.columns.iter().enumerate() {
                 div.column data-frame=(frame) {
                     span.number { (frame) }

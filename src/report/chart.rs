@@ -238,7 +238,9 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                 h3 { (chart.title) @if !chart.unit.is_empty() { span.unit { (chart.unit) } } }
                 ul.legend {
                     @if !chart.small || names.len() > 1 {
-                        @for name in &names { li { i class={ "swatch " (ink(name)) } {} (name) " " output data-name=(name) {} } }
+                        @for name in &names {
+                            li { i class={ "swatch " (ink(name)) } {} (name) " " output data-name=(name) {} }
+                        }
                     } @else {
                         @for name in &names { li { output data-name=(name) {} } }
                     }
@@ -251,19 +253,24 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
             }
             div.plot {
                 div.y style=(format!("height:{height}px")) {
-                    @for (v, text) in &ticks { span style=(format!("top:{:.2}%", 100.0 * plot.y(*v) / height)) { (text) } }
+                    @for (v, text) in &ticks {
+                        span style=(format!("top:{:.2}%", 100.0 * plot.y(*v) / height)) { (text) }
+                    }
                 }
                 div.area style=(format!("height:{height}px")) data-first=(report.first) data-frames=(frames)
                     data-fps=(if report.fps.is_finite() { report.fps } else { 0.0 })
                     data-lo=(plot.axis.lo) data-hi=(plot.axis.hi) data-decimals=(plot.axis.decimals()) {
-                    svg viewBox=(format!("0 0 {width} {height}")) preserveAspectRatio="none" role="img" aria-label=(label) {
+                    svg viewBox=(format!("0 0 {width} {height}")) preserveAspectRatio="none" role="img"
+                        aria-label=(label) {
                         @for (kind, spans) in &marks {
                             @for (x, w) in spans {
-                                rect class=(kind_class(*kind)) x=(format!("{x:.1}")) y="0" width=(format!("{w:.1}")) height=(height) {}
+                                rect class=(kind_class(*kind)) x=(format!("{x:.1}")) y="0"
+                                    width=(format!("{w:.1}")) height=(height) {}
                             }
                         }
                         @for (x, _) in &numbers {
-                            line.grid x1=(format!("{:.1}", x * width)) x2=(format!("{:.1}", x * width)) y1="0" y2=(height) {}
+                            @let x = format!("{:.1}", x * width);
+                            line.grid x1=(x) x2=(x) y1="0" y2=(height) {}
                         }
                         @for (v, _) in &ticks {
                             @let y = format!("{:.1}", plot.y(*v));
@@ -273,7 +280,8 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                             @for line in chart.lines.iter().filter(|l| l.weight == weight) {
                                 @let shown = &line.values[..line.values.len().min(frames)];
                                 // Shorter lines end early; they are not stretched.
-                                path class={ (if weight == Weight::Thin { "thin " } else { "strong " }) (ink(&line.name)) }
+                                @let class = if weight == Weight::Thin { "thin " } else { "strong " };
+                                path class={ (class) (ink(&line.name)) }
                                     data-name=(line.name) d=(path(&padded(shown, frames), &plot)) {}
                             }
                         }
@@ -288,7 +296,8 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                         @if !chart.caption.is_empty() { " · " }
                         span.above {
                             (count) (if count == 1 { " value" } else { " values" }) " above the axis, up to "
-                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) } " at frame " (report.number(at))
+                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) }
+                            " at frame " (report.number(at))
                         }
                     }
                 }

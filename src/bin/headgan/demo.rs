@@ -221,7 +221,9 @@ fn report(done: Done) -> Result<Report> {
         Chart {
             title: "Second difference of the driving landmarks".into(),
             unit: "px".into(),
-            caption: "What is left when even motion is taken away: high while the mouth talks, since a drawn head does not shake.".into(),
+            caption:
+                "What is left when even motion is taken away: high while the mouth talks; a drawn head does not shake."
+                    .into(),
             lines: vec![Line { name: "driving".into(), weight: Weight::Strong, values: stats::jitter(&landmarks) }],
             reach: vec![0.0],
             ..Chart::default()

@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release --example report -- report.html [FRAMES]
 //!
-//! Shows what goes into a `headgan::report::Report`. Noise, gap and outliers are invented; all figures are computed from them.
+//! Shows what goes into a `headgan::report::Report`. Noise, gap and outliers are invented; all figures are computed
+//! from them.
 
 use anyhow::{Context, Result};
 use headgan::controls::CONTROLS;

@@ -25,6 +25,6 @@ fn the_report_shows_what_lies_beside_it() {
     for id in ["clips", "frames", "curves", "timing", "models", "settings", "notes"] {
         assert!(html.contains(&format!("<section id=\"{id}\"")), "{id}");
     }
-    assert_eq!(html.matches("<figure class=\"chart").count(), 5 + 10);
+    assert_eq!(html.matches("<figure class=\"chart").count(), 4 + 10);
     assert!(!html.contains("NaN") && !html.contains("http://") && !html.contains("https://"));
 }

@@ -46,9 +46,10 @@ pub(super) struct Axis {
 impl Axis {
     /// The axis from `lo` to `hi` in about `steps` steps, at least 3.
     pub fn new(lo: f64, hi: f64, steps: f64) -> Axis {
-        // A constant still needs a height.
-        let half = 0.5 * lo.abs().max(1.0);
-        let (lo, hi) = if hi > lo { (lo, hi) } else { (lo - half, lo + half) };
+        // A constant still needs a height, and a curve that differs by rounding alone is one.
+        let half = 0.5 * lo.abs().max(hi.abs());
+        let half = if half > 0.0 { half } else { 0.5 };
+        let (lo, hi) = if hi - lo > 1e-5 * half { (lo, hi) } else { (lo - half, lo + half) };
         let axis = |steps| Axis { lo, hi, step: round_step((hi - lo) / steps) };
         // One line alone tells no scale.
         if axis(steps).ticks().len() > 1 { axis(steps) } else { axis(2.0 * steps) }
@@ -237,7 +238,9 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                 h3 { (chart.title) @if !chart.unit.is_empty() { span.unit { (chart.unit) } } }
                 ul.legend {
                     @if !chart.small || names.len() > 1 {
-                        @for name in &names { li { i class={ "swatch " (ink(name)) } {} (name) " " output data-name=(name) {} } }
+                        @for name in &names {
+                            li { i class={ "swatch " (ink(name)) } {} (name) " " output data-name=(name) {} }
+                        }
                     } @else {
                         @for name in &names { li { output data-name=(name) {} } }
                     }
@@ -250,19 +253,24 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
             }
             div.plot {
                 div.y style=(format!("height:{height}px")) {
-                    @for (v, text) in &ticks { span style=(format!("top:{:.2}%", 100.0 * plot.y(*v) / height)) { (text) } }
+                    @for (v, text) in &ticks {
+                        span style=(format!("top:{:.2}%", 100.0 * plot.y(*v) / height)) { (text) }
+                    }
                 }
                 div.area style=(format!("height:{height}px")) data-first=(report.first) data-frames=(frames)
                     data-fps=(if report.fps.is_finite() { report.fps } else { 0.0 })
                     data-lo=(plot.axis.lo) data-hi=(plot.axis.hi) data-decimals=(plot.axis.decimals()) {
-                    svg viewBox=(format!("0 0 {width} {height}")) preserveAspectRatio="none" role="img" aria-label=(label) {
+                    svg viewBox=(format!("0 0 {width} {height}")) preserveAspectRatio="none" role="img"
+                        aria-label=(label) {
                         @for (kind, spans) in &marks {
                             @for (x, w) in spans {
-                                rect class=(kind_class(*kind)) x=(format!("{x:.1}")) y="0" width=(format!("{w:.1}")) height=(height) {}
+                                rect class=(kind_class(*kind)) x=(format!("{x:.1}")) y="0"
+                                    width=(format!("{w:.1}")) height=(height) {}
                             }
                         }
                         @for (x, _) in &numbers {
-                            line.grid x1=(format!("{:.1}", x * width)) x2=(format!("{:.1}", x * width)) y1="0" y2=(height) {}
+                            @let x = format!("{:.1}", x * width);
+                            line.grid x1=(x) x2=(x) y1="0" y2=(height) {}
                         }
                         @for (v, _) in &ticks {
                             @let y = format!("{:.1}", plot.y(*v));
@@ -272,7 +280,8 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                             @for line in chart.lines.iter().filter(|l| l.weight == weight) {
                                 @let shown = &line.values[..line.values.len().min(frames)];
                                 // Shorter lines end early; they are not stretched.
-                                path class={ (if weight == Weight::Thin { "thin " } else { "strong " }) (ink(&line.name)) }
+                                @let class = if weight == Weight::Thin { "thin " } else { "strong " };
+                                path class={ (class) (ink(&line.name)) }
                                     data-name=(line.name) d=(path(&padded(shown, frames), &plot)) {}
                             }
                         }
@@ -287,7 +296,8 @@ pub(super) fn figure(chart: &Chart, report: &Report) -> Markup {
                         @if !chart.caption.is_empty() { " · " }
                         span.above {
                             (count) (if count == 1 { " value" } else { " values" }) " above the axis, up to "
-                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) } " at frame " (report.number(at))
+                            (number(most)) @if !chart.unit.is_empty() { " " (chart.unit) }
+                            " at frame " (report.number(at))
                         }
                     }
                 }
@@ -332,6 +342,8 @@ mod tests {
         assert_eq!(axis(11.0, 14.9), "11 12 13 14");
         assert_eq!(axis(-3e38, 3e38), "-2.0e38 0 2.0e38");
         assert_eq!(axis(0.0, 4e-9), "0 1.0e-9 2.0e-9 3.0e-9 4.0e-9");
+        assert_eq!(axis(13.0, 13.000_001), axis(13.0, 13.0));
+        assert_eq!(axis(1000.0, 1000.1), "1000.00 1000.02 1000.04 1000.06 1000.08 1000.10");
         for k in 0..200 {
             let lo = 0.01 * f64::from(k);
             let lines = Axis::new(lo, lo + 1.0 + 0.1 * f64::from(k % 17), 3.0).ticks().len();

@@ -28,8 +28,8 @@ fn centre(w: &Window) -> [f64; 2] {
     [w.x0 + 0.5 * w.width, w.y0 + 0.5 * w.height]
 }
 
-/// The centres as lines, one or several for each of [`PIECES`]: colour and path data. Points nearer than `least` pixels to
-/// the one before are left out.
+/// The centres as lines, one or several for each of [`PIECES`]: colour and path data. Points nearer than `least` pixels
+/// to the one before are left out.
 fn pieces(path: &[Option<Window>], least: f64) -> Vec<(String, String)> {
     let known = |i: usize| path[i].as_ref().filter(|w| sound(w)).map(centre);
     let mut out = Vec::new();
@@ -91,11 +91,16 @@ pub(super) fn figure(plot: &CropPlot, report: &Report) -> Markup {
     let y1 = windows().fold(h, |y: f64, o| y.max(reach(o.y0 + o.height, h))) + margin;
     let row = |name: &str, o: &Window| {
         let c = centre(o);
-        html! { td { (name) } td.n { (format!("{:.1}, {:.1}", c[0], c[1])) } td.n { (format!("{:.1} x {:.1}", o.width, o.height)) } }
+        html! {
+            td { (name) }
+            td.n { (format!("{:.1}, {:.1}", c[0], c[1])) }
+            td.n { (format!("{:.1} x {:.1}", o.width, o.height)) }
+        }
     };
     html! {
         figure.crop {
-            svg viewBox=(format!("{x0:.1} {y0:.1} {:.1} {:.1}", x1 - x0, y1 - y0)) role="img" aria-label="crop path on the plate" {
+            svg viewBox=(format!("{x0:.1} {y0:.1} {:.1} {:.1}", x1 - x0, y1 - y0)) role="img"
+                aria-label="crop path on the plate" {
                 rect.plate x="0" y="0" width=(w) height=(h) {}
                 line.grid x1=(w / 2.0) x2=(w / 2.0) y1="0" y2=(h) {}
                 line.grid x1="0" x2=(w) y1=(h / 2.0) y2=(h / 2.0) {}
@@ -116,7 +121,9 @@ pub(super) fn figure(plot: &CropPlot, report: &Report) -> Markup {
                         }
                     }
                 }
-                p.small { "Plate " (plot.plate.0) " x " (plot.plate.1) " px" @if path.len() > 1 { "; way of the centre:" } }
+                p.small {
+                    "Plate " (plot.plate.0) " x " (plot.plate.1) " px" @if path.len() > 1 { "; way of the centre:" }
+                }
                 @if path.len() > 1 {
                     @let stops = (0..=6).map(|k| time_colour(f64::from(k) / 6.0)).collect::<Vec<_>>().join(",");
                     div.ramp {
@@ -133,7 +140,8 @@ pub(super) fn figure(plot: &CropPlot, report: &Report) -> Markup {
 
 fn outline(o: &Window, class: &str, colour: Option<String>) -> Markup {
     let n = |v: f64| format!("{v:.1}");
-    html! { rect class=(class) x=(n(o.x0)) y=(n(o.y0)) width=(n(o.width.max(0.0))) height=(n(o.height.max(0.0))) stroke=[colour] {} }
+    let (width, height) = (n(o.width.max(0.0)), n(o.height.max(0.0)));
+    html! { rect class=(class) x=(n(o.x0)) y=(n(o.y0)) width=(width) height=(height) stroke=[colour] {} }
 }
 
 #[cfg(test)]

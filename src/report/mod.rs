@@ -1,11 +1,12 @@
 //! The HTML report of a shot, as a view of plain data.
 //!
-//! Fill a [`Report`] and write it: it becomes one file that needs no network and no script. Pictures are JPEGs inside it,
-//! curves are SVG; a small script adds a cursor over all curves and nothing else. Sections without data are left out.
+//! Fill a [`Report`] and write it: it becomes one file that needs no network and no script. Pictures are JPEGs inside
+//! it, curves are SVG; a small script adds a cursor over all curves and nothing else. Sections without data are left
+//! out.
 //!
 //! Frames are named by their numbers in the shot (`first`, `first + 1`, ...), never by their index, except that the
-//! values of a [`Line`] and the windows of a [`CropPlot`] begin with the first frame. Values that are not finite count as
-//! missing. Text may contain anything; it is shown as it is.
+//! values of a [`Line`] and the windows of a [`CropPlot`] begin with the first frame. Values that are not finite count
+//! as missing. Text may contain anything; it is shown as it is.
 //!
 //! [`stats`] has the figures on steadiness that a report states.
 
@@ -108,8 +109,8 @@ pub struct Chart {
     pub weights: [String; 2],
     /// Values that the axis reaches whatever the curves do: `[0.0]` for a zero line, `[0.0, 1.0]` for a share.
     pub reach: Vec<f32>,
-    /// Ends the axis at twice the 95th of a hundred values where the largest is over four times that. What lies above is
-    /// counted below the curves.
+    /// Ends the axis at twice the 95th of a hundred values where the largest is over four times that. What lies above
+    /// is counted below the curves.
     pub cut_peaks: bool,
     /// Kinds of events that are drawn into it.
     pub marks: Vec<EventKind>,

@@ -50,7 +50,7 @@ pub(super) fn document(report: &Report) -> Markup {
                 }
                 footer {
                     "headgan " (env!("CARGO_PKG_VERSION")) ". This file is complete: "
-                    @if report.clips.is_empty() { "it loads nothing." } @else { "it loads nothing but the clips beside it." }
+                    "it loads nothing" @if !report.clips.is_empty() { " but the clips beside it" } "."
                     " Readings at the cursor are taken off the drawn curves."
                 }
                 div #cursor hidden {}
@@ -116,7 +116,8 @@ fn clips(clips: &[Clip]) -> Markup {
             @for clip in clips {
                 figure {
                     @if is_video(&clip.file) {
-                        video src=(address(&clip.file)) poster=[clip.poster.as_ref().map(|p| &p.uri)] controls loop preload="metadata" {}
+                        @let poster = clip.poster.as_ref().map(|p| &p.uri);
+                        video src=(address(&clip.file)) poster=[poster] controls loop preload="metadata" {}
                     }
                     @else { img src=(address(&clip.file)) alt=(clip.label); }
                     figcaption { (clip.label) }
@@ -148,8 +149,11 @@ fn image(picture: &Picture, alt: &str) -> Markup {
 }
 
 fn sheet(sheet: &Sheet) -> Markup {
+    // Wide pictures need wider columns to show a face.
+    let pictures = sheet.rows.iter().flat_map(|row| row.pictures.iter().flatten());
+    let aspect = pictures.map(|p| p.width as f64 / p.height as f64).fold(1.0, f64::max);
     html! {
-        div.sheet {
+        div.sheet style=(format!("--cell:{:.0}px", 130.0 * aspect.min(2.0))) {
             @for (k, frame) in sheet.columns.iter().enumerate() {
                 div.column data-frame=(frame) {
                     span.number { (frame) }
@@ -190,7 +194,10 @@ fn events(events: &[Event]) -> Markup {
         p.counts {
             @for kind in kinds {
                 @let n = frames(kind);
-                @if n > 0 { span { i.mark.(kind_class(kind)) {} (kind.name()) ": " (n) (if n == 1 { " frame" } else { " frames" }) } }
+                @if n > 0 {
+                    @let unit = if n == 1 { " frame" } else { " frames" };
+                    span { i.mark.(kind_class(kind)) {} (kind.name()) ": " (n) (unit) }
+                }
             }
         }
         div.scroll {
@@ -217,7 +224,9 @@ fn timings(stages: &[Stage]) -> Markup {
     let per_frame = |s: &Stage| 1000.0 * s.seconds / s.frames as f64;
     html! {
         table.timing {
-            thead { tr { th { "stage" } th.wide {} th.n { "s" } th.n { "frames" } th.n { "ms/frame" } th.n { "frames/s" } } }
+            thead {
+                tr { th { "stage" } th.wide {} th.n { "s" } th.n { "frames" } th.n { "ms/frame" } th.n { "frames/s" } }
+            }
             tbody {
                 @for s in stages {
                     @let known = s.seconds.is_finite() && s.seconds >= 0.0;
@@ -225,7 +234,9 @@ fn timings(stages: &[Stage]) -> Markup {
                     tr {
                         td { (s.name) }
                         td.wide {
-                            @if known && longest > 0.0 { i.bar style=(format!("width:{:.1}%", 100.0 * s.seconds / longest)) {} }
+                            @if known && longest > 0.0 {
+                                i.bar style=(format!("width:{:.1}%", 100.0 * s.seconds / longest)) {}
+                            }
                         }
                         td.n { @if known { (figure(s.seconds)) } @else { "–" } }
                         td.n { @if s.frames > 0 { (s.frames) } @else { "–" } }
@@ -264,7 +275,10 @@ fn models(models: &[ModelLine]) -> Markup {
                     tr {
                         td { (m.role) }
                         td { (m.name) }
-                        td { @if m.hash.is_empty() { "–" } @else { code title=(m.hash) { (m.hash.chars().take(12).collect::<String>()) } } }
+                        td {
+                            @if m.hash.is_empty() { "–" }
+                            @else { code title=(m.hash) { (m.hash.chars().take(12).collect::<String>()) } }
+                        }
                         td { (m.licence) }
                     }
                 }
@@ -281,7 +295,10 @@ fn settings(settings: &[SettingLine]) -> Markup {
             @for s in settings {
                 div class=[s.changed.then_some("changed")] {
                     code { (s.id) }
-                    span { b { @if s.value.is_empty() { "–" } @else { (s.value) } } @if s.changed { small { "default " (s.default) } } }
+                    span {
+                        b { @if s.value.is_empty() { "–" } @else { (s.value) } }
+                        @if s.changed { small { "default " (s.default) } }
+                    }
                 }
             }
         }

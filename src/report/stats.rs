@@ -12,7 +12,8 @@ pub fn second_difference(landmarks: &[Landmarks]) -> Vec<f32> {
     landmarks.windows(3).map(|w| bend(&w[0], &w[1], &w[2])).collect()
 }
 
-/// [`second_difference`] of a shot with gaps: one value for each frame, `None` where the frame or a neighbour is missing.
+/// [`second_difference`] of a shot with gaps: one value for each frame, `None` where the frame or a neighbour is
+/// missing.
 pub fn jitter(landmarks: &[Option<Landmarks>]) -> Vec<Option<f32>> {
     (0..landmarks.len())
         .map(|t| {
@@ -34,9 +35,10 @@ fn bend(a: &Landmarks, b: &Landmarks, c: &Landmarks) -> f32 {
 
 /// Frames by which `smoothed` trails `raw`; negative where it runs ahead.
 ///
-/// The peak of the correlation of both curves over shifts up to [`MAX_LAG`] (and half the curve), each pair of overlapping
-/// parts without its mean and divided by its deviations; a parabola through the peak and its neighbours gives parts of a
-/// frame. Frames where either is not finite do not count. 0 where a curve does not vary or has no more than three frames.
+/// The peak of the correlation of both curves over shifts up to [`MAX_LAG`] (and half the curve), each pair of
+/// overlapping parts without its mean and divided by its deviations; a parabola through the peak and its neighbours
+/// gives parts of a frame. Frames where either is not finite do not count. 0 where a curve does not vary or has no more
+/// than three frames.
 pub fn lag(raw: &[f32], smoothed: &[f32]) -> f32 {
     let n = raw.len().min(smoothed.len());
     let most = MAX_LAG.min(n / 2) as isize;

@@ -206,7 +206,7 @@ fn report(done: Done) -> Result<Report> {
         Chart {
             title: "Head pose".into(),
             unit: "degrees".into(),
-            caption: "Driving and result turn alike: the demo adapts position and size only.".into(),
+            caption: "Driving and result turn alike: only position and size are adapted.".into(),
             lines: ["yaw", "pitch", "roll"].iter().enumerate().flat_map(|(k, name)| both(name, &angle(k))).collect(),
             weights: weights(),
             reach: vec![0.0],
@@ -220,17 +220,11 @@ fn report(done: Done) -> Result<Report> {
             ..Chart::default()
         },
         Chart {
-            title: "Head size".into(),
-            unit: "px per cm of the head".into(),
-            // The head counts micrometres.
-            lines: both("size", &|p| 1e4 * p.camera.scale).into(),
-            weights: weights(),
-            ..Chart::default()
-        },
-        Chart {
             title: "Second difference of the driving landmarks".into(),
             unit: "px".into(),
-            caption: "What motion leaves when even motion is taken away; drawn heads do not shake.".into(),
+            caption:
+                "What is left when even motion is taken away: high while the mouth talks; a drawn head does not shake."
+                    .into(),
             lines: vec![Line { name: "driving".into(), weight: Weight::Strong, values: stats::jitter(&landmarks) }],
             reach: vec![0.0],
             ..Chart::default()

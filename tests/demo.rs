@@ -17,14 +17,15 @@ fn the_report_shows_what_lies_beside_it() {
 
     let sources: Vec<&str> = html.split(" src=\"").skip(1).map(|s| &s[..s.find('"').unwrap()]).collect();
     let (inside, beside): (Vec<&str>, Vec<&str>) = sources.into_iter().partition(|s| s.starts_with("data:image/jpeg"));
-    assert_eq!(inside.len(), 3 * 3, "driving, PNCC and result of every frame");
+    let expressions = headgan::morphable::Expression::ALL.len();
+    assert_eq!(inside.len(), 3 * 3 + expressions, "driving, PNCC and result of every frame, and each expression");
     assert_eq!(beside.len(), 3, "reference, driving and result: {beside:?}");
     for file in beside {
         assert!(dir.path().join(file).is_file(), "{file}");
     }
-    for id in ["clips", "frames", "curves", "timing", "models", "settings", "notes"] {
+    for id in ["clips", "frames", "expressions", "crop", "curves", "timing", "models", "settings", "notes"] {
         assert!(html.contains(&format!("<section id=\"{id}\"")), "{id}");
     }
-    assert_eq!(html.matches("<figure class=\"chart").count(), 4 + 10);
+    assert_eq!(html.matches("<figure class=\"chart").count(), 6 + 10);
     assert!(!html.contains("NaN") && !html.contains("http://") && !html.contains("https://"));
 }

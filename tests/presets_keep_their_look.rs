@@ -21,15 +21,29 @@ const FRAMES: usize = 48;
 const FRAME: usize = 41;
 
 /// The demo's reference and driving performance, whose fits are known.
-fn shot(settings: &TrackSettings) -> Shot {
-    let model = Arc::new(Prepared::new(head()).unwrap());
-    let m = model.model();
-    let draft = Arc::new(DraftModel::new(&m.triangles, &m.ncc, &m.landmarks).unwrap());
-    let (portrait, fit) = demo_reference(SIDE).unwrap();
-    let fits: Vec<Fit> = demo_driving(SIDE, FRAMES).unwrap().map(|item| item.unwrap().1).collect();
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "drawn");
-    let track = Track::new(&motion, &Head::of(m), settings).unwrap();
-    Shot::with_model(model, draft, portrait, &fit, track, None).unwrap()
+struct Demo {
+    model: Arc<Prepared>,
+    draft: Arc<DraftModel>,
+    portrait: Frame,
+    fit: Fit,
+    motion: Motion,
+}
+
+impl Demo {
+    fn new() -> Demo {
+        let model = Arc::new(Prepared::new(head()).unwrap());
+        let m = model.model();
+        let draft = Arc::new(DraftModel::new(&m.triangles, &m.ncc, &m.landmarks).unwrap());
+        let (portrait, fit) = demo_reference(SIDE).unwrap();
+        let fits: Vec<Fit> = demo_driving(SIDE, FRAMES).unwrap().map(|item| item.unwrap().1).collect();
+        Demo { model, draft, portrait, fit, motion: Motion::of_fits(&fits, (SIDE, SIDE), "drawn") }
+    }
+
+    fn shot(&self, settings: &TrackSettings) -> Shot {
+        let track = Track::new(&self.motion, &Head::of(self.model.model()), settings).unwrap();
+        let portrait = self.portrait.clone();
+        Shot::with_model(self.model.clone(), self.draft.clone(), portrait, &self.fit, track, None).unwrap()
+    }
 }
 
 /// The preset files of a folder, sorted by name.
@@ -62,13 +76,14 @@ fn presets_of_0_1_0() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/presets_0.1.0");
     let files = presets(&folder);
     assert_eq!(files.len(), 10);
+    let demo = Demo::new();
     let mut scratch = Scratch::default();
     let mut wrong = Vec::new();
     let mut goldens: Vec<Frame> = Vec::new();
     for file in files {
         let mut values = Values::new();
         Preset::read(&file).unwrap().apply(&mut values);
-        let shot = shot(&values.resolve(0.0).track());
+        let shot = demo.shot(&values.resolve(0.0).track());
         let look = |frame: usize| Look::from_controls(&values.resolve(frame as f64), false);
         let picture = shot.render(FRAME, &look, &mut scratch).unwrap();
         let golden = file.with_extension("png");

@@ -188,6 +188,10 @@ pub struct Generator {
     pub config: generator::Config,
     /// Pack or file that it comes from.
     pub name: String,
+    /// Of the weights file, 64 digits.
+    pub blake3: String,
+    /// Of the pack; not known of a file.
+    pub licence: String,
 }
 
 impl Generator {
@@ -203,15 +207,15 @@ impl Generator {
         options: &cpu::Options,
     ) -> Result<Generator> {
         let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
-        let (weights, name) = match file {
+        let (weights, name, blake3, licence) = match file {
             Some(path) => {
-                let weights = crate::models::file::load_safetensors(path)?;
+                let (weights, blake3) = crate::models::file::load_hashed(path)?;
                 let weights = if weights.arrays.keys().any(|k| k.starts_with("state.")) {
                     weights.strip_prefix("state.")
                 } else {
                     weights
                 };
-                (Arc::new(crate::models::spectral::fold(&weights)?), path.display().to_string())
+                (Arc::new(crate::models::spectral::fold(&weights)?), path.display().to_string(), blake3, String::new())
             }
             None => {
                 let (pack, component): (&Pack, &Component) = match name {
@@ -225,13 +229,14 @@ impl Generator {
                     }
                     None => models.find(Role::Generator, None, pack)?,
                 };
-                (pack.load(component, check)?, pack.name().to_owned())
+                let licence = pack.manifest.licence.clone();
+                (pack.load(component, check)?, pack.name().to_owned(), component.blake3.clone(), licence)
             }
         };
         let config = check_generator(&weights).map_err(|e| match e {
             Error::Model(text) => Error::Model(format!("{name}: {text}")),
             other => other,
         })?;
-        Ok(Generator { ops: Embedded::new(weights, options), config, name })
+        Ok(Generator { ops: Embedded::new(weights, options), config, name, blake3, licence })
     }
 }

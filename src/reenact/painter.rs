@@ -31,7 +31,7 @@ impl Painter {
     /// # Errors
     /// [`Error::Model`] when the generator cannot work at this size.
     pub fn new(generator: Generator, picture: &Frame, pncc: &[f32]) -> Result<Painter> {
-        let Generator { ops, config, name } = generator;
+        let Generator { ops, config, name, .. } = generator;
         if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
             return Err(Error::Model(format!(

@@ -424,7 +424,13 @@ mod tests {
         });
         let weights = Arc::new(random_weights(&layers, 3));
         let options = cpu::Options { threads, ..cpu::Options::default() };
-        Generator { ops: Embedded::new(weights, &options), config, name: "random".into() }
+        Generator {
+            ops: Embedded::new(weights, &options),
+            config,
+            name: "random".into(),
+            blake3: String::new(),
+            licence: String::new(),
+        }
     }
 
     fn shot(frames: usize, generator: Option<Generator>) -> Shot {

@@ -12,6 +12,7 @@
 
 mod chart;
 mod crop;
+pub mod of_shot;
 mod page;
 mod picture;
 pub mod stats;

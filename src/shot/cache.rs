@@ -199,8 +199,8 @@ impl Cache {
         self.clear(self.limit)
     }
 
-    /// Takes away what was set aside, what dead programs left, and, while more than `keep` bytes are there, the values that
-    /// were not used for longest.
+    /// Takes away what dead programs left, and, while more than `keep` bytes are there, what was set aside and then the values
+    /// that were not used for longest.
     pub fn clear(&self, keep: u64) -> Cleared {
         let mut cleared = Cleared::default();
         let mut remove = |entry: &Entry| {
@@ -215,15 +215,15 @@ impl Cache {
         for entry in self.entries() {
             let age = now.duration_since(entry.used).unwrap_or_default();
             match entry.kind {
-                EntryKind::Damaged => remove(&entry),
                 EntryKind::Temporary if age > STALE => remove(&entry),
                 EntryKind::Temporary => {}
-                EntryKind::Value(_) => values.push(entry),
+                EntryKind::Damaged | EntryKind::Value(_) => values.push(entry),
             }
         }
         let mut total: u64 = values.iter().map(|e| e.bytes).sum();
         if total > keep {
-            values.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
+            let order = |e: &Entry| (e.kind != EntryKind::Damaged, e.used);
+            values.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.path.cmp(&b.path)));
             // A little more than needed, so that the next value does not start this over.
             let keep = keep / 10 * 9;
             for entry in &values {
@@ -490,7 +490,11 @@ mod tests {
         std::fs::create_dir_all(other.parent().unwrap()).unwrap();
         std::fs::copy(&path, &other).unwrap();
         assert_eq!(cache.verify(), Verified { good: 1, damaged: vec![other] });
-        assert_eq!(cache.clear(u64::MAX).files, 2);
+        assert_eq!(cache.clear(u64::MAX), Cleared::default());
+        assert_eq!((cache.info().entries, cache.info().damaged), (1, 2));
+        // What is damaged goes first.
+        let keep = good.len() as u64 * 10 / 9 + 2;
+        assert_eq!(cache.clear(keep).files, 2);
         assert_eq!((cache.info().entries, cache.info().damaged), (1, 0));
     }
 

@@ -2,19 +2,17 @@
 
 use crate::common;
 use clap::Args as ClapArgs;
-use headgan::controls::CONTROLS;
 use headgan::controls::choices::View;
+use headgan::controls::{Settings, Values};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::ffmpeg::Tools;
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic, interrupt};
 use headgan::morphable::Prepared;
-use headgan::morphable::retarget::FramePose;
 use headgan::reenact::draft::DraftModel;
 use headgan::reenact::shot::{Look, Scratch, Shot};
-use headgan::report::{
-    Chart, Clip, Fact, Line, ModelLine, Picture, Report, SettingLine, Sheet, SheetRow, Stage, Weight, stats,
-};
+use headgan::report::of_shot::{ShotParts, expressions, of_shot};
+use headgan::report::{Clip, ExpressionGrid, Fact, ModelLine, Picture, Report, Sheet, SheetRow, Stage};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::synthetic::head::EXPRESSION_NAMES;
 use headgan::{Error, Result, synthetic};
@@ -103,13 +101,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let drawing = drawing.elapsed().as_secs_f64();
 
     // The main job.
-    let rendering = Instant::now();
     let head = model.model();
     let motion = Motion::of_fits(&fits, (SIZE, SIZE), "drawn");
     let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
+    let grid = expressions(&model, &draft, &portrait, &portrait_fit, &Settings::default())?;
+    let rendering = Instant::now();
     let shot = Shot::with_model(model.clone(), draft, portrait, &portrait_fit, track, None)?;
-    let look = Look::from_controls(&headgan::controls::Settings::default(), false);
+    let look = Look::from_controls(&Settings::default(), false);
     let mut scratch = Scratch::default();
     let mut result = sink("demo")?;
     let mut progress = Progress::new("reenacting", Some(frames as u64), args.quiet);
@@ -129,13 +128,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rendering = rendering.elapsed().as_secs_f64();
 
     let contact = folder.join("contact_sheet.png");
-    let mut grid = ContactSheet::new(shown.len(), (192, 192));
+    let mut cells = ContactSheet::new(shown.len(), (192, 192));
     for (row, label) in sheet.iter().zip(ROWS) {
         for (frame, i) in row.iter().zip(&shown) {
-            grid.push(frame, &format!("{label} {i}"));
+            cells.push(frame, &format!("{label} {i}"));
         }
     }
-    still::write(&contact, &grid.render(), &StillOptions::default())?;
+    still::write(&contact, &cells.render(), &StillOptions::default())?;
     let page = folder.join("report.html");
     let fps = frames as f64 / rendering;
     let rows = sheet.iter().zip(ROWS).map(|(row, label)| {
@@ -144,7 +143,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let sheet = Sheet { columns: shown, rows };
-    report(Done { shot: &shot, look: &look, model: &model, sheet, video, drawing, rendering })?.write(&page)?;
+    report(Done { shot: &shot, model: &model, sheet, expressions: grid, video, drawing, rendering })?.write(&page)?;
 
     if args.json {
         common::print_json(&serde_json::json!({
@@ -169,9 +168,9 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// What the report is made of.
 struct Done<'a> {
     shot: &'a Shot,
-    look: &'a Look,
     model: &'a Prepared,
     sheet: Sheet,
+    expressions: ExpressionGrid,
     /// Whether videos were written, or single frames.
     video: bool,
     /// Seconds.
@@ -181,70 +180,18 @@ struct Done<'a> {
 
 /// The report: what came in, what came out, pose and expression over time.
 fn report(done: Done) -> Result<Report> {
-    let Done { shot, look, model, sheet, video, drawing, rendering } = done;
+    let Done { shot, model, sheet, expressions, video, drawing, rendering } = done;
     let frames = shot.len();
-    let results = (0..frames).map(|i| shot.pose(i, look)).collect::<Result<Vec<FramePose>>>()?;
-    let drivers = &shot.track().poses;
-    let line = |name: &str, weight, poses: &[FramePose], value: &dyn Fn(&FramePose) -> f32| Line {
-        name: name.into(),
-        weight,
-        values: poses.iter().map(|p| Some(value(p))).collect(),
-    };
-    let both = |name: &str, value: &dyn Fn(&FramePose) -> f32| {
-        [line(name, Weight::Thin, drivers, value), line(name, Weight::Strong, &results, value)]
-    };
-    let weights = || ["driving".to_string(), "result".to_string()];
-    let angle = |k: usize| {
-        move |p: &FramePose| {
-            let e = p.camera.euler();
-            [e.yaw, e.pitch, e.roll][k]
-        }
-    };
-    let landmarks = headgan::shot::stats::landmarks(model, shot.track(), drivers)?;
-    let landmarks: Vec<_> = landmarks.into_iter().map(Some).collect();
-    let mut charts = vec![
-        Chart {
-            title: "Head pose".into(),
-            unit: "degrees".into(),
-            caption: "Driving and result turn alike: only position and size are adapted.".into(),
-            lines: ["yaw", "pitch", "roll"].iter().enumerate().flat_map(|(k, name)| both(name, &angle(k))).collect(),
-            weights: weights(),
-            reach: vec![0.0],
-            ..Chart::default()
-        },
-        Chart {
-            title: "Head position".into(),
-            unit: "px".into(),
-            lines: (0..2).flat_map(|c| both(["x", "y"][c], &|p| p.camera.translation[c])).collect(),
-            weights: weights(),
-            ..Chart::default()
-        },
-        Chart {
-            title: "Second difference of the driving landmarks".into(),
-            unit: "px".into(),
-            caption:
-                "What is left when even motion is taken away: high while the mouth talks; a drawn head does not shake."
-                    .into(),
-            lines: vec![Line { name: "driving".into(), weight: Weight::Strong, values: stats::jitter(&landmarks) }],
-            reach: vec![0.0],
-            ..Chart::default()
-        },
-        Chart {
-            title: "Expression, mean size of the coefficients".into(),
-            lines: vec![line("result", Weight::Strong, &results, &|p| {
-                p.expr.iter().map(|v| v.abs()).sum::<f32>() / p.expr.len().max(1) as f32
-            })],
-            reach: vec![0.0],
-            ..Chart::default()
-        },
-    ];
-    charts.extend(EXPRESSION_NAMES.iter().enumerate().map(|(k, name)| Chart {
-        title: (*name).into(),
-        lines: vec![line(name, Weight::Strong, &results, &|p| p.expr[k])],
-        reach: vec![0.0, 1.0],
-        small: true,
-        ..Chart::default()
-    }));
+    let values = Values::default();
+    let mut report = of_shot(&ShotParts {
+        model,
+        track: shot.track(),
+        analysis: None,
+        plate: (SIZE, SIZE),
+        fps: f64::from(synthetic::DEMO_FPS),
+        coefficients: &EXPRESSION_NAMES,
+        values: &values,
+    })?;
     let fact =
         |label: &str, value: String, note: &str| Fact { label: label.into(), value, note: note.into(), warn: false };
     let clip = |label: &str, stem: &str| {
@@ -253,49 +200,35 @@ fn report(done: Done) -> Result<Report> {
         let poster = row.and_then(|row| row.pictures.first()?.clone());
         Clip { label: label.into(), file, poster }
     };
-    let clips = vec![
+    report.title = "HeadGAN Reenact: demo".into();
+    report.subtitle = "The portrait performs what the driving head performs; both heads are drawn by the program, no \
+                       person was filmed."
+        .into();
+    report.summary.extend([
+        fact("Quality", "Draft".into(), "the picture is warped, no generator runs"),
+        fact("Fits", "known".into(), "the drawing's own, no face detector runs"),
+        fact("Speed", format!("{:.1} frames/s", frames as f64 / rendering), "reenacting and encoding"),
+    ]);
+    report.clips = vec![
         Clip { label: "reference".into(), file: "reference.png".into(), poster: None },
         clip("driving", "driving"),
         clip("result", "demo"),
     ];
-    let settings = CONTROLS.iter().map(|c| {
-        let default = c.print(&c.default_value());
-        SettingLine { id: c.id.into(), value: default.clone(), default, changed: false }
-    });
-    Ok(Report {
-        title: "HeadGAN Reenact: demo".into(),
-        subtitle:
-            "The portrait performs what the driving head performs; both heads are drawn by the program, no person was \
-                   filmed."
-                .into(),
-        first: 0,
-        frames,
-        fps: f64::from(synthetic::DEMO_FPS),
-        summary: vec![
-            fact("Frames", frames.to_string(), &format!("{SIZE} x {SIZE} px at {} frames/s", synthetic::DEMO_FPS)),
-            fact("Quality", "Draft".into(), "the picture is warped, no generator runs"),
-            fact("Fits", "known".into(), "the drawing's own, no face detector runs"),
-            fact("Speed", format!("{:.1} frames/s", frames as f64 / rendering), "reenacting and encoding"),
-            fact("Program", format!("headgan {}", env!("CARGO_PKG_VERSION")), &headgan::engine::cpu::description()),
-        ],
-        clips,
-        sheet,
-        charts,
-        timings: vec![
-            Stage { name: "draw and encode the driving clip".into(), seconds: drawing, frames },
-            Stage { name: "reenact and encode".into(), seconds: rendering, frames },
-        ],
-        models: vec![ModelLine {
-            role: "morphable model".into(),
-            name: "the program's own head".into(),
-            hash: String::new(),
-            licence: env!("CARGO_PKG_LICENSE").into(),
-        }],
-        settings: settings.collect(),
-        notes: vec![
-            "Pose and expression are the driver's; identity, hair and background are the portrait's.".into(),
-            "Expression coefficients are 0 at rest and 1 at their full extent.".into(),
-        ],
-        ..Report::default()
-    })
+    report.sheet = sheet;
+    report.expressions = Some(expressions);
+    report.timings = vec![
+        Stage { name: "draw and encode the driving clip".into(), seconds: drawing, frames },
+        Stage { name: "reenact and encode".into(), seconds: rendering, frames },
+    ];
+    report.models = vec![ModelLine {
+        role: "morphable model".into(),
+        name: "the program's own head".into(),
+        hash: String::new(),
+        licence: env!("CARGO_PKG_LICENSE").into(),
+    }];
+    report.notes = vec![
+        "Pose and expression are the driver's; identity, hair and background are the portrait's.".into(),
+        "Expression coefficients are 0 at rest and 1 at their full extent.".into(),
+    ];
+    Ok(report)
 }

@@ -6,11 +6,13 @@ mod analyse;
 mod cache;
 mod demo;
 mod doctor;
+mod driving;
 mod fit;
 mod models;
 mod pncc;
 mod presets;
 mod reenact;
+mod report;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -32,6 +34,7 @@ enum Verb {
     Demo(demo::Args),
     Reenact(Box<reenact::Args>),
     Analyse(Box<analyse::Args>),
+    Report(Box<report::Args>),
     Cache(cache::Args),
     Fit(fit::Args),
     Pncc(pncc::Args),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(args),
         Verb::Reenact(args) => reenact::run(*args),
         Verb::Analyse(args) => analyse::run(*args),
+        Verb::Report(args) => report::run(*args),
         Verb::Cache(args) => cache::run(args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),

@@ -1,21 +1,20 @@
 //! `headgan reenact`: the main job.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
+use crate::driving::Driving;
 use clap::Args as ClapArgs;
+use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
-use headgan::controls::{Settings, Values};
 use headgan::engine::cpu;
 use headgan::frame::Frame;
 use headgan::media::still::Format;
-use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo, interrupt};
-use headgan::media::{FrameRange, ffmpeg::Tools, source::SourceKind, writer};
-use headgan::reenact::networks::{Generator, Networks};
+use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo, interrupt};
+use headgan::media::{FrameRange, ffmpeg::Tools, writer};
+use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::reenact::view;
-use headgan::shot::analyse::Work;
-use headgan::shot::motion::is_motion_name;
 use headgan::shot::track::Mark;
-use headgan::shot::{Cache, Head, Motion, Track};
+use headgan::shot::{Head, Track};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -68,53 +67,6 @@ pub struct Args {
     models: ModelArgs,
     #[command(flatten)]
     cache: CacheArgs,
-}
-
-/// Who performs: a clip that is to be analysed, or a motion that is known.
-enum Driving {
-    Clip(Source),
-    Motion(Motion),
-}
-
-impl Driving {
-    fn open(name: &str) -> Result<Driving> {
-        if is_motion_name(Path::new(name)) {
-            return Ok(Driving::Motion(Motion::load(Path::new(name))?));
-        }
-        Ok(Driving::Clip(Source::open(name)?))
-    }
-
-    fn first(&self) -> usize {
-        match self {
-            Driving::Clip(source) => source.info().first,
-            Driving::Motion(motion) => motion.first,
-        }
-    }
-
-    /// Number of frames where it is certain (what a video's header says may be wrong), else where it is stated.
-    fn frames(&self, certain: bool) -> Option<usize> {
-        match self {
-            Driving::Clip(source) if certain && source.video().is_some_and(|v| !v.frames_exact) => None,
-            Driving::Clip(source) => source.info().frames,
-            Driving::Motion(motion) => Some(motion.frames.len()),
-        }
-    }
-
-    fn fps(&self) -> Rational {
-        let fps = match self {
-            Driving::Clip(source) => source.info().fps,
-            Driving::Motion(motion) => motion.fps,
-        };
-        fps.unwrap_or(Rational::whole(25))
-    }
-
-    /// The sound that belongs to it from a frame on.
-    fn sound(&self, first: usize) -> Option<AudioFrom> {
-        match self {
-            Driving::Clip(source) if source.info().kind == SourceKind::Video => source.audio_from(first),
-            _ => None,
-        }
-    }
 }
 
 /// `12-80`, `12-` or `12`.
@@ -188,15 +140,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let picture = reference.frame(number)?;
     let fit = common::reference_fit(&networks, &picture, &args.reference)?;
 
-    if let Driving::Motion(motion) = &driving {
-        motion.check_model(networks.model_hash(), &networks.pack, &args.driving)?;
-    }
-    if matches!(&driving, Driving::Motion(m) if m.identity.is_none()) && values.uses("identity_mix") {
-        return Err(Error::Usage(format!(
-            "identity_mix needs the driver's face shape, which {} does not hold: export it with --with-identity",
-            args.driving
-        )));
-    }
+    driving.check(&networks, &values, &args.driving)?;
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
     if let Some(frames) = driving.frames(true) {
         check_range(&args.driving, range, driving.first(), frames)?;
@@ -216,7 +160,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     let started = Instant::now();
     let cache = args.cache.open()?;
-    let (motion, work) = motion_of(&driving, &networks, &base, cache.as_ref(), &args)?;
+    let (motion, analysis) = driving.motion(&networks, &base, cache.as_ref(), args.models.threads, args.quiet)?;
     let track = Track::new(&motion, &Head::of(networks.morphable.model()), &base.track())?;
     let (analysed, total) = (started.elapsed(), track.poses.len());
     let (gaps, outliers) = (track.marked(Mark::Gap).len(), track.marked(Mark::Outlier).len());
@@ -242,7 +186,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
             "quality": base.quality, "generator_given_silence": deaf, "frames_without_face": gaps, "outliers": outliers,
-            "frames_per_second": fps, "analysis": work,
+            "frames_per_second": fps, "analysis": analysis.map(|a| a.work),
             "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
         }))?;
     } else if !args.quiet {
@@ -256,24 +200,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the driver does, and what finding it out took.
-fn motion_of(
-    driving: &Driving,
-    networks: &Networks,
-    base: &Settings,
-    cache: Option<&Cache>,
-    args: &Args,
-) -> Result<(Motion, Option<Work>)> {
-    match driving {
-        Driving::Motion(motion) => Ok((motion.clone(), None)),
-        Driving::Clip(source) => {
-            let choice = |width, height| base.face(width, height);
-            let analysis = common::analyse(networks, source, choice, cache, args.models.threads, args.quiet)?;
-            Ok((analysis.motion(networks.model_hash()), Some(analysis.work)))
-        }
-    }
-}
-
 /// Fails where a range leaves the `frames` frames of a clip.
 fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Result<()> {
     let last = first + frames.saturating_sub(1);
@@ -285,7 +211,7 @@ fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Re
 }
 
 /// Whether two names lead to one file.
-fn same_file(a: &str, b: &str) -> bool {
+pub fn same_file(a: &str, b: &str) -> bool {
     let real = |path: &str| std::fs::canonicalize(path).ok();
     a == b || real(a).is_some_and(|a| real(b) == Some(a))
 }

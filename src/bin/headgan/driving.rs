@@ -1,0 +1,89 @@
+//! Who performs, as several verbs take it: a clip or a motion file.
+
+use crate::common;
+use headgan::controls::{Settings, Values};
+use headgan::media::source::SourceKind;
+use headgan::media::{AudioFrom, Rational, Source};
+use headgan::reenact::networks::Networks;
+use headgan::shot::motion::is_motion_name;
+use headgan::shot::{Analysis, Cache, Motion};
+use headgan::{Error, Result};
+use std::path::Path;
+
+/// Who performs: a clip that is to be analysed, or a motion that is known.
+pub enum Driving {
+    Clip(Source),
+    Motion(Motion),
+}
+
+impl Driving {
+    pub fn open(name: &str) -> Result<Driving> {
+        if is_motion_name(Path::new(name)) {
+            return Ok(Driving::Motion(Motion::load(Path::new(name))?));
+        }
+        Ok(Driving::Clip(Source::open(name)?))
+    }
+
+    pub fn first(&self) -> usize {
+        match self {
+            Driving::Clip(source) => source.info().first,
+            Driving::Motion(motion) => motion.first,
+        }
+    }
+
+    /// Number of frames where it is certain (what a video's header says may be wrong), else where it is stated.
+    pub fn frames(&self, certain: bool) -> Option<usize> {
+        match self {
+            Driving::Clip(source) if certain && source.video().is_some_and(|v| !v.frames_exact) => None,
+            Driving::Clip(source) => source.info().frames,
+            Driving::Motion(motion) => Some(motion.frames.len()),
+        }
+    }
+
+    pub fn fps(&self) -> Rational {
+        let fps = match self {
+            Driving::Clip(source) => source.info().fps,
+            Driving::Motion(motion) => motion.fps,
+        };
+        fps.unwrap_or(Rational::whole(25))
+    }
+
+    /// The sound that belongs to it from a frame on.
+    pub fn sound(&self, first: usize) -> Option<AudioFrom> {
+        match self {
+            Driving::Clip(source) if source.info().kind == SourceKind::Video => source.audio_from(first),
+            _ => None,
+        }
+    }
+
+    /// Fails where a motion does not go with the networks or the controls.
+    pub fn check(&self, networks: &Networks, values: &Values, name: &str) -> Result<()> {
+        let Driving::Motion(motion) = self else { return Ok(()) };
+        motion.check_model(networks.model_hash(), &networks.pack, name)?;
+        if motion.identity.is_none() && values.uses("identity_mix") {
+            return Err(Error::Usage(format!(
+                "identity_mix needs the driver's face shape, which {name} does not hold: export it with --with-identity"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the driver does, and, of a clip, the analysis that it was found by.
+    pub fn motion(
+        &self,
+        networks: &Networks,
+        base: &Settings,
+        cache: Option<&Cache>,
+        threads: usize,
+        quiet: bool,
+    ) -> Result<(Motion, Option<Analysis>)> {
+        match self {
+            Driving::Motion(motion) => Ok((motion.clone(), None)),
+            Driving::Clip(source) => {
+                let choice = |width, height| base.face(width, height);
+                let analysis = common::analyse(networks, source, choice, cache, threads, quiet)?;
+                Ok((analysis.motion(networks.model_hash()), Some(analysis)))
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `headgan report`: everything that is known of a shot, on one HTML page.
+
+use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
+use crate::driving::Driving;
+use crate::reenact::same_file;
+use clap::Args as ClapArgs;
+use headgan::controls::choices::{Quality, View};
+use headgan::engine::cpu;
+use headgan::frame::Frame;
+use headgan::media::{Progress, Source, atomic, interrupt};
+use headgan::reenact::networks::Generator;
+use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::report::of_shot::{ShotParts, expressions, generator as generator_line, models, of_shot};
+use headgan::report::{Picture, Sheet, SheetRow, Stage};
+use headgan::shot::{Head, Track};
+use headgan::{Error, Result};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Write a report of a shot: contact sheet, curves before and after smoothing, crop, outliers, timing, models, settings.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The driving clip, or a motion file.
+    shot: String,
+    /// The page to write; it holds its pictures and needs nothing else.
+    #[arg(short, long, value_name = "FILE.html")]
+    output: PathBuf,
+    /// Whose face performs; the clip's own first face unless told.
+    #[arg(long, value_name = "R")]
+    reference: Option<String>,
+    /// Keyframes of controls, as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    keys: Option<PathBuf>,
+    /// Frames in the contact sheet.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=48))]
+    columns: u32,
+    /// Generator for quality full: a pack's name or a .safetensors file.
+    #[arg(long, value_name = "NAME|FILE")]
+    generator: Option<String>,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    controls: ControlArgs,
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut values = args.controls.values(&args.models)?;
+    if let Some(keys) = &args.keys {
+        values.read_keys(keys)?;
+    }
+    let base = values.resolve(0.0);
+    atomic::check_writable(&args.output)?;
+    let driving = Driving::open(&args.shot)?;
+    let reference = match (&args.reference, &driving) {
+        (Some(reference), _) => Some(Source::open(reference)?),
+        (None, Driving::Motion(_)) => {
+            let text = format!("{} holds no picture: say whose face performs with --reference R", args.shot);
+            return Err(Error::Usage(text));
+        }
+        (None, Driving::Clip(_)) => None,
+    };
+    let packs = common::packs();
+    let device = Some(base.device.id().to_owned());
+    let networks = ModelArgs { device, ..args.models.clone() }.networks(&packs)?;
+    let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let full = base.quality == Quality::Full;
+    let generator = || Generator::load(&packs, args.models.pack.as_deref(), args.generator.as_deref(), &options);
+    let generator = if full { Some(generator()?) } else { None };
+    driving.check(&networks, &values, &args.shot)?;
+
+    let cache = args.cache.open()?;
+    let (motion, analysis) = driving.motion(&networks, &base, cache.as_ref(), args.models.threads, args.quiet)?;
+    let preparing = Instant::now();
+    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &base.track())?;
+    let tracked = preparing.elapsed().as_secs_f64();
+    let (first, frames) = (track.first, track.poses.len());
+    // Without a reference the clip's own: the first frame that shows the face.
+    let seen = motion.frames.iter().position(Option::is_some).unwrap_or(0);
+    let (picture, name) = match (&reference, &driving) {
+        (Some(source), _) => {
+            let name = source.path().display().to_string();
+            (source.frame(source.info().first + base.reference_frame)?, name)
+        }
+        (None, Driving::Clip(source)) => (source.frame(first + seen)?, args.shot.clone()),
+        (None, Driving::Motion(_)) => return Err(Error::Usage("say whose face performs with --reference R".into())),
+    };
+    let fit = common::reference_fit(&networks, &picture, &name)?;
+    let same = args.reference.as_ref().is_none_or(|r| same_file(r, &args.shot));
+    let mut lines = models(&networks.models);
+    lines.extend(generator.as_ref().map(generator_line));
+
+    let columns = (args.columns as usize).min(frames);
+    let shown: Vec<usize> = (0..columns).map(|i| i * (frames - 1) / (columns - 1).max(1)).collect();
+    let mut rows: Vec<(&str, Vec<Option<Picture>>)> = Vec::new();
+    let mut progress = Progress::new("rendering", Some(shown.len() as u64), args.quiet);
+    if let Driving::Clip(source) = &driving {
+        let pictures = shown.iter().map(|&i| Picture::new(&source.frame(first + i)?).map(Some));
+        rows.push(("DRIVING", pictures.collect::<Result<_>>()?));
+    }
+    let grid = expressions(&networks.morphable, &networks.draft, &picture, &fit, &base)?;
+    let shot = Shot::new(&networks, picture, &fit, track, generator)?;
+    let mut scratch = Scratch::default();
+    let mut views = [("PNCC", View::Pncc, Vec::new(), 0.0), ("RESULT", View::Result, Vec::new(), 0.0)];
+    for &i in &shown {
+        interrupt::check()?;
+        for (_, view, pictures, seconds) in &mut views {
+            let look = |k: usize| {
+                let look = Look::from_controls(&values.resolve((first + k) as f64), same);
+                Look { view: *view, ..look }
+            };
+            let started = Instant::now();
+            let frame: &Frame = shot.render(i, &look, &mut scratch)?;
+            *seconds += started.elapsed().as_secs_f64();
+            pictures.push(Some(Picture::new(frame)?));
+        }
+        progress.inc(1);
+    }
+    progress.finish();
+
+    let plate = motion.size;
+    let fps = motion.fps.map_or(0.0, |f| f.as_f64());
+    let mut report = of_shot(&ShotParts {
+        model: &networks.morphable,
+        track: shot.track(),
+        analysis: analysis.as_ref(),
+        plate,
+        fps,
+        coefficients: &[],
+        values: &values,
+    })?;
+    let file_name = |name: &str| {
+        let path = std::path::Path::new(name);
+        path.file_name().map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned())
+    };
+    report.title = format!("Shot report: {}", file_name(&args.shot));
+    report.subtitle = match &args.reference {
+        Some(reference) => format!("{} performs what {} performs.", file_name(reference), file_name(&args.shot)),
+        None => "The clip's own face performs what it performs.".into(),
+    };
+    report.timings.push(Stage { name: "gaps, outliers, smoothing".into(), seconds: tracked, frames });
+    for (label, _, pictures, seconds) in views {
+        let name = if label == "PNCC" {
+            "PNCC"
+        } else if full {
+            "Full"
+        } else {
+            "Draft"
+        };
+        report.timings.push(Stage { name: format!("rendering {name}"), seconds, frames: pictures.len() });
+        rows.push((label, pictures));
+    }
+    let rows = rows.into_iter().map(|(label, pictures)| SheetRow { label: label.into(), pictures }).collect();
+    report.sheet = Sheet { columns: shown.iter().map(|i| first + i).collect(), rows };
+    report.models = lines;
+    report.expressions = Some(grid);
+    report.write(&args.output)?;
+    say!("{}", args.output.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -55,7 +55,8 @@ fn presets(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What is wrong with a picture, by OpenImageIO's rule for goldens: a pixel fails when a channel is off by more than
-/// 0.004; 0.02 % of the pixels may fail, none by more than 0.012. The golden was rounded to 8 bits, which is half a step.
+/// 0.004; 0.02 % of the pixels may fail, none by more than 0.012. The golden was rounded to 8 bits, which is half a
+/// step.
 fn compare(picture: &Frame, golden: &Frame) -> Result<(), String> {
     const ROUNDING: f32 = 0.5 / 255.0;
     if (picture.width, picture.height) != (golden.width, golden.height) {
@@ -97,8 +98,8 @@ fn presets_of_0_1_0() {
         goldens.push(golden);
     }
     assert!(wrong.is_empty(), "these presets changed their look:\n{}", wrong.join("\n"));
-    // Pictures that were alike would not tell whether a preset works; only `expression-only` and `freeze-pose` are, where
-    // nothing else is set.
+    // Pictures that were alike would not tell whether a preset works; only `expression-only` and `freeze-pose` are,
+    // where nothing else is set.
     let differing = goldens.iter().enumerate().filter(|(i, g)| goldens[..*i].iter().all(|h| compare(g, h).is_err()));
     assert!(differing.count() >= 9, "presets cannot be told apart");
 }

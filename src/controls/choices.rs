@@ -51,14 +51,14 @@ choice! {
     /// How the expressions of the group Expression meet the performance.
     OverrideMode {
         Add "add" "Add" "They come on top of the performance.",
-        Replace "replace" "Replace" "What the performance has of them is taken away first, so that the value alone counts.",
+        Replace "replace" "Replace" "What the performance has of them is taken away first: the value alone counts.",
     }
 }
 
 choice! {
     /// What counts as the driver's face at rest.
     Neutral {
-        Automatic "automatic" "Automatic" "The middle one of all values that each part of the expression takes in the shot.",
+        Automatic "automatic" "Automatic" "The median of each coefficient of the expression over the shot.",
         Average "average" "Average" "The average expression of the shot.",
         Frame "frame" "A frame" "The expression of the driving frame Neutral frame.",
     }

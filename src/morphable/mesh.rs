@@ -171,8 +171,8 @@ impl Prepared {
         Ok(())
     }
 
-    /// Like [`Prepared::affine_mesh_into`], but z stays as the map without its offset in depth gives it, so that two meshes of
-    /// one map can be blended. Returns the smallest z.
+    /// Like [`Prepared::affine_mesh_into`], but z stays as the map without its offset in depth gives it, so that two
+    /// meshes of one map can be blended. Returns the smallest z.
     ///
     /// # Errors
     /// As [`Prepared::affine_mesh_into`].
@@ -198,13 +198,22 @@ impl Prepared {
         Ok(evaluate(&identity.blocks, &self.expr, expr, &matrix, &mut out.vertices))
     }
 
-    /// The named expressions and regions of this model, made at the first call (about a tenth of a second for 3DDFA-V2's) and
-    /// shared by all clones.
+    /// The named expressions and regions of this model, made at the first call (about a tenth of a second for
+    /// 3DDFA-V2's) and shared by all clones.
     ///
     /// # Errors
     /// `Model` when the model's landmarks do not lie like those of a face.
     pub fn rig(&self) -> Result<&Rig> {
-        self.rig.get_or_init(|| Rig::new(&self.model)).as_ref().map_err(Clone::clone)
+        let made = match self.rig.get() {
+            Some(made) => made,
+            // Made before the lock is taken: a thread pool's thread that waits for its own work might be handed a task
+            // that asks for the rig again.
+            None => {
+                let new = Rig::new(&self.model);
+                self.rig.get_or_init(|| new)
+            }
+        };
+        made.as_ref().map_err(Clone::clone)
     }
 
     /// The 68 iBUG landmarks of a fit in pixels of its image (x right, y down). Evaluates these vertices only.

@@ -47,8 +47,8 @@ impl Row {
 /// Landmarks in millimetres, x to the picture's right, y up, seen from the front.
 type Points = [[f32; 2]; 68];
 
-/// Measures every expression at strength 1 on the face at rest of identity `shape` (the mean of the regressor's outputs, where
-/// the model has them), and every region at weight 0 on a strong expression.
+/// Measures every expression at strength 1 on the face at rest of identity `shape` (the mean of the regressor's
+/// outputs, where the model has them), and every region at weight 0 on a strong expression.
 ///
 /// # Errors
 /// `Model` when `shape` does not fit the model or its landmarks do not lie like those of a face.

@@ -8,7 +8,8 @@ use crate::synthetic::surface::{P3, smoothstep};
 
 macro_rules! expressions {
     ($($(#[$doc:meta])* $name:ident $id:literal $min:literal..$max:literal,)+) => {
-        /// An expression that can be asked for by name. Left and right are the face's own: its left is the picture's right.
+        /// An expression that can be asked for by name. Left and right are the face's own: its left is the picture's
+        /// right.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(usize)]
         pub enum Expression { $($(#[$doc])* $name,)+ }
@@ -75,8 +76,8 @@ impl Expression {
         }
     }
 
-    /// Displacement at strength 1 of a point of a mean face's skin, millimetres. The point is given where it would lie on the
-    /// synthetic mean head, `lines` are the face's own lids and lips there.
+    /// Displacement at strength 1 of a point of a mean face's skin, millimetres. The point is given where it would lie
+    /// on the synthetic mean head, `lines` are the face's own lids and lips there.
     pub(super) fn displacement(self, p: P3, lines: &Lines) -> P3 {
         const WORRY: [Bump; 3] = [
             both([15.0, 47.0], [11.0, 9.0], [-0.8, 6.0, 0.8]),

@@ -56,9 +56,9 @@ pub(super) fn vertex(model: &Morphable, v: u32) -> [f32; 3] {
     std::array::from_fn(|c| model.mean[3 * v as usize + c])
 }
 
-/// Where the surface runs through under the lids, how much further from the line between the eye's corners than the landmarks
-/// upper and lower lid are taken to lie: 3DDFA-V2's landmarks lie inside of its own lids' rims by this, and a fit is not
-/// better than a millimetre or two. What remained open would show the eye.
+/// Where the surface runs through under the lids, how much further from the line between the eye's corners than the
+/// landmarks upper and lower lid are taken to lie: 3DDFA-V2's landmarks lie inside of its own lids' rims by this, and a
+/// fit is not better than a millimetre or two. What remained open would show the eye.
 const MARGIN: [f64; 2] = [0.35, 1.1];
 /// And how much longer than between its corners an eye is taken to be.
 const LONGER: f64 = 0.28;
@@ -72,8 +72,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The lids go through the landmarks, which is where a fit puts them, or a little beyond (see [`MARGIN`]); the lips are the border of the model's mouth, or go
-    /// through the landmarks where it has none.
+    /// The lids go through the landmarks, which is where a fit puts them, or a little beyond (see [`MARGIN`]); the lips
+    /// are the border of the model's mouth, or go through the landmarks where it has none.
     pub fn of(model: &Morphable, place: &Place) -> Lines {
         let at = |v: u32| place.at(vertex(model, v));
         let l = |i: usize| at(model.landmarks[i]);
@@ -119,7 +119,8 @@ impl Lines {
     }
 }
 
-/// A lid from corner to corner, its distance from the line between them increased by `bulge` of it, and longer if at all.
+/// A lid from corner to corner, its distance from the line between them increased by `bulge` of it, and longer if at
+/// all.
 fn widened(mut lid: Vec<P3>, bulge: f64) -> Vec<P3> {
     if bulge > 0.0 {
         let (a, b) = (lid[0], lid[lid.len() - 1]);

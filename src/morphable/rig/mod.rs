@@ -1,10 +1,11 @@
 //! The rig: named expressions and region weights on any morphable model with the 68 iBUG landmarks.
 //!
-//! An expression is described once, as a displacement of the skin in millimetres (see [`Expression`]), and brought onto a
-//! model's mean face by the landmarks. From that comes, per model, a *direction*: the coefficients of the model's own
-//! expression basis that meet it best, and a *corrective*: what the basis cannot do (3DDFA-V2's has no lids and hardly any
-//! brows), as displacements of the vertices that the expression moves. Direction and corrective together are the
-//! description wherever it moves something; elsewhere the basis brings what goes with it naturally.
+//! An expression is described once, as a displacement of the skin in millimetres (see [`Expression`]), and brought onto
+//! a model's mean face by the landmarks. From that comes, per model, a *direction*: the coefficients of the model's own
+//! expression basis that meet it best, and a *corrective*: what the basis cannot do (3DDFA-V2's has no lids and hardly
+//! any brows), as displacements of the vertices that the expression moves. Direction and corrective together are the
+//! description wherever it moves something; elsewhere the basis brings what goes with it naturally. Where the basis
+//! meets an expression almost entirely, as 3DDFA-V2's does an opening jaw, its own version is left as it is.
 //!
 //! Regions weigh the performance per vertex: `neutral + w(v) (performance - neutral)`, with masks that add up to 1.
 
@@ -74,8 +75,8 @@ impl RigSettings {
 pub struct Quality {
     /// Share of the landmarks' way (squared distances) that the basis explains, 0..1.
     pub explained: f64,
-    /// How far the basis moves the landmarks that the expression leaves alone, in shares of the mean way of those that it
-    /// moves.
+    /// How far the basis moves the landmarks that the expression leaves alone, in shares of the mean way of those that
+    /// it moves.
     pub elsewhere: f64,
 }
 
@@ -148,8 +149,8 @@ impl Rig {
         &self.masks
     }
 
-    /// Coefficients of the model's expression basis that an expression adds at strength 1; all 0 where the basis has nothing
-    /// like it.
+    /// Coefficients of the model's expression basis that an expression adds at strength 1; all 0 where the basis has
+    /// nothing like it.
     pub fn direction(&self, expression: Expression) -> &[f32] {
         &self.solutions[expression as usize].direction
     }
@@ -164,9 +165,9 @@ impl Rig {
         self.solutions[expression as usize].quality
     }
 
-    /// The mesh of a performance as `settings` direct it; with default settings what [`Prepared::mesh_into`] gives, bit for
-    /// bit. `model` is the one that the rig was made of, `neutral` the face at rest to which regions fall back, `spare`
-    /// memory that is reused.
+    /// The mesh of a performance as `settings` direct it; with default settings what [`Prepared::mesh_into`] gives, bit
+    /// for bit. `model` is the one that the rig was made of, `neutral` the face at rest to which regions fall back,
+    /// `spare` memory that is reused.
     ///
     /// # Errors
     /// `Model` when a part does not fit the model.
@@ -254,7 +255,8 @@ impl Rig {
         for (expression, strength) in settings.in_use().filter(|(e, _)| !is_blink(*e)) {
             out.push(expression, strength, self.direction(expression));
         }
-        // A blink closes its share of what is open once all else is done: a large eye goes all the way, a closed one no further.
+        // A blink closes its share of what is open once all else is done: a large eye goes all the way, a closed one no
+        // further.
         for (expression, strength) in settings.in_use().filter(|(e, _)| is_blink(*e)) {
             let eye = &self.eyes[usize::from(expression == Expression::BlinkLeft)];
             let open = self.opening(model, identity, eye, &out, settings);

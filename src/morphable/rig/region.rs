@@ -50,8 +50,8 @@ impl Region {
     }
 }
 
-/// Softness of the borders between regions, share of the distance of the outer corners of the eyes: halfway between lid and
-/// brow a mask is 1/2, at lid and brow it is 0.99 and 0.01.
+/// Softness of the borders between regions, share of the distance of the outer corners of the eyes: halfway between lid
+/// and brow a mask is 1/2, at lid and brow it is 0.99 and 0.01.
 const SOFTNESS: f64 = 0.047;
 
 /// How much a point belongs to each region: a softmin of the distances to the regions' landmarks.

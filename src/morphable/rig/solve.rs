@@ -30,8 +30,8 @@ pub(super) struct Solution {
     pub measure: Vec<f32>,
 }
 
-/// `at` holds the mean face's vertices in millimetres; `target` gives their displacement in the model's units, `beside` that of
-/// the same expression on the face's other side, which must not move.
+/// `at` holds the mean face's vertices in millimetres; `target` gives their displacement in the model's units, `beside`
+/// that of the same expression on the face's other side, which must not move.
 pub(super) fn solve(
     model: &Morphable,
     at: &[P3],

@@ -174,13 +174,13 @@ fn replacing_takes_the_performances_own_away_without_a_jump() {
     let model = drawn();
     let (shape, rest) = (vec![0.0; 40], acting(Mode::Smile, 0.1));
     let mut expr = acting(Mode::Smile, 0.9);
-    expr[Mode::JawOpen as usize] = 0.4;
+    expr[Mode::BrowRaise as usize] = 0.4;
     let with = |value: f32, replace: bool| {
         mesh(&model, &shape, &expr, &rest, &RigSettings { replace, ..RigSettings::of(Expression::Smile, value) })
     };
-    // The smile counts from the face at rest; the jaw stays the performance's.
+    // The smile counts from the face at rest; the brows stay the performance's.
     let mut wanted = acting(Mode::Smile, 0.1 + 0.5);
-    wanted[Mode::JawOpen as usize] = 0.4;
+    wanted[Mode::BrowRaise as usize] = 0.4;
     let wanted = mesh(&model, &shape, &wanted, &rest, &RigSettings::default());
     assert!(apart(&with(0.5, true), &wanted) < 0.4, "{}", apart(&with(0.5, true), &wanted));
     assert!(apart(&with(0.5, false), &wanted) > 5.0);

@@ -328,7 +328,7 @@ pub fn expressions(
     let mut cells = Vec::with_capacity(Expression::ALL.len());
     for &e in Expression::ALL {
         let rig = RigSettings::of(e, 1.0);
-        let look = Look { rig, retarget: itself.clone(), mask: mask.clone(), ..Look::default() };
+        let look = Look { rig, retarget: itself.clone(), mask, ..Look::default() };
         let frame = shot.render(0, &|_| look.clone(), &mut scratch)?.crop(window, 240, 240, Filter::Area);
         let control = format!("expr_{}", e.id());
         let measure = |r: &Row| {

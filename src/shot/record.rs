@@ -104,7 +104,8 @@ mod tests {
         let landmarks5 = points.then(|| std::array::from_fn(|_| [rng.signed(), rng.signed()]));
         let params = Params { camera: std::array::from_fn(|_| rng.signed()), shape: rng.vec(40), expr: rng.vec(10) };
         let identity = identity.then(|| Identity(rng.vec(128)));
-        let fitted = fitted.then(|| Fitted { fit: Fit { params, roi }, agreement: 0.5, plausibility: 0.25, identity });
+        let fitted =
+            fitted.then_some(Fitted { fit: Fit { params, roi }, agreement: 0.5, plausibility: 0.25, identity });
         Seen { detection: Detection { rect, score: 0.75, landmarks5 }, fitted }
     }
 

@@ -54,15 +54,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let motion = analysis.motion(networks.model_hash());
     let head = Head::of(networks.morphable.model());
     let track = Track::new(&motion, &head, &base.track())?;
-    let exported = match &args.motion {
-        Some(path) => {
-            let bytes = motion.save(path, args.with_identity)?;
-            let (frames, numbers) = (motion.frames.len(), motion.numbers_per_frame());
-            Some(json!({"file": path, "bytes": bytes, "bytes_per_frame": bytes as f64 / frames as f64,
-                "numbers_per_frame": numbers}))
-        }
-        None => None,
-    };
+    let bytes = args.motion.as_ref().map(|path| motion.save(path, args.with_identity)).transpose()?;
+    let exported = bytes.map(|bytes| (bytes, bytes as f64 / motion.frames.len() as f64, motion.numbers_per_frame()));
     let steadiness = stats::steadiness(&networks.morphable, &track)?;
     let squares: Vec<crop::Square> = track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
     let window = crop::fixed(&squares).ok_or_else(|| common::no_face(&args.clip))?;
@@ -92,7 +85,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "fps": analysis.fps.map(|f| f.to_string()), "pack": networks.pack, "models": networks.models,
             "gaps": gaps, "outliers": outliers, "neutral_expression": track.stats.neutral_expr,
             "crop": {"window": window, "path": travels.then_some(&path)},
-            "settings": base.track(), "steadiness": steadiness, "motion": exported, "work": analysis.work,
+            "settings": base.track(), "steadiness": steadiness,
+            "motion": exported.map(|(bytes, per_frame, numbers)| {
+                json!({"file": args.motion, "bytes": bytes, "bytes_per_frame": per_frame, "numbers_per_frame": numbers})
+            }),
+            "work": analysis.work,
             "per_frame": frames,
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -112,13 +109,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if travels {
         say!("the head travels out of the window of a still camera; the window follows it slowly");
     }
-    if let Some(m) = exported {
-        say!(
-            "motion: {} bytes, {:.1} a frame, {} numbers a frame",
-            m["bytes"],
-            m["bytes_per_frame"],
-            m["numbers_per_frame"]
-        );
+    if let Some((bytes, per_frame, numbers)) = exported {
+        say!("motion: {bytes} bytes, {per_frame:.1} a frame, {numbers} numbers a frame");
     }
     Ok(ExitCode::SUCCESS)
 }

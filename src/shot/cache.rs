@@ -175,6 +175,12 @@ impl Cache {
         value
     }
 
+    /// Takes away the value of a key that has turned out to be wrong.
+    pub fn remove(&self, key: &Key) {
+        // Where this fails, it is gone already, or wrong next time too.
+        let _ = std::fs::remove_file(self.path(key));
+    }
+
     /// What is there.
     pub fn info(&self) -> Info {
         let mut info = Info { folder: self.folder.clone(), limit: self.limit, ..Info::default() };

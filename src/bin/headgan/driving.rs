@@ -60,6 +60,12 @@ impl Driving {
     pub fn check(&self, networks: &Networks, values: &Values, name: &str) -> Result<()> {
         let Driving::Motion(motion) = self else { return Ok(()) };
         motion.check_model(networks.model_hash(), &networks.pack, name)?;
+        let model = networks.morphable.model();
+        let expr = motion.frames.iter().flatten().all(|f| f.expr.len() == model.expr_dim);
+        if !expr || motion.identity.as_ref().is_some_and(|i| i.len() != model.shape_dim) {
+            let text = format!("{name}: its coefficients are not those of the morphable model: export it again");
+            return Err(Error::Input(text));
+        }
         if motion.identity.is_none() && values.uses("identity_mix") {
             return Err(Error::Usage(format!(
                 "identity_mix needs the driver's face shape, which {name} does not hold: export it with --with-identity"

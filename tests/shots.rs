@@ -200,6 +200,7 @@ fn a_motion_file_renders_as_its_clip_does() {
     std::fs::write(dir.join("bad.hgm"), b"nonsense").unwrap();
     fails(&mut reenact(&dir, Path::new("bad.hgm"), "x_%03d.png"), 3, &["bad.hgm", "motion file"]);
     fails(&mut reenact(&dir, Path::new("none.hgm"), "x_%03d.png"), 3, &["none.hgm"]);
+    fails(headgan(&w.models, &dir).args(["analyse", "--set", "device=cuda"]).arg(&driving), 6, &["cuda"]);
     fails(headgan(&w.models, &dir).args(["analyse", "--motion", "a.txt"]).arg(&driving), 2, &["a.txt", ".hgm"]);
     assert!(!names(&dir).iter().any(|n| n.starts_with("x_")));
 }

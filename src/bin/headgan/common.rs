@@ -37,7 +37,7 @@ pub struct ModelArgs {
     /// Where networks run.
     #[arg(long, value_name = "DEVICE", value_parser = ["auto", "cpu", "cuda"])]
     pub device: Option<String>,
-    /// Threads of the generator; all cores unless told.
+    /// Threads of the analysis and of the generator; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }

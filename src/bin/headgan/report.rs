@@ -103,7 +103,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let pictures = shown.iter().map(|&i| Picture::new(&source.frame(first + i)?).map(Some));
         rows.push(("DRIVING", pictures.collect::<Result<_>>()?));
     }
-    let grid = expressions(&networks.morphable, &networks.draft, &picture, &fit, &base)?;
+    // A model without the landmarks of a face has none; the rest of the report does without.
+    let (grid, without) = match expressions(&networks.morphable, &networks.draft, &picture, &fit, &base) {
+        Ok(grid) => (Some(grid), None),
+        Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
+        Err(other) => return Err(other),
+    };
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
     let mut scratch = Scratch::default();
     let mut views = [("PNCC", View::Pncc, Vec::new(), 0.0), ("RESULT", View::Result, Vec::new(), 0.0)];
@@ -158,7 +163,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rows = rows.into_iter().map(|(label, pictures)| SheetRow { label: label.into(), pictures }).collect();
     report.sheet = Sheet { columns: shown.iter().map(|i| first + i).collect(), rows };
     report.models = lines;
-    report.expressions = Some(grid);
+    report.expressions = grid;
+    report.notes.extend(without);
     report.write(&args.output)?;
     say!("{}", args.output.display());
     Ok(ExitCode::SUCCESS)

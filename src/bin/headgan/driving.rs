@@ -4,11 +4,24 @@ use crate::common;
 use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
+use headgan::morphable::Fit;
 use headgan::reenact::networks::Networks;
 use headgan::shot::motion::is_motion_name;
 use headgan::shot::{Analysis, Cache, Motion};
 use headgan::{Error, Result};
 use std::path::Path;
+
+/// The fit of a clip that performs itself, in its frame with this index: of the face that is followed through it, which need not be
+/// the frame's largest.
+pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
+    let face = analysis.faces.get(index).and_then(Option::as_ref);
+    face.map(|f| f.fit.clone()).ok_or_else(|| {
+        let n = analysis.first + index;
+        let text =
+            format!("{name}: frame {n} does not show the face that is followed: choose another with reference_frame");
+        Error::NoFace(text)
+    })
+}
 
 /// Who performs: a clip that is to be analysed, or a motion that is known.
 pub enum Driving {

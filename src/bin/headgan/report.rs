@@ -1,7 +1,7 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::Driving;
+use crate::driving::{Driving, own_fit};
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
@@ -90,8 +90,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Driving::Clip(source)) => (source.frame(first + seen)?, args.shot.clone()),
         (None, Driving::Motion(_)) => return Err(Error::Usage("say whose face performs with --reference R".into())),
     };
-    let fit = common::reference_fit(&networks, &picture, &name)?;
     let same = args.reference.as_ref().is_none_or(|r| same_file(r, &args.shot));
+    let fit = match &analysis {
+        Some(analysis) if same => {
+            own_fit(analysis, if reference.is_some() { base.reference_frame } else { seen }, &name)?
+        }
+        _ => common::reference_fit(&networks, &picture, &name)?,
+    };
     let mut lines = models(&networks.models);
     lines.extend(generator.as_ref().map(generator_line));
 

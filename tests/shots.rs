@@ -5,6 +5,8 @@ mod common;
 
 use common::{SIDE, blobs, fails, headgan, names, works, workshop, world, write};
 use headgan::frame::Frame;
+use headgan::media::Source;
+use headgan::models::{Array, file};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -190,11 +192,63 @@ fn a_motion_file_renders_as_its_clip_does() {
     works(headgan(&w.models, &dir).args(["analyse", "-q", "--with-identity", "--motion", "b.hgm"]).arg(&driving));
     works(reenact(&dir, Path::new("b.hgm"), "motion/g_%03d.png").args(["--set", "identity_mix=0.5"]));
     fails(reenact(&dir, Path::new("a.hgm"), "x_%03d.png").args(["--frames", "5-99"]), 2, &["frames 0 to 11"]);
+    // Coefficients of some other model are told, not left out.
+    let mut short = file::load_safetensors(&dir.join("b.hgm")).unwrap();
+    short.insert("identity", Array::f32([3], vec![1.0; 3]));
+    file::save_safetensors(&dir.join("short.hgm"), &short).unwrap();
+    fails(&mut reenact(&dir, Path::new("short.hgm"), "x_%03d.png"), 3, &["short.hgm", "coefficients"]);
     std::fs::write(dir.join("bad.hgm"), b"nonsense").unwrap();
     fails(&mut reenact(&dir, Path::new("bad.hgm"), "x_%03d.png"), 3, &["bad.hgm", "motion file"]);
     fails(&mut reenact(&dir, Path::new("none.hgm"), "x_%03d.png"), 3, &["none.hgm"]);
+    fails(headgan(&w.models, &dir).args(["analyse", "--set", "device=cuda"]).arg(&driving), 6, &["cuda"]);
     fails(headgan(&w.models, &dir).args(["analyse", "--motion", "a.txt"]).arg(&driving), 2, &["a.txt", ".hgm"]);
     assert!(!names(&dir).iter().any(|n| n.starts_with("x_")));
+}
+
+/// A clip that performs itself as it was performed stays as it is, whichever of its faces is followed and however its name is
+/// written.
+#[test]
+fn a_clip_performs_itself_with_the_face_that_is_chosen() {
+    let dir = folder("itself");
+    let pattern = dir.join("pair_%02d.png");
+    write(&pattern, (0..4).map(|i| blobs(&[[32.0 + i as f32, 96.0], [160.0, 96.0]])), None);
+    let picture = |pattern: &Path| Source::open(pattern.to_str().unwrap()).unwrap().frame(0).unwrap();
+    let plate = picture(&pattern);
+    for face in ["0", "1"] {
+        let out = format!("f{face}_%02d.png");
+        let mut c = headgan(&world().models, &dir);
+        c.args(["reenact", "-q", "--reference", "pair_%02d.png", "--driving", "./pair_%02d.png", "-o", &out]);
+        works(
+            c.args(["--no-cache", "--frames", "0", "--set", "face_choice=index", "--set"])
+                .arg(format!("face_index={face}")),
+        );
+        let result = picture(&dir.join(&out));
+        let off: f32 = plate.data.iter().zip(&result.data).map(|(a, b)| (a - b).abs()).sum();
+        let off = off / plate.data.len() as f32;
+        assert!(off < 0.002, "face {face}: {off} from the plate");
+        let report = format!("r{face}.html");
+        let mut c = headgan(&world().models, &dir);
+        c.args(["report", "-q", "--no-cache", "--columns", "1", "-o", &report, "pair_%02d.png"]);
+        works(c.args(["--set", "face_choice=index", "--set"]).arg(format!("face_index={face}")));
+        let page = std::fs::read_to_string(dir.join(&report)).unwrap();
+        assert!(page.contains("Shot report: pair_%02d.png") && page.contains("The expression controls are not shown"));
+    }
+    // A reference frame without that face is told, not replaced by another face.
+    write(&pattern, (0..4).map(|i| blobs(&[[32.0, 96.0], [160.0, 96.0]][..if i == 2 { 1 } else { 2 }])), None);
+    let mut c = headgan(&world().models, &dir);
+    c.args([
+        "reenact",
+        "-q",
+        "--no-cache",
+        "--reference",
+        "pair_%02d.png",
+        "--driving",
+        "pair_%02d.png",
+        "-o",
+        "x.png",
+    ]);
+    c.args(["--frames", "0", "--set", "face_choice=index", "--set", "face_index=1", "--set", "reference_frame=2"]);
+    fails(&mut c, 5, &["pair_%02d.png", "frame 2", "reference_frame"]);
 }
 
 #[test]

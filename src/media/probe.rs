@@ -26,7 +26,7 @@ pub struct VideoInfo {
     pub duration: Option<f64>,
     /// Number of frames, where known.
     pub frames: Option<usize>,
-    /// True where `frames` comes from the container's own count and not from the duration.
+    /// True where `frames` comes from the container's own list of frames, and not from a number in its header or the duration.
     pub frames_exact: bool,
     /// Clockwise quarter turns that displaying takes: 0 to 3. The decoder applies them.
     pub quarter_turns: u8,
@@ -252,7 +252,11 @@ fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
     };
     let fps = standard(fps);
     let estimate = duration.map(|d| (d * fps.as_f64()).round().max(1.0) as usize);
-    let exact = counted.filter(|_| !variable);
+    let container = text(&json["format"]["format_name"]).unwrap_or_default();
+    // MP4 and QuickTime list every frame; others have a number in their header, which a recording that was broken off or
+    // repaired leaves wrong.
+    let listed = container.split(',').any(|name| name == "mov" || name == "mp4");
+    let exact = counted.filter(|_| !variable && listed);
 
     let rotation = s["side_data_list"]
         .as_array()
@@ -296,7 +300,7 @@ fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
         audio_codec: audio.and_then(|a| text(&a["codec_name"])),
         start,
         codec: text(&s["codec_name"]).unwrap_or_default(),
-        container: text(&json["format"]["format_name"]).unwrap_or_default(),
+        container,
         nominal: standard(nominal.unwrap_or(fps)),
         stream: s["index"].as_u64().unwrap_or(0) as usize,
     })
@@ -369,6 +373,14 @@ mod tests {
         assert_eq!((v.width, v.height, v.frames, v.frames_exact), (640, 480, Some(50), true));
         assert_eq!((v.fps, v.variable, v.depth, v.alpha), (Rational::whole(25), false, Depth::U8, false));
         assert!(v.seekable() && v.color() == Color::Rec709 && v.matrix_argument() == "bt601");
+    }
+
+    #[test]
+    fn a_headers_count_is_not_taken_for_certain() {
+        let mut answer = stream(json!({}));
+        answer["format"]["format_name"] = "avi".into();
+        let v = read_answer(&answer, Path::new("a.avi")).unwrap();
+        assert_eq!((v.frames, v.frames_exact), (Some(50), false));
     }
 
     #[test]

@@ -304,6 +304,9 @@ impl Shot {
             stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
         }
         let patch = painter.paint(&stack, &mut scratch.painting)?;
+        if window != self.window {
+            cover_home(plate, &scratch.out, self.window, window)?;
+        }
         put_back(plate, patch, &scratch.out, window)
     }
 
@@ -363,11 +366,33 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     camera.mapped(k as f32, offset)
 }
 
+/// How far a painted crop covers the plate's pixel `i` along one axis: falls to zero towards the window's border.
+fn feather(i: usize, start: f64, side: f64) -> f32 {
+    /// Share of the crop's side over which it falls.
+    const FEATHER: f64 = 0.05;
+    let t = (i as f64 + 0.5 - start) / side;
+    (t.min(1.0 - t) / FEATHER).clamp(0.0, 1.0) as f32
+}
+
+/// Draft's picture where the window at home would be painted and the one that has left it is not: the head that the plate
+/// shows must not stay behind.
+fn cover_home(plate: &mut Frame, draft: &DraftOutput, home: Window, window: Window) -> Result<()> {
+    let coverage = |w: &Window, x: usize, y: usize| feather(x, w.x0, w.width).min(feather(y, w.y0, w.height));
+    let mut soft = Vec::with_capacity(draft.mask.len());
+    for y in 0..plate.height {
+        for x in 0..plate.width {
+            let mask = draft.mask[y * plate.width + x];
+            let (wanted, painted) = (mask * coverage(&home, x, y), mask * coverage(&window, x, y));
+            // Together with what is painted over it, as much as at home.
+            soft.push(if wanted > painted { (wanted - painted) / (1.0 - painted) } else { 0.0 });
+        }
+    }
+    plate.paste_masked(&draft.picture, &soft, 0, 0)
+}
+
 /// Blends a painted crop into the plate through Draft's mask, which falls to zero towards the crop's border. A generator
 /// knows no alpha: that is Draft's as well.
 fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Window) -> Result<()> {
-    /// Share of the crop's side over which the mask falls.
-    const FEATHER: f64 = 0.05;
     // The plate's pixels whose centres lie in the window.
     let span = |start: f64, size: usize| {
         let first = (start - 0.5).ceil().clamp(0.0, size as f64);
@@ -386,10 +411,7 @@ fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Windo
         width: w as f64 * k,
         height: h as f64 * k,
     };
-    let edge = |i: usize, start: f64| {
-        let t = (i as f64 + 0.5 - start) / window.width;
-        (t.min(1.0 - t) / FEATHER).clamp(0.0, 1.0) as f32
-    };
+    let edge = |i: usize, start: f64| feather(i, start, window.width);
     let mut soft = Vec::with_capacity(w * h);
     for y in y0..y1 {
         let down = edge(y, window.y0);
@@ -595,6 +617,41 @@ mod tests {
         assert_eq!((video.color, &video.data), (Color::Rec709, &plain.data));
         let clear = render(&|f| f.data.chunks_exact_mut(4).for_each(|p| p[3] = 0.0));
         assert!(clear.data.chunks_exact(4).all(|p| p[3] == 0.0), "a transparent plate became opaque");
+    }
+
+    /// The reference's own head must not stay in the plate where a generator's window has left it.
+    #[test]
+    fn a_head_that_walks_leaves_none_behind() {
+        let n = 60;
+        let walking = shot_moving(
+            n,
+            Some(generator(1)),
+            |_| {},
+            |i, mut fit| {
+                let dx = 3.0 * i as f32;
+                (fit.roi.x0, fit.roi.x1) = (fit.roi.x0 + dx, fit.roi.x1 + dx);
+                fit
+            },
+        );
+        let mut scratch = Scratch::default();
+        let mut render = |quality| {
+            let look = look(quality, View::Result);
+            walking.render(n - 1, &|_| look.clone(), &mut scratch).unwrap().clone()
+        };
+        let (full, draft) = (render(Quality::Full), render(Quality::Draft));
+        let window = walking.window_at(n - 1, &|_| Look::default()).unwrap();
+        let home = walking.window;
+        assert!(window.x0 > home.x0 + 0.2 * home.width, "{window:?} {home:?}");
+        // What home covers and the window has left, Draft alone has painted.
+        let inside = |w: Window, x: usize, y: usize| feather(x, w.x0, w.width).min(feather(y, w.y0, w.height));
+        let pixels = (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y)));
+        let left = pixels.filter(|&(x, y)| inside(home, x, y) == 1.0 && inside(window, x, y) == 0.0);
+        let mut covered = 0;
+        for (x, y) in left {
+            assert_eq!(full.pixel(x, y), draft.pixel(x, y), "{x}, {y}");
+            covered += usize::from(draft.pixel(x, y) != walking.reference().pixel(x, y));
+        }
+        assert!(covered > 500, "{covered}");
     }
 
     /// A driver who walks through the picture: the window goes along, so that the generator always sees the whole head,

@@ -69,7 +69,12 @@ pub fn of_shot(parts: &ShotParts) -> Result<Report> {
         summary.push(fact("Analysis", format!("{per:.1} ms a frame"), note, false));
     }
     let settings = settings(values);
-    let lines: Vec<String> = settings.iter().map(|s| format!("{}={}", s.id, s.value)).collect();
+    let keys = |id: &str| values.curve(id).map_or(&[][..], |curve| curve.keys());
+    let line = |s: &SettingLine| {
+        let keys: Vec<_> = keys(&s.id).iter().map(|k| format!(" {} {} {}", k.frame, k.value, k.interp.id())).collect();
+        format!("{}={}{}", s.id, s.value, keys.concat())
+    };
+    let lines: Vec<String> = settings.iter().map(line).collect();
     let hash = Key::of("settings", &lines.iter().map(|l| l.as_bytes()).collect::<Vec<_>>()).hex();
     summary.push(fact("Settings", hash[..12].into(), "their hash: equal settings, equal hash".into(), false));
     let program = format!("headgan {}", env!("CARGO_PKG_VERSION"));
@@ -399,6 +404,13 @@ mod tests {
         assert_eq!(changed, ["stabilise_rotation"]);
         let hash = |r: &Report| r.summary.iter().find(|f| f.label == "Settings").unwrap().value.clone();
         assert_ne!(hash(&plain), hash(&smoothed));
+        let keyed = |value: f64| {
+            let key = crate::controls::keys::Key { frame: 0.0, value, interp: crate::controls::keys::Interp::Linear };
+            let mut values = Values::new();
+            values.set_curve("yaw_offset", crate::controls::keys::Curve::new(vec![key]).unwrap()).unwrap();
+            hash(&report(&motion, &values))
+        };
+        assert_ne!(keyed(1.0), keyed(2.0), "curves count too");
         assert!(smoothed.html().contains("104"));
     }
 

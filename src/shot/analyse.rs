@@ -176,23 +176,29 @@ impl Analyser<'_> {
         let index_key = clip.identity.map(|id| Key::of("clip", &[id.bytes()]));
         let known =
             index_key.and_then(|key| timed(&meter.reading, || self.cache?.get(&key)).and_then(|v| index_of(&v)));
-        let (index, observations) = match known {
-            Some(index) => {
-                let mut found: Vec<Option<Observation>> = index
-                    .pixels
-                    .iter()
-                    .map(|p| self.recall(&self.frame_key(p), &meter))
-                    .map(|o| {
-                        if o.is_some() {
-                            meter.reused.fetch_add(1, Ordering::Relaxed);
-                            (self.each)()?;
-                        }
-                        Ok(o)
-                    })
-                    .collect::<Result<_>>()?;
-                self.complete(clip, &index, &mut found, &meter, &mut work)?;
-                (index, found.into_iter().flatten().collect())
+        let mut all = None;
+        if let Some(index) = known {
+            let mut found: Vec<Option<Observation>> = index
+                .pixels
+                .iter()
+                .map(|p| self.recall(&self.frame_key(p), &meter))
+                .map(|o| {
+                    if o.is_some() {
+                        meter.reused.fetch_add(1, Ordering::Relaxed);
+                        (self.each)()?;
+                    }
+                    Ok(o)
+                })
+                .collect::<Result<_>>()?;
+            if self.complete(clip, &index, &mut found, &meter, &mut work)? {
+                all = Some((index, found.into_iter().flatten().collect()));
+            } else if let (Some(key), Some(cache)) = (index_key, self.cache) {
+                // The frames are not those that were noted: all of it anew.
+                cache.remove(&key);
             }
+        }
+        let (index, observations) = match all {
+            Some(all) => all,
             None => {
                 let all = self.decode_all(clip, None, &|_| true, &meter, &mut work)?;
                 let (index, observations) = all.ok_or_else(|| {
@@ -266,7 +272,7 @@ impl Analyser<'_> {
         Ok(self.keep(&key, new, meter))
     }
 
-    /// Observes the frames of a known clip that the cache has lost.
+    /// Observes the frames of a known clip that the cache has lost; `false` where its frames are not the known ones.
     fn complete(
         &self,
         clip: &Clip,
@@ -274,19 +280,20 @@ impl Analyser<'_> {
         found: &mut [Option<Observation>],
         meter: &Meter,
         work: &mut Work,
-    ) -> Result<()> {
-        let Some(first) = found.iter().position(Option::is_none) else { return Ok(()) };
+    ) -> Result<bool> {
+        let Some(first) = found.iter().position(Option::is_none) else { return Ok(true) };
         let last = found.iter().rposition(Option::is_none).unwrap_or(first);
         let range = FrameRange::new(index.first + first, index.first + last);
         let missing: Vec<bool> = found.iter().map(Option::is_none).collect();
         let wanted = |n: usize| n.checked_sub(index.first).is_some_and(|i| missing.get(i) == Some(&true));
-        let (_, observations) =
-            self.decode_all(clip, Some(range), &wanted, meter, work)?.ok_or_else(|| changed(clip))?;
-        let mut new = observations.into_iter();
-        for o in found.iter_mut().filter(|o| o.is_none()) {
-            *o = new.next();
+        let Some((seen, observations)) = self.decode_all(clip, Some(range), &wanted, meter, work)? else {
+            return Ok(false);
+        };
+        if !index.pixels.iter().zip(&missing).filter(|(_, missing)| **missing).map(|(p, _)| p).eq(&seen.pixels) {
+            return Ok(false);
         }
-        if found.iter().any(Option::is_none) { Err(changed(clip)) } else { Ok(()) }
+        found.iter_mut().filter(|o| o.is_none()).zip(observations).for_each(|(o, new)| *o = Some(new));
+        Ok(true)
     }
 
     /// Decodes frames and observes the wanted ones on all threads; `None` where there are none.
@@ -399,16 +406,19 @@ impl Analyser<'_> {
                 let before = self.observer.model.landmarks68(&last.fit)?;
                 let Some(crop) = roi::from_landmarks(&before) else { break };
                 let corners = [crop.x0, crop.y0, crop.x1, crop.y1];
-                let parts = [VERSION, self.networks.bytes(), index.pixels[k].bytes(), bytemuck::cast_slice(&corners)];
-                let key = Key::of("follow", &parts);
-                let seen = match self.recall(&key, meter) {
+                let key = |pixels: &Key| {
+                    let parts = [VERSION, self.networks.bytes(), pixels.bytes(), bytemuck::cast_slice(&corners)];
+                    Key::of("follow", &parts)
+                };
+                let seen = match self.recall(&key(&index.pixels[k]), meter) {
                     Some(seen) => seen,
                     None => {
                         let frame = self.frame_at(clip, index, k, &mut decoder, work)?;
                         let fitted = timed(&meter.observing, || self.observer.follow(&frame, &crop))?;
                         let detection = crate::face::Detection { rect: last.rect, score: 0.0, landmarks5: None };
                         let faces = fitted.map(|f| Seen { detection, fitted: Some(f) }).into_iter().collect();
-                        self.keep(&key, Observation { faces }, meter)
+                        // Under what was seen, should it not be what was noted.
+                        self.keep(&key(&pixels(&frame)), Observation { faces }, meter)
                     }
                 };
                 let Some(fitted) = seen.faces.into_iter().next().and_then(|f| f.fitted) else { break };
@@ -449,7 +459,7 @@ impl Analyser<'_> {
             }
         };
         loop {
-            let (_, frame) = frames.next().ok_or_else(|| changed(clip))??;
+            let (_, frame) = frames.next().ok_or_else(|| changed(clip.name))??;
             work.decoded += 1;
             *at += 1;
             if *at > k {
@@ -460,8 +470,8 @@ impl Analyser<'_> {
     }
 }
 
-fn changed(clip: &Clip) -> Error {
-    Error::Input(format!("{}: the clip has changed while it was analysed: analyse it again", clip.name))
+fn changed(clip: &str) -> Error {
+    Error::Input(format!("{clip}: the clip has changed while it was analysed: analyse it again"))
 }
 
 /// Whether landmarks of two frames in a row can be one face's.
@@ -515,12 +525,107 @@ impl Analysis {
     }
 }
 
-/// Runs `work` on a source's clip.
+/// Runs `work` on a source's clip. Its frames end with an error where the source is no longer what it was at the start: what
+/// was seen must not be noted under what is there no more.
 ///
 /// # Errors
 /// What `work` returns.
 pub fn with_clip<T>(source: &Source, work: impl FnOnce(&Clip) -> Result<T>) -> Result<T> {
     let name = source.path().display().to_string();
-    let frames = |range| source.frames(range);
-    work(&Clip { name: &name, fps: source.info().fps, identity: source.identity(), frames: &frames })
+    let identity = source.identity();
+    let frames = |range| {
+        let (after, name) = (source.clone(), name.clone());
+        let end = std::iter::once_with(move || (after.identity() != identity).then(|| Err(changed(&name))));
+        Ok(Box::new(source.frames(range)?.chain(end.flatten())) as Frames)
+    };
+    work(&Clip { name: &name, fps: source.info().fps, identity, frames: &frames })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::Detection;
+    use crate::face::observe::{FaceModel, FindFaces, FitFace};
+    use crate::media::still::{self, StillOptions};
+
+    /// Finds no face.
+    struct Nobody;
+
+    impl FindFaces for Nobody {
+        fn find(&self, _: &Frame) -> Result<Vec<Detection>> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl FitFace for Nobody {
+        fn fit(&self, _: &Frame, _: &Rect) -> Result<Fit> {
+            Err(Error::NoFace("nobody".into()))
+        }
+    }
+
+    impl FaceModel for Nobody {
+        fn landmarks68(&self, _: &Fit) -> Result<[[f32; 3]; 68]> {
+            Err(Error::NoFace("nobody".into()))
+        }
+    }
+
+    fn grey(value: f32) -> Frame {
+        Frame::filled(8, 8, [value, value, value, 1.0], Color::Srgb)
+    }
+
+    #[test]
+    fn a_clip_that_is_not_what_was_noted_is_looked_at_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), u64::MAX).unwrap();
+        let observer = Observer { detector: &Nobody, regressor: &Nobody, model: &Nobody, identity: None };
+        let networks = Key::of("test", &[]);
+        let analyser = Analyser { observer, networks, cache: Some(&cache), threads: 2, each: &|| Ok(()) };
+        let identity = Key::of("test", &[b"one file"]);
+        let run = |values: &[f32]| {
+            let frames = |range: Option<FrameRange>| -> Result<Frames> {
+                let frames: Vec<_> = values.iter().map(|v| grey(*v)).enumerate().map(Ok).collect();
+                let inside = move |n: usize| range.is_none_or(|r| r.first <= n && r.last.is_none_or(|l| n <= l));
+                Ok(Box::new(frames.into_iter().filter(move |f| f.as_ref().is_ok_and(|f| inside(f.0)))))
+            };
+            let clip = Clip { name: "clip", fps: None, identity: Some(identity), frames: &frames };
+            let error = analyser.run(&clip, |_, _| Choice::Largest).unwrap_err();
+            assert!(matches!(&error, Error::NoFace(_)), "{error}");
+            let noted = index_of(&cache.get(&Key::of("clip", &[identity.bytes()])).unwrap()).unwrap();
+            let seen: Vec<Key> = values.iter().map(|v| pixels(&grey(*v))).collect();
+            assert!(noted.pixels == seen, "what is noted is not what was seen");
+        };
+        run(&[0.1, 0.2, 0.3, 0.4]);
+        // One value is lost, and the file holds other frames, or fewer.
+        let lose = |value: f32| std::fs::remove_file(cache.path(&analyser.frame_key(&pixels(&grey(value))))).unwrap();
+        lose(0.2);
+        run(&[0.1, 0.5, 0.3, 0.4]);
+        lose(0.4);
+        run(&[0.1, 0.5]);
+        // Lost, but still the same: nothing else is looked at.
+        lose(0.5);
+        run(&[0.1, 0.5]);
+    }
+
+    #[test]
+    fn a_clip_that_changes_while_it_is_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |i: usize| dir.path().join(format!("f_{i}.png"));
+        let write = |i: usize, value: f32| still::write(&file(i), &grey(value), &StillOptions::default()).unwrap();
+        (0..3).for_each(|i| write(i, 0.1 * i as f32));
+        let source = Source::open(dir.path().to_str().unwrap()).unwrap();
+        let read = |change: bool| {
+            with_clip(&source, |clip| {
+                let mut frames = (clip.frames)(None)?;
+                let first = frames.next();
+                if change {
+                    write(1, 0.9);
+                }
+                Ok(first.into_iter().chain(frames).map(|f| f.map(|f| f.0)).collect::<Vec<_>>())
+            })
+            .unwrap()
+        };
+        assert!(read(false).into_iter().map(Result::unwrap).eq(0..3));
+        let changed = read(true).pop().unwrap().unwrap_err();
+        assert!(matches!(&changed, Error::Input(t) if t.contains("analyse it again")), "{changed}");
+    }
 }

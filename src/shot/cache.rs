@@ -175,6 +175,12 @@ impl Cache {
         value
     }
 
+    /// Takes away the value of a key that has turned out to be wrong.
+    pub fn remove(&self, key: &Key) {
+        // Where this fails, it is gone already, or wrong next time too.
+        let _ = std::fs::remove_file(self.path(key));
+    }
+
     /// What is there.
     pub fn info(&self) -> Info {
         let mut info = Info { folder: self.folder.clone(), limit: self.limit, ..Info::default() };
@@ -366,12 +372,24 @@ fn publish(path: &Path, value: &Weights) -> std::io::Result<bool> {
 
 /// Makes a folder, and those above it, open to the group.
 fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(folder)?;
+    if let Some(above) = folder.parent() {
+        make_folder(above)?;
+    }
+    match std::fs::create_dir(folder) {
+        // Another program was faster; its owner alone may change the mode.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        made => made?,
+    }
     #[cfg(unix)]
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o775))?;
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What else the mode says stays: a folder that hands its group on (setgid) must go on doing so.
+        let mode = folder.metadata()?.permissions().mode();
+        std::fs::set_permissions(folder, PermissionsExt::from_mode(mode | 0o775))?;
+    }
     Ok(())
 }
 
@@ -459,6 +477,29 @@ mod tests {
         let info = cache.info();
         assert_eq!((info.entries, info.damaged, info.temporary), (1, 0, 0));
         assert!(cache.problem().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_are_open_to_the_group_and_hand_it_on() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o2770)).unwrap();
+        if mode(dir.path()) != 0o2770 {
+            eprintln!("skipped: this file system knows no setgid");
+            return;
+        }
+        let cache = Cache::open(&dir.path().join("a/b"), DEFAULT_LIMIT).unwrap();
+        cache.put(&key(1), value(1, 5));
+        let mut folder = cache.path(&key(1));
+        for _ in 0..4 {
+            folder.pop();
+            // macOS hands the group on without the bit.
+            let wanted = if cfg!(target_os = "linux") { 0o2775 } else { 0o775 };
+            assert_eq!(mode(&folder) & wanted, wanted, "{}", folder.display());
+        }
+        assert_eq!(folder, dir.path().join("a"));
     }
 
     #[test]

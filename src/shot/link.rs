@@ -86,10 +86,12 @@ impl State {
 
     /// The shot's first face.
     fn start(&mut self, frame: &Observation, choice: Choice) -> Option<Link> {
-        let faces: Vec<Detection> = frame.faces.iter().map(|f| f.detection.clone()).collect();
-        let face = choice.pick(&faces).filter(|&i| frame.faces[i].fitted.is_some())?;
-        let others = faces.iter().enumerate().filter(|(i, _)| *i != face);
-        self.others = others.map(|(_, d)| Other { rect: d.rect, age: 0 }).collect();
+        // Among those that can be used: a speck that counts as a face must not hide the one that is meant.
+        let open: Vec<usize> = (0..frame.faces.len()).filter(|&i| frame.faces[i].fitted.is_some()).collect();
+        let faces: Vec<Detection> = open.iter().map(|&i| frame.faces[i].detection.clone()).collect();
+        let face = open[choice.pick(&faces)?];
+        let others = frame.faces.iter().enumerate().filter(|(i, _)| *i != face);
+        self.others = others.map(|(_, f)| Other { rect: f.detection.rect, age: 0 }).collect();
         Some(Link { face, returned: false })
     }
 
@@ -302,6 +304,15 @@ mod tests {
     #[test]
     fn faces_without_a_fit_are_not_followed() {
         let unfit = Seen { fitted: None, ..face(100.0, 100.0, 10.0, None) };
-        assert_eq!(link(&[frame(&[unfit])], Choice::Largest), [None]);
+        assert_eq!(link(&[frame(std::slice::from_ref(&unfit))], Choice::Largest), [None]);
+        // Nor do they stand in the way of the others.
+        let both = frame(&[unfit, face(300.0, 100.0, 80.0, None)]);
+        for choice in [Choice::NearestTo([100.0, 100.0]), Choice::Index(0)] {
+            assert_eq!(
+                link(std::slice::from_ref(&both), choice),
+                [Some(Link { face: 1, returned: false })],
+                "{choice:?}"
+            );
+        }
     }
 }

@@ -17,6 +17,8 @@ use std::path::Path;
 pub const EXTENSION: &str = "hgm";
 /// The format that is written and read.
 const FORMAT: &str = "1";
+/// No frame has a higher number, nor a picture more pixels in a row: numbers of frames and places are counted on.
+const MOST: usize = 1 << 40;
 
 /// The face in one frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +150,7 @@ impl Motion {
         }
         let damaged = || bad("the motion file is damaged: export it again");
         let text = |name: &str| value.metadata.get(name).map(String::as_str);
-        let number = |t: &str| t.parse::<usize>().ok();
+        let number = |t: &str| t.parse::<usize>().ok().filter(|n| *n <= MOST);
         let (width, height) = text("size").and_then(|t| t.split_once('x')).ok_or_else(damaged)?;
         let size = number(width).zip(number(height)).ok_or_else(damaged)?;
         let fps = text("fps").map(|t| t.parse().map_err(|_| damaged())).transpose()?;
@@ -248,6 +250,15 @@ mod tests {
         }
         let weights = file::to_bytes(&Weights::default()).unwrap();
         assert!(line(&weights).to_string().contains("no motion file"));
+        for (name, value) in [("first", "18446744073709551615"), ("size", "640x99999999999999999"), ("size", "640")] {
+            let mut other = file::load_safetensors(&{
+                std::fs::write(&path, &good).unwrap();
+                path.clone()
+            })
+            .unwrap();
+            other.metadata.insert(name.into(), value.into());
+            assert!(line(&file::to_bytes(&other).unwrap()).to_string().contains("damaged"), "{name}={value}");
+        }
         let newer = String::from_utf8_lossy(&good).replace("\"headgan_motion\":\"1\"", "\"headgan_motion\":\"9\"");
         if newer.len() == good.len() {
             assert!(line(newer.as_bytes()).to_string().contains("format 9"));

@@ -38,7 +38,8 @@ pub fn landmarks(model: &Prepared, track: &Track, poses: &[FramePose]) -> Result
 /// A track of another model.
 pub fn steadiness(model: &Prepared, track: &Track) -> Result<Steadiness> {
     let (raw, smooth) = (landmarks(model, track, &track.raw)?, landmarks(model, track, &track.poses)?);
-    let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len().max(1) as f32;
+    // From 0: the sum of no numbers is -0, which would be shown.
+    let mean = |v: &[f32]| v.iter().fold(0.0, |sum, v| sum + v) / v.len().max(1) as f32;
     let eyes = |l: &Landmarks| (l[36][0] - l[45][0]).hypot(l[36][1] - l[45][1]);
     let (jitter_raw, jitter) = (mean(&second_difference(&raw)), mean(&second_difference(&smooth)));
     let distance = mean(&raw.iter().map(eyes).collect::<Vec<f32>>());
@@ -67,5 +68,25 @@ impl fmt::Display for Steadiness {
             return write!(f, ", not smoothed");
         }
         write!(f, ", smoothed {jitter:.3} px ({ratio:.1} times less), {lag:+.2} frames late")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shot::{Head, Motion, TrackSettings};
+    use crate::synthetic;
+
+    #[test]
+    fn a_clip_that_is_too_short_to_shake_has_plain_zeros() {
+        let model = Prepared::new(synthetic::head()).unwrap();
+        for frames in [1, 2] {
+            let fits: Vec<_> =
+                synthetic::demo_driving(64, 2).unwrap().take(frames).map(|item| item.unwrap().1).collect();
+            let motion = Motion::of_fits(&fits, (64, 64), "drawn");
+            let track = Track::new(&motion, &Head::of(model.model()), &TrackSettings::default()).unwrap();
+            let figures = steadiness(&model, &track).unwrap().to_string();
+            assert_eq!(figures, "jitter 0.000 px (0.00 % of the eyes' distance), not smoothed");
+        }
     }
 }

@@ -178,7 +178,8 @@ fn place(pose: &FramePose, head: &Head) -> [f32; 2] {
     pose.camera.project(head.centre)
 }
 
-/// Frames whose pose leaps away from both neighbours', with what they are repaired to.
+/// Frames whose pose leaps away from both neighbours', with what they are repaired to. Where it is that of the frames beyond both
+/// neighbours, the neighbours are those that leapt.
 fn outliers(poses: &[Option<FramePose>], head: &Head) -> Vec<(usize, FramePose)> {
     let middle = |i: usize| match (poses.get(i.wrapping_sub(1)), &poses[i], poses.get(i + 1)) {
         (Some(Some(before)), Some(now), Some(Some(after))) => {
@@ -192,6 +193,13 @@ fn outliers(poses: &[Option<FramePose>], head: &Head) -> Vec<(usize, FramePose)>
     for (i, item) in all.iter().enumerate() {
         let Some((leap, spread, repaired)) = item else { continue };
         if *leap <= 1.0 || *leap <= LEAP * spread {
+            continue;
+        }
+        let agrees = |k: Option<usize>| match (&poses[i], k.and_then(|k| poses.get(k))) {
+            (Some(now), Some(Some(then))) => apart(now, then, head) < 0.5 * leap,
+            _ => false,
+        };
+        if agrees(i.checked_sub(2)) && agrees(i.checked_add(2)) {
             continue;
         }
         let around = i.saturating_sub(AROUND)..(i + AROUND + 1).min(all.len());
@@ -252,6 +260,11 @@ mod tests {
         assert_eq!(repaired.marked(Mark::Outlier), [23, 34]);
         assert!((repaired.poses[20].camera.euler().yaw - 10.0).abs() < 1.0 && repaired.poses[20].expr[0] == 0.0);
         assert_eq!((repaired.confidence[20], repaired.confidence[21]), (0.0, 1.0));
+        // Two leaps to one place, one good frame between them.
+        frames[22] = frames[20].clone();
+        let repaired = track(frames).unwrap();
+        assert_eq!(repaired.marked(Mark::Outlier), [23, 25, 34]);
+        assert!(repaired.poses[19..24].iter().all(|p| p.camera.euler().yaw < 13.0));
         // A head that turns in two frames and stays: both are real.
         let turned: Vec<_> = (0..40).map(|i| frame(100.0, if i < 20 { 0.0 } else { 30.0 }, 0.0)).collect();
         assert!(track(turned).unwrap().marked(Mark::Outlier).is_empty());

@@ -4,11 +4,24 @@ use crate::common;
 use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
+use headgan::morphable::Fit;
 use headgan::reenact::networks::Networks;
 use headgan::shot::motion::is_motion_name;
 use headgan::shot::{Analysis, Cache, Motion};
 use headgan::{Error, Result};
 use std::path::Path;
+
+/// The fit of a clip that performs itself, in its frame with this index: of the face that is followed through it, which need not be
+/// the frame's largest.
+pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
+    let face = analysis.faces.get(index).and_then(Option::as_ref);
+    face.map(|f| f.fit.clone()).ok_or_else(|| {
+        let n = analysis.first + index;
+        let text =
+            format!("{name}: frame {n} does not show the face that is followed: choose another with reference_frame");
+        Error::NoFace(text)
+    })
+}
 
 /// Who performs: a clip that is to be analysed, or a motion that is known.
 pub enum Driving {
@@ -60,6 +73,12 @@ impl Driving {
     pub fn check(&self, networks: &Networks, values: &Values, name: &str) -> Result<()> {
         let Driving::Motion(motion) = self else { return Ok(()) };
         motion.check_model(networks.model_hash(), &networks.pack, name)?;
+        let model = networks.morphable.model();
+        let expr = motion.frames.iter().flatten().all(|f| f.expr.len() == model.expr_dim);
+        if !expr || motion.identity.as_ref().is_some_and(|i| i.len() != model.shape_dim) {
+            let text = format!("{name}: its coefficients are not those of the morphable model: export it again");
+            return Err(Error::Input(text));
+        }
         if motion.identity.is_none() && values.uses("identity_mix") {
             return Err(Error::Usage(format!(
                 "identity_mix needs the driver's face shape, which {name} does not hold: export it with --with-identity"

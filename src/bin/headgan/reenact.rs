@@ -1,7 +1,7 @@
 //! `headgan reenact`: the main job.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::Driving;
+use crate::driving::{Driving, own_fit};
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
@@ -138,7 +138,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
-    let fit = common::reference_fit(&networks, &picture, &args.reference)?;
+    let same = same_file(&args.reference, &args.driving);
+    // Of a clip that performs itself the analysis will tell.
+    let fit = if same { None } else { Some(common::reference_fit(&networks, &picture, &args.reference)?) };
 
     driving.check(&networks, &values, &args.driving)?;
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
@@ -173,7 +175,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     check_range(&args.driving, range, motion.first, total)?;
     let last = range.last.unwrap_or(motion.first + total - 1);
     one_only(last - range.first + 1)?;
-    let same = same_file(&args.reference, &args.driving);
+    let fit = match (fit, &analysis) {
+        (None, Some(analysis)) => own_fit(analysis, base.reference_frame, &args.reference)?,
+        (None, None) => common::reference_fit(&networks, &picture, &args.reference)?,
+        (Some(fit), _) => fit,
+    };
     let direction = Direction { values, first: motion.first, same };
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
     let frames = range.first - motion.first..=last - motion.first;
@@ -212,7 +218,13 @@ fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Re
 
 /// Whether two names lead to one file.
 pub fn same_file(a: &str, b: &str) -> bool {
-    let real = |path: &str| std::fs::canonicalize(path).ok();
+    // A pattern is no file: its folder is looked at.
+    let real = |path: &str| {
+        let path = Path::new(path);
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let inside = || Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?));
+        std::fs::canonicalize(path).ok().or_else(inside)
+    };
     a == b || real(a).is_some_and(|a| real(b) == Some(a))
 }
 

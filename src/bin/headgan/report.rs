@@ -1,7 +1,7 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::Driving;
+use crate::driving::{Driving, own_fit};
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
@@ -90,8 +90,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Driving::Clip(source)) => (source.frame(first + seen)?, args.shot.clone()),
         (None, Driving::Motion(_)) => return Err(Error::Usage("say whose face performs with --reference R".into())),
     };
-    let fit = common::reference_fit(&networks, &picture, &name)?;
     let same = args.reference.as_ref().is_none_or(|r| same_file(r, &args.shot));
+    let fit = match &analysis {
+        Some(analysis) if same => {
+            own_fit(analysis, if reference.is_some() { base.reference_frame } else { seen }, &name)?
+        }
+        _ => common::reference_fit(&networks, &picture, &name)?,
+    };
     let mut lines = models(&networks.models);
     lines.extend(generator.as_ref().map(generator_line));
 
@@ -103,7 +108,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let pictures = shown.iter().map(|&i| Picture::new(&source.frame(first + i)?).map(Some));
         rows.push(("DRIVING", pictures.collect::<Result<_>>()?));
     }
-    let grid = expressions(&networks.morphable, &networks.draft, &picture, &fit, &base)?;
+    // A model without the landmarks of a face has none; the rest of the report does without.
+    let (grid, without) = match expressions(&networks.morphable, &networks.draft, &picture, &fit, &base) {
+        Ok(grid) => (Some(grid), None),
+        Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
+        Err(other) => return Err(other),
+    };
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
     let mut scratch = Scratch::default();
     let mut views = [("PNCC", View::Pncc, Vec::new(), 0.0), ("RESULT", View::Result, Vec::new(), 0.0)];
@@ -158,7 +168,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rows = rows.into_iter().map(|(label, pictures)| SheetRow { label: label.into(), pictures }).collect();
     report.sheet = Sheet { columns: shown.iter().map(|i| first + i).collect(), rows };
     report.models = lines;
-    report.expressions = Some(grid);
+    report.expressions = grid;
+    report.notes.extend(without);
     report.write(&args.output)?;
     say!("{}", args.output.display());
     Ok(ExitCode::SUCCESS)

@@ -88,7 +88,7 @@ impl Look {
 /// One reference and one driving track.
 pub struct Shot {
     model: Arc<Prepared>,
-    draft: DraftShot,
+    draft: Arc<DraftShot>,
     /// The reference's own pose and identity.
     pose: FramePose,
     shape: Vec<f32>,
@@ -96,7 +96,7 @@ pub struct Shot {
     /// The square around the reference's face that a generator paints, in the plate's pixels.
     window: Window,
     head: Head,
-    painter: Option<Painter>,
+    painter: Option<Arc<Painter>>,
     track: Track,
 }
 
@@ -149,16 +149,31 @@ impl Shot {
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let window = window_around(&mesh)?;
         let head = Head::of(model.model());
-        let draft = DraftShot::new(draft, reference, mesh)?;
+        let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
         let mut shot =
             Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, head, painter: None, track };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &Look::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
-            shot.painter = Some(Painter::new(generator, &picture, &pncc)?);
+            shot.painter = Some(Arc::new(Painter::new(generator, &picture, &pncc)?));
         }
         Ok(shot)
+    }
+
+    /// The same reference driven by another track; what was prepared of the reference is shared.
+    pub fn driven_by(&self, track: Track) -> Shot {
+        Shot {
+            model: self.model.clone(),
+            draft: self.draft.clone(),
+            pose: self.pose.clone(),
+            shape: self.shape.clone(),
+            stats: self.stats.clone(),
+            window: self.window,
+            head: self.head,
+            painter: self.painter.clone(),
+            track,
+        }
     }
 
     /// Number of driving frames.
@@ -425,7 +440,7 @@ mod tests {
         let weights = Arc::new(random_weights(&layers, 3));
         let options = cpu::Options { threads, ..cpu::Options::default() };
         Generator {
-            ops: Embedded::new(weights, &options),
+            ops: Arc::new(Embedded::new(weights, &options)),
             config,
             name: "random".into(),
             blake3: String::new(),

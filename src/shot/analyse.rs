@@ -16,7 +16,7 @@ use crate::face::observe::{Observation, Observer, Seen};
 use crate::face::{Rect, roi};
 use crate::frame::{Color, Frame};
 use crate::key::Key;
-use crate::media::{FrameRange, Frames, Rational, Source};
+use crate::media::{FrameRange, Rational, Source};
 use crate::models::{Array, Data, Weights};
 use crate::morphable::Fit;
 use crate::{Error, Result};
@@ -46,9 +46,13 @@ pub struct Clip<'a> {
     pub fps: Option<Rational>,
     /// What the file is ([`Source::identity`]); a clip without one is decoded each time.
     pub identity: Option<Key>,
-    /// Decodes frames, in order, with their numbers; `None` is the whole clip.
-    pub frames: &'a (dyn Fn(Option<FrameRange>) -> Result<Frames> + Sync),
+    /// Decodes frames, in order, with their numbers; `None` is the whole clip. Called, and its frames taken, by the thread that
+    /// calls [`Analyser::run`] alone.
+    pub frames: &'a dyn Fn(Option<FrameRange>) -> Result<ClipFrames<'a>>,
 }
+
+/// The frames of a clip.
+pub type ClipFrames<'a> = Box<dyn Iterator<Item = Result<(usize, Frame)>> + 'a>;
 
 /// How a frame's face was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -83,6 +87,8 @@ pub struct Analysis {
     pub fps: Option<Rational>,
     /// `None` where the face is not in view.
     pub faces: Vec<Option<FrameFace>>,
+    /// The frames' keys ([`pixels`]).
+    pub pixels: Vec<Key>,
     pub work: Work,
 }
 
@@ -235,7 +241,7 @@ impl Analyser<'_> {
         work.observing = seconds(&meter.observing);
         work.storing = seconds(&meter.storing);
         work.seconds = started.elapsed().as_secs_f64();
-        Ok(Analysis { first: index.first, size: index.size, fps: clip.fps, faces, work })
+        Ok(Analysis { first: index.first, size: index.size, fps: clip.fps, faces, pixels: index.pixels, work })
     }
 
     fn frame_key(&self, pixels: &Key) -> Key {
@@ -391,7 +397,7 @@ impl Analyser<'_> {
             };
             let mut score = scores[i - 1].unwrap_or(last.confidence);
             let end = (i + PATIENCE).min(faces.len());
-            let mut decoder: Option<(usize, Frames)> = None;
+            let mut decoder: Option<(usize, ClipFrames)> = None;
             for k in i..end {
                 if faces[k].is_some() {
                     break;
@@ -431,12 +437,12 @@ impl Analyser<'_> {
     }
 
     /// Frame `k` of a clip, from a decoder that goes on from frame to frame.
-    fn frame_at(
+    fn frame_at<'a>(
         &self,
-        clip: &Clip,
+        clip: &Clip<'a>,
         index: &Index,
         k: usize,
-        decoder: &mut Option<(usize, Frames)>,
+        decoder: &mut Option<(usize, ClipFrames<'a>)>,
         work: &mut Work,
     ) -> Result<Frame> {
         let started = Instant::now();
@@ -521,6 +527,6 @@ impl Analysis {
 /// What `work` returns.
 pub fn with_clip<T>(source: &Source, work: impl FnOnce(&Clip) -> Result<T>) -> Result<T> {
     let name = source.path().display().to_string();
-    let frames = |range| source.frames(range);
+    let frames = |range| source.frames(range).map(|frames| frames as ClipFrames);
     work(&Clip { name: &name, fps: source.info().fps, identity: source.identity(), frames: &frames })
 }

@@ -85,6 +85,18 @@ impl Look {
     }
 }
 
+impl Look {
+    /// Whether the result is the reference's picture, untouched, whatever the driver does.
+    pub fn is_still(&self) -> bool {
+        let r = &self.retarget;
+        let turned = self.turn != Euler::default() || self.frontalise != 0.0 || self.identity_mix != 0.0;
+        let plain = self.quality == Quality::Draft && self.view == View::Result;
+        // With no expression regions have nothing to weigh.
+        let still = r.motion == 0.0 && r.pose == 0.0 && r.expression == 0.0 && !r.self_reenactment;
+        plain && still && !turned && self.rig.expressions.iter().all(|e| *e == 0.0) && !self.rig.replace
+    }
+}
+
 /// One reference and one driving track.
 pub struct Shot {
     model: Arc<Prepared>,
@@ -555,6 +567,44 @@ mod tests {
             differ(look(Quality::Draft, view));
         }
         differ(look(Quality::Full, View::Crop));
+    }
+
+    #[test]
+    fn a_still_look_leaves_the_reference_alone() {
+        let shot = shot(10, None);
+        let still = |more: &[&str]| {
+            let mut values = crate::controls::Values::new();
+            let zero = ["motion_strength=0", "pose_strength=0", "expression_strength=0"];
+            zero.iter().chain(more).for_each(|c| values.assign(c).unwrap());
+            Look::from_controls(&values.resolve(0.0), false)
+        };
+        let mut scratch = Scratch::default();
+        for more in
+            [&[][..], &["region_mouth=0.5"], &["relative_expression=true"], &["smoothing=0", "fill_mouth=false"]]
+        {
+            let look = still(more);
+            assert!(look.is_still(), "{more:?}");
+            let picture = shot.render(7, &|_| look.clone(), &mut scratch).unwrap();
+            let pairs = picture.data.iter().zip(&shot.reference().data);
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Less than what 8 bits can show.
+            assert!(off < 0.5 / 255.0, "{more:?}: {off}");
+        }
+        for more in ["yaw_offset=1", "expr_smile=0.1", "view=mask", "quality=full", "frontalise=1", "identity_mix=0.5"]
+        {
+            assert!(!still(&[more]).is_still(), "{more}");
+        }
+        assert!(!Look::default().is_still());
+    }
+
+    /// What was prepared of a reference serves any track.
+    #[test]
+    fn another_track_drives_the_same_reference() {
+        let (short, long) = (shot(4, None), shot(10, None));
+        let other = short.driven_by(long.track().clone());
+        let look = look(Quality::Draft, View::Result);
+        let render = |shot: &Shot| shot.render(8, &|_| look.clone(), &mut Scratch::default()).unwrap().clone();
+        assert!(render(&other) == render(&long));
     }
 
     #[test]

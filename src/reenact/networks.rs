@@ -182,9 +182,10 @@ impl Networks {
     }
 }
 
-/// The generator of a pack, ready to run.
+/// The generator of a pack, ready to run. Clones share one copy of the weights.
+#[derive(Clone)]
 pub struct Generator {
-    pub ops: Embedded,
+    pub ops: Arc<Embedded>,
     pub config: generator::Config,
     /// Pack or file that it comes from.
     pub name: String,
@@ -237,6 +238,6 @@ impl Generator {
             Error::Model(text) => Error::Model(format!("{name}: {text}")),
             other => other,
         })?;
-        Ok(Generator { ops: Embedded::new(weights, options), config, name, blake3, licence })
+        Ok(Generator { ops: Arc::new(Embedded::new(weights, options)), config, name, blake3, licence })
     }
 }

@@ -6,12 +6,13 @@ use crate::engine::{Embedded, Ops};
 use crate::frame::{Color, Frame};
 use crate::nets::generator::{self, Config, Reference};
 use crate::{Error, Result};
+use std::sync::Arc;
 
 type Tensor = <Embedded as Ops>::Tensor;
 
 /// A generator with a reference's features, which are computed once.
 pub struct Painter {
-    ops: Embedded,
+    ops: Arc<Embedded>,
     config: Config,
     reference: Reference<Tensor>,
     /// What the generator's values mean: they are in the code of the picture that it was given.
@@ -47,7 +48,7 @@ impl Painter {
             input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
         let input = ops.from_nhwc([1, 6, CROP, CROP], &input);
-        let reference = generator::reference(&ops, &config, &input);
+        let reference = generator::reference(&*ops, &config, &input);
         Ok(Painter { color: shown.color, ops, config, reference })
     }
 
@@ -74,7 +75,7 @@ impl Painter {
             }
         }
         let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
-        let output = generator::forward(&self.ops, &self.config, &self.reference, &stack, None);
+        let output = generator::forward(&*self.ops, &self.config, &self.reference, &stack, None);
         let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
         patch.color = self.color;
         for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(&output.image).chunks_exact(3)) {

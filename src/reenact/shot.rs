@@ -85,10 +85,22 @@ impl Look {
     }
 }
 
+impl Look {
+    /// Whether the result is the reference's picture, untouched, whatever the driver does.
+    pub fn is_still(&self) -> bool {
+        let r = &self.retarget;
+        let turned = self.turn != Euler::default() || self.frontalise != 0.0 || self.identity_mix != 0.0;
+        let plain = self.quality == Quality::Draft && self.view == View::Result;
+        // With no expression regions have nothing to weigh.
+        let still = r.motion == 0.0 && r.pose == 0.0 && r.expression == 0.0 && !r.self_reenactment;
+        plain && still && !turned && self.rig.expressions.iter().all(|e| *e == 0.0) && !self.rig.replace
+    }
+}
+
 /// One reference and one driving track.
 pub struct Shot {
     model: Arc<Prepared>,
-    draft: DraftShot,
+    draft: Arc<DraftShot>,
     /// The reference's own pose and identity.
     pose: FramePose,
     shape: Vec<f32>,
@@ -96,7 +108,7 @@ pub struct Shot {
     /// The square around the reference's face that a generator paints, in the plate's pixels.
     window: Window,
     head: Head,
-    painter: Option<Painter>,
+    painter: Option<Arc<Painter>>,
     track: Track,
 }
 
@@ -149,16 +161,31 @@ impl Shot {
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let window = window_around(&mesh)?;
         let head = Head::of(model.model());
-        let draft = DraftShot::new(draft, reference, mesh)?;
+        let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
         let mut shot =
             Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, head, painter: None, track };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &Look::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
-            shot.painter = Some(Painter::new(generator, &picture, &pncc)?);
+            shot.painter = Some(Arc::new(Painter::new(generator, &picture, &pncc)?));
         }
         Ok(shot)
+    }
+
+    /// The same reference driven by another track; what was prepared of the reference is shared.
+    pub fn driven_by(&self, track: Track) -> Shot {
+        Shot {
+            model: self.model.clone(),
+            draft: self.draft.clone(),
+            pose: self.pose.clone(),
+            shape: self.shape.clone(),
+            stats: self.stats.clone(),
+            window: self.window,
+            head: self.head,
+            painter: self.painter.clone(),
+            track,
+        }
     }
 
     /// Number of driving frames.
@@ -447,7 +474,7 @@ mod tests {
         let weights = Arc::new(random_weights(&layers, 3));
         let options = cpu::Options { threads, ..cpu::Options::default() };
         Generator {
-            ops: Embedded::new(weights, &options),
+            ops: Arc::new(Embedded::new(weights, &options)),
             config,
             name: "random".into(),
             blake3: String::new(),
@@ -562,6 +589,44 @@ mod tests {
             differ(look(Quality::Draft, view));
         }
         differ(look(Quality::Full, View::Crop));
+    }
+
+    #[test]
+    fn a_still_look_leaves_the_reference_alone() {
+        let shot = shot(10, None);
+        let still = |more: &[&str]| {
+            let mut values = crate::controls::Values::new();
+            let zero = ["motion_strength=0", "pose_strength=0", "expression_strength=0"];
+            zero.iter().chain(more).for_each(|c| values.assign(c).unwrap());
+            Look::from_controls(&values.resolve(0.0), false)
+        };
+        let mut scratch = Scratch::default();
+        for more in
+            [&[][..], &["region_mouth=0.5"], &["relative_expression=true"], &["smoothing=0", "fill_mouth=false"]]
+        {
+            let look = still(more);
+            assert!(look.is_still(), "{more:?}");
+            let picture = shot.render(7, &|_| look.clone(), &mut scratch).unwrap();
+            let pairs = picture.data.iter().zip(&shot.reference().data);
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Less than what 8 bits can show.
+            assert!(off < 0.5 / 255.0, "{more:?}: {off}");
+        }
+        for more in ["yaw_offset=1", "expr_smile=0.1", "view=mask", "quality=full", "frontalise=1", "identity_mix=0.5"]
+        {
+            assert!(!still(&[more]).is_still(), "{more}");
+        }
+        assert!(!Look::default().is_still());
+    }
+
+    /// What was prepared of a reference serves any track.
+    #[test]
+    fn another_track_drives_the_same_reference() {
+        let (short, long) = (shot(4, None), shot(10, None));
+        let other = short.driven_by(long.track().clone());
+        let look = look(Quality::Draft, View::Result);
+        let render = |shot: &Shot| shot.render(8, &|_| look.clone(), &mut Scratch::default()).unwrap().clone();
+        assert!(render(&other) == render(&long));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::face::observe::{Observation, Observer, Seen};
 use crate::face::{Rect, roi};
 use crate::frame::{Color, Frame};
 use crate::key::Key;
-use crate::media::{FrameRange, Frames, Rational, Source};
+use crate::media::{FrameRange, Rational, Source};
 use crate::models::{Array, Data, Weights};
 use crate::morphable::Fit;
 use crate::{Error, Result};
@@ -46,9 +46,13 @@ pub struct Clip<'a> {
     pub fps: Option<Rational>,
     /// What the file is ([`Source::identity`]); a clip without one is decoded each time.
     pub identity: Option<Key>,
-    /// Decodes frames, in order, with their numbers; `None` is the whole clip.
-    pub frames: &'a (dyn Fn(Option<FrameRange>) -> Result<Frames> + Sync),
+    /// Decodes frames, in order, with their numbers; `None` is the whole clip. Called, and its frames taken, by the thread that
+    /// calls [`Analyser::run`] alone.
+    pub frames: &'a dyn Fn(Option<FrameRange>) -> Result<ClipFrames<'a>>,
 }
+
+/// The frames of a clip.
+pub type ClipFrames<'a> = Box<dyn Iterator<Item = Result<(usize, Frame)>> + 'a>;
 
 /// How a frame's face was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -83,6 +87,8 @@ pub struct Analysis {
     pub fps: Option<Rational>,
     /// `None` where the face is not in view.
     pub faces: Vec<Option<FrameFace>>,
+    /// The frames' keys ([`pixels`]).
+    pub pixels: Vec<Key>,
     pub work: Work,
 }
 
@@ -241,7 +247,7 @@ impl Analyser<'_> {
         work.observing = seconds(&meter.observing);
         work.storing = seconds(&meter.storing);
         work.seconds = started.elapsed().as_secs_f64();
-        Ok(Analysis { first: index.first, size: index.size, fps: clip.fps, faces, work })
+        Ok(Analysis { first: index.first, size: index.size, fps: clip.fps, faces, pixels: index.pixels, work })
     }
 
     fn frame_key(&self, pixels: &Key) -> Key {
@@ -398,7 +404,7 @@ impl Analyser<'_> {
             };
             let mut score = scores[i - 1].unwrap_or(last.confidence);
             let end = (i + PATIENCE).min(faces.len());
-            let mut decoder: Option<(usize, Frames)> = None;
+            let mut decoder: Option<(usize, ClipFrames)> = None;
             for k in i..end {
                 if faces[k].is_some() {
                     break;
@@ -441,12 +447,12 @@ impl Analyser<'_> {
     }
 
     /// Frame `k` of a clip, from a decoder that goes on from frame to frame.
-    fn frame_at(
+    fn frame_at<'a>(
         &self,
-        clip: &Clip,
+        clip: &Clip<'a>,
         index: &Index,
         k: usize,
-        decoder: &mut Option<(usize, Frames)>,
+        decoder: &mut Option<(usize, ClipFrames<'a>)>,
         work: &mut Work,
     ) -> Result<Frame> {
         let started = Instant::now();
@@ -536,7 +542,7 @@ pub fn with_clip<T>(source: &Source, work: impl FnOnce(&Clip) -> Result<T>) -> R
     let frames = |range| {
         let (after, name) = (source.clone(), name.clone());
         let end = std::iter::once_with(move || (after.identity() != identity).then(|| Err(changed(&name))));
-        Ok(Box::new(source.frames(range)?.chain(end.flatten())) as Frames)
+        Ok(Box::new(source.frames(range)?.chain(end.flatten())) as ClipFrames)
     };
     work(&Clip { name: &name, fps: source.info().fps, identity, frames: &frames })
 }
@@ -582,7 +588,7 @@ mod tests {
         let analyser = Analyser { observer, networks, cache: Some(&cache), threads: 2, each: &|| Ok(()) };
         let identity = Key::of("test", &[b"one file"]);
         let run = |values: &[f32]| {
-            let frames = |range: Option<FrameRange>| -> Result<Frames> {
+            let frames = |range: Option<FrameRange>| -> Result<ClipFrames> {
                 let frames: Vec<_> = values.iter().map(|v| grey(*v)).enumerate().map(Ok).collect();
                 let inside = move |n: usize| range.is_none_or(|r| r.first <= n && r.last.is_none_or(|l| n <= l));
                 Ok(Box::new(frames.into_iter().filter(move |f| f.as_ref().is_ok_and(|f| inside(f.0)))))

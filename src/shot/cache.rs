@@ -36,6 +36,13 @@ const LARGEST: u64 = 1 << 30;
 /// The size limit where none is given.
 pub const DEFAULT_LIMIT: u64 = 2 << 30;
 
+/// The folder of this user's cache unless told otherwise: `$HEADGAN_CACHE`, else the system's folder for caches. Reads the
+/// environment: not for use while rendering.
+pub fn standard_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("HEADGAN_CACHE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    named.or_else(crate::folders::user_cache)
+}
+
 /// A folder with values. Cheap to share between threads.
 #[derive(Debug)]
 pub struct Cache {

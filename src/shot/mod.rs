@@ -2,12 +2,13 @@
 //!
 //! [`analyse`] observes every frame of a clip by itself (parallel, resumable, each frame only once: [`cache`]), follows one face
 //! through them ([`link`]) and gives a [`motion::Motion`]: pose and expression per frame, which can be shipped as a file without any
-//! pixel of the actor. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,
+//! pixel of the actor. [`known::Known`] is what the cache keeps of a whole clip. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,
 //! smoothed ([`smooth`]), with the shot-wide statistics that retargeting wants. [`crop`] says where the face's square window lies.
 
 pub mod analyse;
 pub mod cache;
 pub mod crop;
+pub mod known;
 pub mod link;
 pub mod motion;
 pub mod record;
@@ -17,6 +18,7 @@ pub mod track;
 
 pub use analyse::{Analyser, Analysis, Clip, FrameFace};
 pub use cache::Cache;
+pub use known::Known;
 pub use motion::Motion;
 pub use track::{Track, TrackSettings};
 

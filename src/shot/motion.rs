@@ -97,11 +97,27 @@ impl Motion {
         13 + self.frames.iter().flatten().next().map_or(0, |f| f.expr.len())
     }
 
-    /// Writes the motion, whole or not at all; the actor's face shape only `with_identity`. Returns the file's bytes.
-    ///
-    /// # Errors
-    /// [`Error::Input`] where it cannot be written; [`Error::Usage`] where it shall hold an identity that is not known.
-    pub fn save(&self, path: &Path, with_identity: bool) -> Result<usize> {
+    /// As seen in a picture of another size that shows the same.
+    pub fn resized(&self, width: usize, height: usize) -> Motion {
+        let k = [width as f64 / self.size.0.max(1) as f64, height as f64 / self.size.1.max(1) as f64];
+        // Depth has no raster of its own: it grows with the mean of both, as 3DDFA-V2 has it for its crops.
+        let scale = [k[0], k[1], 0.5 * (k[0] + k[1])];
+        // Pixel centres are at integers, pictures begin half a pixel before.
+        let offset = [0.5 * k[0] - 0.5, 0.5 * k[1] - 0.5, 0.0];
+        let mut out = self.clone();
+        out.size = (width, height);
+        for frame in out.frames.iter_mut().flatten() {
+            for (i, v) in frame.camera.iter_mut().enumerate() {
+                let (row, column) = (i / 4, i % 4);
+                let moved = if column == 3 { offset[row] } else { 0.0 };
+                *v = (scale[row] * f64::from(*v) + moved) as f32;
+            }
+        }
+        out
+    }
+
+    /// The motion as arrays, as a motion file has them; without the identity.
+    pub fn to_arrays(&self) -> Weights {
         let expr = self.frames.iter().flatten().next().map_or(0, |f| f.expr.len());
         let n = self.frames.len();
         let gap = MotionFrame { camera: [0.0; 12], expr: vec![0.0; expr], confidence: 0.0 };
@@ -111,11 +127,6 @@ impl Motion {
         put("camera", &[n, 12], frames.iter().flat_map(|f| f.camera).collect());
         put("expression", &[n, expr], frames.iter().flat_map(|f| f.expr.iter().copied()).collect());
         put("confidence", &[n], frames.iter().map(|f| f.confidence).collect());
-        if with_identity {
-            let unknown = || Error::Usage("this motion holds no identity: analyse the clip itself".into());
-            let identity = self.identity.clone().ok_or_else(unknown)?;
-            put("identity", &[identity.len()], identity);
-        }
         let mut note = |name: &str, text: String| out.metadata.insert(name.into(), text);
         note("headgan_motion", FORMAT.into());
         note("model", self.model.clone());
@@ -123,6 +134,61 @@ impl Motion {
         note("size", format!("{}x{}", self.size.0, self.size.1));
         if let Some(fps) = self.fps {
             note("fps", fps.to_string());
+        }
+        out
+    }
+
+    /// What [`Motion::to_arrays`] made, with the array `identity` where there is one; `None` where the arrays do not belong
+    /// together.
+    pub fn from_arrays(value: &Weights) -> Option<Motion> {
+        let text = |name: &str| value.metadata.get(name).map(String::as_str);
+        let number = |t: &str| t.parse::<usize>().ok().filter(|n| *n <= MOST);
+        let (width, height) = text("size").and_then(|t| t.split_once('x'))?;
+        let fps = match text("fps") {
+            Some(text) => Some(text.parse().ok()?),
+            None => None,
+        };
+        let array = |name: &str| value.get(name).and_then(|a| Some((a.as_f32()?, &a.shape[..])));
+        let ((cameras, camera_shape), (exprs, expr_shape)) = (array("camera")?, array("expression")?);
+        let (confidence, _) = array("confidence")?;
+        let n = confidence.len();
+        let &[rows, e] = expr_shape else { return None };
+        if *camera_shape != [n, 12] || rows != n {
+            return None;
+        }
+        let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
+        if !(finite(cameras) && finite(exprs) && finite(confidence)) {
+            return None;
+        }
+        let frames = (0..n).map(|i| {
+            let camera = std::array::from_fn(|c| cameras[12 * i + c]);
+            let frame = MotionFrame { camera, expr: exprs[e * i..e * (i + 1)].to_vec(), confidence: confidence[i] };
+            (confidence[i] > 0.0).then_some(frame)
+        });
+        let identity = match value.get("identity") {
+            Some(a) => Some(a.as_f32().filter(|v| finite(v))?.to_vec()),
+            None => None,
+        };
+        Some(Motion {
+            first: text("first").and_then(number)?,
+            size: (number(width)?, number(height)?),
+            fps,
+            model: text("model")?.into(),
+            frames: frames.collect(),
+            identity,
+        })
+    }
+
+    /// Writes the motion, whole or not at all; the actor's face shape only `with_identity`. Returns the file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be written; [`Error::Usage`] where it shall hold an identity that is not known.
+    pub fn save(&self, path: &Path, with_identity: bool) -> Result<usize> {
+        let mut out = self.to_arrays();
+        if with_identity {
+            let unknown = || Error::Usage("this motion holds no identity: analyse the clip itself".into());
+            let identity = self.identity.clone().ok_or_else(unknown)?;
+            out.insert("identity", Array::f32([identity.len()], identity));
         }
         let bytes = file::to_bytes(&out)?;
         atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
@@ -148,41 +214,7 @@ impl Motion {
             }
             None => return Err(bad("this is no motion file: make one with headgan analyse CLIP --motion FILE.hgm")),
         }
-        let damaged = || bad("the motion file is damaged: export it again");
-        let text = |name: &str| value.metadata.get(name).map(String::as_str);
-        let number = |t: &str| t.parse::<usize>().ok().filter(|n| *n <= MOST);
-        let (width, height) = text("size").and_then(|t| t.split_once('x')).ok_or_else(damaged)?;
-        let size = number(width).zip(number(height)).ok_or_else(damaged)?;
-        let fps = text("fps").map(|t| t.parse().map_err(|_| damaged())).transpose()?;
-        let array = |name: &str| value.get(name).and_then(|a| Some((a.as_f32()?, &a.shape[..]))).ok_or_else(damaged);
-        let ((cameras, camera_shape), (exprs, expr_shape)) = (array("camera")?, array("expression")?);
-        let (confidence, _) = array("confidence")?;
-        let n = confidence.len();
-        let &[rows, e] = expr_shape else { return Err(damaged()) };
-        if *camera_shape != [n, 12] || rows != n {
-            return Err(damaged());
-        }
-        let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
-        if !(finite(cameras) && finite(exprs) && finite(confidence)) {
-            return Err(damaged());
-        }
-        let frames = (0..n).map(|i| {
-            let camera = std::array::from_fn(|c| cameras[12 * i + c]);
-            let frame = MotionFrame { camera, expr: exprs[e * i..e * (i + 1)].to_vec(), confidence: confidence[i] };
-            (confidence[i] > 0.0).then_some(frame)
-        });
-        let identity = match value.get("identity") {
-            Some(a) => Some(a.as_f32().filter(|v| finite(v)).ok_or_else(damaged)?.to_vec()),
-            None => None,
-        };
-        Ok(Motion {
-            first: text("first").and_then(number).ok_or_else(damaged)?,
-            size,
-            fps,
-            model: text("model").ok_or_else(damaged)?.into(),
-            frames: frames.collect(),
-            identity,
-        })
+        Motion::from_arrays(&value).ok_or_else(|| bad("the motion file is damaged: export it again"))
     }
 
     /// Fails unless the coefficients belong to the morphable model with this blake3, of the pack `pack`.
@@ -232,6 +264,25 @@ mod tests {
         assert!(matches!(nobody.save(&path, true), Err(Error::Usage(_))));
         assert!(motion().check_model("abc", "p", "a").is_ok());
         assert!(matches!(motion().check_model("x", "p", "a"), Err(Error::Model(_))));
+    }
+
+    #[test]
+    fn a_resized_motion_shows_the_same_points() {
+        let motion = motion();
+        let half = motion.resized(320, 180);
+        assert_eq!(half.size, (320, 180));
+        let project = |camera: &[f32; 12], row: usize| -> f32 {
+            let p = [0.3, -0.7, 0.2, 1.0];
+            (0..4).map(|c| camera[4 * row + c] * p[c]).sum()
+        };
+        for (a, b) in motion.frames.iter().flatten().zip(half.frames.iter().flatten()) {
+            for row in 0..2 {
+                let (a, b) = (project(&a.camera, row), project(&b.camera, row));
+                assert!(((a + 0.5) * 0.5 - 0.5 - b).abs() < 1e-5, "{a} {b}");
+            }
+            assert_eq!(a.expr, b.expr);
+        }
+        assert_eq!(motion.resized(640, 360), motion);
     }
 
     #[test]

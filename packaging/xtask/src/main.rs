@@ -1,4 +1,9 @@
-//! `cargo run -p xtask -- tarball`: the program with presets, documents and licences, for other machines.
+//! What is made of the project beside the program itself:
+//!
+//! - `cargo xtask tarball`: the program with presets, documents and licences, for other machines;
+//! - `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]).
+
+mod bundle;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,9 +12,15 @@ use std::process::{Command, ExitCode};
 type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
-    let result = match std::env::args().nth(1).as_deref() {
-        Some("tarball") => tarball(),
-        _ => Err("usage: cargo run -p xtask -- tarball".into()),
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["tarball"] => tarball(),
+        ["bundle"] => root().and_then(|root| bundle::bundle(&root, &target(&root))),
+        ["install"] => root().and_then(|root| bundle::install(&root, &target(&root), None)),
+        ["install", "--user", folder] => {
+            root().and_then(|root| bundle::install(&root, &target(&root), Some(Path::new(folder))))
+        }
+        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR]".into()),
     };
     match result {
         Ok(path) => {
@@ -23,15 +34,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The repository.
+fn root() -> Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().map_err(|e| e.to_string())
+}
+
+/// Where cargo builds.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
 /// Builds and packs `target/headgan-VERSION-ARCH-OS.tar.gz`.
 fn tarball() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().map_err(|e| e.to_string())?;
+    let root = root()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo).args(["build", "--release", "--bin", "headgan"]).current_dir(&root).status();
     if !built.is_ok_and(|s| s.success()) {
         return Err("the program does not build; see above".into());
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target(&root);
     let program = format!("headgan{}", std::env::consts::EXE_SUFFIX);
     let os = std::env::consts::OS;
     let name = format!("headgan-{}-{}-{os}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

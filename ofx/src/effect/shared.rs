@@ -1,0 +1,166 @@
+//! What all instances of the process share: models, caches, files. By content, never by instance.
+
+use headgan::engine::cpu;
+use headgan::frame::{Color, Filter, Frame};
+use headgan::key::Key;
+use headgan::media::Source;
+use headgan::models::pack::ModelSet;
+use headgan::reenact::stage::{Recent, Stage};
+use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
+use headgan::shot::{Cache, Known};
+use headgan::{Error, Result};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Analyses of shots that are kept.
+const SHOTS: usize = 32;
+/// Pictures of reference files that are kept.
+const PICTURES: usize = 6;
+
+/// The networks, or why there are none: asked once, until [`retry`].
+static STAGE: Mutex<Option<Result<Arc<Stage>>>> = Mutex::new(None);
+/// The bundle that the plugin was found in.
+static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
+static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new());
+static KNOWN: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(SHOTS));
+static PICTURE: Mutex<Recent<Arc<Frame>>> = Mutex::new(Recent::new(PICTURES));
+/// The lasting messages that are shown, by instance.
+static MESSAGES: Mutex<Option<HashMap<usize, String>>> = Mutex::new(None);
+
+/// Notes where the host has found the plugin; models may lie there.
+pub fn note_bundle(path: Option<String>) {
+    if let Some(path) = path {
+        *BUNDLE.lock() = Some(path.into());
+    }
+}
+
+/// The networks, loaded when they are first needed.
+///
+/// # Errors
+/// `Model` when no pack can be used.
+pub fn stage(processors: usize) -> Result<Arc<Stage>> {
+    let mut stage = STAGE.lock();
+    if let Some(stage) = &*stage {
+        return stage.clone();
+    }
+    let bundle = BUNDLE.lock().clone();
+    let extra: Vec<PathBuf> = bundle.iter().map(|b| b.join("Contents/Resources/models")).collect();
+    stage.insert(Stage::load(ModelSet::discover(&extra), processors).map(Arc::new)).clone()
+}
+
+/// What is known of the networks without loading them; `None` before they were needed.
+pub fn stage_so_far() -> Option<Result<Arc<Stage>>> {
+    STAGE.lock().clone()
+}
+
+/// Lets what failed be tried again: the user may have helped.
+pub fn retry() {
+    let mut stage = STAGE.lock();
+    if stage.as_ref().is_some_and(Result::is_err) {
+        *stage = None;
+    }
+    CACHES.lock().retain(|(_, cache)| cache.is_ok());
+}
+
+/// The shot cache in a folder, or in the user's own where the name is empty.
+///
+/// # Errors
+/// `Input` where it cannot be used.
+pub fn cache(folder: &str) -> Result<Arc<Cache>> {
+    let mut caches = CACHES.lock();
+    let named = Path::new(folder);
+    if let Some((_, cache)) = caches.iter().find(|(path, _)| path == named) {
+        return cache.clone();
+    }
+    let open = || {
+        let folder = if folder.is_empty() { standard_folder() } else { Some(named.to_owned()) };
+        let folder = folder
+            .ok_or_else(|| Error::Input("this system names no cache folder: choose one under Cache folder".into()))?;
+        Cache::open(&folder, DEFAULT_LIMIT).map(Arc::new).map_err(|_| {
+            Error::Input(format!(
+                "{}: cannot be written to: choose another folder under Cache folder",
+                folder.display()
+            ))
+        })
+    };
+    let cache = open();
+    caches.push((named.to_owned(), cache.clone()));
+    cache
+}
+
+/// An analysis by its key, from memory or the cache.
+pub fn known(key: &Key, cache: Option<&Cache>) -> Option<Arc<Known>> {
+    if let Some(known) = KNOWN.lock().get(key) {
+        return Some(known);
+    }
+    let known = Known::get(cache?, key)?;
+    Some(KNOWN.lock().put(*key, Arc::new(known)))
+}
+
+/// Keeps an analysis in memory.
+pub fn keep(key: Key, known: Known) {
+    KNOWN.lock().put(key, Arc::new(known));
+}
+
+/// Frame `number` (counted from the file's first, held at its ends) of a file, encoded for `color`, as large as fits into `width`
+/// x `height` pixels.
+///
+/// # Errors
+/// `Input` where the file cannot be read.
+pub fn picture(path: &str, number: i64, color: Color, width: usize, height: usize) -> Result<Arc<Frame>> {
+    let size = [number, width as i64, height as i64];
+    let numbers: Vec<u8> = size.iter().flat_map(|n| n.to_le_bytes()).collect();
+    let key = Key::of("picture", &[path.as_bytes(), &numbers, format!("{color:?}").as_bytes()]);
+    if let Some(frame) = PICTURE.lock().get(&key) {
+        return Ok(frame);
+    }
+    let source = Source::open(path)?;
+    let info = source.info();
+    let last = info.frames.map_or(i64::MAX, |n| n as i64 - 1);
+    let mut frame = source.frame(info.first + number.clamp(0, last.max(0)) as usize)?;
+    frame.convert_color(color);
+    let k = (width as f64 / frame.width as f64).min(height as f64 / frame.height as f64);
+    let fitted = |n: usize, most: usize| ((n as f64 * k).round() as usize).clamp(1, most.max(1));
+    let (w, h) = (fitted(frame.width, width), fitted(frame.height, height));
+    if (w, h) != (frame.width, frame.height) {
+        frame = frame.resize(w, h, Filter::Lanczos3);
+    }
+    Ok(PICTURE.lock().put(key, Arc::new(frame)))
+}
+
+/// Notes that an instance shows a lasting message; false where it shows the same already.
+pub fn note_message(id: usize, text: &str) -> bool {
+    let mut messages = MESSAGES.lock();
+    messages.get_or_insert_default().insert(id, text.into()).is_none_or(|before| before != text)
+}
+
+/// Forgets an instance's message; true where there was one.
+pub fn forget_message(id: usize) -> bool {
+    MESSAGES.lock().as_mut().is_some_and(|m| m.remove(&id).is_some())
+}
+
+/// The action purgeCaches: what can be made again goes, except the networks.
+pub fn purge() {
+    retry();
+    if let Some(Ok(stage)) = stage_so_far() {
+        stage.purge();
+    }
+    KNOWN.lock().clear();
+    PICTURE.lock().clear();
+}
+
+/// Before the plugin is unloaded.
+pub fn forget() {
+    *STAGE.lock() = None;
+    CACHES.lock().clear();
+    KNOWN.lock().clear();
+    PICTURE.lock().clear();
+    *MESSAGES.lock() = None;
+}
+
+/// The engine, for the status line.
+pub fn engine() -> String {
+    cpu::description()
+}

@@ -1,0 +1,607 @@
+//! The built plugin, driven by the small host of `mock`.
+//!
+//! One test after the other: host and plugin are each one to the process.
+
+#[path = "../../tests/common/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+mod mock;
+
+use headgan::controls::{CONTROLS, Group, Kind, Values};
+use headgan::engine::cpu;
+use headgan::face::choose::Choice;
+use headgan::frame::{Color, Frame};
+use headgan::models::pack::ModelSet;
+use headgan::reenact::networks::Networks;
+use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::shot::analyse::{Clip, ClipFrames};
+use headgan::shot::{Analyser, Head, Track, TrackSettings};
+use mock::{Effect, LASTING, LENT, Layout, MESSAGES, Plugin, Props, Request, STOP_AFTER, Val, WITHOUT, stored};
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSymbol};
+use openfx::sys::generic::core::*;
+use openfx::sys::image_effect_v1::image_effect::*;
+use openfx::sys::image_effect_v1::param::*;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use world::{SIDE, World, blobs, moving};
+
+/// Frames of the driving clip, from time 10 on.
+const FRAMES: usize = 6;
+const FIRST: f64 = 10.0;
+
+fn library() -> PathBuf {
+    let name = format!("{}HeadGANReenact{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    // Cargo puts the library beside this program, or one folder up.
+    let exe = std::env::current_exe().unwrap();
+    let found = exe.ancestors().skip(1).take(2).map(|d| d.join(&name)).find(|p| p.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not beside {}", exe.display()))
+}
+
+/// The plugin, with the packs of the world of blobs and a cache folder of its own. Held while a test runs.
+fn plugin() -> (MutexGuard<'static, ()>, &'static Plugin, &'static World) {
+    static ONE: Mutex<()> = Mutex::new(());
+    static PLUGIN: OnceLock<(Plugin, &'static World)> = OnceLock::new();
+    let guard = ONE.lock().unwrap_or_else(|e| e.into_inner());
+    let (plugin, world) = PLUGIN.get_or_init(|| {
+        let world = world::world();
+        // SAFETY: no other thread of the tests runs yet: all of them wait for the lock above.
+        unsafe {
+            std::env::set_var("HEADGAN_MODELS", &world.models);
+            std::env::set_var("HEADGAN_CACHE", world::workshop().join("cache"));
+            for home in ["HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"] {
+                std::env::set_var(home, world::workshop().join("nobody"));
+            }
+        }
+        let plugin = Plugin::open(&library());
+        assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
+        (plugin, world)
+    });
+    MESSAGES.lock().unwrap().clear();
+    *LASTING.lock().unwrap() = None;
+    plugin.set_background(false);
+    STOP_AFTER.store(usize::MAX, Ordering::SeqCst);
+    (guard, plugin, world)
+}
+
+fn clip() -> Vec<Frame> {
+    moving(FRAMES).collect()
+}
+
+/// A reference of which nothing is left to chance: values above 1, and alpha that is not 1.
+fn reference() -> Frame {
+    let mut frame = blobs(&[[96.0, 96.0]]);
+    for (i, p) in frame.data.chunks_exact_mut(4).enumerate() {
+        let (x, y) = (i % SIDE, i / SIDE);
+        if x < 8 {
+            p[0] = 1.0 + y as f32 / 50.0;
+        }
+        if y < 6 {
+            p[3] = x as f32 / SIDE as f32;
+        }
+    }
+    frame
+}
+
+/// An instance with both clips wired.
+fn wired(plugin: &Plugin, layout: Layout) -> Box<Effect> {
+    let mut effect = plugin.create(kOfxImageEffectContextGeneral);
+    wire(&mut effect, layout);
+    effect
+}
+
+fn wire(effect: &mut Effect, layout: Layout) {
+    let frames = clip();
+    let shown = move |time: f64| {
+        let frame = frames.get((time - FIRST).round() as usize).filter(|_| time >= FIRST)?;
+        Some(Frame { data: stored(frame, layout.alpha), ..frame.clone() })
+    };
+    effect.feed("Source", layout, Some((FIRST, FIRST + FRAMES as f64 - 1.0)), Box::new(shown));
+    let picture = reference();
+    let held = move |_: f64| Some(Frame { data: stored(&picture, layout.alpha), ..picture.clone() });
+    effect.feed("Reference", layout, Some((0.0, 0.0)), Box::new(held));
+}
+
+/// What the command line makes of the same frames; frame `index`, and the mask.
+fn expected(world: &World, values: &Values, index: usize) -> (Frame, Vec<f32>) {
+    let models = ModelSet::from_folders(std::slice::from_ref(&world.models));
+    let options = cpu::Options { threads: 1, ..cpu::Options::default() };
+    let networks = Networks::load(&models, None, None, &options).unwrap();
+    let frames = clip();
+    let all = |range: Option<headgan::media::FrameRange>| -> headgan::Result<ClipFrames> {
+        let skip = range.map_or(0, |r| r.first);
+        Ok(Box::new(frames.iter().cloned().enumerate().skip(skip).map(Ok)))
+    };
+    let analyser = Analyser {
+        observer: networks.observer(),
+        networks: networks.fingerprint(),
+        cache: None,
+        threads: 1,
+        each: &|| Ok(()),
+    };
+    let clip = Clip { name: "clip", fps: None, identity: None, frames: &all };
+    let analysis = analyser.run(&clip, |_, _| Choice::Largest).unwrap();
+    let motion = analysis.motion(networks.model_hash());
+    let head = Head::of(networks.morphable.model());
+    let track = Track::new(&motion, &head, &TrackSettings::default()).unwrap();
+    let picture = reference();
+    let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
+    let shot = Shot::new(&networks, picture, &fit, track, None).unwrap();
+    let look = |i: usize| Look::from_controls(&values.resolve(FIRST + i as f64), false);
+    let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
+    let mask = |i: usize| Look { view: headgan::controls::choices::View::Mask, ..look(i) };
+    let mask = shot.render(index, &mask, &mut Scratch::default()).unwrap().clone();
+    (result, mask.data.chunks_exact(4).map(|p| p[0]).collect())
+}
+
+fn ok(result: (OfxStatus, Box<mock::Lent>)) -> Box<mock::Lent> {
+    assert_eq!(result.0, kOfxStatOK, "{:?} {:?}", MESSAGES.lock().unwrap(), LASTING.lock().unwrap());
+    assert_eq!(LENT.load(Ordering::SeqCst), 0, "a picture was not released");
+    result.1.check_canaries();
+    result.1
+}
+
+fn analyse(plugin: &Plugin, effect: &mut Effect) {
+    assert_eq!(plugin.edited(effect, "analyse"), kOfxStatOK, "{:?}", MESSAGES.lock().unwrap());
+}
+
+#[test]
+fn three_functions_are_exported_and_no_other() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let bytes = std::fs::read(library()).unwrap();
+    let file = ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
+    let mut names: Vec<&str> =
+        file.dynamic_symbols().filter(|s| s.is_definition() && s.is_global()).map(|s| s.name().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["OfxGetNumberOfPlugins", "OfxGetPlugin", "OfxSetHost"]);
+}
+
+#[test]
+fn both_contexts_are_described_within_50_ms() {
+    let (_one, plugin, _) = plugin();
+    assert_eq!(plugin.identifier(), "org.headgan.HeadGANReenact");
+    let started = std::time::Instant::now();
+    let general = plugin.describe(kOfxImageEffectContextGeneral);
+    let took = started.elapsed();
+    assert!(took.as_millis() < 50, "{took:?}");
+    eprintln!("described in {took:?}");
+    let filter = plugin.describe(kOfxImageEffectContextFilter);
+    assert_eq!(general.names(), filter.names());
+    let names: Vec<&str> = general.clips.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["Source", "Reference", "Output"]);
+    let names = general.names();
+    let page = general.params.iter().find(|p| p.kind == "OfxParamTypePage").unwrap();
+    let listed = page.props.texts(kOfxParamPropPageChild);
+    let mut labels = std::collections::HashSet::new();
+    for p in &general.params {
+        let label = p.props.texts(kOfxPropLabel).concat();
+        assert!(!label.contains('-') && !label.is_empty(), "Nuke dislikes the label {label}");
+        assert!(labels.insert(label.clone()), "two parameters have the label {label}");
+        for parent in p.props.texts(kOfxParamPropParent) {
+            assert!(names.contains(parent.as_str()), "{}: there is no group {parent}", p.name);
+        }
+    }
+    for c in CONTROLS {
+        let p = general.params.iter().find(|p| p.name == c.id).unwrap();
+        assert!(listed.iter().any(|l| l == c.id), "{} is on no page", c.id);
+        assert_eq!(p.props.texts(kOfxParamPropHint), [c.hint]);
+        assert_eq!(p.props.get(kOfxParamPropAnimates), [Val::Int(c.keyframable.into())], "{}", c.id);
+        match c.kind {
+            Kind::Float { default, min, max, .. } => {
+                assert_eq!(p.props.get(kOfxParamPropDefault), [Val::Double(default)]);
+                assert_eq!(p.props.doubles(kOfxParamPropMin), [min]);
+                assert_eq!(p.props.doubles(kOfxParamPropMax), [max]);
+            }
+            Kind::Choice { options, .. } => {
+                let labels: Vec<&str> = options.iter().map(|o| o.label).collect();
+                assert_eq!(p.props.texts(kOfxParamPropChoiceOption), labels);
+            }
+            _ => {}
+        }
+    }
+    assert!(Group::ALL.iter().all(|g| names.contains(g.id())));
+}
+
+/// The bar: at every depth and layout what the library makes, and outside the mask the plate's own samples.
+#[test]
+fn every_depth_and_layout_shows_the_same() {
+    let (_one, plugin, world) = plugin();
+    let (result, mask) = expected(world, &Values::new(), 4);
+    let plate = reference();
+    for (depth, step) in [
+        (kOfxBitDepthFloat, 1e-6),
+        (kOfxBitDepthHalf, 2e-3),
+        (kOfxBitDepthShort, 2.0 / 65535.0),
+        (kOfxBitDepthByte, 2.0 / 255.0),
+    ] {
+        for (kind, alpha) in [
+            (kOfxImageComponentRGBA, kOfxImageUnPreMultiplied),
+            (kOfxImageComponentRGBA, kOfxImagePreMultiplied),
+            (kOfxImageComponentRGB, kOfxImageOpaque),
+        ] {
+            let layout =
+                Layout { depth, kind, alpha, origin: (-7, -13), padding: 12, negative: depth != kOfxBitDepthHalf };
+            let mut effect = wired(plugin, layout);
+            analyse(plugin, &mut effect);
+            let request = Request { layout, ..Request::at(FIRST + 4.0, (SIDE, SIDE)) };
+            let out = ok(plugin.render(&mut effect, request));
+            let own = mock::Lent::new((SIDE, SIDE), &stored(&plate, alpha), layout);
+            let (got, own) = (out.samples(), own.samples());
+            let channels = layout.channels();
+            let (mut outside, mut changed, mut worst) = (0, 0, 0.0f32);
+            for (i, m) in mask.iter().enumerate() {
+                let (got, own) = (&got[channels * i..][..channels], &own[channels * i..][..channels]);
+                if *m == 0.0 {
+                    outside += 1;
+                    assert!(got.iter().zip(own).all(|(a, b)| a.to_bits() == b.to_bits()), "{layout:?} pixel {i}");
+                } else {
+                    changed += usize::from(got != own);
+                    let wanted = &result.data[4 * i..4 * i + 4];
+                    // What a depth cannot hold it cuts off; where alpha is not 1 depths differ by more than a step.
+                    if wanted[3] == 1.0 && (i % SIDE) >= 8 {
+                        let off = (0..3).map(|c| (got[c] - wanted[c].clamp(0.0, 1.0)).abs()).fold(0.0, f32::max);
+                        worst = worst.max(off);
+                    }
+                }
+            }
+            assert!(outside > 1000 && changed > 1000, "{outside} outside, {changed} changed");
+            eprintln!("{} {} {}: largest difference {worst:e}", name(depth), name(kind), name(alpha));
+            assert!(worst <= step, "{layout:?}: {worst}");
+        }
+    }
+    // One channel is a grey picture.
+    let layout = Layout { kind: kOfxImageComponentAlpha, alpha: kOfxImageOpaque, ..Layout::FLOAT };
+    let mut effect = wired(plugin, layout);
+    let (status, out) = plugin.render(&mut effect, Request { layout, ..Request::at(FIRST, (SIDE, SIDE)) });
+    // The blobs are blue: without colour there is no face.
+    assert!(status == kOfxStatFailed && LASTING.lock().unwrap().as_ref().unwrap().contains("no face"), "{status}");
+    out.check_canaries();
+}
+
+fn name(of: &std::ffi::CStr) -> &str {
+    of.to_str().unwrap().trim_start_matches("Ofx")
+}
+
+#[test]
+fn keyframes_and_windows() {
+    let (_one, plugin, world) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    effect.param("yaw_offset").keys = vec![(FIRST, -10.0), (FIRST + 5.0, 15.0)];
+    effect.param("expr_smile").keys = vec![(FIRST, 0.0), (FIRST + 5.0, 1.0)];
+    let mut values = Values::new();
+    let keys = r#"{
+        "yaw_offset": [{"frame": 10, "value": -10, "interp": "linear"}, {"frame": 15, "value": 15, "interp": "linear"}],
+        "expr_smile": [{"frame": 10, "value": 0, "interp": "linear"}, {"frame": 15, "value": 1, "interp": "linear"}]}"#;
+    let file = world::workshop().join("keys.json");
+    std::fs::write(&file, keys).unwrap();
+    values.read_keys(&file).unwrap();
+    for i in [3, 0, 5] {
+        let (result, _) = expected(world, &values, i);
+        let out = ok(plugin.render(&mut effect, Request::at(FIRST + i as f64, (SIDE, SIDE))));
+        let off = out.samples().iter().zip(&result.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5, "frame {i}: {off}");
+    }
+    // A window alone: around it the picture stays as it was.
+    let window = [20, 30, 100, 90];
+    let request = Request { window: Some(window), ..Request::at(FIRST, (SIDE, SIDE)) };
+    let part = ok(plugin.render(&mut effect, request)).samples();
+    let whole = ok(plugin.render(&mut effect, Request::at(FIRST, (SIDE, SIDE)))).samples();
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let up = (SIDE - 1 - y) as i32;
+            let inside = (20..100).contains(&(x as i32)) && (30..90).contains(&up);
+            let at = 4 * (y * SIDE + x);
+            let wanted = if inside { &whole[at..at + 4] } else { &[0.25; 4] };
+            assert_eq!(&part[at..at + 4], wanted, "{x} {y}");
+        }
+    }
+}
+
+#[test]
+fn unanalysed_shots() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    ok(plugin.render(&mut effect, Request::at(FIRST + 2.0, (SIDE, SIDE))));
+    assert!(LASTING.lock().unwrap().as_ref().unwrap().contains("not analysed"));
+    plugin.set_background(true);
+    let request = Request { interactive: false, ..Request::at(FIRST + 2.0, (SIDE, SIDE)) };
+    assert_eq!(plugin.render(&mut effect, request).0, kOfxStatFailed);
+    let said = LASTING.lock().unwrap().clone().unwrap();
+    assert!(said.contains("frame 12 is not analysed") && said.contains("Allow unanalysed"), "{said}");
+    effect.set("allow_unanalysed", Val::Int(1));
+    ok(plugin.render(&mut effect, request));
+    effect.set("allow_unanalysed", Val::Int(0));
+    analyse(plugin, &mut effect);
+    ok(plugin.render(&mut effect, request));
+    assert_eq!(*LASTING.lock().unwrap(), None, "the message stays though all is well");
+    // Another face, or other frames, are not what was analysed.
+    effect.set("face_choice", Val::Int(2));
+    assert_eq!(plugin.render(&mut effect, request).0, kOfxStatFailed);
+    effect.set("face_choice", Val::Int(0));
+    effect.feed("Source", Layout::FLOAT, Some((0.0, 0.0)), Box::new(|_| Some(blobs(&[[64.0, 64.0]]))));
+    assert_eq!(plugin.render(&mut effect, request).0, kOfxStatFailed);
+}
+
+/// An edit that moves the clip along the timeline needs no new analysis; nor does another instance, or one made for each frame.
+#[test]
+fn frames_are_known_by_their_pixels() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    plugin.set_background(true);
+    let record = effect.text("shot_record");
+    let request = |time: f64| Request { interactive: false, ..Request::at(time, (SIDE, SIDE)) };
+    let before = ok(plugin.render(&mut effect, request(FIRST + 3.0))).samples();
+    let frames = clip();
+    for moved in [-100.0, 1000.0] {
+        let mut other = wired(plugin, Layout::FLOAT);
+        other.set("shot_record", Val::Text(record.clone()));
+        let frames = frames.clone();
+        let feed = move |time: f64| frames.get((time - FIRST - moved) as usize).cloned();
+        other.feed("Source", Layout::FLOAT, None, Box::new(feed));
+        let after = ok(plugin.render(&mut other, request(FIRST + moved + 3.0))).samples();
+        assert!(before == after, "moved by {moved}");
+        assert_eq!(plugin.call(kOfxActionDestroyInstance, Some(&mut other), None, None), kOfxStatOK);
+        assert_eq!(plugin.call(kOfxActionDestroyInstance, Some(&mut other), None, None), kOfxStatOK);
+    }
+    // A proxy has other pixels: time tells.
+    let mut other = wired(plugin, Layout::FLOAT);
+    other.set("shot_record", Val::Text(record));
+    let half = frames.clone();
+    let feed = move |time: f64| {
+        let frame = half.get((time - FIRST) as usize)?;
+        Some(frame.resize(SIDE / 2, SIDE / 2, headgan::frame::Filter::Area))
+    };
+    other.feed("Source", Layout::FLOAT, Some((FIRST, FIRST + 5.0)), Box::new(feed));
+    let small = reference().resize(SIDE / 2, SIDE / 2, headgan::frame::Filter::Area);
+    other.feed("Reference", Layout::FLOAT, Some((0.0, 0.0)), Box::new(move |_| Some(small.clone())));
+    let request = Request { scale: 0.5, interactive: false, ..Request::at(FIRST + 3.0, (SIDE / 2, SIDE / 2)) };
+    let proxy = ok(plugin.render(&mut other, request)).samples();
+    let full = Frame { width: SIDE, height: SIDE, data: before, color: Color::Srgb };
+    let full = full.resize(SIDE / 2, SIDE / 2, headgan::frame::Filter::Area);
+    let off = proxy.iter().zip(&full.data).map(|(a, b)| (a - b).abs()).sum::<f32>() / proxy.len() as f32;
+    eprintln!("mean difference of a half size proxy: {off}");
+    assert!(off < 0.02, "{off}");
+}
+
+/// Loaded twice, unloaded, loaded again.
+#[test]
+fn load_and_unload_in_any_order() {
+    let (_one, plugin, _) = plugin();
+    for _ in 0..100 {
+        assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
+        plugin.describe(kOfxImageEffectContextFilter);
+    }
+    assert_eq!(plugin.call(kOfxActionUnload, None, None, None), kOfxStatOK);
+    assert_eq!(plugin.call(kOfxActionUnload, None, None, None), kOfxStatOK);
+    assert_eq!(plugin.call(kOfxActionDescribe, None, None, None), kOfxStatErrMissingHostFeature);
+    for suite in ["OfxPropertySuite/1", "OfxImageEffectSuite/1", "OfxParameterSuite/1"] {
+        WITHOUT.lock().unwrap().push(suite);
+        assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatErrMissingHostFeature, "{suite}");
+        WITHOUT.lock().unwrap().clear();
+    }
+    let optional =
+        ["OfxMessageSuite/1", "OfxMessageSuite/2", "OfxProgressSuite/1", "OfxTimeLineSuite/1", "OfxMultiThreadSuite/1"];
+    WITHOUT.lock().unwrap().extend(optional);
+    assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    ok(plugin.render(&mut effect, Request::at(FIRST, (SIDE, SIDE))));
+    WITHOUT.lock().unwrap().clear();
+    assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
+    ok(plugin.render(&mut effect, Request::at(FIRST, (SIDE, SIDE))));
+}
+
+#[test]
+fn the_reference_may_be_a_file() {
+    let (_one, plugin, world) = plugin();
+    let mut effect = plugin.create(kOfxImageEffectContextFilter);
+    wire(&mut effect, Layout::FLOAT);
+    let reference = effect.clip("Reference");
+    reference.feed = None;
+    reference.props.0.remove("OfxImageClipPropConnected");
+    let request = Request::at(FIRST + 1.0, (SIDE, SIDE));
+    assert_eq!(plugin.render(&mut effect, request).0, kOfxStatFailed);
+    assert!(LASTING.lock().unwrap().as_ref().unwrap().contains("there is no reference"));
+    effect.set("reference_file", Val::Text("/nowhere/x.png".into()));
+    assert_eq!(plugin.edited(&mut effect, "reference_file"), kOfxStatOK);
+    assert_eq!(plugin.render(&mut effect, request).0, kOfxStatFailed);
+    assert!(LASTING.lock().unwrap().as_ref().unwrap().contains("/nowhere/x.png"));
+    effect.set("reference_file", Val::Text(world.face.display().to_string()));
+    assert_eq!(plugin.edited(&mut effect, "reference_file"), kOfxStatOK);
+    assert!(effect.text("status").contains("Not analysed"), "{}", effect.text("status"));
+    analyse(plugin, &mut effect);
+    assert!(effect.text("status").contains("Analysed: frames 10 to 15"), "{}", effect.text("status"));
+    ok(plugin.render(&mut effect, request));
+    // A wide output: the square picture stands in its middle.
+    let wide = |time: f64| {
+        let frame = moving(FRAMES).nth((time - FIRST) as usize)?;
+        let mut out = Frame::filled(SIDE + 64, SIDE, [0.0, 0.0, 0.0, 1.0], Color::Srgb);
+        out.paste(&frame, 32, 0);
+        Some(out)
+    };
+    effect.feed("Source", Layout::FLOAT, Some((FIRST, FIRST + 5.0)), Box::new(wide));
+    let out = ok(plugin.render(&mut effect, Request::at(FIRST + 1.0, (SIDE + 64, SIDE))));
+    let at = |x: usize| [0, 1, 2, 3].map(|c| out.sample(x, 2, c));
+    assert_eq!((at(31), at(SIDE + 32)), ([0.0; 4], [0.0; 4]));
+    let face = blobs(&[[96.0, 96.0]]);
+    let same = |a: [f32; 4], b: [f32; 4]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1.0 / 255.0);
+    assert!(same(at(32), face.pixel(0, 2)) && same(at(SIDE + 31), face.pixel(SIDE - 1, 2)), "{:?}", at(32));
+}
+
+#[test]
+fn who_stops_a_rendering_is_obeyed_without_a_message() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    let mut stopped = 0;
+    for after in 0..40 {
+        effect.abort_after.store(after, Ordering::SeqCst);
+        let (status, out) = plugin.render(&mut effect, Request::at(FIRST + 2.0, (SIDE, SIDE)));
+        assert_eq!(LENT.load(Ordering::SeqCst), 0);
+        if status == kOfxStatOK {
+            break;
+        }
+        assert_eq!(status, kOfxStatFailed);
+        assert!(out.samples().iter().all(|v| *v == 0.25), "the output was touched");
+        stopped += 1;
+    }
+    assert!((3..40).contains(&stopped), "{stopped}");
+    assert!(MESSAGES.lock().unwrap().is_empty() && LASTING.lock().unwrap().is_none());
+    effect.abort_after.store(usize::MAX, Ordering::SeqCst);
+    // The analysis as well: nothing is recorded.
+    let mut other = wired(plugin, Layout::FLOAT);
+    STOP_AFTER.store(2, Ordering::SeqCst);
+    assert_eq!(plugin.edited(&mut other, "analyse"), kOfxStatFailed);
+    assert_eq!(other.text("shot_record"), "");
+    assert!(MESSAGES.lock().unwrap().is_empty());
+}
+
+#[test]
+fn presets_set_parameters_and_are_saved() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    let options = effect.param("preset").props.texts(kOfxParamPropChoiceOption);
+    let at = options.iter().position(|o| o == "Smile").unwrap();
+    effect.param("expr_smile").keys = vec![(0.0, 0.3)];
+    effect.set("preset", Val::Int(at as i32));
+    assert_eq!(plugin.edited(&mut effect, "preset"), kOfxStatOK);
+    let smile = effect.param("expr_smile");
+    assert!(smile.keys.is_empty() && smile.value != Val::Double(0.0), "{:?}", smile.value);
+    let value = smile.value.clone();
+    let file = world::workshop().join("mine.json");
+    effect.set("preset_file", Val::Text(file.display().to_string()));
+    assert_eq!(plugin.edited(&mut effect, "preset_save"), kOfxStatOK);
+    let mut other = wired(plugin, Layout::FLOAT);
+    other.set("preset_file", Val::Text(file.display().to_string()));
+    assert_eq!(plugin.edited(&mut other, "preset_load"), kOfxStatOK);
+    assert_eq!(other.param("expr_smile").value, value);
+    // Names that nobody declared, and buttons without a file.
+    assert_eq!(plugin.edited(&mut effect, "someone_elses"), kOfxStatOK);
+    other.set("preset_file", Val::Text(String::new()));
+    assert_eq!(plugin.edited(&mut other, "preset_load"), kOfxStatFailed);
+    assert!(MESSAGES.lock().unwrap().last().unwrap().contains("Preset file"));
+}
+
+#[test]
+fn regions_frames_and_identity() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout { origin: (-5, 3), ..Layout::FLOAT });
+    let small = |_: f64| Some(blobs(&[[96.0, 96.0]]).copy_window(0, 0, 100, 80));
+    effect.feed("Reference", Layout { origin: (1, 2), ..Layout::FLOAT }, Some((20.0, 40.0)), Box::new(small));
+    let ask = |effect: &mut Effect, action: &std::ffi::CStr| {
+        let (mut args, mut out) = (Props::default(), Props::default());
+        args.put(kOfxPropTime, &[Val::Double(FIRST + 1.0)]);
+        (plugin.call(action, Some(effect), Some(&mut args), Some(&mut out)), out)
+    };
+    let (status, out) = ask(&mut effect, kOfxImageEffectActionGetRegionOfDefinition);
+    assert_eq!(status, kOfxStatOK);
+    assert_eq!(out.doubles(kOfxImageEffectPropRegionOfDefinition), [1.0, 2.0, 101.0, 82.0]);
+    effect.set("reference_frame", Val::Int(7));
+    let (_, out) = ask(&mut effect, kOfxImageEffectActionGetFramesNeeded);
+    assert_eq!(out.doubles(c"OfxImageClipPropFrameRange_Source"), [FIRST, FIRST + 1.0]);
+    assert_eq!(out.doubles(c"OfxImageClipPropFrameRange_Reference"), [27.0, 27.0]);
+    let (_, out) = ask(&mut effect, kOfxImageEffectActionGetRegionsOfInterest);
+    assert_eq!(out.doubles(c"OfxImageClipPropRoI_Source"), [-5.0, 3.0, SIDE as f64 - 5.0, SIDE as f64 + 3.0]);
+    let (_, out) = ask(&mut effect, kOfxImageEffectActionGetTimeDomain);
+    assert_eq!(out.doubles(kOfxImageEffectPropFrameRange), [FIRST, FIRST + 5.0]);
+    let identity = |effect: &mut Effect| {
+        let (status, out) = ask(effect, kOfxImageEffectActionIsIdentity);
+        (status == kOfxStatOK).then(|| (out.texts(kOfxPropName).concat(), out.doubles(kOfxPropTime)[0]))
+    };
+    assert_eq!(identity(&mut effect), None);
+    for strength in ["motion_strength", "pose_strength", "expression_strength"] {
+        effect.set(strength, Val::Double(0.0));
+    }
+    assert_eq!(identity(&mut effect), Some(("Reference".into(), 27.0)));
+    effect.set("reference_time", Val::Int(1));
+    assert_eq!(identity(&mut effect), Some(("Reference".into(), FIRST + 1.0)));
+    effect.set("enabled", Val::Int(0));
+    assert_eq!(identity(&mut effect), Some(("Source".into(), FIRST + 1.0)));
+    effect.set("enabled", Val::Int(1));
+    effect.set("view", Val::Int(1));
+    let (_, out) = ask(&mut effect, kOfxImageEffectActionGetRegionOfDefinition);
+    assert_eq!(out.doubles(kOfxImageEffectPropRegionOfDefinition), [-5.0, 3.0, 251.0, 259.0]);
+}
+
+/// A picture that the host does not have is said, and no rendering falls over it.
+#[test]
+fn an_unfed_source_is_said() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    let source = effect.clip("Source");
+    source.feed = None;
+    source.props.0.clear();
+    assert_eq!(plugin.render(&mut effect, Request::at(3.0, (SIDE, SIDE))).0, kOfxStatFailed);
+    assert!(LASTING.lock().unwrap().as_ref().unwrap().contains("Source has no picture at frame 3"));
+}
+
+/// Four threads render one instance.
+#[test]
+fn threads_share_an_instance() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    let alone: Vec<Vec<f32>> = (0..FRAMES)
+        .map(|i| ok(plugin.render(&mut effect, Request::at(FIRST + i as f64, (SIDE, SIDE)))).samples())
+        .collect();
+    let record = effect.text("shot_record");
+    std::thread::scope(|scope| {
+        for t in 0..4 {
+            let (alone, record) = (&alone, &record);
+            scope.spawn(move || {
+                let mut effect = wired(plugin, Layout::FLOAT);
+                effect.set("shot_record", Val::Text(record.clone()));
+                for i in 0..FRAMES {
+                    let i = (i + t) % FRAMES;
+                    let (status, out) = plugin.render(&mut effect, Request::at(FIRST + i as f64, (SIDE, SIDE)));
+                    assert!(status == kOfxStatOK && out.samples() == alone[i], "thread {t} frame {i}");
+                }
+            });
+        }
+    });
+}
+
+/// With the feature `planted`: a panic in any action is a failed status with a message.
+#[cfg(feature = "planted")]
+#[test]
+fn panics_become_messages() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    for action in [
+        kOfxActionDescribe,
+        kOfxImageEffectActionDescribeInContext,
+        kOfxActionCreateInstance,
+        kOfxActionDestroyInstance,
+        kOfxActionPurgeCaches,
+        kOfxActionSyncPrivateData,
+        kOfxActionBeginInstanceEdit,
+        kOfxActionEndInstanceEdit,
+        kOfxActionInstanceChanged,
+        kOfxImageEffectActionGetRegionOfDefinition,
+        kOfxImageEffectActionGetRegionsOfInterest,
+        kOfxImageEffectActionGetFramesNeeded,
+        kOfxImageEffectActionGetTimeDomain,
+        kOfxImageEffectActionGetClipPreferences,
+        kOfxImageEffectActionIsIdentity,
+        kOfxImageEffectActionBeginSequenceRender,
+        kOfxImageEffectActionEndSequenceRender,
+        kOfxImageEffectActionRender,
+    ] {
+        MESSAGES.lock().unwrap().clear();
+        *LASTING.lock().unwrap() = None;
+        // SAFETY: the tests run one at a time.
+        unsafe { std::env::set_var("HEADGAN_PANIC_IN", action.to_str().unwrap()) };
+        let status = plugin.call(action, Some(&mut effect), None, None);
+        // SAFETY: as above.
+        unsafe { std::env::remove_var("HEADGAN_PANIC_IN") };
+        assert_eq!(status, kOfxStatFailed, "{action:?}");
+        let said = MESSAGES.lock().unwrap().iter().chain(&*LASTING.lock().unwrap()).cloned().collect::<String>();
+        assert!(said.contains("planted") && said.contains(action.to_str().unwrap()), "{action:?}: {said}");
+    }
+}

@@ -1,0 +1,227 @@
+//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers. Everything is
+//! found by content, so that ten instances of an effect that show the same share one copy, and one that a host makes anew for
+//! every frame starts warm.
+
+use super::networks::{Generator, Networks};
+use super::shot::{Look, Scratch, Shot};
+use crate::controls::choices::Quality;
+use crate::engine::cpu;
+use crate::face::choose::Choice;
+use crate::frame::Frame;
+use crate::key::Key;
+use crate::models::pack::ModelSet;
+use crate::shot::analyse::{Analysis, Clip, pixels};
+use crate::shot::{Analyser, Cache, Head, Motion, Track, TrackSettings};
+use crate::{Error, Result};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Prepared references that are kept; each holds its picture about twice.
+const REFERENCES: usize = 3;
+/// Shots that are kept; of one reference they share all but the track.
+const SHOTS: usize = 24;
+/// Buffers that are kept: one for each thread that renders at a time.
+const SCRATCHES: usize = 16;
+
+/// Networks and what was made with them. Shared by all threads.
+pub struct Stage {
+    models: ModelSet,
+    networks: Networks,
+    threads: usize,
+    generator: Mutex<Option<Generator>>,
+    references: Mutex<Recent<Arc<Shot>>>,
+    shots: Mutex<Recent<Arc<Shot>>>,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+/// A reference picture and what drives it.
+#[derive(Clone, Copy)]
+pub struct Cast<'a> {
+    pub reference: &'a Frame,
+    /// As messages call it.
+    pub name: &'a str,
+    pub motion: &'a Motion,
+    /// Stands for the motion.
+    pub motion_key: Key,
+    pub track: TrackSettings,
+    pub quality: Quality,
+}
+
+impl Stage {
+    /// Loads the networks of the first pack that has them; `threads` for analysis and the generator, 0: all.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when no pack can be used.
+    pub fn load(models: ModelSet, threads: usize) -> Result<Stage> {
+        // Small networks: one thread each is fastest.
+        let networks = Networks::load(&models, None, None, &cpu::Options { threads: 1, ..cpu::Options::default() })?;
+        Ok(Stage {
+            models,
+            networks,
+            threads,
+            generator: Mutex::default(),
+            references: Mutex::new(Recent::new(REFERENCES)),
+            shots: Mutex::new(Recent::new(SHOTS)),
+            scratches: Mutex::default(),
+        })
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// Analyses a clip; `each` is called after every frame, by any thread.
+    ///
+    /// # Errors
+    /// As [`Analyser::run`].
+    pub fn analyse(
+        &self,
+        clip: &Clip,
+        choice: impl Fn(usize, usize) -> Choice,
+        cache: Option<&Cache>,
+        each: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Analysis> {
+        self.analyser(cache, each).run(clip, choice)
+    }
+
+    fn analyser<'a>(&'a self, cache: Option<&'a Cache>, each: &'a (dyn Fn() -> Result<()> + Sync)) -> Analyser<'a> {
+        let networks = self.networks.fingerprint();
+        Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, each }
+    }
+
+    /// The shot of a reference and a motion, made unless it is known. Its face is the reference's largest.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`] where the reference or the motion has none, [`Error::Usage`] for a neutral frame outside,
+    /// [`Error::Model`] where quality full has no generator or the motion is another model's.
+    pub fn shot(&self, cast: &Cast, cache: Option<&Cache>) -> Result<Arc<Shot>> {
+        cast.motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
+        let full = cast.quality == Quality::Full;
+        let reference = Key::of("reference", &[pixels(cast.reference).bytes(), &[u8::from(full)]]);
+        let (width, height) = cast.motion.size;
+        let settings = format!("{:?} {width}x{height}", cast.track);
+        let key = Key::of("performance", &[reference.bytes(), cast.motion_key.bytes(), settings.as_bytes()]);
+        if let Some(shot) = self.shots.lock().get(&key) {
+            return Ok(shot);
+        }
+        let track = Track::new(cast.motion, &Head::of(self.networks.morphable.model()), &cast.track)?;
+        // Held while a reference is prepared: threads that want the same one wait for it.
+        let mut references = self.references.lock();
+        let shot = match references.get(&reference) {
+            Some(shot) => Arc::new(shot.driven_by(track)),
+            None => {
+                let generator = if full { Some(self.generator()?) } else { None };
+                let seen = self.analyser(cache, &|| Ok(())).observe(cast.reference)?;
+                let fit = seen.choose(Choice::Largest).ok_or_else(|| {
+                    Error::NoFace(format!(
+                        "{}: no face was found; use a picture that shows one, at least 24 pixels large",
+                        cast.name
+                    ))
+                })?;
+                let shot = Shot::new(&self.networks, cast.reference.clone(), &fit.fit, track, generator)?;
+                references.put(reference, Arc::new(shot))
+            }
+        };
+        drop(references);
+        Ok(self.shots.lock().put(key, shot))
+    }
+
+    fn generator(&self) -> Result<Generator> {
+        let mut loaded = self.generator.lock();
+        if let Some(generator) = &*loaded {
+            return Ok(generator.clone());
+        }
+        let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
+        Ok(loaded.insert(Generator::load(&self.models, None, None, &options)?).clone())
+    }
+
+    /// Renders frame `index` of a shot and hands it to `deliver`.
+    ///
+    /// # Errors
+    /// As [`Shot::render`]; those of `deliver`.
+    pub fn render<T>(
+        &self,
+        shot: &Shot,
+        index: usize,
+        look: &dyn Fn(usize) -> Look,
+        deliver: impl FnOnce(&Frame) -> Result<T>,
+    ) -> Result<T> {
+        let mut scratch = self.scratches.lock().pop().unwrap_or_default();
+        let out = shot.render(index, look, &mut scratch).and_then(deliver);
+        let mut kept = self.scratches.lock();
+        if kept.len() < SCRATCHES {
+            kept.push(scratch);
+        }
+        out
+    }
+
+    /// Forgets prepared references, shots and buffers; the networks stay.
+    pub fn purge(&self) {
+        self.references.lock().clear();
+        self.shots.lock().clear();
+        self.scratches.lock().clear();
+    }
+}
+
+/// The values that were used last.
+#[derive(Debug)]
+pub struct Recent<T> {
+    most: usize,
+    /// The one used last stands last.
+    values: Vec<(Key, T)>,
+}
+
+impl<T: Clone> Recent<T> {
+    /// At most `most` values.
+    pub const fn new(most: usize) -> Recent<T> {
+        Recent { most, values: Vec::new() }
+    }
+
+    pub fn get(&mut self, key: &Key) -> Option<T> {
+        let at = self.values.iter().position(|(k, _)| k == key)?;
+        let found = self.values.remove(at);
+        self.values.push(found);
+        self.values.last().map(|(_, value)| value.clone())
+    }
+
+    /// Keeps a value, and returns the one that was there before, if there was.
+    pub fn put(&mut self, key: Key, value: T) -> T {
+        if let Some(first) = self.get(&key) {
+            return first;
+        }
+        if self.values.len() >= self.most {
+            self.values.remove(0);
+        }
+        self.values.push((key, value.clone()));
+        value
+    }
+
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_used_last_stay() {
+        let key = |n: u8| Key::of("n", &[&[n]]);
+        let mut recent = Recent::new(2);
+        assert_eq!((recent.put(key(1), 1), recent.put(key(2), 2)), (1, 2));
+        assert_eq!(recent.get(&key(1)), Some(1));
+        recent.put(key(3), 3);
+        assert_eq!((recent.get(&key(2)), recent.get(&key(1)), recent.get(&key(3))), (None, Some(1), Some(3)));
+        assert_eq!(recent.put(key(3), 30), 3, "the first one counts");
+        recent.clear();
+        assert_eq!(recent.get(&key(3)), None);
+    }
+
+    #[test]
+    fn a_stage_is_shared_by_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Stage>();
+    }
+}

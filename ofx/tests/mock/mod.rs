@@ -15,11 +15,11 @@ use openfx::sys::image_effect_v1::multi_thread::*;
 use openfx::sys::image_effect_v1::param::*;
 use openfx::sys::image_effect_v1::progress::*;
 use openfx::sys::image_effect_v1::time_line::*;
+use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::mem::transmute;
 use std::ptr::{null, null_mut};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -210,7 +210,6 @@ pub struct Param {
     pub props: Props,
     pub value: Val,
     pub keys: Vec<(f64, f64)>,
-    text: Option<CString>,
 }
 
 /// A descriptor or an instance.
@@ -218,8 +217,6 @@ pub struct Effect {
     pub props: Props,
     pub clips: Vec<Box<Clip>>,
     pub params: Vec<Box<Param>>,
-    /// The picture that is rendered into.
-    pub output: Mutex<Option<Box<Lent>>>,
     pub abort_after: AtomicUsize,
 }
 
@@ -234,7 +231,6 @@ pub static STOP_AFTER: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Suites that the host lacks, as `name/version`.
 pub static WITHOUT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 static LENT_PICTURES: Mutex<Option<HashMap<usize, Box<Lent>>>> = Mutex::new(None);
-static LAST_TEXT: Mutex<Option<CString>> = Mutex::new(None);
 static HOST_PROPS: Mutex<Option<Box<Props>>> = Mutex::new(None);
 
 unsafe fn props<'a>(h: OfxPropertySetHandle) -> &'a mut Props {
@@ -258,7 +254,8 @@ fn put(h: OfxPropertySetHandle, n: *const c_char, i: c_int, v: Val) -> OfxStatus
     kOfxStatOK
 }
 fn fetch(h: OfxPropertySetHandle, n: *const c_char, i: c_int) -> Result<Val, OfxStatus> {
-    let values = unsafe { props(h).0.get(name(n)) }.ok_or(kOfxStatErrUnknown)?;
+    // Several threads read.
+    let values = unsafe { (*h.cast::<Props>()).0.get(name(n)) }.ok_or(kOfxStatErrUnknown)?;
     values.get(i as usize).cloned().ok_or(kOfxStatErrBadIndex)
 }
 
@@ -296,9 +293,8 @@ unsafe extern "C" fn get_string(h: OfxPropertySetHandle, n: *const c_char, i: c_
         Ok(_) => return kOfxStatErrValue,
         Err(e) => return e,
     };
-    // Valid until the next call: the last one goes.
-    let mut last = LAST_TEXT.lock().unwrap();
-    unsafe { *v = last.insert(text).as_ptr().cast_mut() };
+    // Valid until the next call of this thread: the last one goes.
+    TEXT.with(|last| unsafe { *v = last.borrow_mut().insert(text).as_ptr().cast_mut() });
     kOfxStatOK
 }
 unsafe extern "C" fn get_pointer(
@@ -315,7 +311,7 @@ unsafe extern "C" fn get_pointer(
     kOfxStatOK
 }
 unsafe extern "C" fn dimension(h: OfxPropertySetHandle, n: *const c_char, count: *mut c_int) -> OfxStatus {
-    unsafe { *count = props(h).0.get(name(n)).map_or(0, Vec::len) as c_int };
+    unsafe { *count = (*h.cast::<Props>()).0.get(name(n)).map_or(0, Vec::len) as c_int };
     kOfxStatOK
 }
 
@@ -370,21 +366,21 @@ unsafe extern "C" fn clip_get(
     set: *mut OfxPropertySetHandle,
 ) -> OfxStatus {
     let wanted = unsafe { name(n) };
-    let Some(clip) = unsafe { effect(h.cast()) }.clips.iter_mut().find(|c| c.name == wanted) else {
+    let Some(clip) = unsafe { &*h.cast::<Effect>() }.clips.iter().find(|c| c.name == wanted) else {
         return kOfxStatErrUnknown;
     };
     unsafe {
-        *out = (&mut **clip as *mut Clip).cast();
+        *out = (&raw const **clip).cast_mut().cast();
         if !set.is_null() {
-            *set = clip.props.handle();
+            *set = (&raw const clip.props).cast_mut().cast();
         }
     }
     kOfxStatOK
 }
 
-/// The effect whose output is asked for: the tests render one at a time per thread.
 thread_local! {
-    static RENDERED: std::cell::Cell<*mut Effect> = const { std::cell::Cell::new(null_mut()) };
+    /// The picture that this thread has rendered into.
+    static OUTPUT: std::cell::RefCell<Option<Box<Lent>>> = const { std::cell::RefCell::new(None) };
 }
 
 unsafe extern "C" fn image_get(
@@ -393,9 +389,9 @@ unsafe extern "C" fn image_get(
     _: *const OfxRectD,
     out: *mut OfxPropertySetHandle,
 ) -> OfxStatus {
-    let clip = unsafe { &mut *c.cast::<Clip>() };
+    let clip = unsafe { &*c.cast::<Clip>() };
     let mut lent = if clip.name == "Output" {
-        match unsafe { &*RENDERED.get() }.output.lock().unwrap().take() {
+        match OUTPUT.take() {
             Some(lent) => lent,
             None => return kOfxStatFailed,
         }
@@ -407,24 +403,23 @@ unsafe extern "C" fn image_get(
     };
     let key = lent.props.handle();
     LENT.fetch_add(1, Ordering::SeqCst);
-    LENT_PICTURES.lock().unwrap().get_or_insert_default().insert(key as usize, lent);
+    LENT_PICTURES.lock().get_or_insert_default().insert(key as usize, lent);
     unsafe { *out = key };
     kOfxStatOK
 }
 unsafe extern "C" fn image_release(h: OfxPropertySetHandle) -> OfxStatus {
-    let lent = LENT_PICTURES.lock().unwrap().as_mut().unwrap().remove(&(h as usize));
+    let lent = LENT_PICTURES.lock().as_mut().unwrap().remove(&(h as usize));
     let lent = lent.expect("a picture was released twice");
     lent.check_canaries();
     LENT.fetch_sub(1, Ordering::SeqCst);
-    let rendered = RENDERED.get();
     // What was written to: back to where it came from.
-    if !rendered.is_null() && lent.props.0.contains_key("test.output") {
-        *unsafe { &*rendered }.output.lock().unwrap() = Some(lent);
+    if lent.props.0.contains_key("test.output") {
+        OUTPUT.set(Some(lent));
     }
     kOfxStatOK
 }
 unsafe extern "C" fn region(c: OfxImageClipHandle, time: f64, out: *mut OfxRectD) -> OfxStatus {
-    let clip = unsafe { &mut *c.cast::<Clip>() };
+    let clip = unsafe { &*c.cast::<Clip>() };
     let Some(f) = clip.feed.as_ref().and_then(|feed| feed(time)) else { return kOfxStatFailed };
     let (x, y) = clip.layout.origin;
     let (x, y) = (f64::from(x), f64::from(y));
@@ -432,7 +427,7 @@ unsafe extern "C" fn region(c: OfxImageClipHandle, time: f64, out: *mut OfxRectD
     kOfxStatOK
 }
 unsafe extern "C" fn abort(h: OfxImageEffectHandle) -> c_int {
-    let left = &unsafe { effect(h.cast()) }.abort_after;
+    let left = &unsafe { &*h.cast::<Effect>() }.abort_after;
     let n = left.load(Ordering::SeqCst);
     match n {
         0 => return 1,
@@ -469,7 +464,7 @@ unsafe extern "C" fn param_define(
     if effect.params.iter().any(|p| p.name == name) {
         return kOfxStatErrExists;
     }
-    let param = Param { kind, name, props: Props::default(), value: Val::Int(0), keys: Vec::new(), text: None };
+    let param = Param { kind, name, props: Props::default(), value: Val::Int(0), keys: Vec::new() };
     effect.params.push(Box::new(param));
     unsafe { *out = effect.params.last_mut().unwrap().props.handle() };
     kOfxStatOK
@@ -481,13 +476,13 @@ unsafe extern "C" fn param_get(
     set: *mut OfxPropertySetHandle,
 ) -> OfxStatus {
     let wanted = unsafe { name(n) };
-    let Some(param) = unsafe { effect(h.cast()) }.params.iter_mut().find(|p| p.name == wanted) else {
+    let Some(param) = unsafe { &*h.cast::<Effect>() }.params.iter().find(|p| p.name == wanted) else {
         return kOfxStatErrUnknown;
     };
     unsafe {
-        *out = (&mut **param as *mut Param).cast();
+        *out = (&raw const **param).cast_mut().cast();
         if !set.is_null() {
-            *set = param.props.handle();
+            *set = (&raw const param.props).cast_mut().cast();
         }
     }
     kOfxStatOK
@@ -495,21 +490,25 @@ unsafe extern "C" fn param_get(
 unsafe fn param<'a>(h: OfxParamHandle) -> &'a mut Param {
     unsafe { &mut *h.cast::<Param>() }
 }
+thread_local! {
+    static TEXT: std::cell::RefCell<Option<CString>> = const { std::cell::RefCell::new(None) };
+}
 unsafe extern "C" fn value(h: OfxParamHandle, out: *mut c_void) -> OfxStatus {
-    let p = unsafe { param(h) };
+    let p = unsafe { &*h.cast::<Param>() };
     match &p.value {
         Val::Int(v) => unsafe { *out.cast::<c_int>() = *v },
         Val::Double(v) => unsafe { *out.cast::<f64>() = p.keys.first().map_or(*v, |k| k.1) },
         Val::Text(v) => {
-            let text = p.text.insert(CString::new(v.as_str()).unwrap());
-            unsafe { *out.cast::<*const c_char>() = text.as_ptr() }
+            // Valid until the next call of this thread.
+            let text = CString::new(v.as_str()).unwrap();
+            TEXT.with(|last| unsafe { *out.cast::<*const c_char>() = last.borrow_mut().insert(text).as_ptr() });
         }
         Val::Pointer(_) => return kOfxStatErrUnsupported,
     }
     kOfxStatOK
 }
 unsafe extern "C" fn value_at(h: OfxParamHandle, time: f64, out: *mut c_void) -> OfxStatus {
-    let p = unsafe { param(h) };
+    let p = unsafe { &*h.cast::<Param>() };
     let Val::Double(fixed) = p.value else { return unsafe { value(h, out) } };
     // Straight lines between keys.
     let after = p.keys.partition_point(|k| k.0 <= time);
@@ -587,7 +586,7 @@ unsafe extern "C" fn message(
     text: *const c_char,
 ) -> OfxStatus {
     assert_eq!(unsafe { name(format) }, "%s", "a text may hold a %");
-    MESSAGES.lock().unwrap().push(unsafe { name(text) }.into());
+    MESSAGES.lock().push(unsafe { name(text) }.into());
     kOfxStatOK
 }
 unsafe extern "C" fn lasting(
@@ -598,11 +597,11 @@ unsafe extern "C" fn lasting(
     text: *const c_char,
 ) -> OfxStatus {
     assert_eq!(unsafe { name(format) }, "%s");
-    *LASTING.lock().unwrap() = Some(unsafe { name(text) }.into());
+    *LASTING.lock() = Some(unsafe { name(text) }.into());
     kOfxStatOK
 }
 unsafe extern "C" fn no_lasting(_: *mut c_void) -> OfxStatus {
-    *LASTING.lock().unwrap() = None;
+    *LASTING.lock() = None;
     kOfxStatOK
 }
 unsafe extern "C" fn start(_: *mut c_void, _: *const c_char) -> OfxStatus {
@@ -628,7 +627,7 @@ unsafe extern "C" fn processors(n: *mut c_uint) -> OfxStatus {
 
 unsafe extern "C" fn fetch_suite(_: OfxPropertySetHandle, n: *const c_char, version: c_int) -> *const c_void {
     let name = unsafe { name(n) };
-    if WITHOUT.lock().unwrap().contains(&format!("{name}/{version}").as_str()) {
+    if WITHOUT.lock().contains(&format!("{name}/{version}").as_str()) {
         return null();
     }
     let leaked = |suite: OfxParameterSuiteV1| (&raw const *Box::leak(Box::new(suite))).cast::<c_void>();
@@ -709,13 +708,13 @@ impl Plugin {
         let mut host = OfxHost { host: props.handle(), fetchSuite: Some(fetch_suite) };
         unsafe { self.plugin.setHost.unwrap()(&mut host) };
         // The handle is used later, the structure is not.
-        let old = HOST_PROPS.lock().unwrap().replace(props);
+        let old = HOST_PROPS.lock().replace(props);
         std::mem::forget(old);
     }
 
     pub fn set_background(&self, on: bool) {
         BACKGROUND.store(on, Ordering::SeqCst);
-        let mut props = HOST_PROPS.lock().unwrap();
+        let mut props = HOST_PROPS.lock();
         props.as_mut().unwrap().put(kOfxImageEffectHostPropIsBackground, &[Val::Int(on.into())]);
     }
 
@@ -738,7 +737,7 @@ impl Plugin {
         let mut args = Props::default();
         args.text(kOfxImageEffectPropContext, context);
         let status = self.call(kOfxImageEffectActionDescribeInContext, Some(&mut effect), Some(&mut args), None);
-        assert_eq!(status, kOfxStatOK, "{:?}", MESSAGES.lock().unwrap());
+        assert_eq!(status, kOfxStatOK, "{:?}", MESSAGES.lock());
         effect
     }
 
@@ -758,12 +757,12 @@ impl Plugin {
     }
 
     /// Renders into a picture of this size; the status, and the picture.
-    pub fn render(&self, effect: &mut Effect, r: Request) -> (OfxStatus, Box<Lent>) {
+    pub fn render(&self, effect: &Effect, r: Request) -> (OfxStatus, Box<Lent>) {
         let (w, h) = r.size;
         let grey: Vec<f32> = vec![0.25; 4 * w * h];
         let mut lent = Lent::new(r.size, &grey, r.layout);
         lent.props.0.insert("test.output".into(), Vec::new());
-        *effect.output.lock().unwrap() = Some(lent);
+        OUTPUT.set(Some(lent));
         let (x, y) = r.layout.origin;
         let window = r.window.unwrap_or([x, y, x + w as i32, y + h as i32]);
         let mut args = Props::default();
@@ -772,10 +771,11 @@ impl Plugin {
             .put(kOfxImageEffectPropRenderWindow, &window.map(Val::Int))
             .put(kOfxImageEffectPropInteractiveRenderStatus, &[Val::Int(r.interactive.into())])
             .text(kOfxImageEffectPropFieldToRender, kOfxImageFieldNone);
-        RENDERED.set(effect);
-        let status = self.call(kOfxImageEffectActionRender, Some(effect), Some(&mut args), None);
-        RENDERED.set(null_mut());
-        let lent = effect.output.lock().unwrap().take().expect("the output was not released");
+        let out = null_mut();
+        let handle = (effect as *const Effect).cast::<c_void>();
+        let action = kOfxImageEffectActionRender.as_ptr();
+        let status = unsafe { self.plugin.mainEntry.unwrap()(action, handle, args.handle(), out) };
+        let lent = OUTPUT.take().expect("the output was not released");
         (status, lent)
     }
 
@@ -814,7 +814,6 @@ impl Effect {
             props: Props::default(),
             clips: Vec::new(),
             params: Vec::new(),
-            output: Mutex::new(None),
             abort_after: AtomicUsize::new(usize::MAX),
         }
     }

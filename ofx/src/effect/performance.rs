@@ -115,19 +115,25 @@ fn around(
     }
     frames.push(Frame::clone(&moment.driver.frame));
     effect.check_abort()?;
-    let all = |range: Option<FrameRange>| -> Result<ClipFrames> {
-        let inside = move |i: usize| range.is_none_or(|r| r.first <= i && r.last.is_none_or(|l| i <= l));
-        Ok(Box::new(frames.iter().enumerate().filter(move |(i, _)| inside(*i)).map(|(i, f)| Ok((i, f.clone())))))
-    };
-    let name = format!("Source at frame {}", moment.time);
-    let clip = Clip { name: &name, fps: None, identity: None, frames: &all };
-    let analysis = stage.analyse(&clip, |w, h| settings.face(w, h), cache, &|| Ok(()))?;
     let networks = stage.networks();
-    let choice = settings.face(analysis.size.0, analysis.size.1);
-    let known = Known::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
+    let (width, height) = (moment.driver.frame.width, moment.driver.frame.height);
+    let choice = settings.face(width, height);
+    let keys: Vec<u8> = frames.iter().flat_map(|f| *pixels(f).bytes()).collect();
+    let key = Key::of("window", &[networks.fingerprint().bytes(), format!("{choice:?}").as_bytes(), &keys]);
+    let known = shared::window(key, || {
+        let all = |range: Option<FrameRange>| -> Result<ClipFrames> {
+            let inside = move |i: usize| range.is_none_or(|r| r.first <= i && r.last.is_none_or(|l| i <= l));
+            Ok(Box::new(frames.iter().enumerate().filter(move |(i, _)| inside(*i)).map(|(i, f)| Ok((i, f.clone())))))
+        };
+        let name = format!("Source at frame {}", moment.time);
+        let clip = Clip { name: &name, fps: None, identity: None, frames: &all };
+        let analysis = stage.analyse(&clip, |_, _| choice, cache, &|| Ok(()))?;
+        Ok(Known::new(&analysis, networks.fingerprint(), networks.model_hash(), choice))
+    })?;
     // A frame at rest is one of the whole shot's.
     let neutral = if settings.neutral == Neutral::Frame { Neutral::Automatic } else { settings.neutral };
     let track = Settings { neutral, ..settings.clone() }.track();
     let index = frames.len() - 1;
-    Ok(Performance { key: known.key(), motion: known.motion, index, track, pixels: known.pixels, analysed: false })
+    let (motion, pixels) = (known.motion.clone(), known.pixels.clone());
+    Ok(Performance { key, motion, index, track, pixels, analysed: false })
 }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Analyses of shots that are kept.
 const SHOTS: usize = 32;
+/// Analyses of three frames that are kept.
+const WINDOWS: usize = 128;
 /// Pictures of reference files that are kept.
 const PICTURES: usize = 6;
 
@@ -25,6 +27,7 @@ static STAGE: Mutex<Option<Result<Arc<Stage>>>> = Mutex::new(None);
 static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
 static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new());
 static KNOWN: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(SHOTS));
+static WINDOW: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(WINDOWS));
 static PICTURE: Mutex<Recent<Arc<Frame>>> = Mutex::new(Recent::new(PICTURES));
 /// The lasting messages that are shown, by instance.
 static MESSAGES: Mutex<Option<HashMap<usize, String>>> = Mutex::new(None);
@@ -104,6 +107,18 @@ pub fn keep(key: Key, known: Known) {
     KNOWN.lock().put(key, Arc::new(known));
 }
 
+/// The analysis of a few frames, made unless it is known: a frame that was rendered before opens no file.
+///
+/// # Errors
+/// Those of `make`.
+pub fn window(key: Key, make: impl FnOnce() -> Result<Known>) -> Result<Arc<Known>> {
+    if let Some(known) = WINDOW.lock().get(&key) {
+        return Ok(known);
+    }
+    let known = Arc::new(make()?);
+    Ok(WINDOW.lock().put(key, known))
+}
+
 /// Frame `number` (counted from the file's first, held at its ends) of a file, encoded for `color`, as large as fits into `width`
 /// x `height` pixels.
 ///
@@ -148,6 +163,7 @@ pub fn purge() {
         stage.purge();
     }
     KNOWN.lock().clear();
+    WINDOW.lock().clear();
     PICTURE.lock().clear();
 }
 
@@ -156,6 +172,7 @@ pub fn forget() {
     *STAGE.lock() = None;
     CACHES.lock().clear();
     KNOWN.lock().clear();
+    WINDOW.lock().clear();
     PICTURE.lock().clear();
     *MESSAGES.lock() = None;
 }

@@ -2,14 +2,20 @@
 
 use crate::common;
 use clap::Args as ClapArgs;
-use headgan::Result;
 use headgan::engine::cpu;
 use headgan::media::ffmpeg::Tools;
 use headgan::reenact::networks::{self, Generator, Networks};
+use headgan::{Error, Result};
 use serde_json::json;
+use std::ffi::{CStr, c_char, c_int};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check this installation: ffmpeg, model packs, engines.
+/// The plugin's name in its bundle, and in hosts.
+const PLUGIN: &str = "HeadGANReenact";
+const IDENTIFIER: &CStr = c"org.headgan.HeadGANReenact";
+
+/// Check this installation: ffmpeg, model packs, engines, the OpenFX plugin.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Print one JSON document.
@@ -48,6 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "full",
         Generator::load(&models, None, None, &options).map(|g| format!("works with the generator of '{}'", g.name)),
     );
+    note("openfx", plugin());
     note("cuda", Err(headgan::Error::Engine("not available: this version has no torch engine yet".into())));
 
     if args.json {
@@ -59,4 +66,67 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where hosts look for OpenFX plugins.
+fn plugin_folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("OFX_PLUGIN_PATH").unwrap_or_default();
+    let standard = if cfg!(windows) {
+        r"C:\Program Files\Common Files\OFX\Plugins"
+    } else if cfg!(target_os = "macos") {
+        "/Library/OFX/Plugins"
+    } else {
+        "/usr/OFX/Plugins"
+    };
+    let named = std::env::split_paths(&named).filter(|p| !p.as_os_str().is_empty());
+    named.chain([PathBuf::from(standard)]).collect()
+}
+
+/// Finds the plugin's bundle and loads it as a host would.
+fn plugin() -> Result<String> {
+    let folders = plugin_folders();
+    let bundles = folders.iter().map(|f| f.join(format!("{PLUGIN}.ofx.bundle")));
+    let Some(bundle) = bundles.into_iter().find(|b| b.is_dir()) else {
+        let searched: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+        return Err(Error::Input(format!(
+            "the plugin is not installed (searched: {}): cargo xtask install, or set OFX_PLUGIN_PATH; see docs/HOSTS.md",
+            searched.join(", ")
+        )));
+    };
+    let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("windows", _) => "Win64",
+        ("macos", _) => "MacOS",
+        (_, "aarch64") => "Linux-arm64",
+        _ => "Linux-x86-64",
+    };
+    let library = bundle.join("Contents").join(platform).join(format!("{PLUGIN}.ofx"));
+    load(&library).map_err(|text| Error::Input(format!("{}: {text}: install it again", library.display())))?;
+    let shown = bundle.display();
+    Ok(format!(
+        "{shown} loads; Resolve and Natron: restart them; Nuke: set OFX_PLUGIN_PATH before the start; see docs/HOSTS.md"
+    ))
+}
+
+/// Fails unless the library answers as the plugin does.
+fn load(path: &Path) -> std::result::Result<(), String> {
+    /// The beginning of `OfxPlugin` (ofxCore.h).
+    #[repr(C)]
+    struct OfxPlugin {
+        api: *const c_char,
+        version: c_int,
+        identifier: *const c_char,
+    }
+    let line = |e: libloading::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    // SAFETY: what a host does with every plugin that it finds; ours runs nothing when it is loaded.
+    unsafe {
+        let library = libloading::Library::new(path).map_err(line)?;
+        let count = library.get::<unsafe extern "C" fn() -> c_int>(b"OfxGetNumberOfPlugins").map_err(line)?;
+        let get = library.get::<unsafe extern "C" fn(c_int) -> *const OfxPlugin>(b"OfxGetPlugin").map_err(line)?;
+        library.get::<unsafe extern "C" fn()>(b"OfxSetHost").map_err(line)?;
+        let plugin = if count() == 1 { get(0).as_ref() } else { None };
+        match plugin {
+            Some(p) if !p.identifier.is_null() && CStr::from_ptr(p.identifier) == IDENTIFIER => Ok(()),
+            _ => Err("it holds another plugin".into()),
+        }
+    }
 }

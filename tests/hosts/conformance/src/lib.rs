@@ -5,6 +5,7 @@
 //! The suites are process-wide, as callbacks of the ABI carry no pointer to their host.
 
 #![cfg(target_os = "linux")]
+#![allow(non_upper_case_globals, reason = "the constants of the C headers keep their names")]
 
 pub mod abi;
 pub mod effect;
@@ -14,8 +15,12 @@ pub mod host;
 pub mod log;
 pub mod params;
 pub mod picture;
+pub mod plugin;
 pub mod props;
 pub mod random;
 pub mod scope;
+pub mod session;
 pub mod suites;
+pub mod values;
 pub mod variadic;
+pub mod watch;

@@ -1,5 +1,7 @@
 //! Property sets and the property suite.
 
+#![allow(non_snake_case, reason = "the suite's functions keep their C names, which findings show")]
+
 use crate::abi::*;
 use crate::host::host;
 use crate::{log, scope};

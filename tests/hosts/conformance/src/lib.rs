@@ -12,6 +12,7 @@ pub mod effect;
 pub mod footage;
 pub mod handles;
 pub mod host;
+pub mod levels;
 pub mod log;
 pub mod params;
 pub mod picture;

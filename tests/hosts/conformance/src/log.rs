@@ -102,6 +102,11 @@ fn found(kind: Kind, text: String) {
     }
 }
 
+/// Counts failures of a child process, which has written them itself.
+pub fn add_failures(count: u32) {
+    state().failures += count;
+}
+
 /// How many failures this process has counted, repeated ones included.
 pub fn failures() -> u32 {
     state().failures

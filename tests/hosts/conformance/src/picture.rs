@@ -291,9 +291,12 @@ impl Picture {
         Ok(())
     }
 
-    /// The largest difference of two pictures' samples within a rectangle that both have.
+    /// The largest difference of two pictures' samples within a rectangle that both have; where one of them has whole
+    /// numbers, after the other's values are brought to 0 to 1.
     pub fn difference(&self, other: &Picture, within: OfxRectI) -> f32 {
         let count = self.format.components.count();
+        let whole = [self, other].iter().any(|p| matches!(p.format.depth, Depth::Byte | Depth::Short));
+        let shown = |v: f32| if whole { v.clamp(0.0, 1.0) } else { v };
         let mut largest = 0.0_f32;
         for y in within.y1..within.y2 {
             let (a, b) = (self.samples(y), other.samples(y));
@@ -301,7 +304,7 @@ impl Picture {
             let len = (within.x2 - within.x1).max(0) as usize * count;
             for (a, b) in a[from(self)..][..len].iter().zip(&b[from(other)..][..len]) {
                 // Two NaN are the same; one is as different as can be.
-                let d = if a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() };
+                let d = if a.is_nan() && b.is_nan() { 0.0 } else { (shown(*a) - shown(*b)).abs() };
                 largest = largest.max(if d.is_nan() { f32::INFINITY } else { d });
             }
         }

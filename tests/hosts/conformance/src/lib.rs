@@ -19,6 +19,7 @@ pub mod picture;
 pub mod plugin;
 pub mod props;
 pub mod random;
+pub mod runner;
 pub mod scope;
 pub mod session;
 pub mod suites;

@@ -1,5 +1,7 @@
 //! `cargo run -p xtask -- tarball`: the program with presets, documents and licences, for other machines.
 
+mod conformance;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -7,6 +9,9 @@ use std::process::{Command, ExitCode};
 type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("conformance") {
+        return conformance::run(std::env::args_os().skip(2));
+    }
     let result = match std::env::args().nth(1).as_deref() {
         Some("tarball") => tarball(),
         _ => Err("usage: cargo run -p xtask -- tarball".into()),

@@ -181,7 +181,13 @@ pub struct Effect {
 
 impl Effect {
     /// An effect whose properties start as `base`.
-    pub fn new(instance: bool, entry: OfxPluginEntryPoint, base: Arc<Map>, params: Arc<Map>, project: Project) -> Arc<Effect> {
+    pub fn new(
+        instance: bool,
+        entry: OfxPluginEntryPoint,
+        base: Arc<Map>,
+        params: Arc<Map>,
+        project: Project,
+    ) -> Arc<Effect> {
         let (props_handle, props) = host().props.insert(|_| PropSet::new("the effect", base));
         host()
             .effects

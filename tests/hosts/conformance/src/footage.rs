@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn the_pattern_moves() {
         let footage = Footage::Pattern { width: 40, height: 30, frames: 4 };
-        assert_ne!(footage.at(0, 20.0, 15.0), footage.at(1, 20.0, 15.0));
-        assert_eq!(footage.at(3, 20.0, 15.0), footage.at(9, 20.0, 15.0));
+        let row = |frame| (0..40).map(|x| footage.at(frame, f64::from(x), 25.0)).collect::<Vec<_>>();
+        assert_ne!(row(0), row(1));
+        assert_eq!(row(3), row(9), "the last frame holds");
     }
 }

@@ -26,8 +26,7 @@ pub struct Profile {
 }
 
 /// Suites without which no image effect can work: a plugin may refuse to load without them.
-pub const REQUIRED: [(&CStr, c_int); 3] =
-    [(kOfxPropertySuite, 1), (kOfxImageEffectSuite, 1), (kOfxParameterSuite, 1)];
+pub const REQUIRED: [(&CStr, c_int); 3] = [(kOfxPropertySuite, 1), (kOfxImageEffectSuite, 1), (kOfxParameterSuite, 1)];
 
 /// Suites that a host may lack.
 pub const OPTIONAL: [(&CStr, c_int); 7] = [

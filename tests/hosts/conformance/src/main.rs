@@ -33,7 +33,7 @@ mod program {
     #[command(name = "ofx-conformance", version, max_term_width = 110, args_override_self = true)]
     struct Args {
         /// The `.ofx.bundle` folder, or a plugin's shared library
-        bundle: PathBuf,
+        bundle: Option<PathBuf>,
         /// The highest level, 1 to 10
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10))]
         level: u32,
@@ -61,6 +61,9 @@ mod program {
         /// Warnings fail, too
         #[arg(long)]
         strict: bool,
+        /// The bundle where none is named
+        #[arg(long, hide = true)]
+        default_bundle: Option<PathBuf>,
         /// Is a level's process
         #[arg(long, hide = true)]
         inside: bool,
@@ -126,7 +129,8 @@ mod program {
         };
         let pinned = args.set.iter().map(pair).collect::<Result<_, String>>()?;
         let settings = Settings { seed: args.seed, project, reference, pinned };
-        Ok(Run { bundle: Bundle::find(&args.bundle)?, settings, soak: Duration::from_secs(args.soak) })
+        let bundle = args.bundle.as_ref().or(args.default_bundle.as_ref()).ok_or("name a bundle: see --help")?;
+        Ok(Run { bundle: Bundle::find(bundle)?, settings, soak: Duration::from_secs(args.soak) })
     }
 
     /// Stands before libc's: see `watch`.

@@ -301,7 +301,10 @@ unsafe extern "C" fn param_define(
             return Err(kOfxStatFailed);
         }
         let Some(holds) = holds(&kind) else {
-            log::note(format!("{CALL}: {shown}: this host has no {}, answered kOfxStatErrUnknown", kind.to_string_lossy()));
+            log::note(format!(
+                "{CALL}: {shown}: this host has no {}, answered kOfxStatErrUnknown",
+                kind.to_string_lossy()
+            ));
             return Err(kOfxStatErrUnknown);
         };
         if set.find(&name).is_some() {
@@ -407,7 +410,13 @@ unsafe fn give(sample: &Sample, to: [*mut c_void; 4], call: &str) -> Result<(), 
     Ok(())
 }
 
-unsafe extern "C" fn get_value(param: OfxParamHandle, a: *mut c_void, b: *mut c_void, c: *mut c_void, d: *mut c_void) -> OfxStatus {
+unsafe extern "C" fn get_value(
+    param: OfxParamHandle,
+    a: *mut c_void,
+    b: *mut c_void,
+    c: *mut c_void,
+    d: *mut c_void,
+) -> OfxStatus {
     const CALL: &str = "paramGetValue";
     scope::enter(CALL);
     status((|| {
@@ -564,7 +573,10 @@ fn changed(param: &Param) {
             effect.tell_changed(&param.name, kOfxChangePluginEdited);
         }
     } else if within {
-        log::fail(format!("paramSetValue: {} answers its own change with changes, eight deep", param.name.to_string_lossy()));
+        log::fail(format!(
+            "paramSetValue: {} answers its own change with changes, eight deep",
+            param.name.to_string_lossy()
+        ));
     }
 }
 

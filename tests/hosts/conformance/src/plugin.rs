@@ -31,7 +31,8 @@ impl Bundle {
         if path.is_file() {
             return Ok(Bundle { binary: path.clone(), path });
         }
-        let folder = path.join("Contents").join(if cfg!(target_arch = "x86_64") { "Linux-x86-64" } else { "Linux-aarch64" });
+        let folder =
+            path.join("Contents").join(if cfg!(target_arch = "x86_64") { "Linux-x86-64" } else { "Linux-aarch64" });
         let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let mut found: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
         found.retain(|p| p.extension().is_some_and(|e| e == "ofx"));
@@ -154,6 +155,8 @@ impl Plugin {
     pub fn call(&self, action: &CStr) -> OfxStatus {
         let Some(entry) = self.entry else { return kOfxStatFailed };
         // SAFETY: the plugin's entry point, called as the ABI says.
-        scope::action(action, 0, || unsafe { entry(action.as_ptr(), ptr::null::<c_void>(), ptr::null_mut(), ptr::null_mut()) })
+        scope::action(action, 0, || unsafe {
+            entry(action.as_ptr(), ptr::null::<c_void>(), ptr::null_mut(), ptr::null_mut())
+        })
     }
 }

@@ -229,7 +229,11 @@ impl PropSet {
     fn read(&self, call: &str, name: &CStr) -> Result<Value, OfxStatus> {
         self.get(name).ok_or_else(|| {
             // Asking is the way to find out; only what is done with the answer can be wrong.
-            log::note(format!("{call}: {} of {} is not set, answered kOfxStatErrUnknown", name.to_string_lossy(), self.owner));
+            log::note(format!(
+                "{call}: {} of {} is not set, answered kOfxStatErrUnknown",
+                name.to_string_lossy(),
+                self.owner
+            ));
             kOfxStatErrUnknown
         })
     }
@@ -271,7 +275,12 @@ pub fn room<T>(at: *const T, call: &str) -> Result<(), OfxStatus> {
 /// The getter and setter pairs of one type of value.
 macro_rules! accessors {
     ($kind:path, $raw:ty, $get:ident, $get_n:ident, $set:ident, $set_n:ident, $given:ty, $in:expr, $out:expr) => {
-        unsafe extern "C" fn $set(set: OfxPropertySetHandle, name: *const c_char, index: c_int, value: $given) -> OfxStatus {
+        unsafe extern "C" fn $set(
+            set: OfxPropertySetHandle,
+            name: *const c_char,
+            index: c_int,
+            value: $given,
+        ) -> OfxStatus {
             const CALL: &str = stringify!($set);
             status((|| {
                 let (set, name) = unsafe { target(CALL, set, name) }?;
@@ -305,7 +314,12 @@ macro_rules! accessors {
             })())
         }
 
-        unsafe extern "C" fn $get(set: OfxPropertySetHandle, name: *const c_char, index: c_int, value: *mut $raw) -> OfxStatus {
+        unsafe extern "C" fn $get(
+            set: OfxPropertySetHandle,
+            name: *const c_char,
+            index: c_int,
+            value: *mut $raw,
+        ) -> OfxStatus {
             const CALL: &str = stringify!($get);
             status((|| {
                 let (set, name) = unsafe { target(CALL, set, name) }?;
@@ -322,7 +336,12 @@ macro_rules! accessors {
             })())
         }
 
-        unsafe extern "C" fn $get_n(set: OfxPropertySetHandle, name: *const c_char, count: c_int, values: *mut $raw) -> OfxStatus {
+        unsafe extern "C" fn $get_n(
+            set: OfxPropertySetHandle,
+            name: *const c_char,
+            count: c_int,
+            values: *mut $raw,
+        ) -> OfxStatus {
             const CALL: &str = stringify!($get_n);
             status((|| {
                 let (set, name) = unsafe { target(CALL, set, name) }?;
@@ -361,11 +380,25 @@ fn copied(value: *const c_char, call: &str) -> Result<CString, OfxStatus> {
 accessors!(Value::Ints, c_int, propGetInt, propGetIntN, propSetInt, propSetIntN, c_int, same, |v: &c_int| *v);
 accessors!(Value::Doubles, f64, propGetDouble, propGetDoubleN, propSetDouble, propSetDoubleN, f64, same, |v: &f64| *v);
 accessors!(
-    Value::Pointers, *mut c_void, propGetPointer, propGetPointerN, propSetPointer, propSetPointerN, *mut c_void, address,
+    Value::Pointers,
+    *mut c_void,
+    propGetPointer,
+    propGetPointerN,
+    propSetPointer,
+    propSetPointerN,
+    *mut c_void,
+    address,
     |v: &usize| *v as *mut c_void
 );
 accessors!(
-    Value::Strings, *mut c_char, propGetString, propGetStringN, propSetString, propSetStringN, *const c_char, copied,
+    Value::Strings,
+    *mut c_char,
+    propGetString,
+    propGetStringN,
+    propSetString,
+    propSetStringN,
+    *const c_char,
+    copied,
     |v: &CString| scope::lend(v)
 );
 

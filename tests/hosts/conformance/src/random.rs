@@ -8,7 +8,8 @@ impl Random {
     /// The stream of a seed and a purpose: different purposes give independent streams.
     pub fn new(seed: u64, purpose: &str) -> Random {
         // FNV-1a of the purpose, so that a check added to a level does not change the others' numbers.
-        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let hash =
+            purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         Random(seed ^ hash)
     }
 

@@ -59,7 +59,9 @@ pub fn index() -> Option<u32> {
 pub fn enter(call: &str) {
     poison();
     if depth() == 0 && index().is_none() {
-        log::fail(format!("{call}: called from a thread that is in no action and was not started by the multi-thread suite"));
+        log::fail(format!(
+            "{call}: called from a thread that is in no action and was not started by the multi-thread suite"
+        ));
     }
 }
 

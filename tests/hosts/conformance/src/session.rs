@@ -84,8 +84,7 @@ impl Loaded {
         }
         let new = |base: Arc<Map>| Effect::new(false, plugin.entry, base, Arc::default(), settings.project.clone());
         let described = new(Arc::new(describe_base(plugin)));
-        let mut loaded =
-            Loaded { plugin: plugin.clone(), described, contexts: Vec::new(), settings: settings.clone() };
+        let mut loaded = Loaded { plugin: plugin.clone(), described, contexts: Vec::new(), settings: settings.clone() };
         let status = loaded.described.act(kOfxActionDescribe, None, None).0;
         if !done(status) {
             loaded.unload();
@@ -175,7 +174,13 @@ impl Loaded {
         Ok(instance)
     }
 
-    fn prepare(&self, description: &Effect, context: &CStr, view: View, saved: Option<&str>) -> Result<Instance, String> {
+    fn prepare(
+        &self,
+        description: &Effect,
+        context: &CStr,
+        view: View,
+        saved: Option<&str>,
+    ) -> Result<Instance, String> {
         let project = self.settings.project.clone();
         let bare = host().profile().bare;
         let (width, height) = project.source.size();
@@ -286,7 +291,8 @@ impl Instance {
             } else {
                 reference.take()
             };
-            let set = PropSet::read_only(format!("clip {}", clip.name.to_string_lossy()), (*clip.props.snapshot()).clone());
+            let set =
+                PropSet::read_only(format!("clip {}", clip.name.to_string_lossy()), (*clip.props.snapshot()).clone());
             self.effect.add_clip(&clip.name, set, footage);
         }
         had && reference.is_none()
@@ -325,7 +331,10 @@ impl Instance {
             set(kOfxImageClipPropUnmappedComponents, components.name().into());
             set(kOfxImageClipPropUnmappedPixelDepth, view.depth.name().into());
             let opaque = components == Components::Rgb;
-            set(kOfxImageEffectPropPreMultiplication, if opaque { kOfxImageOpaque } else { kOfxImageUnPreMultiplied }.into());
+            set(
+                kOfxImageEffectPropPreMultiplication,
+                if opaque { kOfxImageOpaque } else { kOfxImageUnPreMultiplied }.into(),
+            );
             set(kOfxImagePropPixelAspectRatio, 1.0.into());
             set(kOfxImageClipPropFieldOrder, kOfxImageFieldNone.into());
             set(kOfxImageClipPropContinuousSamples, 0.into());
@@ -353,7 +362,8 @@ impl Instance {
     pub fn prefer(&self) {
         const ACTION: &CStr = kOfxImageEffectActionGetClipPreferences;
         let view = self.effect.view();
-        let named = |prefix: &str, name: &CStr| CString::new(format!("{prefix}{}", name.to_string_lossy())).unwrap_or_default();
+        let named =
+            |prefix: &str, name: &CStr| CString::new(format!("{prefix}{}", name.to_string_lossy())).unwrap_or_default();
         let mut out = properties! {
             kOfxImageEffectPropFrameRate => self.effect.project.fps,
             kOfxImageEffectPropPreMultiplication => kOfxImageUnPreMultiplied,
@@ -374,10 +384,14 @@ impl Instance {
             let wanted = out.string(&named("OfxImageClipPropComponents_", &clip.name));
             match Components::from_name(&wanted) {
                 Some(c) if clip.supports().contains(&c) => clip.props.set(kOfxImageEffectPropComponents, c.name()),
-                _ => log::fail(format!("getClipPreferences: {wanted:?} for {name}, which its description does not allow")),
+                _ => log::fail(format!(
+                    "getClipPreferences: {wanted:?} for {name}, which its description does not allow"
+                )),
             }
             if out.string(&named("OfxImageClipPropDepth_", &clip.name)).as_c_str() != view.depth.name() {
-                log::warn(format!("getClipPreferences: another depth for {name}; this host has one depth for all clips"));
+                log::warn(format!(
+                    "getClipPreferences: another depth for {name}; this host has one depth for all clips"
+                ));
             }
         }
     }
@@ -385,7 +399,11 @@ impl Instance {
     fn expect(&self, action: &str, status: OfxStatus, allowed: &[OfxStatus]) -> bool {
         let fine = allowed.contains(&status);
         if !fine {
-            log::fail(format!("{action}: {}: {}", status_name(status), self.last_message().unwrap_or("no message".into())));
+            log::fail(format!(
+                "{action}: {}: {}",
+                status_name(status),
+                self.last_message().unwrap_or("no message".into())
+            ));
         }
         fine
     }
@@ -418,7 +436,9 @@ impl Instance {
         let mut region = default;
         if let (kOfxStatOK, Some(v)) = (status, out.and_then(|o| o.doubles(kOfxImageEffectPropRegionOfDefinition))) {
             match v[..] {
-                [x1, y1, x2, y2] if v.iter().all(|v| v.is_finite()) && x1 < x2 && y1 < y2 => region = OfxRectD { x1, y1, x2, y2 },
+                [x1, y1, x2, y2] if v.iter().all(|v| v.is_finite()) && x1 < x2 && y1 < y2 => {
+                    region = OfxRectD { x1, y1, x2, y2 }
+                }
                 _ => log::fail(format!("getRegionOfDefinition: {v:?} is no rectangle")),
             }
         }
@@ -461,7 +481,9 @@ impl Instance {
         if !self.temporal {
             return needed;
         }
-        let named = |name: &CStr| CString::new(format!("OfxImageClipPropFrameRange_{}", name.to_string_lossy())).unwrap_or_default();
+        let named = |name: &CStr| {
+            CString::new(format!("OfxImageClipPropFrameRange_{}", name.to_string_lossy())).unwrap_or_default()
+        };
         let out: Map = needed.iter().map(|(n, a, b)| (named(n), [*a, *b].into())).collect();
         let args = properties! { kOfxPropTime => time };
         let (status, out) = self.effect.act(kOfxImageEffectActionGetFramesNeeded, Some(args), Some(out));
@@ -484,7 +506,8 @@ impl Instance {
         let scale = self.effect.view().scale;
         let canonical = [window.x1, window.y1, window.x2, window.y2].map(|v| f64::from(v) / scale);
         let inputs = self.effect.all_clips().into_iter().filter(|c| !c.is_output());
-        let named = |name: &CStr| CString::new(format!("OfxImageClipPropRoI_{}", name.to_string_lossy())).unwrap_or_default();
+        let named =
+            |name: &CStr| CString::new(format!("OfxImageClipPropRoI_{}", name.to_string_lossy())).unwrap_or_default();
         let out: Map = inputs.map(|c| (named(&c.name), Value::Doubles(canonical.to_vec()))).collect();
         let args = properties! {
             kOfxPropTime => time,
@@ -537,7 +560,13 @@ impl Instance {
         self.judge(status, output, window, ask)
     }
 
-    fn render_into(&self, output: &Arc<Picture>, window: OfxRectI, ask: Ask, needed: Vec<(CString, f64, f64)>) -> OfxStatus {
+    fn render_into(
+        &self,
+        output: &Arc<Picture>,
+        window: OfxRectI,
+        ask: Ask,
+        needed: Vec<(CString, f64, f64)>,
+    ) -> OfxStatus {
         let scale = self.effect.view().scale;
         let mut args = properties! {
             kOfxPropTime => ask.time,

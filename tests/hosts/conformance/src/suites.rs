@@ -242,9 +242,24 @@ macro_rules! variadic_message {
     ($name:ident, $call:literal, $persistent:expr) => {
         #[allow(clippy::too_many_arguments)]
         unsafe extern "C" fn $name(
-            effect: *mut c_void, kind: *const c_char, _id: *const c_char, format: *const c_char,
-            i0: u64, i1: u64, i2: u64, i3: u64, i4: u64, i5: u64,
-            d0: f64, d1: f64, d2: f64, d3: f64, d4: f64, d5: f64, d6: f64, d7: f64,
+            effect: *mut c_void,
+            kind: *const c_char,
+            _id: *const c_char,
+            format: *const c_char,
+            i0: u64,
+            i1: u64,
+            i2: u64,
+            i3: u64,
+            i4: u64,
+            i5: u64,
+            d0: f64,
+            d1: f64,
+            d2: f64,
+            d3: f64,
+            d4: f64,
+            d5: f64,
+            d6: f64,
+            d7: f64,
         ) -> OfxStatus {
             // Read before the thread's strings are poisoned: a message may well show one of them.
             // SAFETY: the ABI asks for C strings and for the arguments that the format names.
@@ -267,8 +282,14 @@ variadic_message!(message, "message", false);
 variadic_message!(set_persistent_message, "setPersistentMessage", true);
 
 fn say(call: &str, effect: *mut c_void, kind: CString, text: String, persistent: bool) -> OfxStatus {
-    let kinds =
-        [kOfxMessageFatal, kOfxMessageError, kOfxMessageWarning, kOfxMessageMessage, kOfxMessageLog, kOfxMessageQuestion];
+    let kinds = [
+        kOfxMessageFatal,
+        kOfxMessageError,
+        kOfxMessageWarning,
+        kOfxMessageMessage,
+        kOfxMessageLog,
+        kOfxMessageQuestion,
+    ];
     if !kinds.contains(&kind.as_c_str()) {
         log::fail(format!("{call}: {kind:?} is no type of message"));
         return kOfxStatErrValue;
@@ -279,7 +300,11 @@ fn say(call: &str, effect: *mut c_void, kind: CString, text: String, persistent:
     // The handle may be null: a message of no instance.
     if !effect.is_null() {
         match host().effects.get(effect, call) {
-            Ok(e) => e.messages.lock().unwrap_or_else(PoisonError::into_inner).push(Message { kind: kind.clone(), text, persistent }),
+            Ok(e) => e.messages.lock().unwrap_or_else(PoisonError::into_inner).push(Message {
+                kind: kind.clone(),
+                text,
+                persistent,
+            }),
             Err(bad) => return bad,
         }
     }
@@ -306,7 +331,8 @@ macro_rules! as_variadic {
 }
 
 /// The message suite of OpenFX 1.0.
-pub static MESSAGE_1: LazyLock<OfxMessageSuiteV1> = LazyLock::new(|| OfxMessageSuiteV1 { message: Some(as_variadic!(message)) });
+pub static MESSAGE_1: LazyLock<OfxMessageSuiteV1> =
+    LazyLock::new(|| OfxMessageSuiteV1 { message: Some(as_variadic!(message)) });
 
 /// The message suite of OpenFX 1.2.
 pub static MESSAGE_2: LazyLock<OfxMessageSuiteV2> = LazyLock::new(|| OfxMessageSuiteV2 {

@@ -22,7 +22,9 @@ pub fn random(param: &Param, random: &mut Random) -> Sample {
     match param.holds {
         Holds::Ints(_) if param.is(kOfxParamTypeBoolean) => Sample::Ints(vec![random.below(2) as i32]),
         Holds::Ints(_) if param.is(kOfxParamTypeChoice) => Sample::Ints(vec![random.below(options) as i32]),
-        Holds::Ints(n) => Sample::Ints((0..n).map(|i| random.within(range(i).0, range(i).1 + 1.0).floor().min(range(i).1) as i32).collect()),
+        Holds::Ints(n) => Sample::Ints(
+            (0..n).map(|i| random.within(range(i).0, range(i).1 + 1.0).floor().min(range(i).1) as i32).collect(),
+        ),
         Holds::Doubles(n) => Sample::Doubles(
             (0..n)
                 .map(|i| match (range(i), random.below(6)) {
@@ -72,7 +74,9 @@ pub fn parse(param: &Param, text: &str) -> Result<Sample, String> {
 /// by label, strings in hexadecimal. Parameters that are not persistent are left out.
 pub fn save(set: &ParamSet) -> String {
     let mut out = String::new();
-    for param in set.all().iter().filter(|p| p.holds != Holds::Nothing && p.props.int(kOfxParamPropPersistant) != Some(0)) {
+    for param in
+        set.all().iter().filter(|p| p.holds != Holds::Nothing && p.props.int(kOfxParamPropPersistant) != Some(0))
+    {
         let track = param.track.read().unwrap_or_else(PoisonError::into_inner);
         out += &format!("{} {}", param.name.to_string_lossy(), write(param, &track.value));
         for (time, value) in &track.keys {
@@ -145,8 +149,8 @@ fn read(param: &Param, word: &str) -> Option<Sample> {
 mod tests {
     use super::*;
     use crate::params::holds;
-    use crate::props::{Map, Value};
     use crate::properties;
+    use crate::props::{Map, Value};
     use std::sync::Arc;
 
     fn set() -> Arc<ParamSet> {
@@ -154,7 +158,11 @@ mod tests {
         let add = |name: &CStr, kind: &CStr, map: Map| set.add(name, kind, holds(kind).unwrap(), Arc::new(map));
         add(c"size", kOfxParamTypeDouble, properties! { kOfxParamPropMin => -2.0, kOfxParamPropMax => 5.0 });
         add(c"count", kOfxParamTypeInteger, properties! { kOfxParamPropMin => 1, kOfxParamPropMax => 3 });
-        add(c"view", kOfxParamTypeChoice, properties! { kOfxParamPropChoiceOption => Value::Strings(vec![c"A b".into(), c"C".into()]) });
+        add(
+            c"view",
+            kOfxParamTypeChoice,
+            properties! { kOfxParamPropChoiceOption => Value::Strings(vec![c"A b".into(), c"C".into()]) },
+        );
         add(c"note", kOfxParamTypeString, Map::new());
         set
     }

@@ -31,9 +31,9 @@ pub unsafe fn print(format: &CStr, ints: &[u64], doubles: &[f64]) -> String {
             rest.next();
         }
         let long = spec.contains(['l', 'z', 'j', 't', 'q']);
-        let precision = spec.split_once('.').and_then(|(_, p)| {
-            p.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().ok()
-        });
+        let precision = spec
+            .split_once('.')
+            .and_then(|(_, p)| p.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().ok());
         let mut int = || ints.next().unwrap_or(0);
         let text = match rest.next() {
             Some('%') | None => "%".to_owned(),
@@ -56,7 +56,8 @@ pub unsafe fn print(format: &CStr, ints: &[u64], doubles: &[f64]) -> String {
             }
             Some(other) => format!("%{other}"),
         };
-        let width: String = spec.trim_start_matches(['-', '+', ' ', '#', '0']).chars().take_while(char::is_ascii_digit).collect();
+        let width: String =
+            spec.trim_start_matches(['-', '+', ' ', '#', '0']).chars().take_while(char::is_ascii_digit).collect();
         let width = width.parse::<usize>().unwrap_or(0);
         out += &if spec.starts_with('-') { format!("{text:<width$}") } else { format!("{text:>width$}") };
     }

@@ -112,8 +112,14 @@ unsafe fn load() -> Result<()> {
         let get = |name: &CStr| fetch(host.host, name.as_ptr(), 1);
         let suites = Suites {
             props: get(kOfxPropertySuite).cast::<OfxPropertySuiteV1>().as_ref().ok_or(kOfxStatErrMissingHostFeature)?,
-            params: get(kOfxParameterSuite).cast::<OfxParameterSuiteV1>().as_ref().ok_or(kOfxStatErrMissingHostFeature)?,
-            effects: get(kOfxImageEffectSuite).cast::<OfxImageEffectSuiteV1>().as_ref().ok_or(kOfxStatErrMissingHostFeature)?,
+            params: get(kOfxParameterSuite)
+                .cast::<OfxParameterSuiteV1>()
+                .as_ref()
+                .ok_or(kOfxStatErrMissingHostFeature)?,
+            effects: get(kOfxImageEffectSuite)
+                .cast::<OfxImageEffectSuiteV1>()
+                .as_ref()
+                .ok_or(kOfxStatErrMissingHostFeature)?,
             message: get(kOfxMessageSuite).cast::<OfxMessageSuiteV1>().as_ref(),
         };
         // Loaded again without unload, the old ones stay: a few addresses, bounded by the number of loads.
@@ -147,7 +153,9 @@ unsafe fn set_strings(set: OfxPropertySetHandle, name: &CStr, values: &[&CStr]) 
 
 unsafe fn get_ints<const N: usize>(set: OfxPropertySetHandle, name: &CStr) -> Result<[c_int; N]> {
     let mut values = [0; N];
-    unsafe { ok((suites()?.props.propGetIntN.ok_or(kOfxStatFailed)?)(set, name.as_ptr(), N as c_int, values.as_mut_ptr()))? };
+    unsafe {
+        ok((suites()?.props.propGetIntN.ok_or(kOfxStatFailed)?)(set, name.as_ptr(), N as c_int, values.as_mut_ptr()))?
+    };
     Ok(values)
 }
 
@@ -155,7 +163,11 @@ unsafe fn describe(effect: OfxImageEffectHandle) -> Result<()> {
     unsafe {
         let set = props_of(effect)?;
         set_strings(set, kOfxPropLabel, &[c"Probe"])?;
-        set_strings(set, kOfxImageEffectPropSupportedContexts, &[kOfxImageEffectContextFilter, kOfxImageEffectContextGeneral])?;
+        set_strings(
+            set,
+            kOfxImageEffectPropSupportedContexts,
+            &[kOfxImageEffectContextFilter, kOfxImageEffectContextGeneral],
+        )?;
         let depths = [kOfxBitDepthByte, kOfxBitDepthShort, kOfxBitDepthFloat];
         set_strings(set, kOfxImageEffectPropSupportedPixelDepths, &depths)?;
         set_strings(set, kOfxImageEffectPluginRenderThreadSafety, &[kOfxImageEffectRenderFullySafe])
@@ -246,7 +258,12 @@ impl Image {
         unsafe {
             let s = suites()?;
             let (mut clip, mut set) = (ptr::null_mut(), ptr::null_mut());
-            ok((s.effects.clipGetHandle.ok_or(kOfxStatFailed)?)(effect, clip_name.as_ptr(), &mut clip, ptr::null_mut()))?;
+            ok((s.effects.clipGetHandle.ok_or(kOfxStatFailed)?)(
+                effect,
+                clip_name.as_ptr(),
+                &mut clip,
+                ptr::null_mut(),
+            ))?;
             ok((s.effects.clipGetImage.ok_or(kOfxStatFailed)?)(clip, time, ptr::null(), &mut set))?;
             Image::of(set).inspect_err(|_| {
                 Image::release(set);

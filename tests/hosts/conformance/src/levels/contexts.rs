@@ -4,10 +4,10 @@ use super::{Run, apart, each_plugin};
 use crate::abi::*;
 use crate::effect::Effect;
 use crate::host::{OPTIONAL, Profile, REQUIRED, host};
+use crate::log;
 use crate::params::{Holds, Param, Sample};
 use crate::plugin::Binary;
 use crate::session::{Ask, Loaded};
-use crate::log;
 use std::ffi::CStr;
 
 pub fn run(run: &Run) {

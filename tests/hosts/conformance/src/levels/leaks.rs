@@ -53,7 +53,11 @@ fn steady(what: &str, rounds: usize, mut body: impl FnMut(usize)) {
     let after = figures();
     let grown = after.0.saturating_sub(before.0);
     let rest = came - since;
-    log::note(format!("{what}: memory grew by {} KiB over the last {rest} of {came}, {:.1?}", grown >> 10, begin.elapsed()));
+    log::note(format!(
+        "{what}: memory grew by {} KiB over the last {rest} of {came}, {:.1?}",
+        grown >> 10,
+        begin.elapsed()
+    ));
     if came < rounds {
         log::warn(format!("{what}: {came} of {rounds} in the time there was"));
     }
@@ -85,7 +89,10 @@ fn reads(instance: &Instance, files: bool) {
             log::fail(format!("render of a frame rendered before opens {}", seen.paths.join(", ")));
         }
         if !seen.variables.is_empty() {
-            log::fail(format!("render of a frame rendered before reads {} from the environment", seen.variables.join(", ")));
+            log::fail(format!(
+                "render of a frame rendered before reads {} from the environment",
+                seen.variables.join(", ")
+            ));
         }
     }
 }

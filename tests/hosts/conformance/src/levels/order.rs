@@ -20,7 +20,9 @@ pub fn run(run: &Run) {
                 let compare = |instance: &Instance| {
                     for &t in &order {
                         if instance.render(Ask::at(t as f64)).hash() != expected[t] {
-                            log::fail(format!("frame {t} depends on which frames were rendered before: order {order:?}"));
+                            log::fail(format!(
+                                "frame {t} depends on which frames were rendered before: order {order:?}"
+                            ));
                         }
                     }
                 };

@@ -1,9 +1,11 @@
 //! What is made of the project beside the program itself:
 //!
 //! - `cargo xtask tarball`: the program with presets, documents and licences, for other machines;
-//! - `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]).
+//! - `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]);
+//! - `cargo xtask conformance --level N [BUNDLE]`: tests an OpenFX bundle as hosts would ([`conformance`]).
 
 mod bundle;
+mod conformance;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,9 @@ use std::process::{Command, ExitCode};
 type Result<T> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("conformance") {
+        return conformance::run(std::env::args_os().skip(2));
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tarball"] => tarball(),
@@ -20,7 +25,7 @@ fn main() -> ExitCode {
         ["install", "--user", folder] => {
             root().and_then(|root| bundle::install(&root, &target(&root), Some(Path::new(folder))))
         }
-        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR]".into()),
+        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR] | conformance --level N [BUNDLE]".into()),
     };
     match result {
         Ok(path) => {

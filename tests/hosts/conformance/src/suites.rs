@@ -123,10 +123,11 @@ impl Lock {
     }
 }
 
-fn processors() -> u32 {
+/// Asked once, as the system answers from files, whose opening within a render would look like the plugin's.
+static PROCESSORS: LazyLock<u32> = LazyLock::new(|| {
     // At least four, so that a plugin's threads meet even on a small machine.
     std::thread::available_parallelism().map_or(4, |n| n.get().clamp(4, 16) as u32)
-}
+});
 
 unsafe extern "C" fn multi_thread(function: OfxThreadFunctionV1, threads: c_uint, argument: *mut c_void) -> OfxStatus {
     scope::enter("multiThread");
@@ -138,11 +139,11 @@ unsafe extern "C" fn multi_thread(function: OfxThreadFunctionV1, threads: c_uint
         log::fail("multiThread: called from a thread that it started");
         return kOfxStatErrExists;
     }
-    let count = if threads == 0 { processors() } else { threads };
+    let count = if threads == 0 { *PROCESSORS } else { threads };
     let argument = argument as usize;
     let next = AtomicUsize::new(0);
     std::thread::scope(|s| {
-        for _ in 0..count.min(processors()) {
+        for _ in 0..count.min(*PROCESSORS) {
             s.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed) as u32;
@@ -162,7 +163,7 @@ unsafe extern "C" fn multi_thread_num_cpus(count: *mut c_uint) -> OfxStatus {
     scope::enter_any();
     status(room(count, "multiThreadNumCPUs").map(|()| {
         // SAFETY: not null.
-        unsafe { count.write(processors()) };
+        unsafe { count.write(*PROCESSORS) };
     }))
 }
 

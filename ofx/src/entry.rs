@@ -1,5 +1,5 @@
-//! The main entry: sends actions to the effect, and lets neither a panic nor an error of Rust across. Each becomes a status,
-//! with a message that the user sees.
+//! The main entry: sends actions to the effect, and lets neither a panic nor an error of Rust across. Each becomes a
+//! status, with a message that the user sees.
 
 use crate::effect;
 use crate::host::message::Gravity;
@@ -95,8 +95,8 @@ fn dispatch(action: &CStr, effect: &Effect, args: Properties, out: Properties) -
     match action {
         a if a == kOfxActionDescribe => done(effect::describe::describe(effect)),
         a if a == kOfxImageEffectActionDescribeInContext => done(effect::describe::describe_in_context(effect)),
-        // Handled, with nothing to do: without an answer Resolve shows no controls. An instance holds nothing, so that a
-        // host may destroy it twice, and make one for every frame.
+        // Handled, with nothing to do: without an answer Resolve shows no controls. An instance holds nothing, so that
+        // a host may destroy it twice, and make one for every frame.
         a if a == kOfxActionCreateInstance => Ok(kOfxStatOK),
         a if a == kOfxActionDestroyInstance => {
             effect::shared::forget_message(effect.id());

@@ -288,8 +288,12 @@ fn keyframes_and_windows() {
     effect.param("seam_softness").keys = vec![(FIRST, 5.0), (FIRST + 5.0, 50.0)];
     let mut values = Values::new();
     let keys = r#"{
-        "yaw_offset": [{"frame": 10, "value": -10, "interp": "linear"}, {"frame": 15, "value": 15, "interp": "linear"}],
-        "seam_softness": [{"frame": 10, "value": 5, "interp": "linear"}, {"frame": 15, "value": 50, "interp": "linear"}]}"#;
+        "yaw_offset": [
+            {"frame": 10, "value": -10, "interp": "linear"},
+            {"frame": 15, "value": 15, "interp": "linear"}],
+        "seam_softness": [
+            {"frame": 10, "value": 5, "interp": "linear"},
+            {"frame": 15, "value": 50, "interp": "linear"}]}"#;
     let file = world::workshop().join("keys.json");
     std::fs::write(&file, keys).unwrap();
     values.read_keys(&file).unwrap();
@@ -340,7 +344,8 @@ fn unanalysed_shots() {
     assert_eq!(plugin.render(&effect, request).0, kOfxStatFailed);
 }
 
-/// An edit that moves the clip along the timeline needs no new analysis; nor does another instance, or one made for each frame.
+/// An edit that moves the clip along the timeline needs no new analysis; nor does another instance, or one made for
+/// each frame.
 #[test]
 fn frames_are_known_by_their_pixels() {
     let (_one, plugin, _) = plugin();
@@ -585,7 +590,8 @@ fn resident() -> usize {
     4096 * text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
 }
 
-/// The bars: ten instances take no more memory than one; 10,000 instances and 500 renderings that are stopped leave nothing.
+/// The bars: ten instances take no more memory than one; 10,000 instances and 500 renderings that are stopped leave
+/// nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn instances_share_their_memory_and_leave_none() {

@@ -1,6 +1,6 @@
-//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers. Everything is
-//! found by content, so that ten instances of an effect that show the same share one copy, and one that a host makes anew for
-//! every frame starts warm.
+//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers.
+//! Everything is found by content, so that ten instances of an effect that show the same share one copy, and one that a
+//! host makes anew for every frame starts warm.
 
 use super::networks::{Generator, Networks};
 use super::shot::{Look, Scratch, Shot};

@@ -1,7 +1,7 @@
 //! A clip that was analysed, as the cache keeps it: what each frame's pixels are, and what the face does in it.
 //!
-//! Hosts tell a frame's time but not its file, and an edit moves clips about. So a frame is found again by its pixels; its place
-//! in the clip only decides between frames that look alike.
+//! Hosts tell a frame's time but not its file, and an edit moves clips about. So a frame is found again by its pixels;
+//! its place in the clip only decides between frames that look alike.
 
 use super::analyse::Analysis;
 use super::cache::Cache;

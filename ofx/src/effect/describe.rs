@@ -10,8 +10,8 @@ use openfx::sys::image_effect_v1::image_effect::*;
 use openfx::sys::image_effect_v1::param::*;
 use std::ffi::CStr;
 
-const DESCRIPTION: &str = "One face performs what another face performs. Source is who performs, Reference (or a reference file) is \
-whose face and picture it is. Press Analyse shot once, then render.";
+const DESCRIPTION: &str = "One face performs what another face performs. Source is who performs, Reference (or a \
+reference file) is whose face and picture it is. Press Analyse shot once, then render.";
 const PAGE: &str = "controls_page";
 
 /// The action describe.
@@ -50,8 +50,8 @@ pub fn describe(effect: &Effect) -> Result<()> {
     Ok(())
 }
 
-/// The action describeInContext; both contexts are alike. In Filter some hosts can never wire Reference: the reference file is
-/// for them.
+/// The action describeInContext; both contexts are alike. In Filter some hosts can never wire Reference: the reference
+/// file is for them.
 ///
 /// # Errors
 /// As [`describe`].
@@ -199,7 +199,8 @@ impl<'a> Form<'a> {
             own::REFERENCE_TIME,
             "Reference time",
             &REFERENCE_TIMES,
-            "Held frame: Reference frame counts from the reference's first frame. Follows time: the reference plays along.",
+            "Held frame: Reference frame counts from the reference's first frame. Follows time: the reference plays \
+             along.",
         )?;
         let analyse = self.define(
             kOfxParamTypePushButton,
@@ -268,7 +269,8 @@ fn choice(p: &Properties, default: usize, labels: &[&str], ids: &[&str]) -> Resu
     p.set_int(kOfxParamPropDefault, 0, default as i32)
 }
 
-/// The presets of the menu, by name, in its order. Only those that are compiled in: the menu must be the same on all machines.
+/// The presets of the menu, by name, in its order. Only those that are compiled in: the menu must be the same on all
+/// machines.
 pub fn shipped() -> impl Iterator<Item = (String, headgan::controls::Preset)> {
     Presets::default().list().into_iter().filter_map(|e| e.preset.ok()).map(|p| (p.name.clone(), p))
 }

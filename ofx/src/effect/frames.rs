@@ -1,4 +1,5 @@
-//! What the effect tells a host of a frame before it is rendered: its region, what it needs, whether it is another clip's.
+//! What the effect tells a host of a frame before it is rendered: its region, what it needs, whether it is another
+//! clip's.
 
 use super::own::Own;
 use super::reference::{self, Reference};
@@ -29,7 +30,8 @@ fn reference_frame(effect: &Effect, time: f64) -> Result<usize> {
     Ok(Controls::of(&effect.params()?).at(time)?.resolve(time).reference_frame)
 }
 
-/// The plate's region: the reference clip's, or Source's, into which a reference file is fitted; the crop alone is a square.
+/// The plate's region: the reference clip's, or Source's, into which a reference file is fitted; the crop alone is a
+/// square.
 ///
 /// # Errors
 /// `Engine` where the host refuses the answer.

@@ -1,5 +1,5 @@
-//! The parameters that the command line has no controls for: files, the shot's analysis, presets. Their names stand in projects:
-//! never to change.
+//! The parameters that the command line has no controls for: files, the shot's analysis, presets. Their names stand in
+//! projects: never to change.
 
 use crate::host::{Effect, Param};
 use headgan::frame::Color;

@@ -59,8 +59,8 @@ pub fn find(
     }
     if moment.is_final && !own.allow_unanalysed {
         return Err(Error::Usage(format!(
-            "frame {} is not analysed: press Analyse shot in the interface, with a Cache folder that this machine sees, or \
-             switch on Allow unanalysed",
+            "frame {} is not analysed: press Analyse shot in the interface, with a Cache folder that this machine sees, \
+             or switch on Allow unanalysed",
             moment.time
         )));
     }

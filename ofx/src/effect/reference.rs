@@ -1,5 +1,5 @@
-//! The plate: the picture of the reference, from its clip or from a file, where it lies in the output, and its pixels as the
-//! host stores them.
+//! The plate: the picture of the reference, from its clip or from a file, where it lies in the output, and its pixels
+//! as the host stores them.
 
 use super::own::Own;
 use super::{REFERENCE, SOURCE, shared};

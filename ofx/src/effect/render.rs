@@ -179,8 +179,8 @@ fn placed<'a>(
     (Cow::Owned(picture.resize(w, h, Filter::Area)), rect)
 }
 
-/// Writes the request's window of the output: `picture` lies at `rect`, transparent black around it. What equals the plate is
-/// stored as the plate is.
+/// Writes the request's window of the output: `picture` lies at `rect`, transparent black around it. What equals the
+/// plate is stored as the plate is.
 fn deliver(effect: &Effect, request: &Request, plate: &Picture, picture: &Frame, rect: Rect) -> Result<()> {
     let output = effect.clip(OUTPUT).map(|clip| clip.image(request.time)).transpose()?.flatten();
     let none = || Error::Engine("the host offers no picture to render into: report this to its makers".into());

@@ -119,8 +119,8 @@ pub fn window(key: Key, make: impl FnOnce() -> Result<Known>) -> Result<Arc<Know
     Ok(WINDOW.lock().put(key, known))
 }
 
-/// Frame `number` (counted from the file's first, held at its ends) of a file, encoded for `color`, as large as fits into `width`
-/// x `height` pixels.
+/// Frame `number` (counted from the file's first, held at its ends) of a file, encoded for `color`, as large as fits
+/// into `width` x `height` pixels.
 ///
 /// # Errors
 /// `Input` where the file cannot be read.

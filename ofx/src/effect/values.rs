@@ -15,8 +15,8 @@ impl<'a> Controls<'a> {
         Controls { params: CONTROLS.iter().filter_map(find).collect() }
     }
 
-    /// Their values at a time. Curves overshoot their keys, so that numbers are brought into their range; what a host does not
-    /// tell is at its default.
+    /// Their values at a time. Curves overshoot their keys, so that numbers are brought into their range; what a host
+    /// does not tell is at its default.
     ///
     /// # Errors
     /// `Usage` for a text with control characters.

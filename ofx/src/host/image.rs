@@ -1,5 +1,5 @@
-//! Pictures of a host: any depth, any components, rows in any direction and with any padding, bounds anywhere. y points up
-//! and rows are numbered from the bottom; [`headgan::frame::Frame`] has them from the top.
+//! Pictures of a host: any depth, any components, rows in any direction and with any padding, bounds anywhere. y points
+//! up and rows are numbered from the bottom; [`headgan::frame::Frame`] has them from the top.
 
 use super::{Host, Properties};
 use half::f16;
@@ -181,8 +181,8 @@ impl<'a> Image<'a> {
         let (width, height) = (self.bounds.width(), self.bounds.height());
         let mut out = Vec::with_capacity(4 * width * height);
         for y in (0..height).rev() {
-            // SAFETY: `new` has checked that bounds, row bytes and samples go together; the host keeps the picture until it
-            // is released. A byte pointer promises no alignment.
+            // SAFETY: `new` has checked that bounds, row bytes and samples go together; the host keeps the picture until
+            // it is released. A byte pointer promises no alignment.
             let row = unsafe { self.data.offset(y as isize * self.row_bytes) }.cast::<S>();
             for x in 0..width {
                 // SAFETY: as above.

@@ -1,5 +1,6 @@
-//! What a host offers, wrapped so that the effect needs no pointer of it. Suites are fetched once, when the plugin is loaded, and
-//! only used where they are there; everything else of a host's lives no longer than the action that it came with.
+//! What a host offers, wrapped so that the effect needs no pointer of it. Suites are fetched once, when the plugin is
+//! loaded, and only used where they are there; everything else of a host's lives no longer than the action that it came
+//! with.
 
 pub mod effect;
 pub mod image;
@@ -52,7 +53,8 @@ impl Host {
     /// Fetches the suites; `None` where a host lacks one without which nothing works.
     ///
     /// # Safety
-    /// `offered` must be a host as OpenFX defines it, whose suites stay where they are for as long as the plugin is loaded.
+    /// `offered` must be a host as OpenFX defines it, whose suites stay where they are for as long as the plugin is
+    /// loaded.
     pub unsafe fn new(offered: &OfxHost) -> Option<Host> {
         // SAFETY: the name and version say which table it is.
         let property = unsafe { suite::<OfxPropertySuiteV1>(offered, kOfxPropertySuite, 1) }?;

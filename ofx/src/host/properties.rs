@@ -1,4 +1,5 @@
-//! Typed properties. What a host does not know is `None`; a text is copied at once, for it is valid only until the next call.
+//! Typed properties. What a host does not know is `None`; a text is copied at once, for it is valid only until the next
+//! call.
 
 use super::{Host, c_string, check, lacking};
 use headgan::Result;

@@ -1,7 +1,7 @@
 //! A host as small as can be: every suite over hash maps, strict about what it was asked.
 //!
-//! Functions with variable arguments cannot be written in stable Rust. On x86-64 and AArch64 (except Apple's) a call of one
-//! passes its arguments as a call of a plain function does, so that plain functions stand in for them.
+//! Functions with variable arguments cannot be written in stable Rust. On x86-64 and AArch64 (except Apple's) a call of
+//! one passes its arguments as a call of a plain function does, so that plain functions stand in for them.
 
 #![allow(dead_code)]
 

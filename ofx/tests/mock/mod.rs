@@ -124,8 +124,8 @@ impl Lent {
         lent.bytes = vec![TOUCHED; 2 * CANARY + lent.row() * size.1];
         for (i, p) in stored.chunks_exact(4).enumerate() {
             let (x, y) = (i % size.0, size.1 - 1 - i / size.0);
-            for c in 0..layout.channels() {
-                lent.put(x, y, c, p[c]);
+            for (c, v) in p.iter().enumerate().take(layout.channels()) {
+                lent.put(x, y, c, *v);
             }
         }
         let (x1, y1) = layout.origin;
@@ -212,7 +212,8 @@ pub struct Param {
     pub keys: Vec<(f64, f64)>,
 }
 
-/// A descriptor or an instance.
+/// A descriptor or an instance. Clips and parameters are boxed: the plugin holds their addresses while more are declared.
+#[allow(clippy::vec_box)]
 pub struct Effect {
     pub props: Props,
     pub clips: Vec<Box<Clip>>,

@@ -1,5 +1,5 @@
-//! `cargo xtask conformance --level N [--seed S] [--source DIR] [--reference FILE] [BUNDLE]`: tests an OpenFX bundle with
-//! the conformance host (tests/hosts/conformance), by default the one that `cargo xtask bundle` makes.
+//! `cargo xtask conformance --level N [--seed S] [--source DIR] [--reference FILE] [BUNDLE]`: tests an OpenFX bundle
+//! with the conformance host (tests/hosts/conformance), by default the one that `cargo xtask bundle` makes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 
 /// Builds the host and hands over to it; its exit code is the verb's.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here.ancestors().nth(2).unwrap_or(here).to_owned();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--release", "--quiet", "-p", "ofx-conformance"];
     if !Command::new(cargo).args(build).current_dir(&root).status().is_ok_and(|s| s.success()) {

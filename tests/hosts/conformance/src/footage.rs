@@ -55,8 +55,8 @@ impl Footage {
         }
     }
 
-    /// The colour at a canonical place, R, G, B, A with straight alpha; frames before the first and after the last hold,
-    /// and so do borders.
+    /// The colour at a canonical place, R, G, B, A with straight alpha; frames before the first and after the last
+    /// hold, and so do borders.
     pub fn at(&self, frame: i64, x: f64, y: f64) -> [f32; 4] {
         let frame = frame.clamp(0, self.frames() as i64 - 1) as usize;
         let (width, height) = self.size();

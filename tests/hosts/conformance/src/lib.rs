@@ -1,5 +1,5 @@
-//! A host that tests OpenFX image effects, any bundle's: it offers the suites, watches what a plugin does with them, and
-//! drives it through ten levels, each in a process of its own. Linux only: what it looks at (memory, open files,
+//! A host that tests OpenFX image effects, any bundle's: it offers the suites, watches what a plugin does with them,
+//! and drives it through ten levels, each in a process of its own. Linux only: what it looks at (memory, open files,
 //! crashes) it looks at through Linux.
 //!
 //! The suites are process-wide, as callbacks of the ABI carry no pointer to their host.

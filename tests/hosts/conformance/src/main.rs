@@ -130,6 +130,9 @@ mod program {
         let pinned = args.set.iter().map(pair).collect::<Result<_, String>>()?;
         let settings = Settings { seed: args.seed, project, reference, pinned };
         let bundle = args.bundle.as_ref().or(args.default_bundle.as_ref()).ok_or("name a bundle: see --help")?;
+        if args.bundle.is_none() && !bundle.exists() {
+            return Err(format!("{}: not there: make it (cargo xtask bundle) or name a bundle", bundle.display()));
+        }
         Ok(Run { bundle: Bundle::find(bundle)?, settings, soak: Duration::from_secs(args.soak) })
     }
 

@@ -127,8 +127,8 @@ pub struct Picture {
     page: usize,
 }
 
-// SAFETY: the memory belongs to the picture alone. Plugins write to it through raw addresses, each render to a picture of
-// its own; the host reads it when the action has come back.
+// SAFETY: the memory belongs to the picture alone. Plugins write to it through raw addresses, each render to a picture
+// of its own; the host reads it when the action has come back.
 unsafe impl Send for Picture {}
 // SAFETY: as above.
 unsafe impl Sync for Picture {}

@@ -70,8 +70,8 @@ pub fn parse(param: &Param, text: &str) -> Result<Sample, String> {
     }
 }
 
-/// What is saved with a project: one line a parameter, its name, its value, its keys. Numbers are written exactly, choices
-/// by label, strings in hexadecimal. Parameters that are not persistent are left out.
+/// What is saved with a project: one line a parameter, its name, its value, its keys. Numbers are written exactly,
+/// choices by label, strings in hexadecimal. Parameters that are not persistent are left out.
 pub fn save(set: &ParamSet) -> String {
     let mut out = String::new();
     for param in

@@ -8,8 +8,8 @@ use std::ffi::{CStr, c_char};
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("variadic calls are received on x86-64 and AArch64 only: see variadic.rs");
 
-/// Writes a message as `printf` would: `%d i u x X c s p f e g %`, with flags, width and precision; length modifiers are
-/// read and, as every argument fills a register, not needed.
+/// Writes a message as `printf` would: `%d i u x X c s p f e g %`, with flags, width and precision; length modifiers
+/// are read and, as every argument fills a register, not needed.
 ///
 /// # Safety
 /// `format` is a C string; `ints` and `doubles` hold the arguments that it names, in order.

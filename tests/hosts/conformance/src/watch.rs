@@ -1,9 +1,9 @@
 //! Watches what a plugin reads while it renders: files opened, by whichever thread and library, and the environment.
 //!
-//! Files: a seccomp filter turns every `open`, `openat`, `openat2` and `creat` of the process into a signal, whose handler
-//! notes the path and does the call. What it covers: every opening by path, in all threads; not covered: files that were
-//! opened before, files in memory (`memfd_create`), sockets. Only on x86-64; elsewhere, and where the system refuses the
-//! filter, `start` says so.
+//! Files: a seccomp filter turns every `open`, `openat`, `openat2` and `creat` of the process into a signal, whose
+//! handler notes the path and does the call. What it covers: every opening by path, in all threads; not covered: files
+//! that were opened before, files in memory (`memfd_create`), sockets. Only on x86-64; elsewhere, and where the system
+//! refuses the filter, `start` says so.
 //!
 //! Environment: the program's own `getenv` and `secure_getenv` stand before libc's. What they cover: every call that a
 //! plugin makes through the dynamic linker, which is how Rust's and C++'s libraries read variables; not covered: a

@@ -170,7 +170,8 @@ fn files(run: &Run) {
     if let Err(e) = fs::create_dir_all(&full) {
         return log::fail(format!("{}: {e}", full.display()));
     }
-    // A full disk without the rights to mount one: no file may grow beyond 512 bytes, and writes fail instead of killing.
+    // A full disk without the rights to mount one: no file may grow beyond 512 bytes, and writes fail instead of
+    // killing.
     apart("a disk that takes no more than 512 bytes a file", || {
         redirect(&CACHE, &full);
         let limit = libc::rlimit { rlim_cur: 512, rlim_max: 512 };

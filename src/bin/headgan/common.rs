@@ -3,7 +3,6 @@
 use headgan::controls::{Presets, Values};
 use headgan::engine::cpu;
 use headgan::face::choose::Choice;
-use headgan::folders;
 use headgan::frame::Frame;
 use headgan::media::source::Source;
 use headgan::media::{Progress, interrupt};
@@ -121,8 +120,7 @@ pub struct CacheArgs {
 
 /// Where the shot cache lies unless told otherwise.
 pub fn cache_folder(named: Option<&Path>) -> Result<PathBuf> {
-    let variable = || std::env::var_os("HEADGAN_CACHE").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let folder = named.map(Path::to_owned).or_else(variable).or_else(folders::user_cache);
+    let folder = named.map(Path::to_owned).or_else(cache::standard_folder);
     folder.ok_or_else(|| Error::Usage("this system names no cache folder: say where with --cache DIR".into()))
 }
 

@@ -1,0 +1,5 @@
+//! HeadGAN Reenact's networks on libtorch (`tch`): CUDA and CPU.
+
+pub mod ops;
+
+pub use ops::{Shared, Torch};

@@ -117,6 +117,7 @@ fn dispatch(action: &CStr, effect: &Effect, args: Properties, out: Properties) -
         a if a == kOfxImageEffectActionGetTimeDomain => effect::frames::time_domain(effect, out),
         a if a == kOfxImageEffectActionGetClipPreferences => effect::frames::clip_preferences(effect, out),
         a if a == kOfxImageEffectActionIsIdentity => effect::frames::is_identity(effect, args, out),
+        a if a == effect::colour::GET_OUTPUT_COLOURSPACE => effect::colour::output(effect, out),
         // Nothing depends on the order of frames.
         a if a == kOfxImageEffectActionBeginSequenceRender => Ok(kOfxStatOK),
         a if a == kOfxImageEffectActionEndSequenceRender => Ok(kOfxStatOK),

@@ -8,12 +8,13 @@ mod world;
 
 mod mock;
 
+use headgan::controls::choices::Quality;
 use headgan::controls::{CONTROLS, Group, Kind, Values};
 use headgan::engine::cpu;
 use headgan::face::choose::Choice;
 use headgan::frame::{Color, Frame};
 use headgan::models::pack::ModelSet;
-use headgan::reenact::networks::Networks;
+use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::shot::analyse::{Clip, ClipFrames};
 use headgan::shot::{Analyser, Head, Track, TrackSettings};
@@ -56,6 +57,7 @@ fn plugin() -> (MutexGuard<'static, ()>, &'static Plugin, &'static World) {
                 std::env::set_var(home, world::workshop().join("nobody"));
             }
         }
+        world::write_painter(&world.models);
         let plugin = Plugin::open(&library());
         assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
         (plugin, world)
@@ -128,7 +130,9 @@ fn expected(world: &World, values: &Values, index: usize, picture: Frame) -> (Fr
     let head = Head::of(networks.morphable.model());
     let track = Track::new(&motion, &head, &TrackSettings::default()).unwrap();
     let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
-    let shot = Shot::new(&networks, picture, &fit, track, None).unwrap();
+    let full = values.resolve(FIRST).quality == Quality::Full;
+    let generator = full.then(|| Generator::load(&models, None, None, &options).unwrap());
+    let shot = Shot::new(&networks, picture, &fit, track, generator).unwrap();
     let look = |i: usize| Look::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
     let mask = |i: usize| Look { view: headgan::controls::choices::View::Mask, ..look(i) };
@@ -478,6 +482,85 @@ fn who_stops_a_rendering_is_obeyed_without_a_message() {
     assert_eq!(plugin.edited(&mut other, "analyse"), kOfxStatFailed);
     assert_eq!(other.text("shot_record"), "");
     assert!(MESSAGES.lock().is_empty());
+}
+
+/// Full quality is the library's own, and a host that stops it is heard between any two operations of the network.
+#[test]
+fn full_quality_and_its_end() {
+    let (_one, plugin, world) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    const MANY: usize = 1_000_000;
+    let polls = |effect: &Effect| MANY - effect.abort_after.load(Ordering::SeqCst);
+    let request = Request::at(FIRST + 3.0, (SIDE, SIDE));
+    effect.abort_after.store(MANY, Ordering::SeqCst);
+    ok(plugin.render(&effect, request));
+    let draft = polls(&effect);
+
+    effect.set("quality", Val::Int(1));
+    let mut values = Values::new();
+    values.set("quality", "full").unwrap();
+    let (result, mask) = expected(world, &values, 3, reference());
+    ok(plugin.render(&effect, request));
+    effect.abort_after.store(MANY, Ordering::SeqCst);
+    let out = ok(plugin.render(&effect, request)).samples();
+    let off = out.iter().zip(&result.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 1e-5, "{off}");
+    let plate = reference();
+    let painted = mask.iter().enumerate().filter(|(i, m)| **m > 0.0 && out[4 * i] != plate.data[4 * i]).count();
+    assert!(painted > 1000, "{painted}");
+    let full = polls(&effect);
+    eprintln!("asked whether to stop: {draft} times in Draft, {full} times in Full");
+    assert!(full > draft + 50, "{draft} {full}");
+    for after in [draft, draft + 10, full / 2, full - 20] {
+        effect.abort_after.store(after, Ordering::SeqCst);
+        let (status, out) = plugin.render(&effect, request);
+        assert_eq!(status, kOfxStatFailed);
+        assert!(out.samples().iter().all(|v| *v == 0.25), "the output was touched");
+    }
+    assert!(MESSAGES.lock().is_empty());
+    effect.abort_after.store(usize::MAX, Ordering::SeqCst);
+    ok(plugin.render(&effect, request));
+}
+
+/// A host that manages colour is asked for what the control says, and believed in what it says of its clips.
+#[test]
+fn colour_management() {
+    let (_one, plugin, world) = plugin();
+    let prefer = |effect: &mut Effect| {
+        let mut out = Props::default();
+        plugin.call(kOfxImageEffectActionGetClipPreferences, Some(effect), None, Some(&mut out));
+        out.texts(c"OfxImageClipPropPreferredColourspaces_Source")
+    };
+    let mut effect = wired(plugin, Layout::FLOAT);
+    assert_eq!(effect.props.texts(c"OfxImageEffectPropColourManagementStyle"), [""; 0], "no host has asked");
+    assert_eq!(prefer(&mut effect), [""; 0]);
+    plugin.set_colour_management(Some("OfxImageEffectColourManagementFull"));
+    let mut effect = wired(plugin, Layout::FLOAT);
+    let style = effect.props.texts(c"OfxImageEffectPropColourManagementStyle");
+    assert_eq!(style, ["OfxImageEffectColourManagementCore"]);
+    assert_eq!(prefer(&mut effect), ["srgb_display", "srgb_tx", "ofx_display_sdr"]);
+    effect.set("color", Val::Int(1));
+    assert_eq!(prefer(&mut effect), ["lin_rec709_srgb", "ofx_scene_linear"]);
+    let mut out = Props::default();
+    let action = c"OfxImageEffectActionGetOutputColourspace";
+    assert_eq!(plugin.call(action, Some(&mut effect), None, Some(&mut out)), kOfxStatOK);
+    assert_eq!(out.texts(c"OfxImageClipPropColourspace"), ["OfxColourspace_Reference"]);
+    // The control says linear; the host delivers sRGB after all: a reference file is brought to that.
+    let render = |effect: &mut Effect| {
+        effect.clip("Reference").feed = None;
+        effect.clip("Reference").props.0.remove("OfxImageClipPropConnected");
+        effect.set("reference_file", Val::Text(world.face.display().to_string()));
+        analyse(plugin, effect);
+        ok(plugin.render(effect, Request::at(FIRST + 4.0, (SIDE, SIDE)))).samples()
+    };
+    let linear = render(&mut effect);
+    effect.clip("Source").props.text(c"OfxImageClipPropColourspace", c"srgb_display");
+    let told = render(&mut effect);
+    plugin.set_colour_management(None);
+    let mut plain = wired(plugin, Layout::FLOAT);
+    let srgb = render(&mut plain);
+    assert!(told == srgb && told != linear);
 }
 
 #[test]

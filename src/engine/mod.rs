@@ -1,5 +1,5 @@
 //! Executors of [`Ops`]: the embedded CPU engine, the plain executor it is checked against, the shape
-//! checker, and the ONNX recorder.
+//! checker, and the ONNX recorder; `stoppable` stops any of them.
 
 pub mod check;
 pub mod cpu;
@@ -7,6 +7,7 @@ pub mod onnx;
 pub mod ops;
 pub mod plain;
 pub mod shape;
+pub mod stoppable;
 
 pub use ops::{Act, Conv, Layer, Ops, Pad, Resize};
 

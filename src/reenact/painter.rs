@@ -2,19 +2,21 @@
 
 use super::networks::Generator;
 use super::shot::CROP;
+use crate::engine::stoppable::{Stoppable, Tensor};
 use crate::engine::{Embedded, Ops};
 use crate::frame::{Color, Frame};
 use crate::nets::generator::{self, Config, Reference};
 use crate::{Error, Result};
+use std::cell::RefCell;
 use std::sync::Arc;
 
-type Tensor = <Embedded as Ops>::Tensor;
+type Stored = Tensor<<Embedded as Ops>::Tensor>;
 
 /// A generator with a reference's features, which are computed once.
 pub struct Painter {
     ops: Arc<Embedded>,
     config: Config,
-    reference: Reference<Tensor>,
+    reference: Reference<Stored>,
     /// What the generator's values mean: they are in the code of the picture that it was given.
     color: Color,
 }
@@ -48,7 +50,7 @@ impl Painter {
             input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
         let input = ops.from_nhwc([1, 6, CROP, CROP], &input);
-        let reference = generator::reference(&*ops, &config, &input);
+        let reference = generator::reference(&Stoppable::new(&*ops, &|| false), &config, &Tensor::There(input));
         Ok(Painter { color: shown.color, ops, config, reference })
     }
 
@@ -62,11 +64,17 @@ impl Painter {
         self.ops.buffers()
     }
 
-    /// Paints a frame from its PNCC frames, oldest first.
+    /// Paints a frame from its PNCC frames, oldest first. `go_on` is asked between the network's operations.
     ///
     /// # Errors
+    /// Those of `go_on`, at once.
     /// [`Error::Engine`] when the generator's output is not a number somewhere.
-    pub fn paint<'a>(&self, pncc: &[Vec<f32>], painting: &'a mut Painting) -> Result<&'a Frame> {
+    pub fn paint<'a>(
+        &self,
+        pncc: &[Vec<f32>],
+        go_on: &dyn Fn() -> Result<()>,
+        painting: &'a mut Painting,
+    ) -> Result<&'a Frame> {
         let input = &mut painting.input;
         input.clear();
         for i in 0..CROP * CROP {
@@ -75,10 +83,16 @@ impl Painter {
             }
         }
         let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
-        let output = generator::forward(&*self.ops, &self.config, &self.reference, &stack, None);
+        let refused = RefCell::new(None);
+        let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
+        let ops = Stoppable::new(&*self.ops, &stop);
+        let output = generator::forward(&ops, &self.config, &self.reference, &Tensor::There(stack), None);
+        let Some(image) = output.image.there() else {
+            return Err(refused.take().unwrap_or(Error::Interrupted));
+        };
         let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
         patch.color = self.color;
-        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(&output.image).chunks_exact(3)) {
+        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(image).chunks_exact(3)) {
             for (o, v) in rgba.iter_mut().zip(rgb) {
                 *o = 0.5 * v + 0.5;
             }

@@ -264,6 +264,20 @@ impl Shot {
         look: &dyn Fn(usize) -> Look,
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
+        self.render_while(index, look, &|| Ok(()), scratch)
+    }
+
+    /// As [`Shot::render`]; `go_on` is asked again and again, also inside a generator, by the calling thread.
+    ///
+    /// # Errors
+    /// As [`Shot::render`]; those of `go_on`, at once.
+    pub fn render_while<'a>(
+        &self,
+        index: usize,
+        look: &dyn Fn(usize) -> Look,
+        go_on: &dyn Fn() -> Result<()>,
+        scratch: &'a mut Scratch,
+    ) -> Result<&'a Frame> {
         let now = look(index);
         let pose = self.pose(index, &now)?;
         self.mesh_into(&pose, &pose.camera, &now, scratch)?;
@@ -286,6 +300,7 @@ impl Shot {
             }
             _ => Vec::new(),
         };
+        go_on()?;
         self.draft.render(&scratch.mesh, &now.mask, &mut scratch.draft, &mut scratch.out)?;
         match now.view {
             View::Flow => view::flow(&mut result, plate.width, plate.height, &scratch.out.flow),
@@ -294,7 +309,7 @@ impl Shot {
                 result.clone_from(plate);
                 match now.quality {
                     Quality::Draft => result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?,
-                    Quality::Full => self.paint(index, look, &mut result, scratch)?,
+                    Quality::Full => self.paint(index, look, go_on, &mut result, scratch)?,
                 }
             }
         }
@@ -314,6 +329,7 @@ impl Shot {
         &self,
         index: usize,
         look: &dyn Fn(usize) -> Look,
+        go_on: &dyn Fn() -> Result<()>,
         plate: &mut Frame,
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -330,15 +346,19 @@ impl Shot {
             let pose = self.pose(i, &then)?;
             stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
         }
-        let patch = painter.paint(&stack, &mut scratch.painting)?;
+        let patch = painter.paint(&stack, go_on, &mut scratch.painting)?;
         if window != self.window {
             cover_home(plate, &scratch.out, self.window, window)?;
         }
         put_back(plate, patch, &scratch.out, window)
     }
 
-    /// The square that a generator paints in a frame: the reference's, taken along where the head travels out of it.
-    fn window_at(&self, index: usize, look: &dyn Fn(usize) -> Look) -> Result<Window> {
+    /// The square that a generator paints in a frame, in pixels of the plate: the reference's, taken along where the head
+    /// travels out of it.
+    ///
+    /// # Errors
+    /// As [`Shot::pose`].
+    pub fn window_at(&self, index: usize, look: &dyn Fn(usize) -> Look) -> Result<Window> {
         let home = Square::around(&self.pose.camera, &self.head);
         let around = crop::neighbours(index, self.len());
         let first = *around.start();

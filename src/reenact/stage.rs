@@ -136,19 +136,20 @@ impl Stage {
         Ok(loaded.insert(Generator::load(&self.models, None, None, &options)?).clone())
     }
 
-    /// Renders frame `index` of a shot and hands it to `deliver`.
+    /// Renders frame `index` of a shot and hands it to `deliver`; `go_on` as in [`Shot::render_while`].
     ///
     /// # Errors
-    /// As [`Shot::render`]; those of `deliver`.
+    /// As [`Shot::render_while`]; those of `deliver`.
     pub fn render<T>(
         &self,
         shot: &Shot,
         index: usize,
         look: &dyn Fn(usize) -> Look,
+        go_on: &dyn Fn() -> Result<()>,
         deliver: impl FnOnce(&Frame) -> Result<T>,
     ) -> Result<T> {
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-        let out = shot.render(index, look, &mut scratch).and_then(deliver);
+        let out = shot.render_while(index, look, go_on, &mut scratch).and_then(deliver);
         let mut kept = self.scratches.lock();
         if kept.len() < SCRATCHES {
             kept.push(scratch);

@@ -220,7 +220,6 @@ fn dome() -> Morphable {
 
 /// The pack `synthetic`: detector, regressor, morphable model.
 fn write_pack(folder: &Path) {
-    std::fs::create_dir_all(folder).unwrap();
     let regressor = Network::published("mobilenet-v1").unwrap();
     let mut still = passing(&regressor);
     // It answers with the means, whatever it sees.
@@ -231,19 +230,30 @@ fn write_pack(folder: &Path) {
         (Role::Regressor, "mobilenet-v1", still),
         (Role::Morphable, "linear-morphable", morphable_weights(&dome())),
     ];
-    let components = parts.map(|(role, architecture, weights)| {
+    pack(folder, "synthetic", "takes blue blobs for faces", parts.into());
+}
+
+/// A pack with the small generator beside it.
+pub fn write_painter(models: &Path) {
+    let parts = vec![(Role::Generator, "headgan-generator", generator().1)];
+    pack(&models.join("painter"), "painter", "paints what nobody would hang up", parts);
+}
+
+fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weights)>) {
+    std::fs::create_dir_all(folder).unwrap();
+    let components = parts.into_iter().map(|(role, architecture, weights)| {
         let file = format!("{architecture}.safetensors");
         let blake3 = file::save_safetensors(&folder.join(&file), &weights).unwrap();
         Component { role, architecture: architecture.into(), config: Default::default(), file, blake3 }
     });
     let manifest = Manifest {
         format: FORMAT,
-        name: "synthetic".into(),
+        name: name.into(),
         version: "1".into(),
         licence: "MIT OR Apache-2.0".into(),
         source: "made by the tests".into(),
-        purpose: "takes blue blobs for faces".into(),
-        components: components.into(),
+        purpose: purpose.into(),
+        components: components.collect(),
     };
     std::fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
 }
@@ -261,8 +271,8 @@ pub fn noise(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// A small generator with random weights, an input, and what comes out of it.
-fn write_generator(path: &Path) {
+/// A small generator, and random weights for it.
+fn generator() -> (Network, Weights) {
     let network = Network::Generator(generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio: 0 });
     let mut state = Weights::default();
     for (i, (name, shape)) in network.layers(64).unwrap().into_iter().enumerate() {
@@ -271,6 +281,12 @@ fn write_generator(path: &Path) {
         let size = if shape.len() == 1 { 0.2 } else { (3.0 / fan_in).sqrt() };
         state.insert(name, Array::f32(shape, noise(i as u64, n).iter().map(|v| v * size).collect()));
     }
+    (network, state)
+}
+
+/// The generator with an input, and what comes out of it.
+fn write_generator(path: &Path) {
+    let (network, state) = generator();
     let mut file = Weights::default();
     for (name, array) in &state.arrays {
         file.insert(format!("state.{name}"), array.clone());

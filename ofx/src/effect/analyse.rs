@@ -3,7 +3,7 @@
 use super::own::{self, Own, Record};
 use super::reference::Picture;
 use super::values::Controls;
-use super::{SOURCE, shared};
+use super::{SOURCE, colour, shared};
 use crate::host::{Effect, Progress};
 use headgan::media::FrameRange;
 use headgan::shot::Known;
@@ -49,7 +49,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let frames = |part: Option<FrameRange>| -> Result<ClipFrames> {
         let from = part.map_or(base, |p| p.first);
         let to = part.and_then(|p| p.last).unwrap_or(base + (last - first) as usize);
-        let (own, progress) = (&own, &progress);
+        let (progress, color) = (&progress, colour::of_clip(&source, &own));
         Ok(Box::new((from..=to).map(move |n| {
             let at = first + (n - base) as i64;
             if !progress.show((at - first) as f64 / total) {
@@ -57,7 +57,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
             }
             let none = || Error::Input(format!("Source has no picture at frame {at}: trim the clip to what it shows"));
             let image = source.image(at as f64)?.ok_or_else(none)?;
-            let frame = Picture::of(&image, own.color).frame;
+            let frame = Picture::of(&image, color).frame;
             Ok((n, std::sync::Arc::unwrap_or_clone(frame)))
         })))
     };

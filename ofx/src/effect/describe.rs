@@ -1,7 +1,7 @@
 //! What the effect tells a host of itself: clips and parameters. Reads no model and no file.
 
 use super::own::{self, COLORS, REFERENCE_TIMES};
-use super::{GROUPING, LABEL, OUTPUT, REFERENCE, SOURCE, shared};
+use super::{GROUPING, LABEL, OUTPUT, REFERENCE, SOURCE, colour, shared};
 use crate::host::{Effect, Params, Properties};
 use headgan::Result;
 use headgan::controls::{Control, Group, Kind, Presets, Unit};
@@ -46,6 +46,7 @@ pub fn describe(effect: &Effect) -> Result<()> {
     p.offer_int(kOfxImageEffectPropSupportsMultipleClipDepths, 0);
     p.offer_int(kOfxImageEffectPropSupportsMultipleClipPARs, 0);
     p.offer_int(kOfxImageEffectPluginPropFieldRenderTwiceAlways, 0);
+    colour::describe(effect.host, p);
     p.offer_string(kOfxImageEffectPluginRenderThreadSafety, &kOfxImageEffectRenderFullySafe.to_string_lossy());
     Ok(())
 }

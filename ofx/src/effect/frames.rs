@@ -5,7 +5,7 @@ use super::own::Own;
 use super::reference::{self, Reference};
 use super::render::look;
 use super::values::Controls;
-use super::{REFERENCE, SOURCE};
+use super::{REFERENCE, SOURCE, colour};
 use crate::host::{Effect, Properties};
 use headgan::Result;
 use headgan::controls::choices::View;
@@ -111,11 +111,12 @@ pub fn time_domain(effect: &Effect, out: Properties) -> Result<OfxStatus> {
     Ok(kOfxStatOK)
 }
 
-/// The output's alpha is the plate's.
+/// The output's alpha is the plate's; where the host manages colour, the inputs' encoding is what the control says.
 ///
 /// # Errors
 /// `Engine` where the host refuses the answer.
 pub fn clip_preferences(effect: &Effect, out: Properties) -> Result<OfxStatus> {
+    colour::prefer(effect, &Own::of(effect)?, out);
     let clip = effect.clip(REFERENCE).filter(|clip| clip.is_connected() == Some(true));
     let alpha = clip.and_then(|clip| clip.properties.string(kOfxImageEffectPropPreMultiplication, 0));
     let Some(alpha) = alpha else { return Ok(kOfxStatReplyDefault) };

@@ -2,6 +2,7 @@
 
 pub mod analyse;
 pub mod changed;
+pub mod colour;
 pub mod describe;
 pub mod frames;
 pub mod own;

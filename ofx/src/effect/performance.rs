@@ -2,7 +2,7 @@
 
 use super::own::{Own, Record};
 use super::reference::Picture;
-use super::{SOURCE, shared};
+use super::{SOURCE, colour, shared};
 use crate::host::Effect;
 use headgan::controls::Settings;
 use headgan::controls::choices::Neutral;
@@ -106,7 +106,7 @@ fn around(
             }
             effect.check_abort()?;
             let Some(image) = source.image(time)? else { continue };
-            let frame = Picture::of(&image, own.color).frame;
+            let frame = Picture::of(&image, colour::of_clip(&source, own)).frame;
             // A clip that changes its size is another one.
             if (frame.width, frame.height) == (moment.driver.frame.width, moment.driver.frame.height) {
                 frames.push(Frame::clone(&frame));

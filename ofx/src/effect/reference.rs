@@ -2,7 +2,7 @@
 //! as the host stores them.
 
 use super::own::Own;
-use super::{REFERENCE, SOURCE, shared};
+use super::{REFERENCE, SOURCE, colour, shared};
 use crate::host::image::{Alpha, Image, Rect};
 use crate::host::{Clip, Effect};
 use headgan::frame::{Color, Frame};
@@ -113,7 +113,7 @@ pub fn plate(
             let at = clip_time(clip, own, frame, time);
             let none =
                 || Error::Input(format!("Reference has no picture at frame {at}: choose another Reference frame"));
-            Ok(Picture::of(&clip.image(at)?.ok_or_else(none)?, own.color))
+            Ok(Picture::of(&clip.image(at)?.ok_or_else(none)?, colour::of_clip(clip, own)))
         }
         Reference::File(path) => {
             let number = if own.reference_follows {
@@ -122,7 +122,13 @@ pub fn plate(
             } else {
                 frame as i64
             };
-            let frame = shared::picture(path, number, own.color, source.width(), source.height())?;
+            let frame = shared::picture(
+                path,
+                number,
+                effect.clip(SOURCE).map_or(own.color, |clip| colour::of_clip(&clip, own)),
+                source.width(),
+                source.height(),
+            )?;
             let x1 = source.x1 + (source.width() - frame.width) as i32 / 2;
             let y1 = source.y1 + (source.height() - frame.height) as i32 / 2;
             let rect = Rect { x1, y1, x2: x1 + frame.width as i32, y2: y1 + frame.height as i32 };

@@ -4,7 +4,7 @@ use super::own::Own;
 use super::performance::{self, Moment};
 use super::reference::{self, Picture, Reference, pixel, store};
 use super::values::Controls;
-use super::{LABEL, OUTPUT, SOURCE, shared};
+use super::{LABEL, OUTPUT, SOURCE, colour, shared};
 use crate::host::image::Rect;
 use crate::host::message::Gravity;
 use crate::host::{Effect, Properties};
@@ -72,9 +72,11 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
         return Err(Error::Engine(text.into()));
     }
     effect.check_abort()?;
-    let source = effect.clip(SOURCE).map(|clip| clip.image(request.time)).transpose()?.flatten();
+    let clip = effect.clip(SOURCE);
+    let source = clip.map(|clip| clip.image(request.time)).transpose()?.flatten();
+    let color = clip.map_or(own.color, |clip| colour::of_clip(&clip, &own));
     let none = || Error::Input(format!("Source has no picture at frame {}: connect who performs to it", request.time));
-    let driver = Picture::of(&source.ok_or_else(none)?, own.color);
+    let driver = Picture::of(&source.ok_or_else(none)?, color);
     if !own.enabled {
         return deliver(effect, &request, &driver, &driver.frame, driver.rect);
     }
@@ -114,7 +116,7 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
             now.clone()
         })
     };
-    stage.render(&shot, performance.index, &look_at, |picture| {
+    stage.render(&shot, performance.index, &look_at, &|| effect.check_abort(), |picture| {
         if let Some(e) = failure.borrow_mut().take() {
             return Err(e);
         }
@@ -154,8 +156,9 @@ fn is_same(
     }
     // A proxy's pixels are not those that were analysed: compared with Source's own proxy.
     let time = reference::clip_time(clip, own, frame, request.time);
-    let image = effect.clip(SOURCE).map(|c| c.image(time)).transpose()?.flatten();
-    Ok(image.is_some_and(|image| pixels(&Picture::of(&image, own.color).frame) == key))
+    let Some(source) = effect.clip(SOURCE) else { return Ok(false) };
+    let color = colour::of_clip(&source, own);
+    Ok(source.image(time)?.is_some_and(|image| pixels(&Picture::of(&image, color).frame) == key))
 }
 
 /// What is delivered and where: the plate's place, or, for the crop alone, a square at Source's lower left corner.

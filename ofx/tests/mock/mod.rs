@@ -719,6 +719,13 @@ impl Plugin {
         props.as_mut().unwrap().put(kOfxImageEffectHostPropIsBackground, &[Val::Int(on.into())]);
     }
 
+    /// The style of colour management that the host offers.
+    pub fn set_colour_management(&self, style: Option<&str>) {
+        let mut props = HOST_PROPS.lock();
+        let values: Vec<Val> = style.iter().map(|s| Val::Text((*s).into())).collect();
+        props.as_mut().unwrap().put(c"OfxImageEffectPropColourManagementStyle", &values);
+    }
+
     pub fn call(
         &self,
         action: &CStr,

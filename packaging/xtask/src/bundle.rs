@@ -1,4 +1,5 @@
-//! `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin as hosts want to find it.
+//! `cargo xtask bundle [--glibc VERSION]` and `cargo xtask install [--user DIR]`: the OpenFX plugin as hosts want to find
+//! it.
 
 use crate::Result;
 use std::fs;
@@ -8,20 +9,40 @@ use std::process::Command;
 const NAME: &str = "HeadGANReenact";
 const IDENTIFIER: &str = "org.headgan.HeadGANReenact";
 
-/// Builds the plugin and lays out `target/bundle/HeadGANReenact.ofx.bundle`.
-pub fn bundle(root: &Path, target: &Path) -> Result<PathBuf> {
+/// Builds the plugin and returns the folder that it was built into. With `glibc` (such as "2.28", the baseline of the VFX
+/// Reference Platform) it runs on systems as old as that: zig's linker knows the symbols of every version.
+fn build(root: &Path, target: &Path, glibc: Option<&str>) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--release", "-p", "headgan-ofx"]).current_dir(root).status();
-    if !built.is_ok_and(|s| s.success()) {
+    let mut command = Command::new(cargo);
+    let mut folder = target.to_owned();
+    match glibc {
+        None => command.args(["build", "--release", "-p", "headgan-ofx"]),
+        Some(version) => {
+            let has = Command::new("cargo-zigbuild").arg("--version").output().is_ok_and(|o| o.status.success());
+            if !has {
+                return Err("--glibc needs cargo-zigbuild and zig: pip install cargo-zigbuild ziglang".into());
+            }
+            let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+            folder.push(&triple);
+            command.args(["zigbuild", "--release", "-p", "headgan-ofx", "--target", &format!("{triple}.{version}")])
+        }
+    };
+    if !command.current_dir(root).status().is_ok_and(|s| s.success()) {
         return Err("the plugin does not build; see above".into());
     }
+    Ok(folder.join("release"))
+}
+
+/// Builds the plugin and lays out `target/bundle/HeadGANReenact.ofx.bundle`; `glibc` as in [`build`].
+pub fn bundle(root: &Path, target: &Path, glibc: Option<&str>) -> Result<PathBuf> {
+    let built = build(root, target, glibc)?;
     let library = format!("{}{NAME}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let bundle = target.join("bundle").join(format!("{NAME}.ofx.bundle"));
     if bundle.exists() {
         fs::remove_dir_all(&bundle).map_err(|e| say(&bundle, &e))?;
     }
     let contents = bundle.join("Contents");
-    copy(&target.join("release").join(library), &contents.join(platform()?).join(format!("{NAME}.ofx")))?;
+    copy(&built.join(library), &contents.join(platform()?).join(format!("{NAME}.ofx")))?;
     let resources = contents.join("Resources");
     for end in ["svg", "png"] {
         let icon = format!("{IDENTIFIER}.{end}");
@@ -40,7 +61,7 @@ pub fn bundle(root: &Path, target: &Path) -> Result<PathBuf> {
 
 /// Copies the bundle into `folder`, or where all hosts look.
 pub fn install(root: &Path, target: &Path, folder: Option<&Path>) -> Result<PathBuf> {
-    let from = bundle(root, target)?;
+    let from = bundle(root, target, None)?;
     let standard = if cfg!(windows) {
         r"C:\Program Files\Common Files\OFX\Plugins"
     } else if cfg!(target_os = "macos") {

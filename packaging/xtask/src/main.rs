@@ -1,7 +1,7 @@
 //! What is made of the project beside the program itself:
 //!
 //! - `cargo xtask tarball`: the program with presets, documents and licences, for other machines;
-//! - `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]);
+//! - `cargo xtask bundle [--glibc VERSION]` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]);
 //! - `cargo xtask conformance --level N [BUNDLE]`: tests an OpenFX bundle as hosts would ([`conformance`]).
 
 mod bundle;
@@ -20,12 +20,15 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tarball"] => tarball(),
-        ["bundle"] => root().and_then(|root| bundle::bundle(&root, &target(&root))),
+        ["bundle"] => root().and_then(|root| bundle::bundle(&root, &target(&root), None)),
+        ["bundle", "--glibc", version] => {
+            root().and_then(|root| bundle::bundle(&root, &target(&root), Some(version)))
+        }
         ["install"] => root().and_then(|root| bundle::install(&root, &target(&root), None)),
         ["install", "--user", folder] => {
             root().and_then(|root| bundle::install(&root, &target(&root), Some(Path::new(folder))))
         }
-        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR] | conformance --level N [BUNDLE]".into()),
+        _ => Err("usage: cargo xtask tarball | bundle [--glibc VERSION] | install [--user DIR] | conformance --level N [BUNDLE]".into()),
     };
     match result {
         Ok(path) => {

@@ -283,7 +283,7 @@ fn render(
         let mut scratch = Scratch::default();
         let result = frames.into_iter().try_for_each(|index| {
             interrupt::check()?;
-            let picture = shot.render(index, &|i| direction.look(i), &mut scratch)?;
+            let picture = shot.render_while(index, &|i| direction.look(i), &interrupt::check, &mut scratch)?;
             let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
             frame.clone_from(picture);
             if let Some(file) = data {

@@ -1,0 +1,157 @@
+//! Any executor, made to stop between two operations: a frame of a large generator takes seconds on a CPU, and whoever waits
+//! for it may not want it any more.
+
+use super::ops::{Act, Conv, Layer, Ops, Resize};
+use super::shape::ShapeOps;
+use std::cell::Cell;
+
+/// [`Ops`] that computes as `ops` does until `stop` says so; from then on tensors are shapes without values, and the rest
+/// of the network takes no time.
+pub struct Stoppable<'a, O: Ops> {
+    ops: &'a O,
+    stop: &'a dyn Fn() -> bool,
+    stopped: Cell<bool>,
+    shapes: ShapeOps<'static>,
+}
+
+/// A tensor of the executor, or what is left of one.
+#[derive(Debug, Clone)]
+pub enum Tensor<T> {
+    There(T),
+    Gone([usize; 4]),
+}
+
+impl<T> Tensor<T> {
+    /// The executor's tensor, unless it was never computed.
+    pub fn there(&self) -> Option<&T> {
+        match self {
+            Tensor::There(x) => Some(x),
+            Tensor::Gone(_) => None,
+        }
+    }
+}
+
+impl<'a, O: Ops> Stoppable<'a, O> {
+    /// `stop` is asked before every operation, by the thread that runs the network.
+    pub fn new(ops: &'a O, stop: &'a dyn Fn() -> bool) -> Stoppable<'a, O> {
+        Stoppable { ops, stop, stopped: Cell::new(false), shapes: ShapeOps::alone() }
+    }
+
+    fn goes_on(&self) -> bool {
+        if !self.stopped.get() && (self.stop)() {
+            self.stopped.set(true);
+        }
+        !self.stopped.get()
+    }
+}
+
+/// Each operation on the executor, or on shapes; `$t` are the tensor arguments, `$a` the others.
+macro_rules! unless_stopped {
+    ($(fn $name:ident(&self $(, $t:ident: &Self::Tensor)* ; $($a:ident: $ty:ty),*);)*) => {
+        $(fn $name(&self $(, $t: &Self::Tensor)* $(, $a: $ty)*) -> Self::Tensor {
+            if self.goes_on() && let ($(Tensor::There($t),)*) = ($($t,)*) {
+                return Tensor::There(self.ops.$name($($t,)* $($a),*));
+            }
+            Tensor::Gone(self.shapes.$name($(&self.shape($t),)* $($a),*))
+        })*
+    };
+}
+
+impl<O: Ops> Ops for Stoppable<'_, O> {
+    type Tensor = Tensor<O::Tensor>;
+
+    fn shape(&self, x: &Self::Tensor) -> [usize; 4] {
+        match x {
+            Tensor::There(x) => self.ops.shape(x),
+            Tensor::Gone(shape) => *shape,
+        }
+    }
+    fn tensor(&self, shape: [usize; 4], values: &[f32]) -> Self::Tensor {
+        Tensor::There(self.ops.tensor(shape, values))
+    }
+    fn concat(&self, xs: &[&Self::Tensor]) -> Self::Tensor {
+        let there: Option<Vec<&O::Tensor>> = xs.iter().map(|x| x.there()).collect();
+        match there.filter(|_| self.goes_on()) {
+            Some(there) => Tensor::There(self.ops.concat(&there)),
+            None => {
+                let shapes: Vec<[usize; 4]> = xs.iter().map(|x| self.shape(x)).collect();
+                Tensor::Gone(self.shapes.concat(&shapes.iter().collect::<Vec<_>>()))
+            }
+        }
+    }
+    fn name(&self, x: &Self::Tensor, name: &str) {
+        if let Some(x) = x.there() {
+            self.ops.name(x, name);
+        }
+    }
+
+    unless_stopped! {
+        fn conv2d(&self, x: &Self::Tensor; layer: Layer, conv: Conv);
+        fn linear(&self, x: &Self::Tensor; layer: Layer, out: usize);
+        fn batch_norm(&self, x: &Self::Tensor; layer: Layer, eps: f32);
+        fn instance_norm(&self, x: &Self::Tensor; affine: Option<Layer>, act: Act);
+        fn relu(&self, x: &Self::Tensor;);
+        fn leaky_relu(&self, x: &Self::Tensor; slope: f32);
+        fn prelu(&self, x: &Self::Tensor; layer: Layer);
+        fn tanh(&self, x: &Self::Tensor;);
+        fn sigmoid(&self, x: &Self::Tensor;);
+        fn softmax(&self, x: &Self::Tensor;);
+        fn max_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, ceil: bool);
+        fn avg_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, count_pad: bool);
+        fn pixel_shuffle(&self, x: &Self::Tensor; r: usize);
+        fn resize(&self, x: &Self::Tensor; h: usize, w: usize, mode: Resize);
+        fn slice(&self, x: &Self::Tensor; start: usize, len: usize);
+        fn add(&self, a: &Self::Tensor, b: &Self::Tensor;);
+        fn mul(&self, a: &Self::Tensor, b: &Self::Tensor;);
+        fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
+        fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
+        fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
+        fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
+        fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
+        fn act(&self, x: &Self::Tensor; act: Act);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::plain::Plain;
+    use crate::nets::generator::{self, Config};
+    use crate::testing::Rng;
+    use std::sync::Arc;
+
+    /// Stopped at any operation the network runs to its end without computing; not stopped it is the executor's own.
+    #[test]
+    fn a_network_stops_where_it_is_told() {
+        let config = Config { ngf: 2, levels: 1, spade: 3, frames: 1, audio: 4, ..Config::default() };
+        let mut rng = Rng(3);
+        let mut weights = crate::models::Weights::default();
+        for (name, shape) in crate::engine::shape::layers(|ops| {
+            let reference = generator::reference(ops, &config, &[1, 6, 8, 8]);
+            generator::forward(ops, &config, &reference, &[1, 3, 8, 8], None);
+        }) {
+            let values = rng.vec(shape.iter().product());
+            weights.insert(name, crate::models::Array::f32(shape, values));
+        }
+        let plain = Plain::new(Arc::new(weights));
+        let (input, pncc) = (rng.vec(6 * 64), rng.vec(3 * 64));
+        let run = |limit: usize| {
+            let asked = Cell::new(0);
+            let stop = || asked.replace(asked.get() + 1) >= limit;
+            let ops = Stoppable::new(&plain, &stop);
+            let reference = generator::reference(&ops, &config, &ops.tensor([1, 6, 8, 8], &input));
+            let out = generator::forward(&ops, &config, &reference, &ops.tensor([1, 3, 8, 8], &pncc), None);
+            assert_eq!(ops.shape(&out.image), [1, 3, 8, 8]);
+            (out.image.there().map(|x| x.data.to_vec()), asked.get())
+        };
+        let (whole, operations) = run(usize::MAX);
+        let reference = generator::reference(&plain, &config, &plain.tensor([1, 6, 8, 8], &input));
+        let out = generator::forward(&plain, &config, &reference, &plain.tensor([1, 3, 8, 8], &pncc), None);
+        assert_eq!(whole.as_deref(), Some(&out.image.data[..]));
+        for limit in 0..operations {
+            let (image, asked) = run(limit);
+            assert!(image.is_none(), "stopped after {limit} of {operations}");
+            assert_eq!(asked, limit + 1, "nobody is asked again");
+        }
+    }
+}

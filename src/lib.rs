@@ -9,6 +9,7 @@
 pub mod controls;
 pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod face;
 pub mod folders;
 pub mod frame;

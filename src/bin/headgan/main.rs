@@ -7,6 +7,7 @@ mod cache;
 mod demo;
 mod doctor;
 mod driving;
+mod evaluate;
 mod fit;
 mod models;
 mod pncc;
@@ -35,6 +36,7 @@ enum Verb {
     Reenact(Box<reenact::Args>),
     Analyse(Box<analyse::Args>),
     Report(Box<report::Args>),
+    Evaluate(Box<evaluate::Args>),
     Cache(cache::Args),
     Fit(fit::Args),
     Pncc(pncc::Args),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Verb::Reenact(args) => reenact::run(*args),
         Verb::Analyse(args) => analyse::run(*args),
         Verb::Report(args) => report::run(*args),
+        Verb::Evaluate(args) => evaluate::run(*args),
         Verb::Cache(args) => cache::run(args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),

@@ -1,0 +1,219 @@
+//! `headgan evaluate`: how good a reenactment is, beside two floors.
+
+use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
+use crate::driving::own_fit;
+use clap::Args as ClapArgs;
+use headgan::controls::Settings;
+use headgan::engine::cpu;
+use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
+use headgan::frame::Frame;
+use headgan::media::{FrameRange, Source, interrupt};
+use headgan::reenact::networks::{Generator, Networks};
+use headgan::reenact::shot::{Look, Shot};
+use headgan::shot::{Cache, Head, Track};
+use headgan::{Error, Result};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure reenactments: L1, PSNR, SSIM, identity, head rotation and expression, beside the reference's picture copied and Draft.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Who performs; may be given many times.
+    #[arg(long, value_name = "CLIP", required_unless_present = "list")]
+    driving: Vec<String>,
+    /// Whose face it is. Without, each clip's own frame --reference-frame: self-reenactment, where the true pictures are known.
+    #[arg(long, value_name = "R")]
+    reference: Option<String>,
+    /// A file with a clip to a line, and perhaps, after a tab, its reference; paths count from the file's folder.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// The frame of the clip, counted from its first, that is the reference in self-reenactment.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    reference_frame: usize,
+    /// Frames to measure in each clip, spread evenly over it; 0: all.
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    samples: usize,
+    /// Measure this generator too: a pack's name, a .safetensors file, or 'any' for the first pack that has one.
+    #[arg(long, value_name = "NAME|FILE")]
+    generator: Option<String>,
+    /// Print everything as one JSON document.
+    #[arg(long)]
+    json: bool,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    controls: ControlArgs,
+    #[command(flatten)]
+    models: ModelArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+/// A clip and, in cross-reenactment, its reference.
+struct Pair {
+    driving: String,
+    reference: Option<String>,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let pairs = pairs(&args)?;
+    let settings = args.controls.values(&args.models)?.resolve(0.0);
+    let models = common::packs();
+    let networks = args.models.networks(&models)?;
+    let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let generator = match args.generator.as_deref() {
+        None => None,
+        Some(name) => {
+            let name = (name != "any").then_some(name);
+            Some(Generator::load(&models, args.models.pack.as_deref(), name, &options)?)
+        }
+    };
+    let cache = args.cache.open()?;
+    let mut all: Vec<ClipScores> = Vec::with_capacity(pairs.len());
+    for (i, pair) in pairs.iter().enumerate() {
+        interrupt::check()?;
+        if !args.quiet {
+            eprintln!("{} of {}: {}", i + 1, pairs.len(), pair.driving);
+        }
+        all.push(measure(&args, pair, &settings, &networks, generator.as_ref(), cache.as_ref())?);
+    }
+    let summary = summary::summarise(&all);
+    if args.json {
+        let clips: Vec<serde_json::Value> = pairs
+            .iter()
+            .zip(&all)
+            .map(|(pair, scores)| {
+                let lost: BTreeMap<_, _> = scores.faces_lost.iter().map(|(m, n)| (key(*m), n)).collect();
+                let methods: BTreeMap<_, _> = scores.methods.iter().map(|(m, s)| (key(*m), s)).collect();
+                json!({"driving": pair.driving, "reference": pair.reference, "frames": scores.frames,
+                    "faces_lost": lost, "methods": methods})
+            })
+            .collect();
+        let generator = generator.as_ref().map(|g| json!({"name": g.name, "blake3": g.blake3}));
+        common::print_json(&json!({
+            "pack": networks.pack, "generator": generator, "samples": args.samples,
+            "reference_frame": args.reference_frame, "clips": clips,
+            "summary": summary,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say!("means over {} clips (95 % interval); l1 of 255, psnr dB, ard degrees", all.len());
+    for (method, measures) in &summary {
+        for name in MEASURES {
+            let Some(m) = measures.get(name) else { continue };
+            let interval = match (m.low, m.high) {
+                (Some(low), Some(high)) => format!("  ({low:.4} to {high:.4})"),
+                _ => String::new(),
+            };
+            say!("{:6} {name:11} {:9.4}{interval}", key(*method), m.mean);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn key(method: Method) -> &'static str {
+    match method {
+        Method::Copy => "copy",
+        Method::Draft => "draft",
+        Method::Full => "full",
+    }
+}
+
+/// What is to be measured.
+fn pairs(args: &Args) -> Result<Vec<Pair>> {
+    let mut out: Vec<Pair> = args
+        .driving
+        .iter()
+        .map(|driving| Pair { driving: driving.clone(), reference: args.reference.clone() })
+        .collect();
+    if let Some(list) = &args.list {
+        let text = std::fs::read_to_string(list)
+            .map_err(|e| Error::Input(format!("{}: {e}: name a text file of clips", list.display())))?;
+        let folder = list.parent().unwrap_or(Path::new("."));
+        let at = |name: &str| folder.join(name.trim()).display().to_string();
+        for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
+            let (driving, reference) = match line.split_once('\t') {
+                Some((driving, reference)) => (driving, Some(at(reference))),
+                None => (line, args.reference.clone()),
+            };
+            out.push(Pair { driving: at(driving), reference });
+        }
+    }
+    if out.is_empty() {
+        return Err(Error::Usage("there is no clip to measure: name some with --driving or --list".into()));
+    }
+    Ok(out)
+}
+
+fn measure(
+    args: &Args,
+    pair: &Pair,
+    settings: &Settings,
+    networks: &Networks,
+    generator: Option<&Generator>,
+    cache: Option<&Cache>,
+) -> Result<ClipScores> {
+    let source = Source::open(&pair.driving)?;
+    let choice = |width, height| settings.face(width, height);
+    let analysis = common::analyse(networks, &source, choice, cache, args.models.threads, args.quiet)?;
+    let motion = analysis.motion(networks.model_hash());
+    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &settings.track())?;
+    let total = track.poses.len();
+    let own = pair.reference.is_none();
+    let (picture, fit) = match &pair.reference {
+        Some(reference) => {
+            let picture = common::picture(reference, None)?;
+            let fit = common::reference_fit(networks, &picture, reference)?;
+            (picture, fit)
+        }
+        None if args.reference_frame >= total => {
+            return Err(Error::Usage(format!(
+                "{} has {total} frames, --reference-frame is {}: choose one of them, counted from 0",
+                pair.driving, args.reference_frame
+            )));
+        }
+        None => {
+            let fit = own_fit(&analysis, args.reference_frame, &pair.driving)?;
+            (source.frame(motion.first + args.reference_frame)?, fit)
+        }
+    };
+    let shot = Shot::new(networks, picture, &fit, track, generator.cloned())?;
+    let look = Look::from_controls(settings, own);
+    let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
+    let evaluation = Evaluation { networks, shot: &shot, look, full: generator.is_some(), own };
+    let last = chosen.last().copied().unwrap_or(0);
+    let range = FrameRange { first: motion.first, last: Some(motion.first + last) };
+    let frames = source.frames(Some(range))?.filter_map(|frame| {
+        let read = |(n, frame): (usize, Frame)| (n - motion.first, frame);
+        match frame.map(read) {
+            Ok((index, _)) if chosen.binary_search(&index).is_err() => None,
+            other => Some(interrupt::check().and(other)),
+        }
+    });
+    evaluation.run(frames)
+}
+
+/// At most `samples` of `total` frames (0: all), spread evenly, without the one that is the reference.
+fn spread(total: usize, samples: usize, without: Option<usize>) -> Vec<usize> {
+    let others: Vec<usize> = (0..total).filter(|i| Some(*i) != without || total == 1).collect();
+    if samples == 0 || samples >= others.len() {
+        return others;
+    }
+    (0..samples).map(|k| others[(2 * k + 1) * others.len() / (2 * samples)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread() {
+        assert_eq!(spread(10, 3, None), [1, 5, 8]);
+        assert_eq!(spread(4, 25, Some(0)), [1, 2, 3]);
+        assert_eq!(spread(3, 0, None), [0, 1, 2]);
+        assert_eq!(spread(1, 5, Some(0)), [0]);
+    }
+}

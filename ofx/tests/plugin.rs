@@ -607,6 +607,14 @@ fn regions_frames_and_identity() {
     let (_, out) = ask(&mut effect, kOfxImageEffectActionGetFramesNeeded);
     assert_eq!(out.doubles(c"OfxImageClipPropFrameRange_Source"), [FIRST, FIRST + 1.0]);
     assert_eq!(out.doubles(c"OfxImageClipPropFrameRange_Reference"), [27.0, 27.0]);
+    // A clip that performs itself is compared with its own reference frame.
+    let range = Some((FIRST, FIRST + FRAMES as f64 - 1.0));
+    let same = |_: f64| Some(blobs(&[[96.0, 96.0]]));
+    let mut itself = wired(plugin, Layout::FLOAT);
+    itself.feed("Reference", Layout::FLOAT, range, Box::new(same));
+    itself.set("reference_frame", Val::Int(4));
+    let (_, out) = ask(&mut itself, kOfxImageEffectActionGetFramesNeeded);
+    assert_eq!(out.doubles(c"OfxImageClipPropFrameRange_Source"), [FIRST, FIRST + 1.0, FIRST + 4.0, FIRST + 4.0]);
     let (_, out) = ask(&mut effect, kOfxImageEffectActionGetRegionsOfInterest);
     assert_eq!(out.doubles(c"OfxImageClipPropRoI_Source"), [-5.0, 3.0, SIDE as f64 - 5.0, SIDE as f64 + 3.0]);
     let (_, out) = ask(&mut effect, kOfxImageEffectActionGetTimeDomain);

@@ -78,7 +78,7 @@ pub fn regions_of_interest(effect: &Effect, args: Properties, out: Properties) -
     Ok(kOfxStatOK)
 }
 
-/// Source up to the present frame, and the reference's.
+/// Source up to the present frame, and the reference's; Source's at that time too where both may be one clip.
 ///
 /// # Errors
 /// `Engine` where the host refuses the answer.
@@ -94,6 +94,11 @@ pub fn frames_needed(effect: &Effect, args: Properties, out: Properties) -> Resu
     if let Some(clip) = effect.clip(REFERENCE).filter(|clip| clip.is_connected() == Some(true)) {
         let at = reference::clip_time(&clip, &own, reference_frame(effect, time)?, time);
         set(REFERENCE, at, at)?;
+        // Of a clip that performs itself Source's own picture is compared with the reference.
+        if reference::may_be_source(effect, &clip, at) {
+            let property = of_clip("OfxImageClipPropFrameRange_", SOURCE);
+            out.set_double(&property, 2, at).and_then(|()| out.set_double(&property, 3, at))?;
+        }
     }
     Ok(kOfxStatOK)
 }

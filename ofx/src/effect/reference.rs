@@ -96,6 +96,14 @@ pub fn clip_time(clip: &Clip, own: &Own, frame: usize, time: f64) -> f64 {
     clip.frame_range().map_or(0.0, |(first, _)| first) + frame as f64
 }
 
+/// Whether Source and the reference's clip may be one and the same: they are as long and as large.
+pub fn may_be_source(effect: &Effect, clip: &Clip, at: f64) -> bool {
+    effect.clip(SOURCE).is_some_and(|source| {
+        source.frame_range().is_some_and(|range| clip.frame_range() == Some(range))
+            && source.region(at).is_some_and(|region| clip.region(at) == Some(region))
+    })
+}
+
 /// The plate at a time; `source` is where Source's picture lies, into which a file is fitted.
 ///
 /// # Errors

@@ -156,7 +156,9 @@ fn is_same(
     }
     // A proxy's pixels are not those that were analysed: compared with Source's own proxy.
     let time = reference::clip_time(clip, own, frame, request.time);
-    let Some(source) = effect.clip(SOURCE) else { return Ok(false) };
+    let Some(source) = effect.clip(SOURCE).filter(|_| reference::may_be_source(effect, clip, time)) else {
+        return Ok(false);
+    };
     let color = colour::of_clip(&source, own);
     Ok(source.image(time)?.is_some_and(|image| pixels(&Picture::of(&image, color).frame) == key))
 }

@@ -3,12 +3,17 @@
 use super::{Run, each_plugin, hashes, instance};
 use crate::log;
 use crate::session::{Ask, Instance};
+use std::time::Instant;
 
 const ORDERS: usize = 5;
 
 pub fn run(run: &Run) {
     each_plugin(run, |loaded| {
         let Some(first) = instance(loaded) else { return };
+        // Each level is a process of its own: nothing was loaded before.
+        let begin = Instant::now();
+        first.render(Ask::at(0.0));
+        log::note(format!("the process's first frame: {:.1?}", begin.elapsed()));
         let expected = log::check("all frames in order", || hashes(&first));
         let mut random = run.settings.random("order");
         for round in 0..ORDERS {

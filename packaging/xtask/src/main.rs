@@ -2,10 +2,12 @@
 //!
 //! - `cargo xtask tarball`: the program with presets, documents and licences, for other machines;
 //! - `cargo xtask bundle` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]);
+//! - `cargo xtask engine [--user DIR]`: the torch engine ([`engine`]);
 //! - `cargo xtask conformance --level N [BUNDLE]`: tests an OpenFX bundle as hosts would ([`conformance`]).
 
 mod bundle;
 mod conformance;
+mod engine;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,10 +24,13 @@ fn main() -> ExitCode {
         ["tarball"] => tarball(),
         ["bundle"] => root().and_then(|root| bundle::bundle(&root, &target(&root))),
         ["install"] => root().and_then(|root| bundle::install(&root, &target(&root), None)),
+        ["engine"] => root().and_then(|root| engine::install(&root, None)),
+        ["engine", "--user", folder] => root().and_then(|root| engine::install(&root, Some(Path::new(folder)))),
         ["install", "--user", folder] => {
             root().and_then(|root| bundle::install(&root, &target(&root), Some(Path::new(folder))))
         }
-        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR] | conformance --level N [BUNDLE]".into()),
+        _ => Err("usage: cargo xtask tarball | bundle | install [--user DIR] | engine [--user DIR] | conformance --level N [BUNDLE]"
+            .into()),
     };
     match result {
         Ok(path) => {

@@ -396,3 +396,89 @@ unsafe extern "C" fn close(session: *mut abi::Session) {
 unsafe extern "C" fn last_error() -> *const c_char {
     LAST_ERROR.with_borrow(|text| text.as_ptr())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::{null, null_mut};
+
+    /// What the last call of this thread said.
+    fn said() -> String {
+        // SAFETY: it ends with a zero byte and lives until the next call.
+        unsafe { CStr::from_ptr(last_error()) }.to_str().unwrap().to_owned()
+    }
+
+    fn tensor(data: &mut [f32; 16], name: &CStr, place: u32) -> abi::Tensor {
+        abi::Tensor {
+            size: size_of::<abi::Tensor>(),
+            name: name.as_ptr(),
+            data: data.as_mut_ptr().cast(),
+            shape: [1, 1, 4, 4],
+            layout: abi::NCHW,
+            place,
+        }
+    }
+
+    #[test]
+    fn panics_and_exceptions_end_here() {
+        assert_eq!(guard(|| panic!("a loud bang")), 6);
+        assert!(said().contains("a loud bang"), "{}", said());
+        // libtorch's own, with the stack that it appends.
+        let exception = || {
+            let _ = Tensor::from_slice(&[1f32, 2.0]).reshape([3]);
+            Ok(())
+        };
+        assert_eq!(guard(exception), 6);
+        let text = said();
+        assert!(text.contains("shape '[3]' is invalid") && !text.contains('\n') && text.len() < 300, "{text}");
+        assert_eq!(guard(|| Err(Error::Model("no".into()))), 4);
+        assert_eq!(guard(|| Ok(())), 0);
+    }
+
+    #[test]
+    fn memory_that_runs_out_is_told_apart() {
+        let text = |t: &str| of_panic(&t.to_owned()).to_string();
+        let out = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate\\nException raised from";
+        assert!(text(out).contains("fp16") && !text(out).contains("raised from"), "{}", text(out));
+        assert!(text("no kernel").contains("headgan doctor"));
+    }
+
+    /// Null pointers, short structures, device memory and streams: refused with a message, nothing is read.
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        let mut values = [1.0; 16];
+        // SAFETY: every pointer is null or to what it should be to.
+        unsafe {
+            assert_eq!(build(null_mut()), 2);
+            let mut short = abi::Build { size: 4, version: null(), framework: null(), devices: 0, no_cuda: null() };
+            assert_eq!(build(&mut short), 2);
+            assert!(said().contains("too short"), "{}", said());
+            assert_eq!(open(null(), null_mut()), 2);
+            assert_eq!(reference(null_mut(), null(), 0, null_mut(), null_mut()), 2);
+            assert_eq!(render(null_mut(), null(), 0, null(), 0, null_mut(), null_mut()), 2);
+            close(null_mut());
+            release(null_mut());
+            let blob = blob(&tensor(&mut values, c"pncc", abi::DEVICE), "pncc").map(drop).unwrap_err();
+            assert!(blob.exit_code() == 6 && blob.to_string().contains("'pncc' lies in device memory"), "{blob}");
+        }
+        let stream = no_stream(values.as_mut_ptr().cast()).unwrap_err();
+        assert!(stream.exit_code() == 6 && stream.to_string().contains("stream"), "{stream}");
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_are_refused() {
+        let mut values = [1.0; 16];
+        let good = tensor(&mut values, c"x", abi::HOST);
+        for shape in [[0, 1, 4, 4], [u64::MAX, 2, 4, 4], [1 << 40, 1 << 40, 1, 1]] {
+            // SAFETY: refused before anything is read.
+            let refused = unsafe { blob(&abi::Tensor { shape, ..good }, "x") };
+            assert!(refused.is_err(), "{shape:?}");
+        }
+        // SAFETY: 16 values are there.
+        unsafe {
+            assert!(blob(&abi::Tensor { data: null_mut(), ..good }, "x").is_err());
+            assert!(blob(&abi::Tensor { layout: 7, ..good }, "x").is_err());
+            assert_eq!(blob(&good, "x").unwrap().size(), [1, 1, 4, 4]);
+        }
+    }
+}

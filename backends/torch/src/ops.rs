@@ -323,3 +323,18 @@ impl Ops for Torch {
         self.convolve(&x.0, weight, bias, conv).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The trainer relies on its derivative.
+    #[test]
+    fn the_leaky_relu_has_its_derivative() {
+        let x = Tensor::from_slice(&[-2.0f64, -0.5, 0.5, 3.0]).set_requires_grad(true);
+        let y = leaky(&x, 0.25);
+        assert_eq!(Vec::<f64>::try_from(&y).unwrap(), [-0.5, -0.125, 0.5, 3.0]);
+        y.sum(Kind::Double).backward();
+        assert_eq!(Vec::<f64>::try_from(x.grad()).unwrap(), [0.25, 0.25, 1.0, 1.0]);
+    }
+}

@@ -143,7 +143,7 @@ fn frames_may_come_together() {
     let both = |name, c, side, values| Array { name, shape: [2, c, side, side], layout: Layout::Nchw, values };
     let out = Output { name: "image", shape: [2, 3, SIDE, SIDE], layout: Layout::Nchw, values: &mut got };
     reference.render(&[both("pncc", 9, SIDE, &pncc), both("audio", 20, 1, &audio)], &mut [out]).unwrap();
-    assert!(apart(&one, &got[..one.len()]) < 1e-5, "{}", apart(&one, &got[..one.len()]));
+    assert!(apart(&one, &got[..one.len()]) < 1e-4, "{}", apart(&one, &got[..one.len()]));
     assert!(apart(&one, &got[one.len()..]) > 1e-3);
 }
 
@@ -195,7 +195,9 @@ fn what_is_wrong_is_one_line() {
     };
     fails(open_with(&|o| o.memory = 1000), 6, "memory budget is 1 MiB");
     fails(open_with(&|o| o.device.index = 7), 6, "no device 7");
-    let small = Options { memory: 1 << 20, ..options(Precision::Fp32) };
+    // Room for the weights and nothing else.
+    let values: usize = weights().arrays.values().map(|a| a.len()).sum();
+    let small = Options { memory: 4 * values as u64 + 1000, ..options(Precision::Fp32) };
     let tight = open(&weights(), &small).unwrap();
     fails(
         tight.reference(&[array("reference", 6, SIDE, &inputs.reference)]).map(drop),

@@ -24,7 +24,7 @@ pub fn file_name() -> String {
 }
 
 /// How to come by the library, for messages.
-const GET: &str = "build it with `cargo xtask engine` (docs/USER_GUIDE.md, Engines)";
+const GET: &str = "`cargo xtask engine` builds and installs it (docs/USER_GUIDE.md, Engines)";
 
 /// A loaded engine library.
 pub struct Library {
@@ -123,7 +123,7 @@ fn open(path: PathBuf) -> Result<Library> {
     let fail = |text: String| Error::Engine(format!("{shown}: {text}"));
     let unloadable = |e: libloading::Error| {
         fail(format!(
-            "cannot be loaded ({}): it needs the libtorch that it was built with beside it: {GET} again",
+            "cannot be loaded ({}): it needs the libtorch that it was built with beside it: {GET}",
             one_line(&causes(&e))
         ))
     };
@@ -137,7 +137,7 @@ fn open(path: PathBuf) -> Result<Library> {
     let version = unsafe { version() };
     if version != abi::VERSION {
         return Err(fail(format!(
-            "has version {version} of the engine interface where this program needs {}: {GET} from the same release",
+            "has version {version} of the engine interface where this program needs {}: {GET}, from the same release",
             abi::VERSION
         )));
     }
@@ -147,7 +147,7 @@ fn open(path: PathBuf) -> Result<Library> {
     // SAFETY: it returns a table that lives as long as the library, which is never unloaded, or null.
     let table = unsafe { table().as_ref() };
     let Some(table) = table.filter(|t| t.size >= size_of::<abi::Table>()) else {
-        return Err(fail(format!("returns no functions: {GET} again")));
+        return Err(fail(format!("returns no functions: {GET}")));
     };
     std::mem::forget(library);
     let build = build(table).map_err(|e| fail(e.to_string()))?;
@@ -247,7 +247,7 @@ impl Library {
     /// # Errors
     /// [`Error::Engine`] where the library offers none.
     pub fn cpu(&self) -> Result<&Device> {
-        let none = || Error::Engine(format!("{}: offers no CPU: {GET} again", self.path.display()));
+        let none = || Error::Engine(format!("{}: offers no CPU: {GET}", self.path.display()));
         self.build.devices.iter().find(|d| d.kind == DeviceKind::Cpu).ok_or_else(none)
     }
 

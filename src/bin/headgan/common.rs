@@ -59,7 +59,7 @@ impl ModelArgs {
     pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Place> {
         let device = match self.device.as_deref() {
             Some(TORCH_CPU) => return Place::torch_cpu(precision, memory, &[]),
-            Some(id) => Device::ALL.into_iter().find(|d| d.id() == id).unwrap_or(Device::Auto),
+            Some(id) => Device::ALL.iter().copied().find(|d| d.id() == id).unwrap_or(Device::Auto),
             None => Device::Auto,
         };
         Place::choose(device, precision, memory, &[])

@@ -10,7 +10,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use headgan::engine::Ops;
+use headgan::engine::Executor;
 use headgan::engine::cpu::{Cpu, Options};
 use headgan::engine::onnx;
 use headgan::engine::plain::Plain;
@@ -119,9 +119,9 @@ fn main() -> Result<()> {
             let report = match engine {
                 Engine::Cpu => {
                     let options = Options { threads, ..Options::default() };
-                    run(&Cpu::new(weights, &options), &job, |ops, t| ops.values(t))?
+                    run(&Cpu::new(weights, &options), &job)?
                 }
-                Engine::Plain => run(&Plain::new(weights), &job, |_, t| t.data.to_vec())?,
+                Engine::Plain => run(&Plain::new(weights), &job)?,
             };
             println!("{report}");
         }
@@ -129,12 +129,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs the frames, the first one beforehand; `values` copies a tensor out in n c h w order.
-fn run<O: Ops>(ops: &O, job: &Job, values: impl Fn(&O, &O::Tensor) -> Vec<f32>) -> Result<Value> {
+/// Runs the frames, the first one beforehand.
+fn run<E: Executor>(ops: &E, job: &Job) -> Result<Value> {
     let frame = || -> Vec<(String, Vec<f32>)> {
-        let xs: Vec<O::Tensor> = job.inputs.iter().map(|(shape, data)| ops.tensor(*shape, data)).collect();
+        let xs: Vec<E::Tensor> = job.inputs.iter().map(|(shape, data)| ops.tensor(*shape, data)).collect();
         let outputs = job.network.run(ops, &xs);
-        outputs.into_iter().map(|(name, t)| (name, values(ops, &t))).collect()
+        outputs.into_iter().map(|(name, t)| (name, ops.values(&t))).collect()
     };
     let mut last = frame(); // layers are made ready at their first use
     let mut ms = Vec::new();

@@ -24,7 +24,7 @@ pub mod report;
 pub mod shot;
 pub mod synthetic;
 
-#[cfg(test)]
+#[doc(hidden)]
 pub mod testing;
 
 pub use error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Helpers of the tests.
+//! Helpers of the tests, of this library and of the engines that are crates of their own.
 
 use crate::models::{Array, Weights};
 use std::path::{Path, PathBuf};

@@ -273,7 +273,41 @@ fn no_generator_and_no_device() {
     }
     fails(good(&dir, "f_%02d.png").args(["--device", "cuda"]), 6, &["'cuda'", "--device cpu"]);
     fails(headgan(&w.models, &dir).arg("fit").arg(&w.face).args(["--device", "cuda"]), 6, &["'cuda'"]);
+    let says = ["'torch-cpu'", "not installed", "cargo xtask engine", "--device cpu"];
+    fails(good(&dir, "f_%02d.png").args(["--device", "torch-cpu"]), 6, &says);
+    let mut full = good(&dir, "f_%02d.png");
+    full.args(["--quality", "full", "--device", "cpu", "--generator"]).arg(&w.generator);
+    fails(full.args(["--precision", "fp16"]), 2, &["fp16", "--precision", "torch-cpu"]);
     assert!(names(&dir).is_empty());
+}
+
+/// Needs the torch engine: `cargo xtask engine --user DIR`, then HEADGAN_ENGINES=DIR.
+#[test]
+fn the_torch_engine_paints_what_the_embedded_one_paints() {
+    let Some(engines) = std::env::var_os("HEADGAN_ENGINES") else {
+        eprintln!("skipped: HEADGAN_ENGINES names no folder with the torch engine");
+        return;
+    };
+    let (w, dir) = (world(), folder("the_torch_engine"));
+    let doctor = works(headgan(&w.models, &dir).arg("doctor").env("HEADGAN_ENGINES", &engines));
+    assert!(doctor.contains("ok   torch: ") && doctor.contains("libtorch 2."), "{doctor}");
+    let full = |device: &str, more: &[&str]| {
+        let mut c = good(&dir, &format!("{device}_%02d.png"));
+        c.args(["--quality", "full", "--frames", "2-3", "--json", "--device", device, "--generator"]).arg(&w.generator);
+        c.args(more).env("HEADGAN_ENGINES", &engines);
+        c
+    };
+    let embedded = json(&works(&mut full("cpu", &[])));
+    assert_eq!(embedded["engine"], "embedded");
+    let torch = json(&works(&mut full("torch-cpu", &["--threads", "2", "--precision", "fp32"])));
+    assert!(torch["engine"].as_str().unwrap().contains("CPU") && torch["frames_repeated_in_fp32"] == 0, "{torch}");
+    for number in ["02", "03"] {
+        let read = |device: &str| still::read(&dir.join(format!("{device}_{number}.png"))).unwrap();
+        let (a, b) = (read("cpu").frame, read("torch-cpu").frame);
+        let apart = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1.5 / 255.0, "frame {number}: {apart}");
+    }
+    fails(&mut full("torch-cpu", &["--memory", "1MB"]), 6, &["memory budget is 1 MiB"]);
 }
 
 /// One byte of a pack's file differs, or the file is gone.

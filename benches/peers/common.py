@@ -84,8 +84,8 @@ class Onnx:
 class Ours:
     """The program, one frame per request."""
 
-    def __init__(self, architecture, file, size, threads):
-        command = program("run", architecture, file, "--size", size, "--threads", threads, "--step")
+    def __init__(self, architecture=None, file=None, size=0, threads=1, command=None):
+        command = command or program("run", architecture, file, "--size", size, "--threads", threads, "--step")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.line()
 

@@ -14,6 +14,7 @@ use headgan::engine::cpu;
 use headgan::face::choose::Choice;
 use headgan::frame::{Color, Frame};
 use headgan::models::pack::ModelSet;
+use headgan::reenact::engine::Place;
 use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::shot::analyse::{Clip, ClipFrames};
@@ -131,7 +132,7 @@ fn expected(world: &World, values: &Values, index: usize, picture: Frame) -> (Fr
     let track = Track::new(&motion, &head, &TrackSettings::default()).unwrap();
     let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
     let full = values.resolve(FIRST).quality == Quality::Full;
-    let generator = full.then(|| Generator::load(&models, None, None, &options).unwrap());
+    let generator = full.then(|| Generator::load(&models, None, None, &Place::Embedded, &options).unwrap());
     let shot = Shot::new(&networks, picture, &fit, track, generator).unwrap();
     let look = |i: usize| Look::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();

@@ -3,13 +3,17 @@
 
 pub mod check;
 pub mod cpu;
+pub mod library;
+pub mod memory;
 pub mod onnx;
 pub mod ops;
 pub mod plain;
 pub mod shape;
 pub mod stoppable;
+#[doc(hidden)]
+pub mod suite;
 
-pub use ops::{Act, Conv, Layer, Ops, Pad, Resize};
+pub use ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
 
 /// The embedded engine: what runs where nothing else is installed. With the feature `check`, its every operation
 /// is compared with the plain executor.

@@ -193,3 +193,9 @@ pub trait Ops {
     /// A name for a tensor that somebody will want to see (ONNX outputs, debugging).
     fn name(&self, _x: &Self::Tensor, _name: &str) {}
 }
+
+/// An executor whose tensors hold values that can be read back.
+pub trait Executor: Ops {
+    /// The values of a tensor in n, c, h, w order.
+    fn values(&self, x: &Self::Tensor) -> Vec<f32>;
+}

@@ -1,7 +1,7 @@
 //! The plain executor: every operation as its definition reads, in f32 with f64 sums, one loop at a time.
 //! It is slow and obvious; the fast engines are checked against it.
 
-use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
+use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
 use super::shape::pooled;
 use crate::models::Weights;
 use std::sync::Arc;
@@ -93,6 +93,12 @@ pub(crate) fn half_pixel(dst: usize, n_in: usize, n_out: usize) -> (usize, usize
     let s = ((dst as f32 + 0.5) * (n_in as f32 / n_out as f32) - 0.5).max(0.0);
     let i = (s.floor() as usize).min(n_in - 1);
     (i, (i + 1).min(n_in - 1), s - i as f32)
+}
+
+impl Executor for Plain {
+    fn values(&self, x: &Tensor) -> Vec<f32> {
+        x.data.to_vec()
+    }
 }
 
 impl Ops for Plain {

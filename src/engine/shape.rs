@@ -46,14 +46,14 @@ pub fn check(weights: &Weights, network: impl FnOnce(&ShapeOps)) -> Result<Check
 
 /// The arrays that `network` asks for, by name, with their shapes: what weights for it must hold.
 pub fn layers(network: impl FnOnce(&ShapeOps)) -> Vec<(String, Vec<usize>)> {
-    let ops = ShapeOps::alone();
+    let ops = ShapeOps::without_weights();
     network(&ops);
     ops.used.into_inner().into_iter().collect()
 }
 
 impl ShapeOps<'static> {
-    /// Shapes alone, compared with nothing.
-    pub(super) fn alone() -> ShapeOps<'static> {
+    /// Shapes alone: layers are taken to be there.
+    pub(super) fn without_weights() -> ShapeOps<'static> {
         ShapeOps { weights: None, problems: RefCell::default(), used: RefCell::default() }
     }
 }

@@ -34,7 +34,7 @@ impl<T> Tensor<T> {
 impl<'a, O: Ops> Stoppable<'a, O> {
     /// `stop` is asked before every operation, by the thread that runs the network.
     pub fn new(ops: &'a O, stop: &'a dyn Fn() -> bool) -> Stoppable<'a, O> {
-        Stoppable { ops, stop, stopped: Cell::new(false), shapes: ShapeOps::alone() }
+        Stoppable { ops, stop, stopped: Cell::new(false), shapes: ShapeOps::without_weights() }
     }
 
     fn goes_on(&self) -> bool {

@@ -6,8 +6,8 @@
 use super::anchors::{self, Prior};
 use super::bgr::{self, Bgr8, Pixels};
 use super::nms::nms;
-use super::read::Read;
 use super::{Detection, Rect};
+use crate::engine::Executor;
 use crate::engine::shape;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -111,7 +111,7 @@ pub struct Detector<O> {
     pub options: Options,
 }
 
-impl<O: Read> Detector<O> {
+impl<O: Executor> Detector<O> {
     /// A detector whose weights are in `ops` and have passed [`Kind::of`].
     pub fn new(ops: O, kind: Kind) -> Detector<O> {
         Detector { ops, kind, options: Options::of(kind) }
@@ -199,7 +199,7 @@ impl<O: Read> Detector<O> {
     }
 }
 
-impl<O: Read + Sync> super::observe::FindFaces for Detector<O> {
+impl<O: Executor + Sync> super::observe::FindFaces for Detector<O> {
     fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
         self.detect(image)
     }
@@ -215,7 +215,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn read<O: Read>(
+    fn read<O: Executor>(
         ops: &O,
         class: &O::Tensor,
         boxes: &O::Tensor,
@@ -226,9 +226,9 @@ impl Raw {
         Raw {
             anchors,
             cells: h * w,
-            class: ops.read(class),
-            boxes: ops.read(boxes),
-            landmarks: landmarks.map(|l| ops.read(l)),
+            class: ops.values(class),
+            boxes: ops.values(boxes),
+            landmarks: landmarks.map(|l| ops.values(l)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether two faces are the same person's: MobileFaceNet's embedding, and the cosine between two (CSIM).
 
 use super::align;
-use super::read::Read;
+use crate::engine::Executor;
 use crate::engine::shape;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -43,7 +43,7 @@ pub struct Embedder<O> {
     ops: O,
 }
 
-impl<O: Read> Embedder<O> {
+impl<O: Executor> Embedder<O> {
     pub fn new(ops: O) -> Embedder<O> {
         Embedder { ops }
     }
@@ -64,7 +64,7 @@ impl<O: Read> Embedder<O> {
     pub fn embed_aligned(&self, planes: &[f32]) -> Result<Identity> {
         let x: Vec<f32> = planes.iter().map(|v| (v * 255.0 - 127.5) / 128.0).collect();
         let x = self.ops.tensor([1, 3, HEIGHT, WIDTH], &x);
-        let mut y = self.ops.read(&mobilefacenet(&self.ops, &x));
+        let mut y = self.ops.values(&mobilefacenet(&self.ops, &x));
         let norm = y.iter().map(|v| v * v).sum::<f32>().sqrt();
         if y.len() != EMBEDDING || !(norm.is_finite() && norm > 0.0) {
             return Err(Error::Engine(
@@ -77,7 +77,7 @@ impl<O: Read> Embedder<O> {
     }
 }
 
-impl<O: Read + Sync> super::observe::KnowFace for Embedder<O> {
+impl<O: Executor + Sync> super::observe::KnowFace for Embedder<O> {
     fn identity(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity> {
         self.embed(image, points)
     }

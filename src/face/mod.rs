@@ -12,7 +12,6 @@ pub mod detector;
 pub mod identity;
 pub mod nms;
 pub mod observe;
-pub mod read;
 pub mod regress;
 pub mod report;
 pub mod roi;

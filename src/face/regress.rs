@@ -4,7 +4,7 @@
 
 use super::Rect;
 use super::bgr::{self, Bgr8, Pixels, Window};
-use super::read::Read;
+use crate::engine::Executor;
 use crate::engine::shape;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -37,7 +37,7 @@ pub fn check(weights: &Weights) -> Result<Config> {
     Ok(config)
 }
 
-impl<O: Read> Regressor<O> {
+impl<O: Executor> Regressor<O> {
     /// A regressor whose weights are in `ops` and have passed [`check`], for the morphable model it was trained with.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl<O: Read> Regressor<O> {
     pub fn regress(&self, picture: &impl Pixels, roi: &Rect) -> Result<Fit> {
         let crop = crop(picture, roi)?;
         let x = self.ops.tensor([1, 3, SIZE, SIZE], &bgr::planes(&crop, |v, _| (f32::from(v) - 127.5) / 128.0));
-        let y = self.ops.read(&mobilenet(&self.ops, &x, &self.config));
+        let y = self.ops.values(&mobilenet(&self.ops, &x, &self.config));
         let values: Vec<f32> = y.iter().zip(&self.std).zip(&self.mean).map(|((y, s), m)| y * s + m).collect();
         if values.len() != self.mean.len() || !values.iter().all(|v| v.is_finite()) {
             return Err(Error::Engine(
@@ -80,7 +80,7 @@ impl<O: Read> Regressor<O> {
     }
 }
 
-impl<O: Read + Sync> super::observe::FitFace for Regressor<O> {
+impl<O: Executor + Sync> super::observe::FitFace for Regressor<O> {
     fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit> {
         self.regress(image, roi)
     }

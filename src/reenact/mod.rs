@@ -4,6 +4,7 @@
 //! reference perform the resulting [`Track`](crate::shot::Track). A [`stage::Stage`] keeps all of it for many callers.
 
 pub mod draft;
+pub mod engine;
 pub mod networks;
 pub mod painter;
 pub mod shot;

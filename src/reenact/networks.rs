@@ -1,6 +1,8 @@
 //! The networks and the morphable model that a shot needs, loaded from packs.
 
 use super::draft::DraftModel;
+use super::engine::{Engine, Place};
+use crate::engine::library::Source;
 use crate::engine::{Embedded, cpu, shape};
 use crate::face::detector::{self, Detector};
 use crate::face::identity::Embedder;
@@ -185,7 +187,7 @@ impl Networks {
 /// The generator of a pack, ready to run. Clones share one copy of the weights.
 #[derive(Clone)]
 pub struct Generator {
-    pub ops: Arc<Embedded>,
+    pub engine: Engine,
     pub config: generator::Config,
     /// Pack or file that it comes from.
     pub name: String,
@@ -196,19 +198,20 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads the generator `name`: a pack's name or a safetensors file; `None`: of `pack`, or of the first pack
-    /// that has one.
+    /// Loads the generator `name` to `place`: a pack's name or a safetensors file; `None`: of `pack`, or of the first
+    /// pack that has one.
     ///
     /// # Errors
-    /// [`Error::Model`] when there is none, or it is damaged.
+    /// [`Error::Model`] when there is none, or it is damaged; those of [`Engine::open`].
     pub fn load(
         models: &ModelSet,
         pack: Option<&str>,
         name: Option<&str>,
+        place: &Place,
         options: &cpu::Options,
     ) -> Result<Generator> {
         let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
-        let (weights, name, blake3, licence) = match file {
+        let (weights, name, blake3, licence, path) = match file {
             Some(path) => {
                 let (weights, blake3) = crate::models::file::load_hashed(path)?;
                 let weights = if weights.arrays.keys().any(|k| k.starts_with("state.")) {
@@ -216,7 +219,13 @@ impl Generator {
                 } else {
                     weights
                 };
-                (Arc::new(crate::models::spectral::fold(&weights)?), path.display().to_string(), blake3, String::new())
+                (
+                    Arc::new(crate::models::spectral::fold(&weights)?),
+                    path.display().to_string(),
+                    blake3,
+                    String::new(),
+                    path.to_owned(),
+                )
             }
             None => {
                 let (pack, component): (&Pack, &Component) = match name {
@@ -231,13 +240,20 @@ impl Generator {
                     None => models.find(Role::Generator, None, pack)?,
                 };
                 let licence = pack.manifest.licence.clone();
-                (pack.load(component, check)?, pack.name().to_owned(), component.blake3.clone(), licence)
+                (
+                    pack.load(component, check)?,
+                    pack.name().to_owned(),
+                    component.blake3.clone(),
+                    licence,
+                    pack.path(component),
+                )
             }
         };
         let config = check_generator(&weights).map_err(|e| match e {
             Error::Model(text) => Error::Model(format!("{name}: {text}")),
             other => other,
         })?;
-        Ok(Generator { ops: Arc::new(Embedded::new(weights, options)), config, name, blake3, licence })
+        let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;
+        Ok(Generator { engine, config, name, blake3, licence })
     }
 }

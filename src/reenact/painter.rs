@@ -1,22 +1,19 @@
 //! The generator at work on one shot.
 
+use super::engine::Prepared;
 use super::networks::Generator;
 use super::shot::CROP;
-use crate::engine::stoppable::{Stoppable, Tensor};
-use crate::engine::{Embedded, Ops};
 use crate::frame::{Color, Frame};
-use crate::nets::generator::{self, Config, Reference};
+use crate::nets::generator::Config;
 use crate::{Error, Result};
-use std::cell::RefCell;
-use std::sync::Arc;
-
-type Stored = Tensor<<Embedded as Ops>::Tensor>;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A generator with a reference's features, which are computed once.
 pub struct Painter {
-    ops: Arc<Embedded>,
     config: Config,
-    reference: Reference<Stored>,
+    reference: Prepared,
+    /// Frames that were computed again in fp32.
+    repeated: AtomicUsize,
     /// What the generator's values mean: they are in the code of the picture that it was given.
     color: Color,
 }
@@ -25,6 +22,7 @@ pub struct Painter {
 #[derive(Default)]
 pub struct Painting {
     input: Vec<f32>,
+    rgb: Vec<f32>,
     patch: Option<Frame>,
 }
 
@@ -32,9 +30,9 @@ impl Painter {
     /// `picture` is the reference's crop, `pncc` its PNCC (3 floats per pixel), both [`CROP`] pixels square.
     ///
     /// # Errors
-    /// [`Error::Model`] when the generator cannot work at this size.
+    /// [`Error::Model`] when the generator cannot work at this size; those of its engine.
     pub fn new(generator: Generator, picture: &Frame, pncc: &[f32]) -> Result<Painter> {
-        let Generator { ops, config, name, .. } = generator;
+        let Generator { engine, config, name, .. } = generator;
         if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
             return Err(Error::Model(format!(
@@ -49,9 +47,8 @@ impl Painter {
             let alpha = rgba[3].clamp(0.0, 1.0);
             input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
-        let input = ops.from_nhwc([1, 6, CROP, CROP], &input);
-        let reference = generator::reference(&Stoppable::new(&*ops, &|| false), &config, &Tensor::There(input));
-        Ok(Painter { color: shown.color, ops, config, reference })
+        let reference = engine.reference(&config, CROP, &input)?;
+        Ok(Painter { color: shown.color, config, reference, repeated: AtomicUsize::new(0) })
     }
 
     /// PNCC frames that the generator sees at once.
@@ -59,40 +56,41 @@ impl Painter {
         self.config.frames
     }
 
-    /// Tensors made so far and their bytes; constant once warm.
+    /// Tensors that the embedded engine has made so far and their bytes; constant once warm.
     pub fn buffers(&self) -> (usize, usize) {
-        self.ops.buffers()
+        match &self.reference {
+            Prepared::Embedded(ops, _) => ops.buffers(),
+            Prepared::Library(_) => (0, 0),
+        }
+    }
+
+    /// Frames that were not numbers in the engine's precision and were computed again in fp32.
+    pub fn repeated(&self) -> usize {
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// Paints a frame from its PNCC frames, oldest first. `go_on` is asked between the network's operations.
     ///
     /// # Errors
-    /// Those of `go_on`, at once.
-    /// [`Error::Engine`] when the generator's output is not a number somewhere.
+    /// Those of `go_on`, at once; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
     pub fn paint<'a>(
         &self,
         pncc: &[Vec<f32>],
         go_on: &dyn Fn() -> Result<()>,
         painting: &'a mut Painting,
     ) -> Result<&'a Frame> {
-        let input = &mut painting.input;
+        let Painting { input, rgb, patch } = painting;
         input.clear();
         for i in 0..CROP * CROP {
             for frame in pncc {
                 input.extend_from_slice(&frame[3 * i..3 * i + 3]);
             }
         }
-        let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
-        let refused = RefCell::new(None);
-        let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
-        let ops = Stoppable::new(&*self.ops, &stop);
-        let output = generator::forward(&ops, &self.config, &self.reference, &Tensor::There(stack), None);
-        let Some(image) = output.image.there() else {
-            return Err(refused.take().unwrap_or(Error::Interrupted));
-        };
-        let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
+        let report = self.reference.paint(&self.config, CROP, input, go_on, rgb)?;
+        self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
+        let patch = patch.get_or_insert_with(|| Frame::new(CROP, CROP));
         patch.color = self.color;
-        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(image).chunks_exact(3)) {
+        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(rgb.chunks_exact(3)) {
             for (o, v) in rgba.iter_mut().zip(rgb) {
                 *o = 0.5 * v + 0.5;
             }

@@ -198,6 +198,11 @@ impl Shot {
         self.track.poses.is_empty()
     }
 
+    /// Frames that a generator has computed again in fp32, since they were not numbers in its engine's precision.
+    pub fn repeated(&self) -> usize {
+        self.painter.as_ref().map_or(0, |p| p.repeated())
+    }
+
     /// The driving track.
     pub fn track(&self) -> &Track {
         &self.track
@@ -494,7 +499,7 @@ mod tests {
         let weights = Arc::new(random_weights(&layers, 3));
         let options = cpu::Options { threads, ..cpu::Options::default() };
         Generator {
-            ops: Arc::new(Embedded::new(weights, &options)),
+            engine: Embedded::new(weights, &options).into(),
             config,
             name: "random".into(),
             blake3: String::new(),

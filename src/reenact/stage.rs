@@ -2,6 +2,7 @@
 //! Everything is found by content, so that ten instances of an effect that show the same share one copy, and one that a
 //! host makes anew for every frame starts warm.
 
+use super::engine::Place;
 use super::networks::{Generator, Networks};
 use super::shot::{Look, Scratch, Shot};
 use crate::controls::choices::Quality;
@@ -133,7 +134,7 @@ impl Stage {
             return Ok(generator.clone());
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
-        Ok(loaded.insert(Generator::load(&self.models, None, None, &options)?).clone())
+        Ok(loaded.insert(Generator::load(&self.models, None, None, &Place::Embedded, &options)?).clone())
     }
 
     /// Renders frame `index` of a shot and hands it to `deliver`; `go_on` as in [`Shot::render_while`].

@@ -43,7 +43,7 @@ pub fn isolate(c: &mut Command, models: &Path, folder: &Path) {
     c.current_dir(folder).env("HEADGAN_MODELS", models).stdin(Stdio::null());
     c.env("HOME", &nobody).env("XDG_DATA_HOME", &nobody).env("XDG_CONFIG_HOME", &nobody).env("APPDATA", &nobody);
     c.env("XDG_CACHE_HOME", &nobody).env("LOCALAPPDATA", &nobody);
-    c.env_remove("HEADGAN_CACHE").env_remove("HEADGAN_CACHE_LIMIT");
+    c.env_remove("HEADGAN_CACHE").env_remove("HEADGAN_CACHE_LIMIT").env_remove("HEADGAN_ENGINES");
     c.env_remove("RUST_LOG").env("RUST_BACKTRACE", "1");
 }
 

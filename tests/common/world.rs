@@ -1,7 +1,7 @@
 //! A world in which blue blobs are faces: model packs of hand-made weights, pictures and clips for them. It needs nothing but the
 //! library, so that the plugin's tests take it as well.
 
-use headgan::engine::{Embedded, Ops, cpu};
+use headgan::engine::{Embedded, Executor, Ops, cpu};
 use headgan::frame::{Color, Frame};
 use headgan::media::{AudioFrom, Rational, Sink, SinkSpec};
 use headgan::models::morphable_weights;

@@ -4,8 +4,9 @@
 //! Shapes have been checked before ([`headgan::engine::shape`]), so an operation that libtorch refuses is a fault of this
 //! program, or memory that ran out: it panics with libtorch's text, and whoever owns the boundary catches it.
 
-use headgan::engine::{Act, Conv, Layer, Ops, Pad, Resize};
+use headgan::engine::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
 use headgan::models::{Data, Weights};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
@@ -15,9 +16,18 @@ const EPS: f64 = 1e-5;
 /// An executor: weights by name (the checkpoint's keys) on one device in one kind of number.
 #[derive(Debug)]
 pub struct Torch {
-    weights: HashMap<String, Tensor>,
+    weights: RefCell<HashMap<String, Tensor>>,
     device: Device,
     kind: Kind,
+    /// Whether weights stay as they are and nobody asks for gradients: results may then be written over what they are made
+    /// of, and what is made of weights is kept.
+    inference: bool,
+    /// Whether pictures lie pixel by pixel in memory.
+    channels_last: bool,
+    /// Whether a CUDA device may round the factors of products to 10 bits.
+    tf32: bool,
+    /// Weights and bias of the convolutions that run as one ([`Ops::conv2d_pair`]).
+    pairs: RefCell<HashMap<String, (Tensor, Option<Tensor>)>>,
 }
 
 /// A tensor that clones as Rust clones: the same storage, counted.
@@ -39,10 +49,18 @@ impl From<Tensor> for Shared {
 impl Torch {
     /// An executor over tensors that are there already, as they are: the trainer's, which require gradients.
     pub fn over(weights: HashMap<String, Tensor>, device: Device, kind: Kind) -> Torch {
-        Torch { weights, device, kind }
+        Torch {
+            weights: weights.into(),
+            device,
+            kind,
+            inference: false,
+            channels_last: false,
+            tf32: true,
+            pairs: RefCell::default(),
+        }
     }
 
-    /// Copies `weights` to `device`. Those of integers are left out: no network reads them.
+    /// Copies `weights` to `device`, for inference. Those of integers are left out: no network reads them.
     pub fn new(weights: &Weights, device: Device, kind: Kind) -> Torch {
         let tensors = weights.arrays.iter().filter_map(|(name, array)| {
             let Data::F32(values) = &array.data else { return None };
@@ -50,13 +68,22 @@ impl Torch {
             let tensor = Tensor::from_slice(values).reshape(shape).to_device(device).to_kind(kind);
             Some((name.clone(), tensor))
         });
-        Torch { weights: tensors.collect(), device, kind }
+        Torch { inference: true, ..Torch::over(tensors.collect(), device, kind) }
     }
 
-    /// The values of a tensor in n, c, h, w order.
-    pub fn values(&self, x: &Shared) -> Vec<f32> {
-        let flat = x.0.detach().to_kind(Kind::Float).to_device(Device::Cpu).contiguous().reshape([-1]);
-        Vec::<f32>::try_from(flat).unwrap_or_default()
+    /// With pictures, and the weights of convolutions, pixel by pixel in memory.
+    pub fn channels_last(mut self) -> Torch {
+        self.channels_last = true;
+        for tensor in self.weights.get_mut().values_mut() {
+            *tensor = by_pixels(tensor);
+        }
+        self
+    }
+
+    /// Whether a CUDA device may round the factors of products to 10 bits (it may, unless told).
+    pub fn tf32(mut self, allowed: bool) -> Torch {
+        self.tf32 = allowed;
+        self
     }
 
     pub fn device(&self) -> Device {
@@ -67,23 +94,80 @@ impl Torch {
         self.kind
     }
 
-    fn layer(&self, layer: Layer, part: &str) -> &Tensor {
-        let name = format!("{layer}.{part}");
-        self.weights.get(&name).unwrap_or_else(|| panic!("layer '{name}' is missing: the weights were not checked"))
+    /// A tensor of any kind and place as the networks want it.
+    pub fn take(&self, x: &Tensor) -> Shared {
+        let x = x.to_device(self.device).to_kind(self.kind);
+        if self.channels_last { by_pixels(&x).into() } else { x.contiguous().into() }
     }
 
-    fn activate(x: Tensor, act: Act) -> Tensor {
+    fn layer(&self, layer: Layer, part: &str) -> Tensor {
+        let name = format!("{layer}.{part}");
+        let found = self.weights.borrow().get(&name).map(Tensor::shallow_clone);
+        found.unwrap_or_else(|| panic!("layer '{name}' is missing: the weights were not checked"))
+    }
+
+    /// The activation of a result that nobody else holds.
+    fn activate(&self, mut x: Tensor, act: Act) -> Tensor {
         match act {
             Act::None => x,
+            Act::Relu if self.inference => x.relu_(),
             Act::Relu => x.relu(),
+            Act::Leaky(slope) if self.inference => x.leaky_relu_backward_grad_input(&x, &x, f64::from(slope), false),
             Act::Leaky(slope) => leaky(&x, slope),
         }
     }
+
+    fn convolve(&self, x: &Tensor, weight: &Tensor, bias: &Option<Tensor>, conv: Conv) -> Tensor {
+        let (ph, pw) = (conv.pad.0 as i64, conv.pad.1 as i64);
+        let (stride, groups) = (conv.stride as i64, conv.groups as i64);
+        let padded;
+        let (x, pad) = match conv.pad_mode {
+            Pad::Zero => (x, [ph, pw]),
+            Pad::Reflect => {
+                padded = x.reflection_pad2d([pw, pw, ph, ph]);
+                (&padded, [0, 0])
+            }
+        };
+        let y = if self.inference {
+            // What conv2d does, with this executor's own switches in place of the process's.
+            let (stride, dilation, none) = ([stride, stride], [1, 1], [0, 0]);
+            x.internal_convolution(
+                weight,
+                bias.as_ref(),
+                stride,
+                pad,
+                dilation,
+                false,
+                none,
+                groups,
+                true,
+                false,
+                true,
+                self.tf32,
+            )
+        } else {
+            x.conv2d(weight, bias.as_ref(), [stride, stride], pad, [1, 1], groups)
+        };
+        self.activate(y, conv.act)
+    }
 }
 
-/// libtorch's own leaky ReLU with its slope, which tch's wrapper leaves out, is max(x, slope x) for slopes up to 1.
+impl Executor for Torch {
+    fn values(&self, x: &Shared) -> Vec<f32> {
+        let flat = x.0.detach().to_kind(Kind::Float).to_device(Device::Cpu).contiguous().reshape([-1]);
+        Vec::<f32>::try_from(flat).unwrap_or_else(|e| panic!("values of a tensor: {e}"))
+    }
+}
+
+/// The same tensor with the channels of a pixel beside each other in memory.
+fn by_pixels(x: &Tensor) -> Tensor {
+    if x.dim() != 4 { x.shallow_clone() } else { x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) }
+}
+
+/// Leaky ReLU with a slope of one's own, in one pass: tch's own wrapper leaves the slope out, that of its derivative does not,
+/// and x times the derivative at x is the function.
 fn leaky(x: &Tensor, slope: f32) -> Tensor {
-    x.maximum(&(x * f64::from(slope)))
+    x.leaky_relu_backward(x, f64::from(slope), false)
 }
 
 /// (x - mean) / sqrt(variance + eps) of each (n, c) plane.
@@ -101,29 +185,17 @@ impl Ops for Torch {
     }
 
     fn tensor(&self, shape: [usize; 4], values: &[f32]) -> Shared {
-        let shape = shape.map(|n| n as i64);
-        Tensor::from_slice(values).reshape(shape).to_device(self.device).to_kind(self.kind).into()
+        self.take(&Tensor::from_slice(values).reshape(shape.map(|n| n as i64)))
     }
 
     fn conv2d(&self, x: &Shared, layer: Layer, conv: Conv) -> Shared {
-        let weight = self.layer(layer, "weight");
         let bias = conv.bias.then(|| self.layer(layer, "bias"));
-        let (ph, pw) = (conv.pad.0 as i64, conv.pad.1 as i64);
-        let stride = conv.stride as i64;
-        let groups = conv.groups as i64;
-        let y = match conv.pad_mode {
-            Pad::Zero => x.0.conv2d(weight, bias, [stride, stride], [ph, pw], [1, 1], groups),
-            Pad::Reflect => {
-                let padded = x.0.reflection_pad2d([pw, pw, ph, ph]);
-                padded.conv2d(weight, bias, [stride, stride], [0, 0], [1, 1], groups)
-            }
-        };
-        Torch::activate(y, conv.act).into()
+        self.convolve(&x.0, &self.layer(layer, "weight"), &bias, conv).into()
     }
 
     fn linear(&self, x: &Shared, layer: Layer, out: usize) -> Shared {
         let flat = x.0.flatten(1, -1);
-        let y = flat.linear(self.layer(layer, "weight"), Some(self.layer(layer, "bias")));
+        let y = flat.linear(&self.layer(layer, "weight"), Some(&self.layer(layer, "bias")));
         y.reshape([-1, out as i64, 1, 1]).into()
     }
 
@@ -135,7 +207,7 @@ impl Ops for Torch {
 
     fn instance_norm(&self, x: &Shared, affine: Option<Layer>, act: Act) -> Shared {
         let (scale, shift) = (affine.map(|l| self.layer(l, "weight")), affine.map(|l| self.layer(l, "bias")));
-        Torch::activate(normalise(&x.0, scale, shift), act).into()
+        self.activate(normalise(&x.0, scale.as_ref(), shift.as_ref()), act).into()
     }
 
     fn relu(&self, x: &Shared) -> Shared {
@@ -145,7 +217,7 @@ impl Ops for Torch {
         leaky(&x.0, slope).into()
     }
     fn prelu(&self, x: &Shared, layer: Layer) -> Shared {
-        x.0.prelu(self.layer(layer, "weight")).into()
+        x.0.prelu(&self.layer(layer, "weight")).into()
     }
     fn tanh(&self, x: &Shared) -> Shared {
         x.0.tanh().into()
@@ -214,20 +286,55 @@ impl Ops for Torch {
     fn norm_modulate(&self, x: &Shared, gamma_beta: &Shared, act: Act) -> Shared {
         let [gamma, beta] =
             <[Tensor; 2]>::try_from(gamma_beta.0.chunk(2, 1)).unwrap_or_else(|_| panic!("gamma and beta"));
-        let y = normalise(&x.0, None, None) * (gamma + 1.0) + beta;
-        Torch::activate(y, act).into()
+        if self.inference && gamma.numel() == gamma.size()[1] as usize {
+            let (scale, shift) = ((gamma + 1.0).reshape([-1]), beta.reshape([-1]));
+            return self.activate(normalise(&x.0, Some(&scale), Some(&shift)), act).into();
+        }
+        let normal = normalise(&x.0, None, None);
+        // normal (1 + gamma) + beta
+        let y = if self.inference {
+            let mut y = normal.addcmul(&normal, &gamma);
+            y.g_add_(&beta)
+        } else {
+            normal * (gamma + 1.0) + beta
+        };
+        self.activate(y, act).into()
     }
 
     fn conv2d_pair(&self, x: &Shared, first: Layer, second: Layer, conv: Conv) -> Shared {
-        // One wide convolution instead of two and a copy. Concatenating the weights is small beside either.
-        let both = |part| Tensor::cat(&[self.layer(first, part), self.layer(second, part)], 0);
-        let bias = conv.bias.then(|| both("bias"));
-        let (ph, pw) = (conv.pad.0 as i64, conv.pad.1 as i64);
-        if conv.pad_mode == Pad::Reflect || conv.groups != 1 {
+        // One wide convolution instead of two and a copy.
+        if conv.groups != 1 {
             return self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)]);
         }
-        let stride = conv.stride as i64;
-        let y = x.0.conv2d(&both("weight"), bias.as_ref(), [stride, stride], [ph, pw], [1, 1], 1);
-        Torch::activate(y, conv.act).into()
+        let both = |part| Tensor::cat(&[self.layer(first, part), self.layer(second, part)], 0);
+        let made = || (both("weight"), conv.bias.then(|| both("bias")));
+        if !self.inference {
+            let (weight, bias) = made();
+            return self.convolve(&x.0, &weight, &bias, conv).into();
+        }
+        let mut pairs = self.pairs.borrow_mut();
+        let (weight, bias) = pairs.entry(format!("{first}|{second}")).or_insert_with(|| {
+            let pair = made();
+            // Nobody asks for one of the two alone.
+            let mut weights = self.weights.borrow_mut();
+            weights.retain(|name, _| ![first, second].iter().any(|l| name.strip_suffix(".weight") == Some(l)));
+            pair
+        });
+        self.convolve(&x.0, weight, bias, conv).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The trainer relies on its derivative.
+    #[test]
+    fn the_leaky_relu_has_its_derivative() {
+        let x = Tensor::from_slice(&[-2.0f64, -0.5, 0.5, 3.0]).set_requires_grad(true);
+        let y = leaky(&x, 0.25);
+        assert_eq!(Vec::<f64>::try_from(&y).unwrap(), [-0.5, -0.125, 0.5, 3.0]);
+        y.sum(Kind::Double).backward();
+        assert_eq!(Vec::<f64>::try_from(x.grad()).unwrap(), [0.25, 0.25, 1.0, 1.0]);
     }
 }

@@ -121,11 +121,11 @@ fn info() -> String {
     )
 }
 
-fn say(what: &Path, e: &std::io::Error) -> String {
+pub fn say(what: &Path, e: &std::io::Error) -> String {
     format!("{}: {e}", what.display())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(|e| say(folder, &e))?;
     }

@@ -2,10 +2,12 @@
 //!
 //! - `cargo xtask tarball`: the program with presets, documents and licences, for other machines;
 //! - `cargo xtask bundle [--glibc VERSION]` and `cargo xtask install [--user DIR]`: the OpenFX plugin ([`bundle`]);
+//! - `cargo xtask engine [--user DIR]`: the torch engine ([`engine`]);
 //! - `cargo xtask conformance --level N [BUNDLE]`: tests an OpenFX bundle as hosts would ([`conformance`]).
 
 mod bundle;
 mod conformance;
+mod engine;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -21,14 +23,18 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tarball"] => tarball(),
         ["bundle"] => root().and_then(|root| bundle::bundle(&root, &target(&root), None)),
-        ["bundle", "--glibc", version] => {
-            root().and_then(|root| bundle::bundle(&root, &target(&root), Some(version)))
-        }
+        ["bundle", "--glibc", version] => root().and_then(|root| bundle::bundle(&root, &target(&root), Some(version))),
         ["install"] => root().and_then(|root| bundle::install(&root, &target(&root), None)),
+        ["engine"] => root().and_then(|root| engine::install(&root, None)),
+        ["engine", "--user", folder] => root().and_then(|root| engine::install(&root, Some(Path::new(folder)))),
         ["install", "--user", folder] => {
             root().and_then(|root| bundle::install(&root, &target(&root), Some(Path::new(folder))))
         }
-        _ => Err("usage: cargo xtask tarball | bundle [--glibc VERSION] | install [--user DIR] | conformance --level N [BUNDLE]".into()),
+        _ => {
+            Err("usage: cargo xtask tarball | bundle [--glibc VERSION] | install [--user DIR] | engine [--user DIR] | \
+             conformance --level N [BUNDLE]"
+                .into())
+        }
     };
     match result {
         Ok(path) => {

@@ -47,8 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         headgan::media::atomic::check_writable(path)?;
     }
     let source = Source::open(&args.clip)?;
-    let device = Some(base.device.id().to_owned());
-    let networks = ModelArgs { device, ..args.models.clone() }.networks(&common::packs())?;
+    let networks = args.models.on(base.device).networks(&common::packs())?;
     let cache = args.cache.open()?;
     let choice = |width, height| base.face(width, height);
     let analysis = common::analyse(&networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;

@@ -1,13 +1,16 @@
 //! What several verbs need.
 
+use headgan::controls::choices::Device;
 use headgan::controls::{Presets, Values};
 use headgan::engine::cpu;
+use headgan::engine::library::Precision;
 use headgan::face::choose::Choice;
 use headgan::frame::Frame;
 use headgan::media::source::Source;
 use headgan::media::{Progress, interrupt};
 use headgan::models::pack::ModelSet;
 use headgan::morphable::Fit;
+use headgan::reenact::engine::Place;
 use headgan::reenact::networks::Networks;
 use headgan::shot::analyse::with_clip;
 use headgan::shot::cache::{self, Cache};
@@ -33,28 +36,41 @@ pub struct ModelArgs {
     /// Detector to find faces with, where a pack has it.
     #[arg(long, value_name = "NAME", value_parser = ["retinaface", "faceboxes"])]
     pub detector: Option<String>,
-    /// Where networks run.
-    #[arg(long, value_name = "DEVICE", value_parser = ["auto", "cpu", "cuda"])]
+    /// Where the generator runs: auto is cuda where the torch engine and a CUDA device are there, else cpu (this program's own
+    /// engine); torch-cpu is the torch engine on the CPU.
+    #[arg(long, value_name = "DEVICE", value_parser = ["auto", "cpu", "cuda", TORCH_CPU])]
     pub device: Option<String>,
     /// Threads of the analysis and of the generator; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }
 
+/// The value of `--device` that is no choice of the control: it is for comparing engines.
+const TORCH_CPU: &str = "torch-cpu";
+
 impl ModelArgs {
-    /// Fails where the device is not there: nothing falls back silently.
-    pub fn check_device(&self) -> Result<()> {
-        if self.device.as_deref() == Some("cuda") {
-            return Err(Error::Engine(
-                "device 'cuda' needs the torch engine, which this version does not have yet: use --device cpu".into(),
-            ));
-        }
-        Ok(())
+    /// The same with the device that all controls together name.
+    pub fn on(&self, device: Device) -> ModelArgs {
+        let named = if self.device.as_deref() == Some(TORCH_CPU) { TORCH_CPU } else { device.id() };
+        ModelArgs { device: Some(named.into()), ..self.clone() }
     }
 
-    /// The networks that fit faces; they are small, and one thread each is fastest.
+    /// Where the generator runs. Fails where the device is not there: nothing falls back silently.
+    pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Place> {
+        let device = match self.device.as_deref() {
+            Some(TORCH_CPU) => return Place::torch_cpu(precision, memory, &[]),
+            Some(id) => Device::ALL.iter().copied().find(|d| d.id() == id).unwrap_or(Device::Auto),
+            None => Device::Auto,
+        };
+        Place::choose(device, precision, memory, &[])
+    }
+
+    /// The networks that fit faces, on this program's own engine whatever the device is: they are small, and one thread each is
+    /// fastest. A device that is asked for must be there all the same.
     pub fn networks(&self, models: &ModelSet) -> Result<Networks> {
-        self.check_device()?;
+        if self.device.as_deref().is_some_and(|d| d != Device::Auto.id()) {
+            self.place(None, 0)?;
+        }
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
         Networks::load(models, self.pack.as_deref(), self.detector.as_deref(), &options)
     }
@@ -89,7 +105,7 @@ impl ControlArgs {
             values.assign(assignment)?;
         }
         if let Some(device) = &models.device {
-            values.set("device", device)?;
+            values.set("device", if device == TORCH_CPU { Device::Cpu.id() } else { device })?;
         }
         Ok(values)
     }

@@ -2,8 +2,9 @@
 
 use crate::common;
 use clap::Args as ClapArgs;
-use headgan::engine::cpu;
+use headgan::engine::{cpu, library};
 use headgan::media::ffmpeg::Tools;
+use headgan::reenact::engine::Place;
 use headgan::reenact::networks::{self, Generator, Networks};
 use headgan::{Error, Result};
 use serde_json::json;
@@ -52,10 +53,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     note("draft", Networks::load(&models, None, None, &options).map(|n| format!("works with the pack '{}'", n.pack)));
     note(
         "full",
-        Generator::load(&models, None, None, &options).map(|g| format!("works with the generator of '{}'", g.name)),
+        Generator::load(&models, None, None, &Place::Embedded, &options)
+            .map(|g| format!("works with the generator of '{}'", g.name)),
     );
     note("openfx", plugin());
-    note("cuda", Err(headgan::Error::Engine("not available: this version has no torch engine yet".into())));
+    match library::load(&[]) {
+        Ok(found) => {
+            let devices: Vec<String> = found.build.devices.iter().map(ToString::to_string).collect();
+            let (version, framework, path) = (&found.build.version, &found.build.framework, found.path.display());
+            note("torch", Ok(format!("{path}, version {version} with {framework}: {}", devices.join(", "))));
+            note("cuda", found.cuda().map(|d| format!("{d}: reenact --device cuda")));
+        }
+        Err(e) => {
+            note("torch", Err(e));
+            note("cuda", Err(Error::Engine("needs the torch engine".into())));
+        }
+    }
 
     if args.json {
         let list: Vec<_> = findings.iter().map(|f| json!({"what": f.what, "ok": f.good, "text": f.text})).collect();

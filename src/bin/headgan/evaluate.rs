@@ -68,7 +68,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => None,
         Some(name) => {
             let name = (name != "any").then_some(name);
-            Some(Generator::load(&models, args.models.pack.as_deref(), name, &options)?)
+            let place = args.models.on(settings.device).place(None, 0)?;
+            Some(Generator::load(&models, args.models.pack.as_deref(), name, &place, &options)?)
         }
     };
     let cache = args.cache.open()?;

@@ -171,11 +171,10 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
         other => other,
     })?;
     let options = cpu::Options::default();
-    let differences =
-        verify::verify(&weights, |w| Embedded::new(w, &options), |ops, t| ops.values(t)).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{}: {text}; {wanted}", path.display())),
-            other => other,
-        })?;
+    let differences = verify::verify(&weights, |w| Embedded::new(w, &options)).map_err(|e| match e {
+        Error::Model(text) => Error::Model(format!("{}: {text}; {wanted}", path.display())),
+        other => other,
+    })?;
     // Not above the tolerance; NaN is.
     let passes = |d: &verify::Difference| d.max_abs <= tolerance;
     let all = differences.iter().all(passes);

@@ -6,15 +6,17 @@ use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
 use headgan::engine::cpu;
+use headgan::engine::library::Precision;
 use headgan::frame::Frame;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo, interrupt};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
+use headgan::reenact::engine::Place;
 use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::reenact::view;
 use headgan::shot::track::Mark;
-use headgan::shot::{Head, Track};
+use headgan::shot::{Head, Track, cache};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -65,6 +67,12 @@ pub struct Args {
     quiet: bool,
     #[command(flatten)]
     models: ModelArgs,
+    /// What the generator computes in; fp32 unless told. Only the torch engine has others.
+    #[arg(long, value_name = "PRECISION", value_parser = Precision::IDS)]
+    precision: Option<String>,
+    /// Memory that the generator may take on the torch engine, such as 6GB: more is an error. No limit unless told.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -120,13 +128,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         writer::check_sound(&*Tools::find()?, audio)?;
     }
     let base = values.resolve(0.0);
+    let precision = args.precision.as_deref().and_then(Precision::of_id);
+    let memory = args.memory.as_deref().map(cache::parse_size).transpose();
+    let memory = memory.map_err(|e| Error::Usage(format!("--memory: {e}")))?.unwrap_or(0);
+    let full = base.quality == Quality::Full;
+    let place = if full { args.models.on(base.device).place(precision, memory)? } else { Place::Embedded };
     let models = common::packs();
-    let device = Some(base.device.id().to_owned());
-    let networks = ModelArgs { device, ..args.models.clone() }.networks(&models)?;
+    let networks = args.models.on(base.device).networks(&models)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
     let look = Look::from_controls(&base, false);
-    let generator = if base.quality == Quality::Full {
-        Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &options)?)
+    let generator = if full {
+        Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)?)
     } else {
         None
     };
@@ -186,12 +198,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let data = view::is_data(look.view).then(|| Path::new(&args.output));
     let rendered = render(&shot, &direction, frames, sink, data, args.quiet)?;
 
+    let repeated = shot.repeated();
+    if repeated > 0 && !args.quiet {
+        eprintln!(
+            "headgan: {repeated} frames were not numbers in the generator's precision and were computed again in fp32"
+        );
+    }
+    let engine = full.then(|| place.to_string());
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
-            "quality": base.quality, "generator_given_silence": deaf, "frames_without_face": gaps, "outliers": outliers,
+            "quality": base.quality, "engine": engine, "frames_repeated_in_fp32": repeated, "generator_given_silence": deaf, "frames_without_face": gaps, "outliers": outliers,
             "frames_per_second": fps, "analysis": analysis.map(|a| a.work),
             "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
         }))?;

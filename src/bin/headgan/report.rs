@@ -66,11 +66,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Driving::Clip(_)) => None,
     };
     let packs = common::packs();
-    let device = Some(base.device.id().to_owned());
-    let networks = ModelArgs { device, ..args.models.clone() }.networks(&packs)?;
+    let networks = args.models.on(base.device).networks(&packs)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
     let full = base.quality == Quality::Full;
-    let generator = || Generator::load(&packs, args.models.pack.as_deref(), args.generator.as_deref(), &options);
+    let generator = || {
+        let place = args.models.on(base.device).place(None, 0)?;
+        Generator::load(&packs, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)
+    };
     let generator = if full { Some(generator()?) } else { None };
     driving.check(&networks, &values, &args.shot)?;
 

@@ -11,7 +11,7 @@ mod simd;
 mod threads;
 mod winograd;
 
-use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
+use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
 use super::plain::{border, half_pixel};
 use super::shape::pooled;
 use crate::models::{Array, Data, Weights};
@@ -121,18 +121,6 @@ impl Cpu {
             prepared: Mutex::default(),
             keep: options.keep,
         }
-    }
-
-    /// The values in n c h w order.
-    pub fn values(&self, x: &Tensor) -> Vec<f32> {
-        let [n, c, h, w] = x.shape;
-        let mut out = Vec::with_capacity(n * c * h * w);
-        for image in x.data.chunks_exact(c * h * w) {
-            for i in 0..c {
-                out.extend(image[i..].iter().step_by(c));
-            }
-        }
-        out
     }
 
     /// The values in n h w c order, without a copy.
@@ -451,6 +439,19 @@ impl Tensor {
     fn row(&self, n: usize, y: usize) -> &[f32] {
         let [_, c, h, w] = self.shape;
         &self.data[(n * h + y) * w * c..][..w * c]
+    }
+}
+
+impl Executor for Cpu {
+    fn values(&self, x: &Tensor) -> Vec<f32> {
+        let [n, c, h, w] = x.shape;
+        let mut out = Vec::with_capacity(n * c * h * w);
+        for image in x.data.chunks_exact(c * h * w) {
+            for i in 0..c {
+                out.extend(image[i..].iter().step_by(c));
+            }
+        }
+        out
     }
 }
 

@@ -1,0 +1,238 @@
+//! The tests that every executor passes: all operations, all networks, the official generator's own outputs.
+//!
+//! Each test is a script over [`Ops`](super::Ops) that returns what came out, so that two executors that ran it can be
+//! compared. The tests of the library, and those of engines that are crates of their own, call them.
+
+use super::ops::{Act, Conv, Executor, Pad, Resize};
+use super::shape;
+use crate::models::{Array, Weights, verify};
+use crate::nets::named::Network;
+use crate::nets::{discriminator, generator, mobilefacenet, mobilenet, retinaface};
+use crate::testing::{Rng, load_f32, random_weights, shared};
+use std::sync::Arc;
+
+/// What one operation, or one output of a network, came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub name: String,
+    /// `[n, c, h, w]`
+    pub shape: [usize; 4],
+    /// In n, c, h, w order.
+    pub values: Vec<f32>,
+}
+
+impl Outcome {
+    fn of<E: Executor>(ops: &E, name: String, x: &E::Tensor) -> Outcome {
+        Outcome { name, shape: ops.shape(x), values: ops.values(x) }
+    }
+}
+
+/// The largest difference relative to the outcome's largest value, and where it is.
+///
+/// # Panics
+/// Where it is above `tolerance`, shapes differ, or there is nothing to compare.
+pub fn compare(expected: &[Outcome], got: &[Outcome], tolerance: f32) -> (f32, String) {
+    assert_eq!(expected.len(), got.len(), "outcomes");
+    let mut worst = (0.0, String::new());
+    for (want, got) in expected.iter().zip(got) {
+        assert_eq!((&want.name, want.shape, want.values.len()), (&got.name, got.shape, got.values.len()));
+        let top = want.values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        let mut apart = 0.0f32;
+        for (a, b) in want.values.iter().zip(&got.values) {
+            let d = (a - b).abs();
+            apart = if d.is_nan() { f32::INFINITY } else { apart.max(d) };
+        }
+        assert!(top > 1e-6, "{}: all values are zero", want.name);
+        assert!(apart <= tolerance * top, "{}: {apart} of {top}", want.name);
+        if apart / top > worst.0 {
+            worst = (apart / top, want.name.clone());
+        }
+    }
+    assert!(!expected.is_empty());
+    worst
+}
+
+/// Every operation, with the sizes, borders and batches at which kernels differ. `make` is called for each afresh: an
+/// executor may keep a layer in the form of its first use.
+pub fn operations<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
+    let mut out = convolutions(&make);
+    out.extend(others(&make));
+    out
+}
+
+fn convolutions<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
+    let same = Conv::same;
+    let cases: &[(usize, [usize; 2], Conv)] = &[
+        (16, [9, 7], same(20, 3)),
+        (32, [5, 18], same(64, 3).act(Act::Leaky(0.2))),
+        (48, [17, 33], same(33, 3).act(Act::Relu)),
+        (8, [12, 13], same(8, 3)),
+        (256, [6, 6], same(7, 3)),
+        (3, [31, 17], same(8, 3).stride(2)),
+        (5, [16, 9], same(24, 7).reflect()),
+        (32, [12, 10], same(3, 7).reflect()),
+        (6, [11, 9], same(1, 7).reflect().act(Act::Relu)),
+        (64, [8, 9], same(40, 1).act(Act::Leaky(0.1))),
+        (64, [9, 8], same(40, 1).stride(2)),
+        (24, [10, 11], same(24, 3).groups(24).stride(2).act(Act::Relu)),
+        (8, [7, 3], same(8, 3).groups(8)),
+        (5, [6, 4], same(5, 3).groups(5)),
+        (12, [7, 6], Conv { kernel: (7, 6), pad: (0, 0), groups: 12, ..same(12, 7) }),
+        (6, [33, 9], same(8, 4).stride(2).pad(2)),
+        (4, [2, 2], Conv { pad_mode: Pad::Reflect, ..same(4, 3) }),
+        (7, [8, 6], same(9, 3).no_bias()),
+    ];
+    let mut rng = Rng(7);
+    let mut out = Vec::new();
+    for &(cin, [h, w], conv) in cases {
+        let weights = Arc::new(conv_weights(&mut rng, &["a", "b"], &conv, cin));
+        let values = rng.vec(2 * cin * h * w);
+        let mut run = |operation: &str, f: &dyn Fn(&E, &E::Tensor) -> E::Tensor| {
+            let ops = make(weights.clone());
+            let y = f(&ops, &ops.tensor([2, cin, h, w], &values));
+            out.push(Outcome::of(&ops, format!("{operation} of {cin} x {h} x {w}: {conv:?}"), &y));
+        };
+        run("conv2d", &|ops, x| ops.conv2d(x, "a", conv));
+        run("conv_bn", &|ops, x| ops.conv_bn(x, "a", conv, "bn", 1e-5));
+        run("conv2d_pair", &|ops, x| ops.conv2d_pair(x, "a", "b", conv));
+        // A layer's second use may take a shorter way than its first.
+        run("conv2d_pair twice", &|ops, x| {
+            ops.conv2d_pair(x, "a", "b", conv);
+            ops.conv2d_pair(x, "a", "b", conv)
+        });
+    }
+    out
+}
+
+fn conv_weights(rng: &mut Rng, names: &[&str], conv: &Conv, cin: usize) -> Weights {
+    let mut w = Weights::default();
+    for name in names {
+        let shape = [conv.out, cin / conv.groups, conv.kernel.0, conv.kernel.1];
+        w.insert(format!("{name}.weight"), Array::f32(shape, rng.vec(shape.iter().product())));
+        w.insert(format!("{name}.bias"), Array::f32([conv.out], rng.vec(conv.out)));
+    }
+    for part in ["weight", "bias", "running_mean"] {
+        w.insert(format!("bn.{part}"), Array::f32([conv.out], rng.vec(conv.out)));
+    }
+    let var = rng.vec(conv.out).iter().map(|v| v.abs() + 0.1).collect();
+    w.insert("bn.running_var", Array::f32([conv.out], var));
+    w
+}
+
+fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
+    let mut rng = Rng(8);
+    let mut out = Vec::new();
+    for c in [3, 8, 21, 40] {
+        let (h, w) = (37, 23);
+        let mut weights = Weights::default();
+        for part in ["weight", "bias", "running_mean"] {
+            weights.insert(format!("n.{part}"), Array::f32([c], rng.vec(c)));
+        }
+        weights.insert("n.running_var", Array::f32([c], vec![0.7; c]));
+        weights.insert("fc.weight", Array::f32([11, c], rng.vec(11 * c)));
+        weights.insert("fc.bias", Array::f32([11], rng.vec(11)));
+        let ops = make(Arc::new(weights));
+        let mut tensor = |c: usize, h: usize, w: usize, scale: f32, offset: f32| {
+            let values: Vec<f32> = rng.vec(2 * c * h * w).iter().map(|v| scale * v + offset).collect();
+            ops.tensor([2, c, h, w], &values)
+        };
+        // Far from zero, where a careless variance loses its digits.
+        let x = tensor(c, h, w, 3.0, 50.0);
+        let y = tensor(c, h, w, 1.0, 0.0);
+        let (spade, adain) = (tensor(2 * c, h, w, 1.0, 0.0), tensor(2 * c, 1, 1, 1.0, 0.0));
+        let (vector, flow) = (tensor(c, 1, 1, 1.0, 0.0), tensor(2, h, w, 20.0, 0.0));
+        let mut keep = |name: &str, z: E::Tensor| out.push(Outcome::of(&ops, format!("{name}, {c} channels"), &z));
+        keep("instance_norm", ops.instance_norm(&x, Some("n"), Act::Leaky(0.2)));
+        keep("instance_norm without weights", ops.instance_norm(&y, None, Act::Relu));
+        for act in [Act::None, Act::Relu, Act::Leaky(0.2)] {
+            keep(&format!("norm_modulate by pixels, {act:?}"), ops.norm_modulate(&x, &spade, act));
+            keep(&format!("norm_modulate by channels, {act:?}"), ops.norm_modulate(&y, &adain, act));
+        }
+        keep("batch_norm", ops.batch_norm(&y, "n", 1e-5));
+        keep("prelu", ops.prelu(&y, "n"));
+        keep("relu", ops.relu(&y));
+        keep("leaky_relu", ops.leaky_relu(&y, 0.3));
+        keep("tanh", ops.tanh(&y));
+        keep("sigmoid", ops.sigmoid(&y));
+        keep("softmax", ops.softmax(&y));
+        for ceil in [false, true] {
+            keep(&format!("max_pool 3, ceil {ceil}"), ops.max_pool(&y, 3, 2, 1, ceil));
+            keep(&format!("max_pool 2, ceil {ceil}"), ops.max_pool(&y, 2, 2, 0, ceil));
+        }
+        for count in [false, true] {
+            keep(&format!("avg_pool, padding counts {count}"), ops.avg_pool(&y, 3, 2, 1, count));
+        }
+        for mode in [Resize::Nearest, Resize::Bilinear] {
+            keep(&format!("resize {mode:?}"), ops.resize(&y, 50, 11, mode));
+        }
+        keep("slice of concat", ops.slice(&ops.concat(&[&x, &y, &x]), c - 1, c + 2));
+        keep("add", ops.add(&x, &y));
+        keep("mul", ops.mul(&x, &y));
+        keep("mul by a mask", ops.mul(&x, &ops.slice(&y, 0, 1)));
+        keep("mul by channels", ops.mul(&y, &vector));
+        keep("affine", ops.affine(&y, -2.0, 0.25));
+        keep("warp", ops.warp(&y, &flow));
+        keep("linear", ops.linear(&vector, "fc", 11));
+        if c == 8 {
+            keep("pixel_shuffle", ops.pixel_shuffle(&y, 2));
+        }
+    }
+    out
+}
+
+/// Every network with random weights, one at a time: small configurations, odd sizes where a network takes them.
+pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
+    let mut out = Vec::new();
+    for (seed, (network, shapes)) in (1..).zip(cases()) {
+        let layers = shape::layers(|ops| {
+            network.run(ops, &shapes);
+        });
+        let ops = make(Arc::new(random_weights(&layers, seed)));
+        let mut rng = Rng(seed);
+        let xs: Vec<E::Tensor> = shapes.iter().map(|s| ops.tensor(*s, &rng.vec(s.iter().product()))).collect();
+        for (name, y) in network.run(&ops, &xs) {
+            out.push(Outcome::of(&ops, format!("{network:?} {shapes:?}: {name}"), &y));
+        }
+    }
+    out
+}
+
+/// Networks and the shapes of their inputs.
+fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
+    let full = generator::Config { ngf: 4, spade: 24, audio: 300, ..generator::Config::default() };
+    let deaf = generator::Config { audio: 0, ..full.clone() };
+    let flat = generator::Config { levels: 1, frames: 1, ..deaf.clone() };
+    let picture = |h: usize, w: usize| vec![[1, 3, h, w]];
+    let regressor = |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62 });
+    let judge = discriminator::Config { input: 6, ndf: 8, layers: 4, scales: 2 };
+    vec![
+        (Network::Generator(full), vec![[2, 6, 36, 44], [2, 9, 36, 44], [2, 300, 1, 1]]),
+        (Network::Generator(deaf), vec![[1, 6, 32, 32], [1, 9, 32, 32]]),
+        (Network::Generator(flat), vec![[1, 6, 18, 22], [1, 3, 18, 22]]),
+        (Network::Discriminator(judge), vec![[2, 6, 64, 64]]),
+        (Network::RetinaFace(retinaface::Backbone::MobileNet025), picture(75, 101)),
+        (Network::RetinaFace(retinaface::Backbone::ResNet50), picture(33, 41)),
+        (Network::FaceBoxes, picture(130, 97)),
+        (regressor(0.5), picture(mobilenet::SIZE, mobilenet::SIZE)),
+        (regressor(1.0), picture(mobilenet::SIZE, mobilenet::SIZE)),
+        (Network::MobileFaceNet, picture(mobilefacenet::HEIGHT, mobilefacenet::WIDTH)),
+    ]
+}
+
+/// The official generator and discriminator with random weights, whose outputs were computed with the official code:
+/// 1e-4, and 1e-3 pixels of flow. Skips, in one line, where the files are not at hand.
+///
+/// # Panics
+/// Where an output differs by more.
+pub fn official<E: Executor>(make: impl Fn(Arc<Weights>) -> E) {
+    let Some(shared) = shared() else { return };
+    for name in ["official_ngf2_64px", "official_ngf2_64px_noaudio"] {
+        let file = load_f32(&shared.join(format!("fixtures/headgan/{name}.safetensors")));
+        let differences = verify::verify(&file, &make).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for d in &differences {
+            println!("{name} {} {:e}", d.name, d.max_abs);
+            assert!(d.max_abs <= if d.name == "flow" { 1e-3 } else { 1e-4 }, "{name}: {d:?}");
+        }
+        assert!(differences.len() >= 17, "{name}: {} outputs", differences.len());
+    }
+}

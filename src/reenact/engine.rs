@@ -1,0 +1,187 @@
+//! What a generator runs on: the embedded engine, or a session of an engine library. It is chosen once, before the first
+//! frame; where it fails after that, the frame is an error and no other engine steps in.
+
+use crate::controls::choices::Device;
+use crate::engine::library::{self, Array, Layout, Library, Output, Precision, Report, Session, Source};
+use crate::engine::stoppable::{Stoppable, Tensor};
+use crate::engine::{Embedded, Ops, cpu};
+use crate::models::Weights;
+use crate::nets::generator::{self, Config};
+use crate::{Error, Result};
+use std::cell::RefCell;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where generators run.
+#[derive(Clone)]
+pub enum Place {
+    /// In this program.
+    Embedded,
+    /// On a device of an engine library.
+    Library {
+        library: &'static Library,
+        device: library::Device,
+        precision: Precision,
+        /// Bytes that weights and frames may take together; 0: no limit.
+        memory: u64,
+    },
+}
+
+impl Place {
+    /// The place that the control `device` asks for; `extra` are folders where an engine library may lie.
+    ///
+    /// [`Device::Auto`] is a CUDA device where the library and one are there, else the embedded engine.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] saying what is missing, [`Error::Usage`] for a precision that the place does not have.
+    pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
+        let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?, precision, memory)));
+        match device {
+            Device::Cuda => cuda().map_err(|e| refused("cuda", &e)),
+            Device::Auto => cuda().or_else(|e| {
+                tracing::info!("no CUDA device: {e}");
+                embedded(precision)
+            }),
+            Device::Cpu => embedded(precision),
+        }
+    }
+
+    /// The CPU as an engine library computes on it; otherwise as [`Place::choose`].
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where there is no library.
+    pub fn torch_cpu(precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
+        let place = library::load(extra).and_then(|library| Ok(on(library, library.cpu()?, precision, memory)));
+        place.map_err(|e| refused("torch-cpu", &e))
+    }
+}
+
+fn on(library: &'static Library, device: &library::Device, precision: Option<Precision>, memory: u64) -> Place {
+    Place::Library { library, device: device.clone(), precision: precision.unwrap_or_default(), memory }
+}
+
+fn refused(device: &str, e: &Error) -> Error {
+    Error::Engine(format!("device '{device}': {e}; or use --device cpu"))
+}
+
+fn embedded(precision: Option<Precision>) -> Result<Place> {
+    match precision {
+        None | Some(Precision::Fp32) => Ok(Place::Embedded),
+        Some(other) => Err(Error::Usage(format!(
+            "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch-cpu",
+            other.id()
+        ))),
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Place::Embedded => write!(f, "embedded"),
+            Place::Library { library, device, precision, .. } => {
+                write!(f, "{} on {device} in {}", library.build.framework, precision.id())
+            }
+        }
+    }
+}
+
+/// A generator's weights, ready to run. Clones share them.
+#[derive(Clone)]
+pub enum Engine {
+    Embedded(Arc<Embedded>),
+    Library(Session),
+}
+
+impl From<Embedded> for Engine {
+    fn from(ops: Embedded) -> Engine {
+        Engine::Embedded(Arc::new(ops))
+    }
+}
+
+impl Engine {
+    /// Opens folded weights, which have been checked, at a place; `source` is where they come from.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub fn open(weights: Arc<Weights>, source: &Source, place: &Place, options: &cpu::Options) -> Result<Engine> {
+        match place {
+            Place::Embedded => Ok(Embedded::new(weights, options).into()),
+            Place::Library { library, device, precision, memory } => {
+                // The library reads them itself: memory for one copy is enough.
+                drop(weights);
+                let options = library::Options {
+                    device: device.clone(),
+                    precision: *precision,
+                    threads: options.threads,
+                    memory: *memory,
+                };
+                Session::open(library, source, &options).map(Engine::Library)
+            }
+        }
+    }
+
+    /// Encodes a reference: PNCC (0..1) and RGB (-1..1), `side` pixels square, 6 values a pixel.
+    ///
+    /// # Errors
+    /// Those of [`Session::reference`].
+    pub fn reference(&self, config: &Config, side: usize, values: &[f32]) -> Result<Prepared> {
+        let shape = [1, 6, side, side];
+        match self {
+            Engine::Embedded(ops) => {
+                let input = Tensor::There(ops.from_nhwc(shape, values));
+                let features = generator::reference(&Stoppable::new(&**ops, &|| false), config, &input);
+                Ok(Prepared::Embedded(ops.clone(), features))
+            }
+            Engine::Library(session) => {
+                let input = Array { name: "reference", shape, layout: Layout::Nhwc, values };
+                session.reference(&[input]).map(Prepared::Library)
+            }
+        }
+    }
+}
+
+/// A generator that has seen a reference.
+pub enum Prepared {
+    Embedded(Arc<Embedded>, generator::Reference<Tensor<<Embedded as Ops>::Tensor>>),
+    Library(library::Reference),
+}
+
+impl Prepared {
+    /// Computes a frame: `pncc` has 3 values a pixel for each of the generator's frames, oldest first; `rgb` becomes the result,
+    /// -1..1, 3 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
+    ///
+    /// # Errors
+    /// Those of `go_on`, at once; those of [`library::Reference::render`].
+    pub fn paint(
+        &self,
+        config: &Config,
+        side: usize,
+        pncc: &[f32],
+        go_on: &dyn Fn() -> Result<()>,
+        rgb: &mut Vec<f32>,
+    ) -> Result<Report> {
+        go_on()?;
+        let shape = [1, 3 * config.frames, side, side];
+        rgb.clear();
+        match self {
+            Prepared::Embedded(ops, reference) => {
+                let refused = RefCell::new(None);
+                let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
+                let stack = Tensor::There(ops.from_nhwc(shape, pncc));
+                let output = generator::forward(&Stoppable::new(&**ops, &stop), config, reference, &stack, None);
+                match output.image.there() {
+                    Some(image) => rgb.extend_from_slice(ops.nhwc(image)),
+                    None => return Err(refused.take().unwrap_or(Error::Interrupted)),
+                }
+                Ok(Report::default())
+            }
+            Prepared::Library(reference) => {
+                rgb.resize(3 * side * side, 0.0);
+                let input = Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc };
+                let image = Output { name: "image", shape: [1, 3, side, side], layout: Layout::Nhwc, values: rgb };
+                reference.render(&[input], &mut [image])
+            }
+        }
+    }
+}

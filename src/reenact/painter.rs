@@ -62,11 +62,21 @@ impl Painter {
         self.ops.buffers()
     }
 
-    /// Paints a frame from its PNCC frames, oldest first.
+    /// Whether [`Painter::paint`] wants the mesh's flow.
+    pub fn wants_prior(&self) -> bool {
+        self.config.prior
+    }
+
+    /// Paints a frame from its PNCC frames, oldest first, and the mesh's flow in the crop's pixels, x then y.
     ///
     /// # Errors
     /// [`Error::Engine`] when the generator's output is not a number somewhere.
-    pub fn paint<'a>(&self, pncc: &[Vec<f32>], painting: &'a mut Painting) -> Result<&'a Frame> {
+    pub fn paint<'a>(
+        &self,
+        pncc: &[Vec<f32>],
+        prior: Option<&[[f32; 2]]>,
+        painting: &'a mut Painting,
+    ) -> Result<&'a Frame> {
         let input = &mut painting.input;
         input.clear();
         for i in 0..CROP * CROP {
@@ -75,7 +85,8 @@ impl Painter {
             }
         }
         let stack = self.ops.from_nhwc([1, 3 * pncc.len(), CROP, CROP], input);
-        let output = generator::forward(&*self.ops, &self.config, &self.reference, &stack, None);
+        let prior = prior.map(|flow| self.ops.from_nhwc([1, 2, CROP, CROP], flow.as_flattened()));
+        let output = generator::forward(&*self.ops, &self.config, &self.reference, &stack, None, prior.as_ref());
         let patch = painting.patch.get_or_insert_with(|| Frame::new(CROP, CROP));
         patch.color = self.color;
         for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(self.ops.nhwc(&output.image).chunks_exact(3)) {

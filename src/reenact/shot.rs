@@ -123,6 +123,7 @@ pub struct Scratch {
     draft: DraftScratch,
     out: DraftOutput,
     bytes: Vec<u8>,
+    prior: Vec<[f32; 2]>,
     painting: Painting,
     result: Option<Frame>,
 }
@@ -330,7 +331,12 @@ impl Shot {
             let pose = self.pose(i, &then)?;
             stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
         }
-        let patch = painter.paint(&stack, &mut scratch.painting)?;
+        if painter.wants_prior() {
+            let size = (plate.width, plate.height);
+            flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
+        }
+        let prior = painter.wants_prior().then_some(&scratch.prior[..]);
+        let patch = painter.paint(&stack, prior, &mut scratch.painting)?;
         if window != self.window {
             cover_home(plate, &scratch.out, self.window, window)?;
         }
@@ -391,6 +397,44 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     // Windows count from a pixel's edge, meshes from its centre.
     let offset = [((0.5 - window.x0) * k - 0.5) as f32, ((0.5 - window.y0) * k - 0.5) as f32];
     camera.mapped(k as f32, offset)
+}
+
+/// A flow between pixels of the plate as flow between two windows' rasters of [`CROP`] pixels: where each pixel of `window`
+/// comes from in `home`, relative.
+fn flow_in_window(
+    flow: &[[f32; 2]],
+    (width, height): (usize, usize),
+    window: Window,
+    home: Window,
+    out: &mut Vec<[f32; 2]>,
+) {
+    let axis = |start: f64, side: f64| (start, side / CROP as f64);
+    let ((x0, kx), (y0, ky)) = (axis(window.x0, window.width), axis(window.y0, window.height));
+    let ((hx0, hkx), (hy0, hky)) = (axis(home.x0, home.width), axis(home.y0, home.height));
+    // Windows count from a pixel's edge, the flow from its centre.
+    let plate = |p: usize, start: f64, k: f64| start + (p as f64 + 0.5) * k - 0.5;
+    let there = |q: f64, start: f64, k: f64| (q + 0.5 - start) / k - 0.5;
+    let taps = |q: f64, n: usize| {
+        let q = q.clamp(0.0, (n - 1) as f64);
+        let i = (q as usize).min(n.saturating_sub(2));
+        (i, (i + 1).min(n - 1), (q - i as f64) as f32)
+    };
+    let columns: Vec<_> = (0..CROP).map(|x| plate(x, x0, kx)).map(|q| (q, taps(q, width))).collect();
+    out.clear();
+    for y in 0..CROP {
+        let qy = plate(y, y0, ky);
+        let (top, bottom, v) = taps(qy, height);
+        for (x, &(qx, (left, right, u))) in columns.iter().enumerate() {
+            let at = |row: usize, column: usize| flow[row * width + column];
+            let [a, b, c, d] = [at(top, left), at(top, right), at(bottom, left), at(bottom, right)];
+            let [fx, fy] = [0, 1].map(|k| {
+                let (up, down) = (a[k] + u * (b[k] - a[k]), c[k] + u * (d[k] - c[k]));
+                f64::from(up + v * (down - up))
+            });
+            let (rx, ry) = (there(qx + fx, hx0, hkx), there(qy + fy, hy0, hky));
+            out.push([(rx - x as f64) as f32, (ry - y as f64) as f32]);
+        }
+    }
 }
 
 /// How far a painted crop covers the plate's pixel `i` along one axis: falls to zero towards the window's border.
@@ -466,10 +510,10 @@ mod tests {
     const SIDE: usize = 160;
 
     fn generator(threads: usize) -> Generator {
-        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0 };
+        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0, ..generator::Config::default() };
         let layers = shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
-            generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None);
+            generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);
         });
         let weights = Arc::new(random_weights(&layers, 3));
         let options = cpu::Options { threads, ..cpu::Options::default() };

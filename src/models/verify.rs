@@ -37,7 +37,14 @@ pub fn verify<O: Ops>(
     let prior = config.prior.then(|| input(file, "input.prior")).transpose()?;
     shape::check(&state, |ops| {
         let reference = generator::reference(ops, &config, &reference.0);
-        generator::forward(ops, &config, &reference, &pncc.0, audio.as_ref().map(|a| &a.0), prior.as_ref().map(|p| &p.0));
+        generator::forward(
+            ops,
+            &config,
+            &reference,
+            &pncc.0,
+            audio.as_ref().map(|a| &a.0),
+            prior.as_ref().map(|p| &p.0),
+        );
     })?;
     let ops = engine(Arc::new(state));
     let upload = |(shape, values): &([usize; 4], &[f32])| ops.tensor(*shape, values);

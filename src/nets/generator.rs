@@ -70,7 +70,9 @@ impl Config {
         let stated = match weights.metadata.get("config") {
             Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE) => {
                 serde_json::from_str(text).map_err(|e| {
-                    Error::Model(format!("the metadata 'config' is no generator's configuration ({e}); export it again"))
+                    Error::Model(format!(
+                        "the metadata 'config' is no generator's configuration ({e}); export it again"
+                    ))
                 })?
             }
             _ => Config::default(),
@@ -290,4 +292,73 @@ fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, name: &str) ->
         y = ops.conv2d(&y, &format!("{name}.conv{i}"), Conv::same(c, 3).spectral());
     }
     y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::check::Check;
+    use crate::engine::{cpu, shape};
+    use crate::models::{Array, Data};
+    use crate::testing::{Rng, random_weights};
+    use std::sync::Arc;
+
+    const SMALL: Config = Config { ngf: 3, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true };
+
+    fn weights(config: &Config) -> Weights {
+        let layers = shape::layers(|ops| {
+            let shot = reference(ops, config, &[1, 6, 32, 32]);
+            forward(ops, config, &shot, &[1, 9, 32, 32], None, None);
+        });
+        Weights { metadata: config.metadata(), ..random_weights(&layers, 5) }
+    }
+
+    /// Sets every value of a layer's part that `index` picks.
+    fn set(weights: &mut Weights, name: &str, index: impl Fn(usize) -> bool, value: f32) {
+        let Array { data: Data::F32(values), .. } = weights.arrays.get_mut(name).unwrap() else { panic!("{name}") };
+        values.iter_mut().enumerate().filter(|(i, _)| index(*i)).for_each(|(_, v)| *v = value);
+    }
+
+    /// Without a flow of its own and with nothing painted over, the result is the reference under the mesh's flow.
+    #[test]
+    fn no_residual_and_no_paint_give_the_warped_reference() {
+        let mut w = weights(&SMALL);
+        for part in ["weight", "bias"] {
+            set(&mut w, &format!("flow_network.dec_flow.1.{part}"), |_| true, 0.0);
+        }
+        let row = 3 * 7 * 7;
+        set(&mut w, "rendering_network.conv_img.1.weight", |i| i / row == 3, 0.0);
+        set(&mut w, "rendering_network.conv_img.1.bias", |i| i == 3, -200.0);
+        let mut rng = Rng(3);
+        let ops = Check::new(Arc::new(w), &cpu::Options { threads: 2, ..cpu::Options::default() });
+        let input = ops.tensor([1, 6, 32, 32], &rng.vec(6 * 32 * 32));
+        let pncc = ops.tensor([1, 9, 32, 32], &rng.vec(9 * 32 * 32));
+        let prior = ops.tensor([1, 2, 32, 32], &rng.vec(2 * 32 * 32).iter().map(|v| 9.0 * v).collect::<Vec<_>>());
+        let shot = reference(&ops, &SMALL, &input);
+        let out = forward(&ops, &SMALL, &shot, &pncc, None, Some(&prior));
+        let expected = ops.values(&ops.warp(&shot.rgb, &prior));
+        assert_eq!(ops.values(&out.image), expected);
+        assert_eq!(ops.values(&out.warped), expected);
+        assert_eq!(ops.values(&out.flow), ops.values(&prior));
+        // Without a prior nothing moves.
+        let still = forward(&ops, &SMALL, &shot, &pncc, None, None);
+        assert_eq!(ops.values(&still.image), ops.values(&shot.rgb));
+    }
+
+    #[test]
+    fn a_configuration_is_read_off_shapes_and_metadata() {
+        let w = weights(&SMALL);
+        assert_eq!(Config::infer(&w).unwrap(), SMALL);
+        let official = Config { prior: false, compose: false, ..SMALL };
+        let mut plain = weights(&official);
+        assert_eq!(Config::infer(&plain).unwrap(), official);
+        plain.metadata.clear();
+        assert_eq!(Config::infer(&plain).unwrap(), official);
+        // Files of before say nothing of the two, and are written as they were.
+        let text = serde_json::to_string(&official).unwrap();
+        assert_eq!(text, r#"{"ngf":3,"levels":2,"spade":8,"frames":3,"audio":0}"#);
+        let mut damaged = w;
+        damaged.metadata.insert("config".into(), "{".into());
+        assert!(matches!(Config::infer(&damaged), Err(Error::Model(t)) if t.contains("config")));
+    }
 }

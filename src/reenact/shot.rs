@@ -501,6 +501,7 @@ fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Windo
 mod tests {
     use super::*;
     use crate::engine::{Embedded, cpu, shape};
+    use crate::models::{Array, Weights};
     use crate::nets::generator;
     use crate::reenact::draft::DraftModel;
     use crate::shot::{Head, Motion, TrackSettings};
@@ -510,15 +511,21 @@ mod tests {
     const SIDE: usize = 160;
 
     fn generator(threads: usize) -> Generator {
-        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0, ..generator::Config::default() };
+        generator_of(threads, false, |_| {})
+    }
+
+    /// With random weights that `change` has changed; `own`: with prior and composition.
+    fn generator_of(threads: usize, own: bool, change: impl Fn(&mut Weights)) -> Generator {
+        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0, prior: own, compose: own };
         let layers = shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
             generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);
         });
-        let weights = Arc::new(random_weights(&layers, 3));
+        let mut weights = random_weights(&layers, 3);
+        change(&mut weights);
         let options = cpu::Options { threads, ..cpu::Options::default() };
         Generator {
-            ops: Arc::new(Embedded::new(weights, &options)),
+            ops: Arc::new(Embedded::new(Arc::new(weights), &options)),
             config,
             name: "random".into(),
             blake3: String::new(),
@@ -797,6 +804,81 @@ mod tests {
         assert!(last < covered(&still, n - 1, still.window) * 9 / 10, "the walk does not leave the window");
         let x = |i: usize| walking.pose(i, &Look::default()).unwrap().camera.translation[0];
         assert!(x(n - 1) - x(0) > 100.0, "{} {}", x(0), x(n - 1));
+    }
+
+    /// Windows of other sizes, elsewhere in a plate of another size than a crop.
+    #[test]
+    fn the_meshs_flow_between_windows() {
+        let (w, h) = (400, 300);
+        // An affine flow, which bilinear reading leaves as it is.
+        let there = |x: f64, y: f64| [1.1 * x - 0.2 * y + 5.0, 0.15 * x + 0.9 * y - 3.0];
+        let flow: Vec<[f32; 2]> = (0..w * h)
+            .map(|i| {
+                let (x, y) = ((i % w) as f64, (i / w) as f64);
+                let [u, v] = there(x, y);
+                [(u - x) as f32, (v - y) as f32]
+            })
+            .collect();
+        let mut out = Vec::new();
+        let (window, home) = (Window::square(40.3, 20.7, 150.0), Window::square(110.1, 5.2, 230.0));
+        flow_in_window(&flow, (w, h), window, home, &mut out);
+        let k = CROP as f64;
+        for (x, y) in [(0, 0), (255, 255), (17, 200), (130, 91)] {
+            let place = |p: usize, start: f64| start + (p as f64 + 0.5) * window.width / k - 0.5;
+            let [u, v] = there(place(x, window.x0), place(y, window.y0));
+            let back = |q: f64, start: f64| (q + 0.5 - start) * k / home.width - 0.5;
+            let [rx, ry] = out[y * CROP + x].map(f64::from);
+            let (ex, ey) = (back(u, home.x0) - x as f64, back(v, home.y0) - y as f64);
+            assert!((rx - ex).abs() < 1e-3 && (ry - ey).abs() < 1e-3, "{x}, {y}: {rx} {ry}, not {ex} {ey}");
+        }
+        flow_in_window(&vec![[0.0; 2]; w * h], (w, h), window, window, &mut out);
+        assert!(out.iter().flatten().all(|d| d.abs() < 1e-4));
+    }
+
+    /// A generator that only follows the mesh paints what Draft paints, also where the window goes along with a head that
+    /// walks and comes nearer.
+    #[test]
+    fn a_generator_that_only_follows_the_mesh_is_draft() {
+        let n = 60;
+        let follower = generator_of(1, true, |w| {
+            for part in ["weight", "bias"] {
+                let name = format!("flow_network.dec_flow.1.{part}");
+                let shape = w.get(&name).unwrap().shape.clone();
+                let len = shape.iter().product();
+                w.insert(name, Array::f32(shape, vec![0.0; len]));
+            }
+            let bias = vec![0.0, 0.0, 0.0, -1e3];
+            w.insert("rendering_network.conv_img.1.bias", Array::f32([4], bias));
+        });
+        let moving = shot_moving(
+            n,
+            Some(follower),
+            |_| {},
+            |i, mut fit| {
+                let (dx, k) = (2.0 * i as f32, 1.0 + 0.008 * i as f32);
+                let (w, h) = (fit.roi.width() * k, fit.roi.height() * k);
+                (fit.roi.x0, fit.roi.y0) = (fit.roi.x0 + dx, fit.roi.y0 - 0.2 * dx);
+                (fit.roi.x1, fit.roi.y1) = (fit.roi.x0 + w, fit.roi.y0 + h);
+                fit
+            },
+        );
+        let mut scratch = Scratch::default();
+        for i in [0, n / 2, n - 1] {
+            let mut render = |quality| {
+                let look = look(quality, View::Result);
+                moving.render(i, &|_| look.clone(), &mut scratch).unwrap().clone()
+            };
+            let (full, draft) = (render(Quality::Full), render(Quality::Draft));
+            let window = moving.window_at(i, &|_| Look::default()).unwrap();
+            assert!(i < n - 1 || (window != moving.window && window.width > 1.05 * moving.window.width), "{window:?}");
+            let change = |a: &Frame, b: &Frame| {
+                let sum: f32 = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).sum();
+                sum / a.data.len() as f32
+            };
+            // Draft also makes up what the reference hides, softens steps and reads bicubically.
+            let (off, moved) = (change(&full, &draft), change(&draft, moving.reference()));
+            assert!(off < 0.01 && (i == 0 || off < 0.25 * moved), "frame {i}: {off} off, {moved} moved");
+        }
     }
 
     #[test]

@@ -66,7 +66,11 @@ pub fn mouth(pictures: &Tensor, centres: &[[f64; 2]]) -> Tensor {
         .map(|(i, &[x, y])| {
             let (side_y, side_x) = (MOUTH.min(h), MOUTH.min(w));
             let start = |centre: f64, side: i64, n: i64| (centre.round() as i64 - side / 2).clamp(0, n - side);
-            pictures.narrow(0, i as i64, 1).narrow(2, start(y, side_y, h), side_y).narrow(3, start(x, side_x, w), side_x)
+            pictures.narrow(0, i as i64, 1).narrow(2, start(y, side_y, h), side_y).narrow(
+                3,
+                start(x, side_x, w),
+                side_x,
+            )
         })
         .collect();
     Tensor::cat(&regions, 0)

@@ -99,7 +99,8 @@ struct Export {
 fn inset(text: &str) -> Result<(String, [usize; 4]), String> {
     let wrong = || format!("'{text}' is no inset: write TEXT=X,Y,WIDTH,HEIGHT");
     let (name, rect) = text.split_once('=').ok_or_else(wrong)?;
-    let numbers: Vec<usize> = rect.split(',').map(|n| n.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
+    let numbers: Vec<usize> =
+        rect.split(',').map(|n| n.trim().parse().map_err(|_| wrong())).collect::<Result<_, _>>()?;
     Ok((name.to_owned(), numbers.try_into().map_err(|_| wrong())?))
 }
 

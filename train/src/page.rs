@@ -72,7 +72,9 @@ impl Page {
             )
             .map_err(|e| Error::Engine(format!("the validation's pictures cannot be encoded ({e})")))?;
             let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-            push(format!("<p><img src=\"data:image/jpeg;base64,{text}\" alt=\"reference, driver, Draft, warped, result\">"));
+            push(format!(
+                "<p><img src=\"data:image/jpeg;base64,{text}\" alt=\"reference, driver, Draft, warped, result\">"
+            ));
         }
         push("<h2>Losses</h2>".into());
         for (name, points) in &self.curves {

@@ -84,7 +84,9 @@ impl Perceptual {
     /// Features of RGB in -1..1, each with its weight.
     fn features(&self, picture: &Tensor) -> Vec<(f64, Shared)> {
         match self.network {
-            Network::Vgg19 => vgg::WEIGHTS.into_iter().zip(vgg::features(&self.ops, &picture.shallow_clone().into())).collect(),
+            Network::Vgg19 => {
+                vgg::WEIGHTS.into_iter().zip(vgg::features(&self.ops, &picture.shallow_clone().into())).collect()
+            }
             Network::MobileFaceNet => {
                 // Its own range: 8-bit values minus 127.5, over 128.
                 let x: Shared = (picture * (127.5 / 128.0)).into();

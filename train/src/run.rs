@@ -4,10 +4,10 @@
 
 use crate::checkpoint;
 use crate::config::TrainConfig;
+use crate::data::Batch;
 use crate::data::sample::{Sampler, Variation};
 use crate::data::split::Split;
 use crate::data::store::{self, Stored, write_text};
-use crate::data::Batch;
 use crate::page::Page;
 use crate::perceptual::Perceptual;
 use crate::rng::Rng;

@@ -163,7 +163,8 @@ impl Trainer {
             let mouth = |picture: &Tensor| losses::mouth(picture, &batch.mouths);
             let (p, m) = (self.picture_judge.net.frozen(), self.mouth_judge.net.frozen());
             let (pc, mc) = (self.config.picture_judge.config(6), self.config.mouth_judge.config(3));
-            let real = no_grad(|| [self.judge(&p, &pc, &see(&batch.target)), self.judge(&m, &mc, &mouth(&batch.target))]);
+            let real =
+                no_grad(|| [self.judge(&p, &pc, &see(&batch.target)), self.judge(&m, &mc, &mouth(&batch.target))]);
             let fake = [self.judge(&p, &pc, &see(&image)), self.judge(&m, &mc, &mouth(&image))];
             all.push(("picture", w.picture, losses::hinge_generator(&fake[0])));
             all.push(("mouth", w.mouth, losses::hinge_generator(&fake[1])));
@@ -266,8 +267,7 @@ impl Trainer {
             fill(&mut player.net.vectors, checkpoint.part(&format!("{name}_vectors")), name)?;
             let mut second = checkpoint.part(&format!("{name}_second"));
             let first = checkpoint.part(&format!("{name}_first")).into_iter();
-            player.adam.moments =
-                first.filter_map(|(n, m)| second.remove(&n).map(|v| (n, (m, v)))).collect();
+            player.adam.moments = first.filter_map(|(n, m)| second.remove(&n).map(|v| (n, (m, v)))).collect();
             player.adam.steps = checkpoint.number(&format!("{name}_steps"))?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Fixed pairs of people who are held out: figures of the result beside those of its floors, and pictures to look at.
 
+use crate::data::Batch;
 use crate::data::sample::{Sampler, Variation};
 use crate::data::store::Stored;
-use crate::data::Batch;
 use crate::rng::Rng;
 use crate::trainer::Trainer;
 use headgan::Result;
@@ -134,7 +134,8 @@ pub fn compare(picture: &Tensor, target: &Tensor, valid: &Tensor) -> Figures {
 /// Structural similarity per pixel of pictures in 0..1, channel by channel; borders are padded by reflection.
 fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     let (side, sigma) = WINDOW;
-    let line = (Tensor::arange(side, (Kind::Double, a.device())) - (side / 2) as f64).square() * (-0.5 / (sigma * sigma));
+    let line =
+        (Tensor::arange(side, (Kind::Double, a.device())) - (side / 2) as f64).square() * (-0.5 / (sigma * sigma));
     let line = line.exp();
     let line = &line / line.sum(None);
     let channels = a.size()[1];

@@ -31,9 +31,7 @@ const LAYERS: [(usize, usize, bool, bool); 13] = [
 /// Features of RGB in -1..1, `[n, 3, h, w]`.
 pub fn features<O: Ops>(ops: &O, picture: &O::Tensor) -> Vec<O::Tensor> {
     // From -1..1 to 0..1 to ImageNet's normal form.
-    let channel = |c: usize| {
-        ops.affine(&ops.slice(picture, c, 1), 0.5 / DEVIATION[c], (0.5 - MEAN[c]) / DEVIATION[c])
-    };
+    let channel = |c: usize| ops.affine(&ops.slice(picture, c, 1), 0.5 / DEVIATION[c], (0.5 - MEAN[c]) / DEVIATION[c]);
     let mut x = ops.concat(&[&channel(0), &channel(1), &channel(2)]);
     let mut out = Vec::with_capacity(WEIGHTS.len());
     for (index, channels, pooled, kept) in LAYERS {

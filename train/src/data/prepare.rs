@@ -213,7 +213,8 @@ fn parts_of(
         }
     }
     let inset = settings.insets.iter().find(|(text, _)| name.contains(text)).map(|(_, rect)| *rect);
-    let whole = Whole { networks, analyser: &analyser, source: &source, analysis: &analysis, track: &track, seen: &seen };
+    let whole =
+        Whole { networks, analyser: &analyser, source: &source, analysis: &analysis, track: &track, seen: &seen };
     for (i, part) in kept.iter().enumerate() {
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let clip = if kept.len() == 1 { stem.to_owned() } else { format!("{stem}.{}", i + 1) };
@@ -234,14 +235,7 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     /// Writes a part, cut again where the picture cuts.
-    fn write(
-        &self,
-        part: &Part,
-        data: &Path,
-        file: &str,
-        clip: &str,
-        inset: Option<[usize; 4]>,
-    ) -> Result<Vec<Entry>> {
+    fn write(&self, part: &Part, data: &Path, file: &str, clip: &str, inset: Option<[usize; 4]>) -> Result<Vec<Entry>> {
         let side = part.window.side * SIDE as f64 / headgan::reenact::shot::CROP as f64;
         let square = [part.window.x - 0.5 * side, part.window.y - 0.5 * side, side];
         let window = Window::square(square[0], square[1], side);
@@ -282,9 +276,9 @@ impl Whole<'_> {
             let stored = frame.crop(window, SIDE, SIDE, Filter::Area);
             let small = stored.resize(THUMBNAIL, THUMBNAIL, Filter::Area);
             let small: Vec<f32> = small.data.chunks_exact(4).map(|p| (p[0] + p[1] + p[2]) / 3.0).collect();
-            let change = before.as_ref().map_or(0.0, |b| {
-                b.iter().zip(&small).map(|(a, b)| (a - b).abs()).sum::<f32>() / small.len() as f32
-            });
+            let change = before
+                .as_ref()
+                .map_or(0.0, |b| b.iter().zip(&small).map(|(a, b)| (a - b).abs()).sum::<f32>() / small.len() as f32);
             if change > CUT {
                 cuts.push(i);
             }
@@ -292,7 +286,8 @@ impl Whole<'_> {
             write_jpeg(&picture_path(&folder, i), &stored)?;
         }
         if !cuts.is_empty() {
-            let why = format!("the picture cuts at frame {} of the part: give the shots as clips of their own", cuts[0]);
+            let why =
+                format!("the picture cuts at frame {} of the part: give the shots as clips of their own", cuts[0]);
             let _ = std::fs::remove_dir_all(&folder);
             let n = usable.len();
             return Ok(vec![Entry::rejected(file, Some([first, n]), usable.iter().filter(|u| **u).count(), why)]);

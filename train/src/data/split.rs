@@ -60,8 +60,7 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
     let members = |g: usize| -> Vec<String> {
         clips.iter().zip(&group).filter(|(_, of)| **of == g).map(|(c, _)| c.name.clone()).collect()
     };
-    let mut persons: Vec<Person> =
-        numbers.iter().map(|&g| Person { held_out: false, clips: members(g) }).collect();
+    let mut persons: Vec<Person> = numbers.iter().map(|&g| Person { held_out: false, clips: members(g) }).collect();
     match hold_out {
         HoldOut::Drawn(n) => {
             let mut order: Vec<usize> = (0..persons.len()).collect();
@@ -71,7 +70,8 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
         HoldOut::Named(names) => {
             for name in names {
                 let person = persons.iter_mut().find(|p| p.clips.contains(name));
-                let missing = || Error::Usage(format!("--hold-out names the clip '{name}', which is not in the data set"));
+                let missing =
+                    || Error::Usage(format!("--hold-out names the clip '{name}', which is not in the data set"));
                 person.ok_or_else(missing)?.held_out = true;
             }
         }
@@ -90,7 +90,11 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
 impl Split {
     /// The names of the clips held out, or of the others.
     pub fn clips(&self, held_out: bool) -> Vec<&str> {
-        self.persons.iter().filter(|p| p.held_out == held_out).flat_map(|p| p.clips.iter().map(String::as_str)).collect()
+        self.persons
+            .iter()
+            .filter(|p| p.held_out == held_out)
+            .flat_map(|p| p.clips.iter().map(String::as_str))
+            .collect()
     }
 
     /// Writes `split.json` of a data set.

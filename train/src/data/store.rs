@@ -106,9 +106,8 @@ impl Stored {
     /// # Errors
     /// [`Error::Input`] where it is not one.
     pub fn open(folder: &Path) -> Result<Stored> {
-        let bad = |what: &str| {
-            Error::Input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()))
-        };
+        let bad =
+            |what: &str| Error::Input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()));
         let text = std::fs::read_to_string(folder.join("clip.json")).map_err(|e| bad(&e.to_string()))?;
         let about: About = serde_json::from_str(&text).map_err(|e| bad(&e.to_string()))?;
         let fits = file::load_safetensors(&folder.join("fits.safetensors"))?;
@@ -160,7 +159,8 @@ impl Stored {
         let path = picture_path(&self.folder, i);
         let picture = still::read(&path)?.frame;
         if (picture.width, picture.height) != (SIDE, SIDE) {
-            let text = format!("{}: is {} x {} pixels, not {SIDE} x {SIDE}", path.display(), picture.width, picture.height);
+            let text =
+                format!("{}: is {} x {} pixels, not {SIDE} x {SIDE}", path.display(), picture.width, picture.height);
             return Err(Error::Input(text));
         }
         Ok(picture)
@@ -175,7 +175,8 @@ pub fn open_all(data: &Path) -> Result<Vec<Stored>> {
     let clips = data.join("clips");
     let entries = std::fs::read_dir(&clips)
         .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())))?;
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.join("clip.json").exists()).collect();
+    let mut folders: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|p| p.join("clip.json").exists()).collect();
     folders.sort();
     if folders.is_empty() {
         return Err(Error::Input(format!("{}: there is no prepared clip", clips.display())));

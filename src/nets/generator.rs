@@ -121,6 +121,17 @@ pub struct Output<T> {
     pub warped: T,
     /// The reference features under the flow, full size first.
     pub warped_features: Vec<T>,
+    /// What composition lays over `warped`; `None` without composition.
+    pub paint: Option<Paint<T>>,
+}
+
+/// The rendering network's own picture and how much of it is seen.
+#[derive(Debug, Clone)]
+pub struct Paint<T> {
+    /// RGB in -1..1. `[n, 3, h, w]`
+    pub rgb: T,
+    /// 0 `warped`, 1 `rgb`. `[n, 1, h, w]`
+    pub alpha: T,
 }
 
 /// Activation inside every block.
@@ -173,11 +184,11 @@ pub fn forward<O: Ops>(
             &silence
         }
     };
-    let image = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
+    let (image, paint) = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
     for (name, tensor) in [("image", &image), ("flow", &flow), ("mask", &mask), ("warped", &warped)] {
         ops.name(tensor, name);
     }
-    Output { image, flow, mask, warped, warped_features }
+    Output { image, flow, mask, warped, warped_features, paint }
 }
 
 /// A flow at the next level: in its pixels, half as large and half as long.
@@ -238,7 +249,7 @@ fn rendering_network<O: Ops>(
     warped_features: &[O::Tensor],
     warped: &O::Tensor,
     audio: &O::Tensor,
-) -> O::Tensor {
+) -> (O::Tensor, Option<Paint<O::Tensor>>) {
     let mut x = match encoder(ops, config, pncc, "rendering_network.cond_enc").pop() {
         Some(x) => x, // 512 x 64 x 64
         None => pncc.clone(),
@@ -257,11 +268,12 @@ fn rendering_network<O: Ops>(
     let x = ops.leaky_relu(&x, 0.2);
     let painted = |out| ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(out, 7).reflect());
     if !config.compose {
-        return ops.tanh(&painted(3));
+        return (ops.tanh(&painted(3)), None);
     }
     let painted = painted(4);
-    let change = ops.add(&ops.tanh(&ops.slice(&painted, 0, 3)), &ops.affine(warped, -1.0, 0.0));
-    ops.add(warped, &ops.mul(&change, &ops.sigmoid(&ops.slice(&painted, 3, 1))))
+    let paint = Paint { rgb: ops.tanh(&ops.slice(&painted, 0, 3)), alpha: ops.sigmoid(&ops.slice(&painted, 3, 1)) };
+    let change = ops.add(&paint.rgb, &ops.affine(warped, -1.0, 0.0));
+    (ops.add(warped, &ops.mul(&change, &paint.alpha)), Some(paint))
 }
 
 /// `x + conv(leaky(spade(conv(leaky(spade(x))))))`, as many channels out as in.

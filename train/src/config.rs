@@ -75,8 +75,12 @@ pub struct LossWeights {
     pub inside: f64,
     /// The same outside of it.
     pub outside: f64,
-    /// Mean of the flow's mask.
+    /// Mean of the flow's mask; joins gradually during the warm-up, since a mask that is shut early stays shut.
     pub mask: f64,
+    /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
+    pub paint: f64,
+    /// Mean of -ln(alpha): keeps a composing generator from closing alpha altogether, where nothing would be learned.
+    pub alpha: f64,
 }
 
 impl Default for LossWeights {
@@ -88,7 +92,9 @@ impl Default for LossWeights {
             perceptual: 10.0,
             inside: 50.0,
             outside: 25.0,
-            mask: 1.0,
+            mask: 0.5,
+            paint: 0.3,
+            alpha: 0.05,
         }
     }
 }
@@ -215,6 +221,11 @@ impl TrainConfig {
         }
         let left = self.steps.saturating_sub(step) as f64;
         left / (self.steps - self.decay_from) as f64
+    }
+
+    /// How far the mask's penalty has joined at a step, 0..1.
+    pub fn joined(&self, step: u64) -> f64 {
+        if step >= self.warm_up { 1.0 } else { step as f64 / self.warm_up as f64 }
     }
 
     /// Whether the discriminators take part at a step.

@@ -18,8 +18,11 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// A composing generator begins with so little paint: sigmoid(-2) is 0.12.
 const FIRST_ALPHA: f64 = -2.0;
-/// The residual flow begins this much smaller than other layers' outputs: the mesh's flow is right nearly everywhere.
-const FIRST_FLOW: f64 = 0.1;
+/// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this much
+/// smaller than other layers, lest the first thing learned be to shut them off.
+const FIRST_HEADS: f64 = 0.02;
+/// Below this, alpha is as good as closed.
+const LEAST_ALPHA: f64 = 1e-6;
 
 /// A run's whole state.
 pub struct Trainer {
@@ -73,7 +76,11 @@ impl Trainer {
             let reference = generator::reference(ops, &g, &[1, 6, side, side]);
             generator::forward(ops, &g, &reference, &[1, 3 * g.frames, side, side], None, None);
         };
-        let gain = |layer: &str| if layer.starts_with("flow_network.dec_flow") { FIRST_FLOW } else { 1.0 };
+        let head = |layer: &str| {
+            let residual = g.prior && (layer.contains(".dec_flow.") || layer.contains(".dec_mask."));
+            residual || (g.compose && layer.contains(".conv_img."))
+        };
+        let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
         let bias = |layer: &str, i: usize| {
             if g.compose && layer == "rendering_network.conv_img.1" && i == 3 { FIRST_ALPHA } else { 0.0 }
         };
@@ -127,6 +134,7 @@ impl Trainer {
             mask: back(out.mask),
             warped: back(out.warped),
             warped_features: Vec::new(),
+            paint: out.paint.map(|p| generator::Paint { rgb: back(p.rgb), alpha: back(p.alpha) }),
         }
     }
 
@@ -151,8 +159,13 @@ impl Trainer {
             ("outside", w.outside, l1(&out.image, &outside)),
             ("warped_inside", w.inside, l1(&out.warped, &inside)),
             ("warped_outside", w.outside, l1(&out.warped, &outside)),
-            ("mask", w.mask, out.mask.mean(None)),
+            ("mask", w.mask * self.config.joined(self.step), out.mask.mean(None)),
         ];
+        if let Some(paint) = &out.paint {
+            all.push(("paint_inside", w.paint * w.inside, l1(&paint.rgb, &inside)));
+            all.push(("paint_outside", w.paint * w.outside, l1(&paint.rgb, &outside)));
+            all.push(("alpha", w.alpha, -paint.alpha.clamp_min(LEAST_ALPHA).log().mean(None)));
+        }
         let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
         if let Some(perceptual) = &self.perceptual {
             all.push(("perceptual", w.perceptual, perceptual.distance(&[&image, &warped], &batch.target)));

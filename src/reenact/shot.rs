@@ -855,7 +855,7 @@ mod tests {
             Some(follower),
             |_| {},
             |i, mut fit| {
-                let (dx, k) = (2.0 * i as f32, 1.0 + 0.008 * i as f32);
+                let (dx, k) = (1.5 * i as f32, 1.0 + 0.03 * i as f32);
                 let (w, h) = (fit.roi.width() * k, fit.roi.height() * k);
                 (fit.roi.x0, fit.roi.y0) = (fit.roi.x0 + dx, fit.roi.y0 - 0.2 * dx);
                 (fit.roi.x1, fit.roi.y1) = (fit.roi.x0 + w, fit.roi.y0 + h);

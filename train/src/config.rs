@@ -75,12 +75,13 @@ pub struct LossWeights {
     pub inside: f64,
     /// The same outside of it.
     pub outside: f64,
-    /// Mean of the flow's mask; joins gradually during the warm-up, since a mask that is shut early stays shut.
+    /// Mean of the flow's mask; joins gradually during the warm-up.
     pub mask: f64,
     /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
     pub paint: f64,
-    /// Mean of -ln(alpha): keeps a composing generator from closing alpha altogether, where nothing would be learned.
-    pub alpha: f64,
+    /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether, where nothing
+    /// behind them would be learned.
+    pub gates: f64,
 }
 
 impl Default for LossWeights {
@@ -94,7 +95,7 @@ impl Default for LossWeights {
             outside: 25.0,
             mask: 0.5,
             paint: 0.3,
-            alpha: 0.05,
+            gates: 0.05,
         }
     }
 }

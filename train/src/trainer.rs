@@ -21,8 +21,8 @@ const FIRST_ALPHA: f64 = -2.0;
 /// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this much
 /// smaller than other layers, lest the first thing learned be to shut them off.
 const FIRST_HEADS: f64 = 0.02;
-/// Below this, alpha is as good as closed.
-const LEAST_ALPHA: f64 = 1e-6;
+/// Below this, a gate is as good as closed.
+const LEAST_GATE: f64 = 1e-6;
 
 /// A run's whole state.
 pub struct Trainer {
@@ -164,7 +164,10 @@ impl Trainer {
         if let Some(paint) = &out.paint {
             all.push(("paint_inside", w.paint * w.inside, l1(&paint.rgb, &inside)));
             all.push(("paint_outside", w.paint * w.outside, l1(&paint.rgb, &outside)));
-            all.push(("alpha", w.alpha, -paint.alpha.clamp_min(LEAST_ALPHA).log().mean(None)));
+            all.push(("alpha_gate", w.gates, gate(&paint.alpha)));
+        }
+        if self.config.generator.prior {
+            all.push(("mask_gate", w.gates, gate(&out.mask)));
         }
         let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
         if let Some(perceptual) = &self.perceptual {
@@ -290,18 +293,16 @@ impl Trainer {
         [("generator", &self.generator), ("picture_judge", &self.picture_judge), ("mouth_judge", &self.mouth_judge)]
     }
 
-    /// Loss of the generator as a function of its weights, for tests of gradients: the value, and by name weights with their
-    /// gradients.
-    #[doc(hidden)]
-    pub fn probe(&mut self, batch: &Batch, only: Option<&str>) -> (f64, BTreeMap<String, (Tensor, Tensor)>) {
-        self.generator.net.zero_grad();
+    /// The generator's loss on a batch, all of it or one by name, differentiable in [`Trainer::weights`].
+    pub fn loss(&self, batch: &Batch, only: Option<&str>) -> Tensor {
         let out = self.paint(&self.generator.net.effective(), batch);
         let losses = self.generator_losses(&out, batch);
-        let chosen = losses.iter().filter(|(name, ..)| only.is_none_or(|o| o == *name));
-        let total = sum(chosen.map(|(_, weight, loss)| loss * *weight));
-        total.backward();
-        let of = |(n, w): (&String, &Tensor)| (n.clone(), (w.shallow_clone(), w.grad()));
-        (losses::value(&total), self.generator.net.weights.iter().map(of).collect())
+        sum(losses.iter().filter(|(name, ..)| only.is_none_or(|o| o == *name)).map(|(_, weight, loss)| loss * *weight))
+    }
+
+    /// The generator's weights as they are trained.
+    pub fn weights(&self) -> &BTreeMap<String, Tensor> {
+        &self.generator.net.weights
     }
 }
 
@@ -341,6 +342,11 @@ fn fill(to: &mut BTreeMap<String, Tensor>, mut from: BTreeMap<String, Tensor>, w
         no_grad(|| tensor.copy_(&stored));
     }
     Ok(())
+}
+
+/// What a gate that closes costs.
+fn gate(gate: &Tensor) -> Tensor {
+    -gate.clamp_min(LEAST_GATE).log().mean(None)
 }
 
 /// The sum of numbers that are tensors.

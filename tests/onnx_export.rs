@@ -249,7 +249,9 @@ struct Generator(generator::Config);
 impl Net for Generator {
     fn run<O: Ops>(&self, ops: &O, x: &[O::Tensor]) -> Vec<(String, O::Tensor)> {
         let shot = generator::reference(ops, &self.0, &x[0]);
-        let y = generator::forward(ops, &self.0, &shot, &x[1], x.get(2));
+        let mut rest = x[2..].iter();
+        let audio = if self.0.audio > 0 { rest.next() } else { None };
+        let y = generator::forward(ops, &self.0, &shot, &x[1], audio, rest.next());
         let mut named: Vec<(String, O::Tensor)> =
             [("image", y.image), ("flow", y.flow), ("mask", y.mask), ("warped", y.warped)]
                 .map(|(n, t)| (n.to_owned(), t))
@@ -261,13 +263,16 @@ impl Net for Generator {
 
 #[test]
 fn a_small_generator() {
-    for audio in [0, 20] {
-        let config = generator::Config { ngf: 3, levels: 2, spade: 16, frames: 3, audio };
+    for (audio, own) in [(0, false), (20, false), (0, true), (20, true)] {
+        let config = generator::Config { ngf: 3, levels: 2, spade: 16, frames: 3, audio, prior: own, compose: own };
         let mut inputs: Vec<(&'static str, &[usize])> = vec![("reference", &[1, 6, 32, 32]), ("pncc", &[1, 9, 32, 32])];
         if audio > 0 {
             inputs.push(("audio", &[1, 20]));
         }
-        agree(&format!("generator audio {audio}"), &Generator(config), &inputs, 1e-4);
+        if own {
+            inputs.push(("prior", &[1, 2, 32, 32]));
+        }
+        agree(&format!("generator audio {audio}, prior and composition {own}"), &Generator(config), &inputs, 1e-4);
     }
 }
 
@@ -340,10 +345,10 @@ fn exported_official_fixtures() {
 
 #[test]
 fn an_export_says_what_it_is_and_what_does_not_fit() {
-    let config = generator::Config { ngf: 2, levels: 2, spade: 4, frames: 3, audio: 5 };
+    let config = generator::Config { ngf: 2, levels: 2, spade: 4, frames: 3, audio: 5, ..Default::default() };
     let layers = shape::layers(|ops| {
         let shot = generator::reference(ops, &config, &[1, 6, 16, 16]);
-        generator::forward(ops, &config, &shot, &[1, 9, 16, 16], Some(&[1, 5, 1, 1]));
+        generator::forward(ops, &config, &shot, &[1, 9, 16, 16], Some(&[1, 5, 1, 1]), None);
     });
     let mut weights = random_weights(&layers, 3);
     weights.metadata.insert("licence".into(), "for tests".into());

@@ -28,9 +28,10 @@ def warp(image, flow):
 
 
 class Generator:
-    def __init__(self, state, levels=2):
+    def __init__(self, state, levels=2, prior=False, compose=False):
         self.w = state
         self.levels = levels
+        self.prior, self.compose = prior, compose
         self.sound = "rendering_network.cond_dec_audio.0.norm1.fc.weight" in state
 
     def conv(self, x, name, stride=1, reflect=False):
@@ -68,21 +69,29 @@ class Generator:
             x = self.conv(F.leaky_relu(F.instance_norm(x) * (1 + gamma) + beta, 0.2), f"{name}.conv{i}")
         return x
 
-    def flow_network(self, features, pncc):
+    def flow_network(self, features, pncc, prior):
         x = features[self.levels]
+        if self.prior:
+            deep = prior
+            for _ in range(self.levels):
+                deep = F.avg_pool2d(deep, 2) / 2
+            x = warp(x, deep)
         for i in range(2):
             x = self.spade_block(x, pncc, f"flow_network.dec_res.{i}")
         for i in range(self.levels):
             x = F.pixel_shuffle(self.spade_block(x, pncc, f"flow_network.dec_main.{i}"), 2)
         flow = self.conv(x, "flow_network.dec_flow.1", reflect=True)
         mask = (torch.tanh(self.conv(x, "flow_network.dec_mask.1", reflect=True)) + 1) / 2
-        return flow * mask, mask
+        return prior + flow * mask if self.prior else flow * mask, mask
 
     @torch.inference_mode()
-    def __call__(self, reference, pncc, audio=None):
-        """`reference` [n, 6, h, w], `pncc` [n, 9, h, w], `audio` [n, 300]; outputs by name."""
+    def __call__(self, reference, pncc, audio=None, prior=None):
+        return self.forward(reference, pncc, audio, prior)
+
+    def forward(self, reference, pncc, audio=None, prior=None):
+        """`reference` [n, 6, h, w], `pncc` [n, 9, h, w], `audio` [n, 300], `prior` [n, 2, h, w]; outputs by name."""
         features = self.encoder(reference, "flow_network.enc")
-        flow, mask = self.flow_network(features, pncc)
+        flow, mask = self.flow_network(features, pncc, prior)
         level_flow, warped_features = flow, []
         for level, feature in enumerate(features):
             if level > 0:
@@ -98,5 +107,9 @@ class Generator:
             if i < self.levels:
                 x = F.pixel_shuffle(x, 2)
         x = self.spade_block(x, warped, f"{name}cond_dec.{self.levels + 1}")
-        image = torch.tanh(self.conv(F.leaky_relu(x, 0.2), name + "conv_img.1", reflect=True))
-        return {"image": image, "flow": flow, "mask": mask, "warped": warped}
+        x = self.conv(F.leaky_relu(x, 0.2), name + "conv_img.1", reflect=True)
+        out = {"image": torch.tanh(x[:, :3]), "flow": flow, "mask": mask, "warped": warped}
+        if self.compose:
+            out |= {"paint": out["image"], "alpha": torch.sigmoid(x[:, 3:])}
+            out["image"] = warped + out["alpha"] * (out["paint"] - warped)
+        return out

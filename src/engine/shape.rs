@@ -5,7 +5,7 @@ use super::ops::{Act, Conv, Layer, Ops, Resize};
 use crate::error::{Error, Result};
 use crate::models::{Data, Weights};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// [`Ops`] whose tensors are shapes. See [`check`].
 pub struct ShapeOps<'a> {
@@ -13,6 +13,7 @@ pub struct ShapeOps<'a> {
     weights: Option<&'a Weights>,
     problems: RefCell<Vec<String>>,
     used: RefCell<BTreeMap<String, Vec<usize>>>,
+    spectral: RefCell<BTreeSet<String>>,
 }
 
 /// What [`check`] found out about weights that fit.
@@ -30,7 +31,7 @@ pub struct Checked {
 /// [`Error::Model`], naming the first layer that is missing or has the wrong shape (with both shapes), and how
 /// many there are.
 pub fn check(weights: &Weights, network: impl FnOnce(&ShapeOps)) -> Result<Checked> {
-    let ops = ShapeOps { weights: Some(weights), problems: RefCell::default(), used: RefCell::default() };
+    let ops = ShapeOps::new(Some(weights));
     network(&ops);
     let problems = ops.problems.into_inner();
     let used = ops.used.into_inner();
@@ -51,14 +52,25 @@ pub fn layers(network: impl FnOnce(&ShapeOps)) -> Vec<(String, Vec<usize>)> {
     ops.used.into_inner().into_iter().collect()
 }
 
+/// The layers that `network` trains with spectral normalisation, by name.
+pub fn spectral(network: impl FnOnce(&ShapeOps)) -> BTreeSet<String> {
+    let ops = ShapeOps::without_weights();
+    network(&ops);
+    ops.spectral.into_inner()
+}
+
 impl ShapeOps<'static> {
     /// Shapes alone: layers are taken to be there.
     pub(super) fn without_weights() -> ShapeOps<'static> {
-        ShapeOps { weights: None, problems: RefCell::default(), used: RefCell::default() }
+        ShapeOps::new(None)
     }
 }
 
-impl ShapeOps<'_> {
+impl<'a> ShapeOps<'a> {
+    fn new(weights: Option<&'a Weights>) -> ShapeOps<'a> {
+        ShapeOps { weights, problems: RefCell::default(), used: RefCell::default(), spectral: RefCell::default() }
+    }
+
     fn expect(&self, name: String, shape: &[usize]) {
         self.used.borrow_mut().insert(name.clone(), shape.to_vec());
         let Some(weights) = self.weights else { return };
@@ -94,6 +106,9 @@ impl Ops for ShapeOps<'_> {
     }
     fn conv2d(&self, x: &[usize; 4], layer: Layer, conv: Conv) -> [usize; 4] {
         let (kh, kw) = conv.kernel;
+        if conv.spectral {
+            self.spectral.borrow_mut().insert(layer.to_owned());
+        }
         self.expect(format!("{layer}.weight"), &[conv.out, x[1] / conv.groups, kh, kw]);
         if conv.bias {
             self.expect(format!("{layer}.bias"), &[conv.out]);

@@ -128,7 +128,7 @@ mod tests {
         let mut weights = crate::models::Weights::default();
         for (name, shape) in crate::engine::shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 8, 8]);
-            generator::forward(ops, &config, &reference, &[1, 3, 8, 8], None);
+            generator::forward(ops, &config, &reference, &[1, 3, 8, 8], None, None);
         }) {
             let values = rng.vec(shape.iter().product());
             weights.insert(name, crate::models::Array::f32(shape, values));
@@ -140,13 +140,13 @@ mod tests {
             let stop = || asked.replace(asked.get() + 1) >= limit;
             let ops = Stoppable::new(&plain, &stop);
             let reference = generator::reference(&ops, &config, &ops.tensor([1, 6, 8, 8], &input));
-            let out = generator::forward(&ops, &config, &reference, &ops.tensor([1, 3, 8, 8], &pncc), None);
+            let out = generator::forward(&ops, &config, &reference, &ops.tensor([1, 3, 8, 8], &pncc), None, None);
             assert_eq!(ops.shape(&out.image), [1, 3, 8, 8]);
             (out.image.there().map(|x| x.data.to_vec()), asked.get())
         };
         let (whole, operations) = run(usize::MAX);
         let reference = generator::reference(&plain, &config, &plain.tensor([1, 6, 8, 8], &input));
-        let out = generator::forward(&plain, &config, &reference, &plain.tensor([1, 3, 8, 8], &pncc), None);
+        let out = generator::forward(&plain, &config, &reference, &plain.tensor([1, 3, 8, 8], &pncc), None, None);
         assert_eq!(whole.as_deref(), Some(&out.image.data[..]));
         for limit in 0..operations {
             let (image, asked) = run(limit);

@@ -1,7 +1,7 @@
 //! `headgan models verify`: runs a generator (and a discriminator) on the inputs that a file carries and compares
 //! with the outputs it carries.
 //!
-//! The file holds `state.*`, `input.{reference,pncc,audio}`, `output.*` and, if it likes, `disc.*`, `disc_input`,
+//! The file holds `state.*`, `input.{reference,pncc,audio,prior}`, `output.*` and, if it likes, `disc.*`, `disc_input`,
 //! `disc_output.<scale>.<layer>`.
 
 use super::{Array, Weights, spectral};
@@ -30,14 +30,23 @@ pub fn verify<E: Executor>(file: &Weights, engine: impl Fn(Arc<Weights>) -> E) -
     let reference = input(file, "input.reference")?;
     let pncc = input(file, "input.pncc")?;
     let audio = (config.audio > 0).then(|| input(file, "input.audio")).transpose()?;
+    let prior = config.prior.then(|| input(file, "input.prior")).transpose()?;
     shape::check(&state, |ops| {
         let reference = generator::reference(ops, &config, &reference.0);
-        generator::forward(ops, &config, &reference, &pncc.0, audio.as_ref().map(|a| &a.0));
+        generator::forward(
+            ops,
+            &config,
+            &reference,
+            &pncc.0,
+            audio.as_ref().map(|a| &a.0),
+            prior.as_ref().map(|p| &p.0),
+        );
     })?;
     let ops = engine(Arc::new(state));
     let upload = |(shape, values): &([usize; 4], &[f32])| ops.tensor(*shape, values);
     let shot = generator::reference(&ops, &config, &upload(&reference));
-    let result = generator::forward(&ops, &config, &shot, &upload(&pncc), audio.as_ref().map(upload).as_ref());
+    let (audio, prior) = (audio.as_ref().map(upload), prior.as_ref().map(upload));
+    let result = generator::forward(&ops, &config, &shot, &upload(&pncc), audio.as_ref(), prior.as_ref());
     let named = [("image", &result.image), ("flow", &result.flow), ("mask", &result.mask), ("warped", &result.warped)];
     let mut named: Vec<(String, &E::Tensor)> = named.into_iter().map(|(n, t)| (n.to_owned(), t)).collect();
     named.extend(result.warped_features.iter().enumerate().map(|(i, t)| (format!("warped_features.{i}"), t)));

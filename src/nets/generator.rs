@@ -4,12 +4,17 @@
 //! <https://arxiv.org/abs/2012.08261>. SPADE: <https://arxiv.org/abs/1903.07291>. AdaIN: <https://arxiv.org/abs/1703.06868>.
 //! Layer names are those of the official checkpoint.
 //!
+//! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the reference
+//! goes; the flow network finds what is left) and *composition* (the rendering network paints only where the warped reference
+//! does not do). Both are off in official files.
+//!
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
 use crate::engine::{Act, Conv, Ops, Resize};
 use crate::models::Weights;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a weights file was trained as; stored in the pack and in the file's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,19 +29,33 @@ pub struct Config {
     pub frames: usize,
     /// Length of the audio vector, 0 for a generator without sound.
     pub audio: usize,
+    /// Whether the flow network starts from the mesh's flow and adds to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub prior: bool,
+    /// Whether the result is the warped reference, painted over where a fourth channel says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compose: bool,
+}
+
+/// Its name in packs and in the metadata of weights files.
+pub const ARCHITECTURE: &str = "headgan-generator";
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { ngf: 32, levels: 2, spade: 256, frames: 3, audio: 300 }
+        Config { ngf: 32, levels: 2, spade: 256, frames: 3, audio: 300, prior: false, compose: false }
     }
 }
 
 impl Config {
-    /// The configuration that folded weights were made for, read off their shapes.
+    /// The configuration that folded weights were made for: read off their shapes, and off `config` in the file's metadata
+    /// what shapes do not tell.
     ///
     /// # Errors
-    /// [`Error::Model`] naming the layer that is missing.
+    /// [`Error::Model`] naming the layer that is missing, or for metadata that cannot be read.
     pub fn infer(weights: &Weights) -> Result<Config> {
         let shape = |name: &str| match weights.get(name) {
             Some(a) if a.shape.len() == 4 => Ok(&a.shape),
@@ -48,7 +67,24 @@ impl Config {
         let levels = (1..8).take_while(|i| weights.get(&format!("flow_network.enc.{i}.0.0.weight")).is_some()).count();
         let audio = weights.get("rendering_network.cond_dec_audio.0.norm1.fc.weight");
         let audio = audio.and_then(|a| a.shape.get(1).copied()).unwrap_or(0);
-        Ok(Config { ngf: first[0], levels, spade, frames: first[1] / 3, audio })
+        let stated = match weights.metadata.get("config") {
+            Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE) => {
+                serde_json::from_str(text).map_err(|e| {
+                    Error::Model(format!(
+                        "the metadata 'config' is no generator's configuration ({e}); export it again"
+                    ))
+                })?
+            }
+            _ => Config::default(),
+        };
+        let Config { prior, compose, .. } = stated;
+        Ok(Config { ngf: first[0], levels, spade, frames: first[1] / 3, audio, prior, compose })
+    }
+
+    /// What a weights file of this configuration says of itself.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let config = serde_json::json!(self).to_string();
+        [("architecture", ARCHITECTURE.to_owned()), ("config", config)].map(|(k, v)| (k.to_owned(), v)).into()
     }
 
     /// Channels at level `i` (0 is full size).
@@ -76,14 +112,26 @@ pub struct Reference<T> {
 pub struct Output<T> {
     /// The result, RGB in -1..1. `[n, 3, h, w]`
     pub image: T,
-    /// Where each pixel comes from, relative, in pixels, already multiplied by the mask. `[n, 2, h, w]`
+    /// Where each pixel comes from, relative, in pixels, already multiplied by the mask and with the prior added.
+    /// `[n, 2, h, w]`
     pub flow: T,
-    /// How much of the flow is used, 0..1. `[n, 1, h, w]`
+    /// How much of the network's own flow is used, 0..1. `[n, 1, h, w]`
     pub mask: T,
     /// The reference picture under the flow. `[n, 3, h, w]`
     pub warped: T,
     /// The reference features under the flow, full size first.
     pub warped_features: Vec<T>,
+    /// What composition lays over `warped`; `None` without composition.
+    pub paint: Option<Paint<T>>,
+}
+
+/// The rendering network's own picture and how much of it is seen.
+#[derive(Debug, Clone)]
+pub struct Paint<T> {
+    /// RGB in -1..1. `[n, 3, h, w]`
+    pub rgb: T,
+    /// 0 `warped`, 1 `rgb`. `[n, 1, h, w]`
+    pub alpha: T,
 }
 
 /// Activation inside every block.
@@ -96,22 +144,33 @@ pub fn reference<O: Ops>(ops: &O, config: &Config, input: &O::Tensor) -> Referen
 
 /// One frame: `pncc` holds the driving PNCC frames, oldest first, `[n, 3 frames, h, w]` in 0..1; `audio` is `[n, 300, 1, 1]`.
 ///
-/// A generator without sound ignores `audio`; one with sound takes zeros where none is given.
+/// A generator without sound ignores `audio`; one with sound takes zeros where none is given. `prior` is the mesh's flow, as
+/// [`Output::flow`] is, `[n, 2, h, w]`; treated likewise.
 pub fn forward<O: Ops>(
     ops: &O,
     config: &Config,
     reference: &Reference<O::Tensor>,
     pncc: &O::Tensor,
     audio: Option<&O::Tensor>,
+    prior: Option<&O::Tensor>,
 ) -> Output<O::Tensor> {
-    let (flow, mask) = flow_network(ops, config, reference, pncc);
+    let [n, _, h, w] = ops.shape(pncc);
+    let still;
+    let prior = match (config.prior, prior) {
+        (false, _) => None,
+        (true, Some(prior)) => Some(prior),
+        (true, None) => {
+            still = ops.tensor([n, 2, h, w], &vec![0.0; 2 * n * h * w]);
+            Some(&still)
+        }
+    };
+    let (flow, mask) = flow_network(ops, config, reference, pncc, prior);
 
-    // The flow is in pixels of its level: halved in size, halved in length.
     let mut level_flow = flow.clone();
     let mut warped_features = Vec::with_capacity(config.levels + 1);
     for (level, features) in reference.features.iter().enumerate() {
         if level > 0 {
-            level_flow = ops.affine(&ops.avg_pool(&level_flow, 2, 2, 0, true), 0.5, 0.0);
+            level_flow = halved(ops, &level_flow);
         }
         warped_features.push(ops.warp(features, &level_flow));
     }
@@ -121,16 +180,20 @@ pub fn forward<O: Ops>(
     let audio = match audio {
         Some(audio) => audio,
         None => {
-            let n = ops.shape(pncc)[0];
             silence = ops.tensor([n, config.audio, 1, 1], &vec![0.0; n * config.audio]);
             &silence
         }
     };
-    let image = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
+    let (image, paint) = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
     for (name, tensor) in [("image", &image), ("flow", &flow), ("mask", &mask), ("warped", &warped)] {
         ops.name(tensor, name);
     }
-    Output { image, flow, mask, warped, warped_features }
+    Output { image, flow, mask, warped, warped_features, paint }
+}
+
+/// A flow at the next level: in its pixels, half as large and half as long.
+fn halved<O: Ops>(ops: &O, flow: &O::Tensor) -> O::Tensor {
+    ops.affine(&ops.avg_pool(flow, 2, 2, 0, true), 0.5, 0.0)
 }
 
 /// 7x7 convolution at full size, then `levels` halvings; the features of every level.
@@ -151,8 +214,16 @@ fn flow_network<O: Ops>(
     config: &Config,
     reference: &Reference<O::Tensor>,
     pncc: &O::Tensor,
+    prior: Option<&O::Tensor>,
 ) -> (O::Tensor, O::Tensor) {
-    let mut x = reference.features[config.levels].clone(); // 512 x 64 x 64
+    let deepest = &reference.features[config.levels]; // 512 x 64 x 64
+    let mut x = match prior {
+        Some(prior) => {
+            let deep = (0..config.levels).fold(prior.clone(), |flow, _| halved(ops, &flow));
+            ops.warp(deepest, &deep)
+        }
+        None => deepest.clone(),
+    };
     for i in 0..2 {
         x = spade_block(ops, config, &x, pncc, &format!("flow_network.dec_res.{i}"));
     }
@@ -163,7 +234,12 @@ fn flow_network<O: Ops>(
     let flow = ops.conv2d(&x, "flow_network.dec_flow.1", Conv::same(2, 7).reflect());
     let mask = ops.conv2d(&x, "flow_network.dec_mask.1", Conv::same(1, 7).reflect());
     let mask = ops.affine(&ops.tanh(&mask), 0.5, 0.5);
-    (ops.mul(&flow, &mask), mask)
+    let own = ops.mul(&flow, &mask);
+    let flow = match prior {
+        Some(prior) => ops.add(prior, &own),
+        None => own,
+    };
+    (flow, mask)
 }
 
 fn rendering_network<O: Ops>(
@@ -173,7 +249,7 @@ fn rendering_network<O: Ops>(
     warped_features: &[O::Tensor],
     warped: &O::Tensor,
     audio: &O::Tensor,
-) -> O::Tensor {
+) -> (O::Tensor, Option<Paint<O::Tensor>>) {
     let mut x = match encoder(ops, config, pncc, "rendering_network.cond_enc").pop() {
         Some(x) => x, // 512 x 64 x 64
         None => pncc.clone(),
@@ -190,7 +266,14 @@ fn rendering_network<O: Ops>(
     }
     x = spade_block(ops, config, &x, warped, &format!("rendering_network.cond_dec.{}", config.levels + 1));
     let x = ops.leaky_relu(&x, 0.2);
-    ops.tanh(&ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(3, 7).reflect()))
+    let painted = |out| ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(out, 7).reflect());
+    if !config.compose {
+        return (ops.tanh(&painted(3)), None);
+    }
+    let painted = painted(4);
+    let paint = Paint { rgb: ops.tanh(&ops.slice(&painted, 0, 3)), alpha: ops.sigmoid(&ops.slice(&painted, 3, 1)) };
+    let change = ops.add(&paint.rgb, &ops.affine(warped, -1.0, 0.0));
+    (ops.add(warped, &ops.mul(&change, &paint.alpha)), Some(paint))
 }
 
 /// `x + conv(leaky(spade(conv(leaky(spade(x))))))`, as many channels out as in.
@@ -221,4 +304,74 @@ fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, name: &str) ->
         y = ops.conv2d(&y, &format!("{name}.conv{i}"), Conv::same(c, 3).spectral());
     }
     y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Executor;
+    use crate::engine::check::Check;
+    use crate::engine::{cpu, shape};
+    use crate::models::{Array, Data};
+    use crate::testing::{Rng, random_weights};
+    use std::sync::Arc;
+
+    const SMALL: Config = Config { ngf: 3, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true };
+
+    fn weights(config: &Config) -> Weights {
+        let layers = shape::layers(|ops| {
+            let shot = reference(ops, config, &[1, 6, 32, 32]);
+            forward(ops, config, &shot, &[1, 9, 32, 32], None, None);
+        });
+        Weights { metadata: config.metadata(), ..random_weights(&layers, 5) }
+    }
+
+    /// Sets every value of a layer's part that `index` picks.
+    fn set(weights: &mut Weights, name: &str, index: impl Fn(usize) -> bool, value: f32) {
+        let Array { data: Data::F32(values), .. } = weights.arrays.get_mut(name).unwrap() else { panic!("{name}") };
+        values.iter_mut().enumerate().filter(|(i, _)| index(*i)).for_each(|(_, v)| *v = value);
+    }
+
+    /// Without a flow of its own and with nothing painted over, the result is the reference under the mesh's flow.
+    #[test]
+    fn no_residual_and_no_paint_give_the_warped_reference() {
+        let mut w = weights(&SMALL);
+        for part in ["weight", "bias"] {
+            set(&mut w, &format!("flow_network.dec_flow.1.{part}"), |_| true, 0.0);
+        }
+        let row = 3 * 7 * 7;
+        set(&mut w, "rendering_network.conv_img.1.weight", |i| i / row == 3, 0.0);
+        set(&mut w, "rendering_network.conv_img.1.bias", |i| i == 3, -200.0);
+        let mut rng = Rng(3);
+        let ops = Check::new(Arc::new(w), &cpu::Options { threads: 2, ..cpu::Options::default() });
+        let input = ops.tensor([1, 6, 32, 32], &rng.vec(6 * 32 * 32));
+        let pncc = ops.tensor([1, 9, 32, 32], &rng.vec(9 * 32 * 32));
+        let prior = ops.tensor([1, 2, 32, 32], &rng.vec(2 * 32 * 32).iter().map(|v| 9.0 * v).collect::<Vec<_>>());
+        let shot = reference(&ops, &SMALL, &input);
+        let out = forward(&ops, &SMALL, &shot, &pncc, None, Some(&prior));
+        let expected = ops.values(&ops.warp(&shot.rgb, &prior));
+        assert_eq!(ops.values(&out.image), expected);
+        assert_eq!(ops.values(&out.warped), expected);
+        assert_eq!(ops.values(&out.flow), ops.values(&prior));
+        // Without a prior nothing moves.
+        let still = forward(&ops, &SMALL, &shot, &pncc, None, None);
+        assert_eq!(ops.values(&still.image), ops.values(&shot.rgb));
+    }
+
+    #[test]
+    fn a_configuration_is_read_off_shapes_and_metadata() {
+        let w = weights(&SMALL);
+        assert_eq!(Config::infer(&w).unwrap(), SMALL);
+        let official = Config { prior: false, compose: false, ..SMALL };
+        let mut plain = weights(&official);
+        assert_eq!(Config::infer(&plain).unwrap(), official);
+        plain.metadata.clear();
+        assert_eq!(Config::infer(&plain).unwrap(), official);
+        // Files of before say nothing of the two, and are written as they were.
+        let text = serde_json::to_string(&official).unwrap();
+        assert_eq!(text, r#"{"ngf":3,"levels":2,"spade":8,"frames":3,"audio":0}"#);
+        let mut damaged = w;
+        damaged.metadata.insert("config".into(), "{".into());
+        assert!(matches!(Config::infer(&damaged), Err(Error::Model(t)) if t.contains("config")));
+    }
 }

@@ -40,6 +40,24 @@ pub fn mobilefacenet<O: Ops>(ops: &O, x: &O::Tensor) -> O::Tensor {
     y
 }
 
+/// What the network sees on its way, at strides 2, 4 and 8 (64, 64, 128 channels): features of any picture, of any size, in the
+/// units of [`mobilefacenet`]'s input.
+pub fn features<O: Ops>(ops: &O, x: &O::Tensor) -> Vec<O::Tensor> {
+    let x = conv_prelu(ops, x, "conv1", Conv::same(64, 3).stride(2)); // [n, 64, h/2, w/2]
+    let mut x = conv_prelu(ops, &x, "dw_conv1", Conv::same(64, 3).groups(64));
+    let mut out = vec![x.clone()];
+    let mut i = 0;
+    for (expansion, channels, repeat, stride) in STAGES.into_iter().take(2) {
+        for k in 0..repeat {
+            let layer = format!("blocks.{i}.conv");
+            x = bottleneck(ops, &x, &layer, expansion, channels, if k == 0 { stride } else { 1 });
+            i += 1;
+        }
+        out.push(x.clone()); // [n, 64, h/4, w/4], [n, 128, h/8, w/8]
+    }
+    out
+}
+
 /// `<layer>.conv`, `<layer>.bn`, `<layer>.prelu`.
 fn conv_prelu<O: Ops>(ops: &O, x: &O::Tensor, layer: &str, conv: Conv) -> O::Tensor {
     let y = ops.conv_bn(x, &format!("{layer}.conv"), conv.no_bias().act(Act::None), &format!("{layer}.bn"), EPS);

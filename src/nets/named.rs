@@ -129,6 +129,9 @@ impl Network {
                 if c.audio > 0 {
                     inputs.push(("audio", vec![1, c.audio]));
                 }
+                if c.prior {
+                    inputs.push(("prior", vec![1, 2, size, size]));
+                }
                 inputs
             }
             Network::Discriminator(c) => vec![("picture", vec![1, c.input, size, size])],
@@ -142,10 +145,11 @@ impl Network {
         match self {
             Network::Generator(c) => format!(
                 "HeadGAN generator. Inputs: 'reference', PNCC (0..1) then RGB (-1..1) of the reference; 'pncc', {} driving PNCC \
-                 frames, oldest first (0..1){}. Outputs: 'image', RGB (-1..1); 'flow', where each pixel comes from, relative, in \
-                 pixels, times the mask; 'mask', 0..1; 'warped', the reference RGB under the flow.",
+                 frames, oldest first (0..1){}{}. Outputs: 'image', RGB (-1..1); 'flow', where each pixel comes from, relative, in \
+                 pixels; 'mask', how much of the network's own flow is in it, 0..1; 'warped', the reference RGB under the flow.",
                 c.frames,
-                if c.audio > 0 { "; 'audio', the frame's audio features" } else { "" }
+                if c.audio > 0 { "; 'audio', the frame's audio features" } else { "" },
+                if c.prior { "; 'prior', the mesh's flow, as 'flow' is" } else { "" }
             ),
             Network::Discriminator(_) => "HeadGAN discriminator. Input: 'picture', the condition then RGB (-1..1). Outputs: \
                 'scale_S.layer_L', the features of every layer; the last layer of a scale is its judgement, unbounded."
@@ -174,7 +178,10 @@ impl Network {
         match self {
             Network::Generator(config) => {
                 let shot = generator::reference(ops, config, &xs[0]);
-                let y = generator::forward(ops, config, &shot, &xs[1], xs.get(2));
+                let mut rest = xs[2..].iter();
+                let audio = if config.audio > 0 { rest.next() } else { None };
+                let prior = if config.prior { rest.next() } else { None };
+                let y = generator::forward(ops, config, &shot, &xs[1], audio, prior);
                 let named = [("image", y.image), ("flow", y.flow), ("mask", y.mask), ("warped", y.warped)];
                 named.map(|(name, t)| (name.to_owned(), t)).into()
             }

@@ -149,7 +149,7 @@ pub enum Prepared {
 
 impl Prepared {
     /// Computes a frame: `pncc` has 3 values a pixel for each of the generator's frames, oldest first; `rgb` becomes the result,
-    /// -1..1, 3 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
+    /// -1..1, 3 values a pixel. `prior`, for a generator that takes it, is the mesh's flow, x then y, 2 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; those of [`library::Reference::render`].
@@ -158,6 +158,7 @@ impl Prepared {
         config: &Config,
         side: usize,
         pncc: &[f32],
+        prior: Option<&[f32]>,
         go_on: &dyn Fn() -> Result<()>,
         rgb: &mut Vec<f32>,
     ) -> Result<Report> {
@@ -169,7 +170,9 @@ impl Prepared {
                 let refused = RefCell::new(None);
                 let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
                 let stack = Tensor::There(ops.from_nhwc(shape, pncc));
-                let output = generator::forward(&Stoppable::new(&**ops, &stop), config, reference, &stack, None);
+                let prior = prior.map(|flow| Tensor::There(ops.from_nhwc([1, 2, side, side], flow)));
+                let stoppable = Stoppable::new(&**ops, &stop);
+                let output = generator::forward(&stoppable, config, reference, &stack, None, prior.as_ref());
                 match output.image.there() {
                     Some(image) => rgb.extend_from_slice(ops.nhwc(image)),
                     None => return Err(refused.take().unwrap_or(Error::Interrupted)),
@@ -178,9 +181,13 @@ impl Prepared {
             }
             Prepared::Library(reference) => {
                 rgb.resize(3 * side * side, 0.0);
-                let input = Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc };
+                let mut inputs = vec![Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc }];
+                inputs.extend(prior.map(|values| {
+                    let shape = [1, 2, side, side];
+                    Array { name: "prior", shape, layout: Layout::Nhwc, values }
+                }));
                 let image = Output { name: "image", shape: [1, 3, side, side], layout: Layout::Nhwc, values: rgb };
-                reference.render(&[input], &mut [image])
+                reference.render(&inputs, &mut [image])
             }
         }
     }

@@ -99,7 +99,7 @@ pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
     let side = 16 << config.levels;
     shape::check(weights, |ops| {
         let reference = generator::reference(ops, &config, &[1, 6, side, side]);
-        generator::forward(ops, &config, &reference, &[1, 3 * config.frames, side, side], None);
+        generator::forward(ops, &config, &reference, &[1, 3 * config.frames, side, side], None, None);
     })?;
     Ok(config)
 }

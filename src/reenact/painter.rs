@@ -69,13 +69,20 @@ impl Painter {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// Paints a frame from its PNCC frames, oldest first. `go_on` is asked between the network's operations.
+    /// Whether [`Painter::paint`] wants the mesh's flow.
+    pub fn wants_prior(&self) -> bool {
+        self.config.prior
+    }
+
+    /// Paints a frame from its PNCC frames, oldest first, and the mesh's flow in the crop's pixels, x then y. `go_on` is asked
+    /// between the network's operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
     pub fn paint<'a>(
         &self,
         pncc: &[Vec<f32>],
+        prior: Option<&[[f32; 2]]>,
         go_on: &dyn Fn() -> Result<()>,
         painting: &'a mut Painting,
     ) -> Result<&'a Frame> {
@@ -86,7 +93,7 @@ impl Painter {
                 input.extend_from_slice(&frame[3 * i..3 * i + 3]);
             }
         }
-        let report = self.reference.paint(&self.config, CROP, input, go_on, rgb)?;
+        let report = self.reference.paint(&self.config, CROP, input, prior.map(<[_]>::as_flattened), go_on, rgb)?;
         self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
         let patch = patch.get_or_insert_with(|| Frame::new(CROP, CROP));
         patch.color = self.color;

@@ -123,6 +123,7 @@ pub struct Scratch {
     draft: DraftScratch,
     out: DraftOutput,
     bytes: Vec<u8>,
+    prior: Vec<[f32; 2]>,
     painting: Painting,
     result: Option<Frame>,
 }
@@ -351,7 +352,12 @@ impl Shot {
             let pose = self.pose(i, &then)?;
             stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
         }
-        let patch = painter.paint(&stack, go_on, &mut scratch.painting)?;
+        if painter.wants_prior() {
+            let size = (plate.width, plate.height);
+            flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
+        }
+        let prior = painter.wants_prior().then_some(&scratch.prior[..]);
+        let patch = painter.paint(&stack, prior, go_on, &mut scratch.painting)?;
         if window != self.window {
             cover_home(plate, &scratch.out, self.window, window)?;
         }
@@ -418,6 +424,44 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     camera.mapped(k as f32, offset)
 }
 
+/// A flow between pixels of the plate as flow between two windows' rasters of [`CROP`] pixels: where each pixel of `window`
+/// comes from in `home`, relative.
+fn flow_in_window(
+    flow: &[[f32; 2]],
+    (width, height): (usize, usize),
+    window: Window,
+    home: Window,
+    out: &mut Vec<[f32; 2]>,
+) {
+    let axis = |start: f64, side: f64| (start, side / CROP as f64);
+    let ((x0, kx), (y0, ky)) = (axis(window.x0, window.width), axis(window.y0, window.height));
+    let ((hx0, hkx), (hy0, hky)) = (axis(home.x0, home.width), axis(home.y0, home.height));
+    // Windows count from a pixel's edge, the flow from its centre.
+    let plate = |p: usize, start: f64, k: f64| start + (p as f64 + 0.5) * k - 0.5;
+    let there = |q: f64, start: f64, k: f64| (q + 0.5 - start) / k - 0.5;
+    let taps = |q: f64, n: usize| {
+        let q = q.clamp(0.0, (n - 1) as f64);
+        let i = (q as usize).min(n.saturating_sub(2));
+        (i, (i + 1).min(n - 1), (q - i as f64) as f32)
+    };
+    let columns: Vec<_> = (0..CROP).map(|x| plate(x, x0, kx)).map(|q| (q, taps(q, width))).collect();
+    out.clear();
+    for y in 0..CROP {
+        let qy = plate(y, y0, ky);
+        let (top, bottom, v) = taps(qy, height);
+        for (x, &(qx, (left, right, u))) in columns.iter().enumerate() {
+            let at = |row: usize, column: usize| flow[row * width + column];
+            let [a, b, c, d] = [at(top, left), at(top, right), at(bottom, left), at(bottom, right)];
+            let [fx, fy] = [0, 1].map(|k| {
+                let (up, down) = (a[k] + u * (b[k] - a[k]), c[k] + u * (d[k] - c[k]));
+                f64::from(up + v * (down - up))
+            });
+            let (rx, ry) = (there(qx + fx, hx0, hkx), there(qy + fy, hy0, hky));
+            out.push([(rx - x as f64) as f32, (ry - y as f64) as f32]);
+        }
+    }
+}
+
 /// How far a painted crop covers the plate's pixel `i` along one axis: falls to zero towards the window's border.
 fn feather(i: usize, start: f64, side: f64) -> f32 {
     /// Share of the crop's side over which it falls.
@@ -482,6 +526,7 @@ fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Windo
 mod tests {
     use super::*;
     use crate::engine::{Embedded, cpu, shape};
+    use crate::models::{Array, Weights};
     use crate::nets::generator;
     use crate::reenact::draft::DraftModel;
     use crate::shot::{Head, Motion, TrackSettings};
@@ -491,15 +536,21 @@ mod tests {
     const SIDE: usize = 160;
 
     fn generator(threads: usize) -> Generator {
-        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0 };
+        generator_of(threads, false, |_| {})
+    }
+
+    /// With random weights that `change` has changed; `own`: with prior and composition.
+    fn generator_of(threads: usize, own: bool, change: impl Fn(&mut Weights)) -> Generator {
+        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0, prior: own, compose: own };
         let layers = shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
-            generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None);
+            generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);
         });
-        let weights = Arc::new(random_weights(&layers, 3));
+        let mut weights = random_weights(&layers, 3);
+        change(&mut weights);
         let options = cpu::Options { threads, ..cpu::Options::default() };
         Generator {
-            engine: Embedded::new(weights, &options).into(),
+            engine: Embedded::new(Arc::new(weights), &options).into(),
             config,
             name: "random".into(),
             blake3: String::new(),
@@ -778,6 +829,81 @@ mod tests {
         assert!(last < covered(&still, n - 1, still.window) * 9 / 10, "the walk does not leave the window");
         let x = |i: usize| walking.pose(i, &Look::default()).unwrap().camera.translation[0];
         assert!(x(n - 1) - x(0) > 100.0, "{} {}", x(0), x(n - 1));
+    }
+
+    /// Windows of other sizes, elsewhere in a plate of another size than a crop.
+    #[test]
+    fn the_meshs_flow_between_windows() {
+        let (w, h) = (400, 300);
+        // An affine flow, which bilinear reading leaves as it is.
+        let there = |x: f64, y: f64| [1.1 * x - 0.2 * y + 5.0, 0.15 * x + 0.9 * y - 3.0];
+        let flow: Vec<[f32; 2]> = (0..w * h)
+            .map(|i| {
+                let (x, y) = ((i % w) as f64, (i / w) as f64);
+                let [u, v] = there(x, y);
+                [(u - x) as f32, (v - y) as f32]
+            })
+            .collect();
+        let mut out = Vec::new();
+        let (window, home) = (Window::square(40.3, 20.7, 150.0), Window::square(110.1, 5.2, 230.0));
+        flow_in_window(&flow, (w, h), window, home, &mut out);
+        let k = CROP as f64;
+        for (x, y) in [(0, 0), (255, 255), (17, 200), (130, 91)] {
+            let place = |p: usize, start: f64| start + (p as f64 + 0.5) * window.width / k - 0.5;
+            let [u, v] = there(place(x, window.x0), place(y, window.y0));
+            let back = |q: f64, start: f64| (q + 0.5 - start) * k / home.width - 0.5;
+            let [rx, ry] = out[y * CROP + x].map(f64::from);
+            let (ex, ey) = (back(u, home.x0) - x as f64, back(v, home.y0) - y as f64);
+            assert!((rx - ex).abs() < 1e-3 && (ry - ey).abs() < 1e-3, "{x}, {y}: {rx} {ry}, not {ex} {ey}");
+        }
+        flow_in_window(&vec![[0.0; 2]; w * h], (w, h), window, window, &mut out);
+        assert!(out.iter().flatten().all(|d| d.abs() < 1e-4));
+    }
+
+    /// A generator that only follows the mesh paints what Draft paints, also where the window goes along with a head that
+    /// walks and comes nearer.
+    #[test]
+    fn a_generator_that_only_follows_the_mesh_is_draft() {
+        let n = 60;
+        let follower = generator_of(1, true, |w| {
+            for part in ["weight", "bias"] {
+                let name = format!("flow_network.dec_flow.1.{part}");
+                let shape = w.get(&name).unwrap().shape.clone();
+                let len = shape.iter().product();
+                w.insert(name, Array::f32(shape, vec![0.0; len]));
+            }
+            let bias = vec![0.0, 0.0, 0.0, -1e3];
+            w.insert("rendering_network.conv_img.1.bias", Array::f32([4], bias));
+        });
+        let moving = shot_moving(
+            n,
+            Some(follower),
+            |_| {},
+            |i, mut fit| {
+                let (dx, k) = (1.5 * i as f32, 1.0 + 0.03 * i as f32);
+                let (w, h) = (fit.roi.width() * k, fit.roi.height() * k);
+                (fit.roi.x0, fit.roi.y0) = (fit.roi.x0 + dx, fit.roi.y0 - 0.2 * dx);
+                (fit.roi.x1, fit.roi.y1) = (fit.roi.x0 + w, fit.roi.y0 + h);
+                fit
+            },
+        );
+        let mut scratch = Scratch::default();
+        for i in [0, n / 2, n - 1] {
+            let mut render = |quality| {
+                let look = look(quality, View::Result);
+                moving.render(i, &|_| look.clone(), &mut scratch).unwrap().clone()
+            };
+            let (full, draft) = (render(Quality::Full), render(Quality::Draft));
+            let window = moving.window_at(i, &|_| Look::default()).unwrap();
+            assert!(i < n - 1 || (window != moving.window && window.width > 1.05 * moving.window.width), "{window:?}");
+            let change = |a: &Frame, b: &Frame| {
+                let sum: f32 = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).sum();
+                sum / a.data.len() as f32
+            };
+            // Draft also makes up what the reference hides, softens steps and reads bicubically.
+            let (off, moved) = (change(&full, &draft), change(&draft, moving.reference()));
+            assert!(off < 0.01 && (i == 0 || off < 0.25 * moved), "frame {i}: {off} off, {moved} moved");
+        }
     }
 
     #[test]

@@ -273,7 +273,14 @@ pub fn noise(seed: u64, n: usize) -> Vec<f32> {
 
 /// A small generator, and random weights for it.
 fn generator() -> (Network, Weights) {
-    let network = Network::Generator(generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio: 0 });
+    let network = Network::Generator(generator::Config {
+        ngf: 2,
+        levels: 2,
+        spade: 8,
+        frames: 3,
+        audio: 0,
+        ..Default::default()
+    });
     let mut state = Weights::default();
     for (i, (name, shape)) in network.layers(64).unwrap().into_iter().enumerate() {
         let n: usize = shape.iter().product();

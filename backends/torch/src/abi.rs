@@ -337,11 +337,12 @@ unsafe extern "C" fn render(
         };
         let handle = handle.ok_or_else(|| Error::Usage("the caller has no reference".into()))?;
         no_stream(stream)?;
-        let (mut pncc, mut audio) = (None, None);
+        let (mut pncc, mut audio, mut prior) = (None, None, None);
         for (name, input) in inputs {
             let place = match name {
                 "pncc" => &mut pncc,
                 "audio" => &mut audio,
+                "prior" => &mut prior,
                 other => return Err(Error::Usage(format!("this engine knows no input '{other}'"))),
             };
             // SAFETY: the tensor goes when this call returns.
@@ -349,7 +350,7 @@ unsafe extern "C" fn render(
         }
         let pncc = pncc.ok_or_else(|| Error::Usage("the input 'pncc' is missing".into()))?;
         let mut session = handle.session.lock();
-        let frame = session.render(&mut handle.reference.lock(), &pncc, audio.as_ref())?;
+        let frame = session.render(&mut handle.reference.lock(), &pncc, audio.as_ref(), prior.as_ref())?;
         for (name, output) in outputs {
             let computed = match name {
                 "image" => &frame.output.image,

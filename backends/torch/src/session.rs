@@ -120,7 +120,8 @@ impl Session {
         Ok(Reference { features, input: input.copy(), careful: None, size, fits: 1 })
     }
 
-    /// Computes frames: `pncc` is n x 3 frames x h x w, `audio` n x length x 1 x 1 (silence where there is none).
+    /// Computes frames: `pncc` is n x 3 frames x h x w, `audio` n x length x 1 x 1 (silence where there is none), `prior`, the
+    /// mesh's flow in pixels for a generator that takes it, n x 2 x h x w (at rest where there is none).
     ///
     /// # Errors
     /// [`Error::Usage`] for other shapes, [`Error::Engine`] where the frames do not fit into the memory budget, or are not
@@ -128,7 +129,13 @@ impl Session {
     ///
     /// # Panics
     /// Where libtorch fails, with its text.
-    pub fn render(&mut self, reference: &mut Reference, pncc: &Tensor, audio: Option<&Tensor>) -> Result<Frame> {
+    pub fn render(
+        &mut self,
+        reference: &mut Reference,
+        pncc: &Tensor,
+        audio: Option<&Tensor>,
+        prior: Option<&Tensor>,
+    ) -> Result<Frame> {
         let _guard = no_grad_guard();
         let (h, w) = reference.size;
         let config = &self.config;
@@ -147,12 +154,18 @@ impl Session {
             }
             expect("audio", audio, [n, config.audio as i64, 1, 1])?;
         }
+        if let Some(prior) = prior {
+            if !config.prior {
+                return Err(Error::Usage("this generator takes no 'prior': leave it away".into()));
+            }
+            expect("prior", prior, [n, 2, h as i64, w as i64])?;
+        }
         let n = n as usize;
         if n > reference.fits {
             self.check_frames(reference.size, n)?;
             reference.fits = n;
         }
-        let output = forward(&self.torch, &self.config, &reference.features, pncc, audio);
+        let output = forward(&self.torch, &self.config, &reference.features, pncc, audio, prior);
         if is_finite(&output.image) {
             return Ok(Frame { output, repeated: false });
         }
@@ -164,7 +177,7 @@ impl Session {
             let features = reference
                 .careful
                 .get_or_insert_with(|| generator::reference(&**torch, &self.config, &torch.take(&reference.input)));
-            let output = forward(torch, &self.config, features, pncc, audio);
+            let output = forward(torch, &self.config, features, pncc, audio, prior);
             if is_finite(&output.image) {
                 return Ok(Frame { output, repeated: true });
             }
@@ -181,7 +194,7 @@ impl Session {
             let reference = ops.tensor([1, 6, h, w], &[]);
             let reference = generator::reference(ops, &self.config, &reference);
             let pncc = ops.tensor([n, 3 * self.config.frames, h, w], &[]);
-            generator::forward(ops, &self.config, &reference, &pncc, None);
+            generator::forward(ops, &self.config, &reference, &pncc, None, None);
         });
         let bytes = self.weights + (values * size_of(self.options.precision)) as u64;
         check_budget(bytes, &self.options, &format!("{n} frame(s) of {w} x {h} pixels with its weights"))
@@ -228,13 +241,15 @@ fn forward(
     reference: &generator::Reference<Shared>,
     pncc: &Tensor,
     audio: Option<&Tensor>,
+    prior: Option<&Tensor>,
 ) -> Output<Shared> {
     // The features of one reference serve any number of frames.
     let n = pncc.size()[0];
     let spread = |x: &Shared| if n == 1 { x.clone() } else { torch.take(&x.0.expand([n, -1, -1, -1], false)) };
     let features = reference.features.iter().map(spread).collect();
     let reference = generator::Reference { features, rgb: spread(&reference.rgb) };
-    generator::forward(torch, config, &reference, &torch.take(pncc), audio.map(|a| torch.take(a)).as_ref())
+    let [audio, prior] = [audio, prior].map(|x| x.map(|x| torch.take(x)));
+    generator::forward(torch, config, &reference, &torch.take(pncc), audio.as_ref(), prior.as_ref())
 }
 
 /// Whether all values are numbers. Waits for the device.

@@ -23,7 +23,7 @@ fn config() -> Config {
 fn weights() -> Weights {
     let layers = shape::layers(|ops| {
         let reference = generator::reference(ops, &config(), &[1, 6, SIDE, SIDE]);
-        generator::forward(ops, &config(), &reference, &[1, 9, SIDE, SIDE], Some(&[1, 20, 1, 1]));
+        generator::forward(ops, &config(), &reference, &[1, 9, SIDE, SIDE], Some(&[1, 20, 1, 1]), None);
     });
     random_weights(&layers, 5)
 }
@@ -75,7 +75,7 @@ fn expected(inputs: &Inputs) -> Vec<f32> {
     let reference = generator::reference(&ops, &config(), &reference);
     let pncc = ops.tensor([1, 9, SIDE, SIDE], &inputs.pncc);
     let audio = ops.tensor([1, 20, 1, 1], &inputs.audio);
-    ops.values(&generator::forward(&ops, &config(), &reference, &pncc, Some(&audio)).image)
+    ops.values(&generator::forward(&ops, &config(), &reference, &pncc, Some(&audio), None).image)
 }
 
 fn apart(a: &[f32], b: &[f32]) -> f32 {

@@ -1,0 +1,76 @@
+//! One training step after the other on random data, for benches/peers/train_step.py.
+//!
+//! `train_step BEFORE AFTER --side 256 --threads 2 [--double]` writes to BEFORE the state of a run and a batch (`batch.*`), learns
+//! once, writes the state to AFTER, and then learns once for every line on stdin and prints the milliseconds. The perceptual
+//! loss is left out.
+
+use clap::Parser;
+use headgan_train::TrainConfig;
+use headgan_train::config::Precision;
+use headgan_train::data::Batch;
+use headgan_train::rng::Rng;
+use headgan_train::trainer::Trainer;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use tch::{Device, Kind, Tensor};
+
+#[derive(Parser)]
+struct Args {
+    before: PathBuf,
+    after: PathBuf,
+    /// Of the pictures, in pixels.
+    #[arg(long, default_value_t = 256)]
+    side: i64,
+    #[arg(long, default_value_t = 2)]
+    threads: i32,
+    /// In float64.
+    #[arg(long)]
+    double: bool,
+}
+
+fn batch(side: i64, kind: Kind) -> Batch {
+    let mut rng = Rng::of(&[7]);
+    let mut make = |channels: i64, reach: f64| {
+        let values: Vec<f64> = (0..channels * side * side).map(|_| rng.within(reach)).collect();
+        Tensor::from_slice(&values).reshape([1, channels, side, side]).to_kind(kind)
+    };
+    Batch {
+        reference: make(6, 1.0),
+        pncc: make(9, 0.5) + 0.5,
+        prior: make(2, 5.0),
+        target: make(3, 0.9),
+        face: make(1, 1.0).gt(0.0).to_kind(kind),
+        valid: make(1, 1.0).gt(-0.9).to_kind(kind),
+        mouths: vec![[0.5 * side as f64, 0.625 * side as f64]],
+    }
+}
+
+fn main() -> headgan::Result<()> {
+    let args = Args::parse();
+    tch::set_num_threads(args.threads);
+    let precision = if args.double { Precision::Fp64 } else { Precision::Fp32 };
+    let config = TrainConfig { warm_up: 0, precision, ..TrainConfig::default() };
+    let batch = batch(args.side, precision.master());
+    let mut trainer = Trainer::new(config, None, Device::Cpu)?;
+    let mut before = trainer.checkpoint()?;
+    let tensors = [
+        ("reference", &batch.reference),
+        ("pncc", &batch.pncc),
+        ("prior", &batch.prior),
+        ("target", &batch.target),
+        ("face", &batch.face),
+        ("valid", &batch.valid),
+    ];
+    before.tensors.extend(tensors.map(|(name, t)| (format!("batch.{name}"), t.shallow_clone())));
+    before.save(&args.before)?;
+    trainer.learn(&batch);
+    trainer.checkpoint()?.save(&args.after)?;
+    println!("ready");
+    for _ in std::io::stdin().lock().lines() {
+        let record = trainer.learn(&batch);
+        println!("{:.3}", 1e3 * record.seconds);
+        // Whoever waits for the line may have gone.
+        let _ = std::io::stdout().flush();
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! What a run is: one JSON file, stored in every checkpoint.
+
+use headgan::nets::{discriminator, generator};
+use headgan::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tch::Kind;
+
+/// The configuration of a training run. What a file leaves out has the value of [`TrainConfig::default`], the small
+/// generator for processors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    pub generator: generator::Config,
+    /// Judges PNCC and picture.
+    pub picture_judge: Judge,
+    /// Judges [`MOUTH`](crate::losses::MOUTH) pixels around the mouth.
+    pub mouth_judge: Judge,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// Steps before the discriminators join.
+    pub warm_up: u64,
+    /// Step from which on the learning rates fall, linearly, to zero at the end.
+    pub decay_from: u64,
+    /// Pairs a step.
+    pub batch: usize,
+    pub seed: u64,
+    pub generator_rate: f64,
+    pub judge_rate: f64,
+    /// Adam's.
+    pub betas: [f64; 2],
+    /// The largest norm of a network's gradient; longer ones are shortened to it.
+    pub clip: f64,
+    /// How much of the averaged weights a step leaves.
+    pub average: f64,
+    pub losses: LossWeights,
+    pub augment: Augment,
+    /// VGG19 as torchvision stores it (safetensors or .pth). Without it, MobileFaceNet's features are compared.
+    pub vgg19: Option<PathBuf>,
+    pub precision: Precision,
+    pub checkpoint_minutes: f64,
+    pub validation_minutes: f64,
+    /// Pairs of each held-out clip that a validation measures.
+    pub validation_pairs: usize,
+}
+
+/// A discriminator's size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    pub ndf: usize,
+    pub layers: usize,
+    pub scales: usize,
+}
+
+impl Judge {
+    /// As the network knows it, for pictures of `input` channels.
+    pub fn config(&self, input: usize) -> discriminator::Config {
+        discriminator::Config { input, ndf: self.ndf, layers: self.layers, scales: self.scales }
+    }
+}
+
+/// What the losses are multiplied with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossWeights {
+    /// Hinge loss against the picture's discriminator.
+    pub picture: f64,
+    /// Hinge loss against the mouth's discriminator.
+    pub mouth: f64,
+    pub feature_matching: f64,
+    /// On the result and on the warped picture.
+    pub perceptual: f64,
+    /// L1 of result and of warped picture inside the face's silhouette.
+    pub inside: f64,
+    /// The same outside of it.
+    pub outside: f64,
+    /// Mean of the flow's mask; joins gradually during the warm-up.
+    pub mask: f64,
+    /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
+    pub paint: f64,
+    /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether, where nothing
+    /// behind them would be learned.
+    pub gates: f64,
+}
+
+impl Default for LossWeights {
+    fn default() -> LossWeights {
+        LossWeights {
+            picture: 1.0,
+            mouth: 1.0,
+            feature_matching: 10.0,
+            perceptual: 10.0,
+            inside: 50.0,
+            outside: 25.0,
+            mask: 0.5,
+            paint: 0.3,
+            gates: 0.05,
+        }
+    }
+}
+
+/// How pairs are varied; picture and PNCC stay consistent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Mirrors every second pair.
+    pub flip: bool,
+    /// Largest change of size: 0.08 is from 1/1.08 to 1.08.
+    pub scale: f64,
+    /// Largest shift of the window, in its sides.
+    pub shift: f64,
+    /// Largest change of exposure and gamma, the same for both pictures of a pair.
+    pub colour: f64,
+}
+
+impl Default for Augment {
+    fn default() -> Augment {
+        Augment { flip: true, scale: 0.08, shift: 0.04, colour: 0.1 }
+    }
+}
+
+/// The numbers that networks compute with. Weights, optimiser and losses are float32 beside bf16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    Fp32,
+    Bf16,
+    /// For tests of gradients.
+    Fp64,
+}
+
+impl Precision {
+    /// Of weights, optimiser and losses.
+    pub fn master(self) -> Kind {
+        if self == Precision::Fp64 { Kind::Double } else { Kind::Float }
+    }
+
+    /// Of the networks' activations.
+    pub fn compute(self) -> Kind {
+        match self {
+            Precision::Fp32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::Fp64 => Kind::Double,
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> TrainConfig {
+        let small = generator::Config { ngf: 8, levels: 2, spade: 32, frames: 3, audio: 0, prior: true, compose: true };
+        let judge = Judge { ndf: 16, layers: 4, scales: 2 };
+        TrainConfig {
+            generator: small,
+            picture_judge: judge.clone(),
+            mouth_judge: judge,
+            steps: 12_000,
+            warm_up: 4_000,
+            decay_from: 8_000,
+            batch: 1,
+            seed: 1,
+            generator_rate: 2e-4,
+            judge_rate: 2e-4,
+            betas: [0.5, 0.999],
+            clip: 100.0,
+            average: 0.999,
+            losses: LossWeights::default(),
+            augment: Augment::default(),
+            vgg19: None,
+            precision: Precision::Fp32,
+            checkpoint_minutes: 10.0,
+            validation_minutes: 30.0,
+            validation_pairs: 2,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be read, [`Error::Usage`] for a value that makes no sense.
+    pub fn load(path: &Path) -> Result<TrainConfig> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::Input(format!("{}: cannot be read ({e})", path.display())))?;
+        let config: TrainConfig =
+            serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// # Errors
+    /// [`Error::Usage`] naming the value that makes no sense.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Usage(format!("training configuration: {what}")));
+        if self.generator.audio > 0 {
+            return wrong("generator.audio must be 0: data sets hold no audio features yet");
+        }
+        if self.generator.ngf == 0 || self.generator.spade == 0 || self.generator.frames == 0 {
+            return wrong("generator.ngf, spade and frames must be above 0");
+        }
+        if !(1..=4).contains(&self.generator.levels) {
+            return wrong("generator.levels must be 1 to 4");
+        }
+        if self.batch == 0 || self.steps == 0 {
+            return wrong("batch and steps must be above 0");
+        }
+        if !(0.0..1.0).contains(&self.average) || self.betas.iter().any(|b| !(0.0..1.0).contains(b)) {
+            return wrong("average and betas must be from 0 up to 1, without 1");
+        }
+        let positive = [self.generator_rate, self.judge_rate, self.clip, self.checkpoint_minutes];
+        if positive.iter().any(|v| !(*v > 0.0 && v.is_finite())) {
+            return wrong("generator_rate, judge_rate, clip and checkpoint_minutes must be above 0");
+        }
+        Ok(())
+    }
+
+    /// What a rate is multiplied with at a step.
+    pub fn schedule(&self, step: u64) -> f64 {
+        if step < self.decay_from || self.steps <= self.decay_from {
+            return 1.0;
+        }
+        let left = self.steps.saturating_sub(step) as f64;
+        left / (self.steps - self.decay_from) as f64
+    }
+
+    /// How far the mask's penalty has joined at a step, 0..1.
+    pub fn joined(&self, step: u64) -> f64 {
+        if step >= self.warm_up { 1.0 } else { step as f64 / self.warm_up as f64 }
+    }
+
+    /// Whether the discriminators take part at a step.
+    pub fn judged(&self, step: u64) -> bool {
+        step >= self.warm_up
+    }
+}

@@ -1,0 +1,63 @@
+//! Data sets: clips prepared once ([`prepare`]), stored compactly ([`store`]), split by person ([`split`]), read as pairs of a
+//! reference and a driving frame ([`sample`]).
+
+pub mod prepare;
+pub mod sample;
+pub mod split;
+pub mod store;
+
+use headgan::reenact::shot::CROP;
+use sample::Sample;
+use tch::{Device, Kind, Tensor};
+
+/// Pairs as tensors, one behind the other.
+#[derive(Debug)]
+pub struct Batch {
+    /// PNCC (0..1) and RGB (-1..1) of the reference, `[n, 6, h, w]`.
+    pub reference: Tensor,
+    /// Driving PNCC frames, oldest first, `[n, 3 frames, h, w]`.
+    pub pncc: Tensor,
+    /// The mesh's flow, `[n, 2, h, w]`, pixels.
+    pub prior: Tensor,
+    /// What shall come out, RGB in -1..1, `[n, 3, h, w]`.
+    pub target: Tensor,
+    /// 1 where the driving mesh shows, `[n, 1, h, w]`.
+    pub face: Tensor,
+    /// 1 where the clip's own picture shows, 0 beyond its border and in what was painted over, `[n, 1, h, w]`.
+    pub valid: Tensor,
+    /// Where the mouth is, x then y, pixels.
+    pub mouths: Vec<[f64; 2]>,
+}
+
+impl Batch {
+    /// Puts samples together; there is at least one.
+    pub fn of(samples: &[Sample], kind: Kind, device: Device) -> Batch {
+        let side = CROP as i64;
+        let stack = |planes: fn(&Sample) -> &Vec<f32>| {
+            let each: Vec<Tensor> =
+                samples.iter().map(|s| Tensor::from_slice(planes(s)).reshape([1, -1, side, side])).collect();
+            Tensor::cat(&each, 0).to_kind(kind).to_device(device)
+        };
+        Batch {
+            reference: stack(|s| &s.reference),
+            pncc: stack(|s| &s.pncc),
+            prior: stack(|s| &s.prior),
+            target: stack(|s| &s.target),
+            face: stack(|s| &s.face),
+            valid: stack(|s| &s.valid),
+            mouths: samples.iter().map(|s| s.mouth).collect(),
+        }
+    }
+
+    /// A picture where the clip's own shows, the target elsewhere: what lies beyond is nobody's fault.
+    pub fn within(&self, picture: &Tensor) -> Tensor {
+        let beyond: Tensor = 1.0 - &self.valid;
+        picture * &self.valid + &self.target * beyond
+    }
+
+    /// PNCC of the driving frame itself.
+    pub fn current_pncc(&self) -> Tensor {
+        let channels = self.pncc.size()[1];
+        self.pncc.narrow(1, channels - 3, 3)
+    }
+}

@@ -1,0 +1,121 @@
+//! Who is held out: persons, never clips. A person whom training has seen tells nothing about strangers.
+//!
+//! Clips whose identities are more alike than [`SAME`] are one person's, and so are those that were cut out of one file.
+
+use super::store::{About, write_text};
+use crate::rng::Rng;
+use headgan::face::identity::cosine;
+use headgan::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Cosine between two clips' mean identities above which they count as the same person's. Chosen to err towards one person.
+pub const SAME: f32 = 0.45;
+
+/// The split of a data set; stored as `split.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    pub seed: u64,
+    /// The similarity that joined clips.
+    pub same: f32,
+    pub persons: Vec<Person>,
+    /// The largest similarity between a clip held out and one that is not.
+    pub nearest: f32,
+}
+
+/// The clips of one person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    pub held_out: bool,
+    pub clips: Vec<String>,
+}
+
+/// Who is held out.
+#[derive(Debug, Clone)]
+pub enum HoldOut {
+    /// So many persons, drawn.
+    Drawn(usize),
+    /// The persons whom these clips show.
+    Named(Vec<String>),
+}
+
+/// Persons of clips, and who of them is held out.
+///
+/// # Errors
+/// [`Error::Usage`] where a named clip is not there, or nobody would be left.
+pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
+    let mut group: Vec<usize> = (0..clips.len()).collect();
+    for i in 0..clips.len() {
+        for j in 0..i {
+            let alike = cosine(&clips[i].identity, &clips[j].identity) > SAME;
+            if alike || clips[i].source == clips[j].source {
+                let (a, b) = (group[i], group[j]);
+                group.iter_mut().filter(|g| **g == a).for_each(|g| *g = b);
+            }
+        }
+    }
+    let mut numbers = group.clone();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let members = |g: usize| -> Vec<String> {
+        clips.iter().zip(&group).filter(|(_, of)| **of == g).map(|(c, _)| c.name.clone()).collect()
+    };
+    let mut persons: Vec<Person> = numbers.iter().map(|&g| Person { held_out: false, clips: members(g) }).collect();
+    match hold_out {
+        HoldOut::Drawn(n) => {
+            let mut order: Vec<usize> = (0..persons.len()).collect();
+            Rng::of(&[seed, 2]).shuffle(&mut order);
+            order.iter().take(*n).for_each(|&p| persons[p].held_out = true);
+        }
+        HoldOut::Named(names) => {
+            for name in names {
+                let person = persons.iter_mut().find(|p| p.clips.contains(name));
+                let missing =
+                    || Error::Usage(format!("--hold-out names the clip '{name}', which is not in the data set"));
+                person.ok_or_else(missing)?.held_out = true;
+            }
+        }
+    }
+    if persons.iter().all(|p| p.held_out) {
+        let n = persons.len();
+        return Err(Error::Usage(format!("all {n} persons would be held out; nobody would be left to train on")));
+    }
+    let out = |name: &str| persons.iter().any(|p| p.held_out && p.clips.iter().any(|c| c == name));
+    let (held, rest): (Vec<&About>, Vec<&About>) = clips.iter().partition(|c| out(&c.name));
+    let nearest = held.iter().flat_map(|a| rest.iter().map(|b| cosine(&a.identity, &b.identity)));
+    let nearest = nearest.fold(0.0, f32::max);
+    Ok(Split { seed, same: SAME, persons, nearest })
+}
+
+impl Split {
+    /// The names of the clips held out, or of the others.
+    pub fn clips(&self, held_out: bool) -> Vec<&str> {
+        self.persons
+            .iter()
+            .filter(|p| p.held_out == held_out)
+            .flat_map(|p| p.clips.iter().map(String::as_str))
+            .collect()
+    }
+
+    /// Writes `split.json` of a data set.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where that fails.
+    pub fn save(&self, data: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::Engine(format!("split.json: {e}")))?;
+        write_text(&data.join("split.json"), &text)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is missing or damaged.
+    pub fn load(data: &Path) -> Result<Split> {
+        let path = data.join("split.json");
+        let bad = |e: &dyn std::fmt::Display| {
+            Error::Input(format!("{}: cannot be used ({e}): prepare the data set again", path.display()))
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| bad(&e))?;
+        serde_json::from_str(&text).map_err(|e| bad(&e))
+    }
+}

@@ -1,0 +1,129 @@
+//! A network's weights while it learns.
+//!
+//! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`, and the
+//! vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
+
+use crate::rng::Rng;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Rounds of the power iteration before training.
+const FIRST_ROUNDS: usize = 15;
+/// What norms are kept above.
+const EPS: f64 = 1e-12;
+
+/// Weights by the checkpoint's names.
+#[derive(Debug)]
+pub struct Learned {
+    /// What is trained; all require gradients.
+    pub weights: BTreeMap<String, Tensor>,
+    /// `weight_u` and `weight_v`.
+    pub vectors: BTreeMap<String, Tensor>,
+}
+
+impl Learned {
+    /// Random weights for the layers of a network ([`headgan::engine::shape::layers`]): uniform within 1/sqrt(fan-in) times
+    /// `gain(layer)`, biases `bias(layer)`, norms one.
+    pub fn new(
+        layers: &[(String, Vec<usize>)],
+        spectral: &BTreeSet<String>,
+        (kind, device): (Kind, Device),
+        rng: &mut Rng,
+        gain: impl Fn(&str) -> f64,
+        bias: impl Fn(&str, usize) -> f64,
+    ) -> Learned {
+        let mut out = Learned { weights: BTreeMap::new(), vectors: BTreeMap::new() };
+        let tensor = |values: &[f64], shape: &[usize]| {
+            let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+            Tensor::from_slice(values).reshape(shape).to_kind(kind).to_device(device)
+        };
+        for (name, shape) in layers {
+            let (layer, part) = name.rsplit_once('.').unwrap_or(("", name));
+            let len = shape.iter().product::<usize>();
+            let values: Vec<f64> = match part {
+                "weight" if shape.len() > 1 => {
+                    let reach = gain(layer) / ((len / shape[0].max(1)) as f64).sqrt();
+                    (0..len).map(|_| rng.within(reach)).collect()
+                }
+                "weight" => vec![1.0; len],
+                _ => (0..len).map(|i| bias(layer, i)).collect(),
+            };
+            let is_spectral = part == "weight" && spectral.contains(layer);
+            let key = if is_spectral { format!("{layer}.weight_orig") } else { name.clone() };
+            out.weights.insert(key, tensor(&values, shape).set_requires_grad(true));
+            if is_spectral {
+                let rows = shape[0];
+                for (part, n) in [("weight_u", rows), ("weight_v", len / rows.max(1))] {
+                    let values: Vec<f64> = (0..n).map(|_| rng.within(1.0)).collect();
+                    out.vectors.insert(format!("{layer}.{part}"), unit(&tensor(&values, &[n])));
+                }
+            }
+        }
+        for _ in 0..FIRST_ROUNDS {
+            out.iterate();
+        }
+        out
+    }
+
+    /// One round of the power iteration.
+    fn iterate(&mut self) {
+        no_grad(|| {
+            for (name, weight) in &self.weights {
+                let Some(layer) = name.strip_suffix(".weight_orig") else { continue };
+                let matrix = weight.flatten(1, -1);
+                let (u_name, v_name) = (format!("{layer}.weight_u"), format!("{layer}.weight_v"));
+                let v = unit(&matrix.tr().mv(&self.vectors[&u_name]));
+                let u = unit(&matrix.mv(&v));
+                // New tensors: the graph of the step before may still hold the old ones.
+                self.vectors.insert(u_name, u);
+                self.vectors.insert(v_name, v);
+            }
+        });
+    }
+
+    /// The weights that the network computes with, after a round of the power iteration, differentiable.
+    pub fn next(&mut self) -> BTreeMap<String, Tensor> {
+        self.iterate();
+        self.effective()
+    }
+
+    /// The weights that the network computes with, as they are, differentiable.
+    pub fn effective(&self) -> BTreeMap<String, Tensor> {
+        let of = |(name, weight): (&String, &Tensor)| match name.strip_suffix(".weight_orig") {
+            None => (name.clone(), weight.shallow_clone()),
+            Some(layer) => {
+                let (u, v) = (&self.vectors[&format!("{layer}.weight_u")], &self.vectors[&format!("{layer}.weight_v")]);
+                let sigma = u.dot(&weight.flatten(1, -1).mv(v));
+                (format!("{layer}.weight"), weight / sigma)
+            }
+        };
+        self.weights.iter().map(of).collect()
+    }
+
+    /// As [`Learned::effective`], without gradients.
+    pub fn frozen(&self) -> BTreeMap<String, Tensor> {
+        no_grad(|| self.effective()).into_iter().map(|(name, t)| (name, t.detach())).collect()
+    }
+
+    /// Forgets all gradients.
+    pub fn zero_grad(&mut self) {
+        self.weights.values_mut().for_each(Tensor::zero_grad);
+    }
+
+    /// The length of the gradient over all weights; 0 before any backward pass.
+    pub fn gradient_norm(&self) -> f64 {
+        let squares = self.weights.values().map(Tensor::grad).filter(Tensor::defined);
+        let squares: Vec<Tensor> = squares.map(|g| g.square().sum(Kind::Double)).collect();
+        if squares.is_empty() { 0.0 } else { Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]) }
+    }
+}
+
+/// The vector at length one.
+fn unit(v: &Tensor) -> Tensor {
+    v / v.norm().clamp_min(EPS)
+}
+
+/// The map that an executor takes, in the kind that it computes with.
+pub fn for_engine(weights: &BTreeMap<String, Tensor>, kind: Kind) -> HashMap<String, Tensor> {
+    weights.iter().map(|(name, t)| (name.clone(), t.to_kind(kind))).collect()
+}

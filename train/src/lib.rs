@@ -1,0 +1,22 @@
+//! Trains HeadGAN generators on libtorch: data sets from folders of clips, the losses of the paper, checkpoints that resume
+//! exactly. See docs/TRAINING.md.
+//!
+//! Networks are those of [`headgan::nets`], run by [`headgan_torch::Torch`] over the trained weights; nothing is defined twice.
+
+pub mod adam;
+pub mod checkpoint;
+pub mod config;
+pub mod data;
+pub mod export;
+pub mod learned;
+pub mod losses;
+pub mod page;
+pub mod perceptual;
+pub mod rng;
+pub mod run;
+pub mod trainer;
+pub mod validate;
+pub mod vgg;
+
+pub use config::TrainConfig;
+pub use trainer::Trainer;

@@ -1,0 +1,82 @@
+//! The losses of HeadGAN's training (design section 5), each a function of tensors to one number.
+//!
+//! Pictures are RGB in -1..1, `[n, 3, h, w]`; weights and masks `[n, 1, h, w]` in 0..1. Hinge loss:
+//! <https://arxiv.org/abs/1705.02894>; feature matching: <https://arxiv.org/abs/1711.11585>.
+
+use headgan_torch::Shared;
+use tch::{Kind, Tensor};
+
+/// Side of the region around the mouth that its discriminator sees, in pixels.
+pub const MOUTH: i64 = 64;
+
+/// A discriminator's features by scale and layer, the judgement last.
+pub type Judgement = Vec<Vec<Shared>>;
+
+/// The judgements alone, one a scale.
+fn verdicts(judgement: &Judgement) -> impl Iterator<Item = &Tensor> {
+    judgement.iter().filter_map(|layers| layers.last()).map(|t| &t.0)
+}
+
+/// Mean of numbers that are tensors; there is at least one.
+fn mean(values: impl Iterator<Item = Tensor>) -> Tensor {
+    let values: Vec<Tensor> = values.collect();
+    Tensor::stack(&values, 0).mean(None)
+}
+
+/// What a discriminator minimises: it shall judge real pictures above 1 and others below -1.
+pub fn hinge_judge(real: &Judgement, fake: &Judgement) -> Tensor {
+    let margin = |v: &Tensor, sign: f64| (v * -sign + 1.0).relu().mean(None);
+    mean(verdicts(real).zip(verdicts(fake)).map(|(r, f)| margin(r, 1.0) + margin(f, -1.0)))
+}
+
+/// What a generator minimises: the judgement with its sign turned.
+pub fn hinge_generator(fake: &Judgement) -> Tensor {
+    mean(verdicts(fake).map(|v| -v.mean(None)))
+}
+
+/// Mean difference of a discriminator's features, summed over layers, mean over scales.
+pub fn feature_matching(real: &Judgement, fake: &Judgement) -> Tensor {
+    mean(real.iter().zip(fake).map(|(real, fake)| {
+        let layers = real.len().saturating_sub(1);
+        let each: Vec<Tensor> = real.iter().zip(fake).take(layers).map(|(r, f)| difference(&f.0, &r.0)).collect();
+        Tensor::stack(&each, 0).sum(None)
+    }))
+}
+
+/// Mean absolute difference.
+pub fn difference(a: &Tensor, b: &Tensor) -> Tensor {
+    (a - b).abs().mean(None)
+}
+
+/// Mean absolute difference where `weight` says so; 0 where it says so nowhere.
+pub fn weighted_l1(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
+    let channels = a.size()[1] as f64;
+    let total = (weight.sum(None) * channels).clamp_min(1.0);
+    ((a - b).abs() * weight).sum(None) / total
+}
+
+/// The region around the mouth of each picture, moved inside; centres in pixels, x then y. `[n, c, 64, 64]`, smaller where
+/// the picture is.
+pub fn mouth(pictures: &Tensor, centres: &[[f64; 2]]) -> Tensor {
+    let size = pictures.size();
+    let (h, w) = (size[2], size[3]);
+    let regions: Vec<Tensor> = centres
+        .iter()
+        .enumerate()
+        .map(|(i, &[x, y])| {
+            let (side_y, side_x) = (MOUTH.min(h), MOUTH.min(w));
+            let start = |centre: f64, side: i64, n: i64| (centre.round() as i64 - side / 2).clamp(0, n - side);
+            pictures.narrow(0, i as i64, 1).narrow(2, start(y, side_y, h), side_y).narrow(
+                3,
+                start(x, side_x, w),
+                side_x,
+            )
+        })
+        .collect();
+    Tensor::cat(&regions, 0)
+}
+
+/// A loss as a number.
+pub fn value(loss: &Tensor) -> f64 {
+    loss.to_kind(Kind::Double).double_value(&[])
+}

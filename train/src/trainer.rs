@@ -1,0 +1,356 @@
+//! One step of training: the generator against two discriminators.
+
+use crate::adam::Adam;
+use crate::checkpoint::Checkpoint;
+use crate::config::TrainConfig;
+use crate::data::Batch;
+use crate::learned::{Learned, for_engine};
+use crate::losses::{self, Judgement, MOUTH};
+use crate::perceptual::Perceptual;
+use crate::rng::Rng;
+use headgan::engine::shape::{self, ShapeOps};
+use headgan::nets::{discriminator, generator};
+use headgan::{Error, Result};
+use headgan_torch::{Shared, Torch};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// A composing generator begins with so little paint: sigmoid(-2) is 0.12.
+const FIRST_ALPHA: f64 = -2.0;
+/// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this much
+/// smaller than other layers, lest the first thing learned be to shut them off.
+const FIRST_HEADS: f64 = 0.02;
+/// Below this, a gate is as good as closed.
+const LEAST_GATE: f64 = 1e-6;
+
+/// A run's whole state.
+pub struct Trainer {
+    pub config: TrainConfig,
+    device: Device,
+    generator: Player,
+    picture_judge: Player,
+    mouth_judge: Player,
+    /// The generator's weights as it computes with them, averaged over steps: what is validated and exported.
+    pub average: BTreeMap<String, Tensor>,
+    perceptual: Option<Perceptual>,
+    /// Steps done, skipped ones included.
+    pub step: u64,
+    /// Steps whose loss or gradient was not a number.
+    pub skipped: u64,
+}
+
+/// A network with its optimiser.
+struct Player {
+    net: Learned,
+    adam: Adam,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Serialize, Default)]
+pub struct Record {
+    pub step: u64,
+    /// By name, before multiplication with their weights; `generator`, `picture_judge`, `mouth_judge` are the sums that are
+    /// minimised.
+    pub losses: BTreeMap<&'static str, f64>,
+    /// Lengths of the gradients before they are shortened.
+    pub gradients: BTreeMap<&'static str, f64>,
+    pub rate: f64,
+    /// Whether nothing was learned because something was not a number.
+    pub skipped: bool,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl Trainer {
+    /// A run at its beginning. Without `perceptual` that loss is left out.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a configuration that makes no sense.
+    pub fn new(config: TrainConfig, perceptual: Option<Perceptual>, device: Device) -> Result<Trainer> {
+        config.check()?;
+        let kind = config.precision.master();
+        let g = config.generator.clone();
+        let side = 16 << g.levels;
+        let run = |ops: &ShapeOps| {
+            let reference = generator::reference(ops, &g, &[1, 6, side, side]);
+            generator::forward(ops, &g, &reference, &[1, 3 * g.frames, side, side], None, None);
+        };
+        let head = |layer: &str| {
+            let residual = g.prior && (layer.contains(".dec_flow.") || layer.contains(".dec_mask."));
+            residual || (g.compose && layer.contains(".conv_img."))
+        };
+        let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
+        let bias = |layer: &str, i: usize| {
+            if g.compose && layer == "rendering_network.conv_img.1" && i == 3 { FIRST_ALPHA } else { 0.0 }
+        };
+        let mut rng = Rng::of(&[config.seed, 1]);
+        let net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain, bias);
+        let average = net.frozen().into_iter().map(|(name, t)| (name, t.copy())).collect();
+        let judge = |config: &discriminator::Config, side: usize, rng: &mut Rng| {
+            let run = |ops: &ShapeOps| {
+                discriminator::forward(ops, config, &[1, config.input, side, side]);
+            };
+            let layers = (shape::layers(run), shape::spectral(run));
+            Learned::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0, |_, _| 0.0)
+        };
+        let picture = judge(&config.picture_judge.config(6), 64, &mut rng);
+        let mouth = judge(&config.mouth_judge.config(3), MOUTH as usize, &mut rng);
+        Ok(Trainer {
+            generator: Player { net, adam: Adam::default() },
+            picture_judge: Player { net: picture, adam: Adam::default() },
+            mouth_judge: Player { net: mouth, adam: Adam::default() },
+            average,
+            perceptual,
+            device,
+            config,
+            step: 0,
+            skipped: 0,
+        })
+    }
+
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    fn engine(&self, weights: &BTreeMap<String, Tensor>) -> Torch {
+        let kind = self.config.precision.compute();
+        Torch::over(for_engine(weights, kind), self.device, kind)
+    }
+
+    /// The generator on a batch.
+    fn paint(&self, weights: &BTreeMap<String, Tensor>, batch: &Batch) -> generator::Output<Tensor> {
+        let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
+        let ops = self.engine(weights);
+        let config = &self.config.generator;
+        let input = |t: &Tensor| Shared(t.to_kind(compute));
+        let reference = generator::reference(&ops, config, &input(&batch.reference));
+        let prior = config.prior.then(|| Shared(batch.prior.to_kind(compute)));
+        let out = generator::forward(&ops, config, &reference, &input(&batch.pncc), None, prior.as_ref());
+        let back = |t: Shared| t.0.to_kind(master);
+        generator::Output {
+            image: back(out.image),
+            flow: back(out.flow),
+            mask: back(out.mask),
+            warped: back(out.warped),
+            warped_features: Vec::new(),
+            paint: out.paint.map(|p| generator::Paint { rgb: back(p.rgb), alpha: back(p.alpha) }),
+        }
+    }
+
+    /// What the averaged generator makes of a batch.
+    pub fn show(&self, batch: &Batch) -> generator::Output<Tensor> {
+        no_grad(|| self.paint(&self.average, batch))
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>, config: &discriminator::Config, x: &Tensor) -> Judgement {
+        let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
+        let out = discriminator::forward(&self.engine(weights), config, &Shared(x.to_kind(compute)));
+        out.into_iter().map(|layers| layers.into_iter().map(|t| Shared(t.0.to_kind(master))).collect()).collect()
+    }
+
+    /// The generator's losses by name, each with its weight, and its picture.
+    fn generator_losses(&self, out: &generator::Output<Tensor>, batch: &Batch) -> Vec<(&'static str, f64, Tensor)> {
+        let w = &self.config.losses;
+        let (inside, outside) = (&batch.valid * &batch.face, &batch.valid * (1.0 - &batch.face));
+        let l1 = |picture: &Tensor, weight: &Tensor| losses::weighted_l1(picture, &batch.target, weight);
+        let mut all = vec![
+            ("inside", w.inside, l1(&out.image, &inside)),
+            ("outside", w.outside, l1(&out.image, &outside)),
+            ("warped_inside", w.inside, l1(&out.warped, &inside)),
+            ("warped_outside", w.outside, l1(&out.warped, &outside)),
+            ("mask", w.mask * self.config.joined(self.step), out.mask.mean(None)),
+        ];
+        if let Some(paint) = &out.paint {
+            all.push(("paint_inside", w.paint * w.inside, l1(&paint.rgb, &inside)));
+            all.push(("paint_outside", w.paint * w.outside, l1(&paint.rgb, &outside)));
+            all.push(("alpha_gate", w.gates, gate(&paint.alpha)));
+        }
+        if self.config.generator.prior {
+            all.push(("mask_gate", w.gates, gate(&out.mask)));
+        }
+        let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
+        if let Some(perceptual) = &self.perceptual {
+            all.push(("perceptual", w.perceptual, perceptual.distance(&[&image, &warped], &batch.target)));
+        }
+        if self.config.judged(self.step) {
+            let now = batch.current_pncc();
+            let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
+            let mouth = |picture: &Tensor| losses::mouth(picture, &batch.mouths);
+            let (p, m) = (self.picture_judge.net.frozen(), self.mouth_judge.net.frozen());
+            let (pc, mc) = (self.config.picture_judge.config(6), self.config.mouth_judge.config(3));
+            let real =
+                no_grad(|| [self.judge(&p, &pc, &see(&batch.target)), self.judge(&m, &mc, &mouth(&batch.target))]);
+            let fake = [self.judge(&p, &pc, &see(&image)), self.judge(&m, &mc, &mouth(&image))];
+            all.push(("picture", w.picture, losses::hinge_generator(&fake[0])));
+            all.push(("mouth", w.mouth, losses::hinge_generator(&fake[1])));
+            let matching = losses::feature_matching(&real[0], &fake[0]) + losses::feature_matching(&real[1], &fake[1]);
+            all.push(("feature_matching", w.feature_matching, matching));
+        }
+        all
+    }
+
+    /// Learns from a batch. Where a loss or a gradient is not a number nothing is learned, and that is counted.
+    pub fn learn(&mut self, batch: &Batch) -> Record {
+        let started = std::time::Instant::now();
+        let rate = self.config.schedule(self.step);
+        let mut record = Record { step: self.step, rate: rate * self.config.generator_rate, ..Record::default() };
+        let weights = self.generator.net.next();
+        let out = self.paint(&weights, batch);
+        let losses = self.generator_losses(&out, batch);
+        let total = sum(losses.iter().map(|(_, weight, loss)| loss * *weight));
+        record.losses.extend(losses.iter().map(|(name, _, loss)| (*name, losses::value(loss))));
+        record.losses.insert("generator", losses::value(&total));
+
+        let config = &self.config;
+        let mut fine = self.generator.learn(&total, config.generator_rate * rate, config, &mut record, "generator");
+        if fine {
+            let left = self.config.average.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
+            let now = self.generator.net.frozen();
+            no_grad(|| {
+                for (name, average) in &mut self.average {
+                    let _ = average.lerp_(&now[name], 1.0 - left);
+                }
+            });
+        }
+        if fine && self.config.judged(self.step) {
+            let image = batch.within(&out.image).detach();
+            let now = batch.current_pncc();
+            let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
+            let mouth = |picture: &Tensor| losses::mouth(picture, &batch.mouths);
+            fine &= self.learn_judge("picture_judge", see(&batch.target), see(&image), rate, &mut record);
+            fine &= self.learn_judge("mouth_judge", mouth(&batch.target), mouth(&image), rate, &mut record);
+        }
+        record.skipped = !fine;
+        self.skipped += u64::from(!fine);
+        self.step += 1;
+        record.seconds = started.elapsed().as_secs_f64();
+        record
+    }
+
+    fn learn_judge(&mut self, name: &'static str, real: Tensor, fake: Tensor, rate: f64, record: &mut Record) -> bool {
+        let is_mouth = name == "mouth_judge";
+        let judge = if is_mouth { &self.config.mouth_judge } else { &self.config.picture_judge };
+        let config = judge.config(real.size()[1] as usize);
+        let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };
+        let weights = player.net.next();
+        let loss = losses::hinge_judge(&self.judge(&weights, &config, &real), &self.judge(&weights, &config, &fake));
+        record.losses.insert(name, losses::value(&loss));
+        let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };
+        player.learn(&loss, self.config.judge_rate * rate, &self.config, record, name)
+    }
+
+    /// Everything that a run needs to go on.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        let mut out = Checkpoint::default();
+        out.put("average", &self.average);
+        let note = |name: &str, value: String| (name.to_owned(), value);
+        let config = serde_json::to_string(&self.config)
+            .map_err(|e| Error::Engine(format!("the training configuration cannot be written ({e})")))?;
+        out.notes.extend([
+            note("config", config),
+            note("step", self.step.to_string()),
+            note("skipped", self.skipped.to_string()),
+        ]);
+        for (name, player) in self.players() {
+            out.put(name, &player.net.weights);
+            out.put(&format!("{name}_vectors"), &player.net.vectors);
+            for (part, pick) in [("first", 0), ("second", 1)] {
+                let moments = player.adam.moments.iter().map(|(n, (m, v))| (n, if pick == 0 { m } else { v }));
+                out.put(&format!("{name}_{part}"), moments);
+            }
+            out.notes.insert(format!("{name}_steps"), player.adam.steps.to_string());
+        }
+        Ok(out)
+    }
+
+    /// Goes on where a checkpoint was written; `self` is a fresh run of the same configuration.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the checkpoint is another configuration's.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.step = checkpoint.number("step")?;
+        self.skipped = checkpoint.number("skipped")?;
+        let average = checkpoint.part("average");
+        fill(&mut self.average, average, "average")?;
+        for name in ["generator", "picture_judge", "mouth_judge"] {
+            let player = match name {
+                "generator" => &mut self.generator,
+                "picture_judge" => &mut self.picture_judge,
+                _ => &mut self.mouth_judge,
+            };
+            fill(&mut player.net.weights, checkpoint.part(name), name)?;
+            fill(&mut player.net.vectors, checkpoint.part(&format!("{name}_vectors")), name)?;
+            let mut second = checkpoint.part(&format!("{name}_second"));
+            let first = checkpoint.part(&format!("{name}_first")).into_iter();
+            player.adam.moments = first.filter_map(|(n, m)| second.remove(&n).map(|v| (n, (m, v)))).collect();
+            player.adam.steps = checkpoint.number(&format!("{name}_steps"))?;
+        }
+        Ok(())
+    }
+
+    fn players(&self) -> [(&'static str, &Player); 3] {
+        [("generator", &self.generator), ("picture_judge", &self.picture_judge), ("mouth_judge", &self.mouth_judge)]
+    }
+
+    /// The generator's loss on a batch, all of it or one by name, differentiable in [`Trainer::weights`].
+    pub fn loss(&self, batch: &Batch, only: Option<&str>) -> Tensor {
+        let out = self.paint(&self.generator.net.effective(), batch);
+        let losses = self.generator_losses(&out, batch);
+        sum(losses.iter().filter(|(name, ..)| only.is_none_or(|o| o == *name)).map(|(_, weight, loss)| loss * *weight))
+    }
+
+    /// The generator's weights as they are trained.
+    pub fn weights(&self) -> &BTreeMap<String, Tensor> {
+        &self.generator.net.weights
+    }
+}
+
+impl Player {
+    /// Moves the weights against the gradient of `loss`; `false`, and nothing moved, where it is not a number.
+    fn learn(
+        &mut self,
+        loss: &Tensor,
+        rate: f64,
+        config: &TrainConfig,
+        record: &mut Record,
+        name: &'static str,
+    ) -> bool {
+        self.net.zero_grad();
+        if !losses::value(loss).is_finite() {
+            return false;
+        }
+        loss.backward();
+        let length = self.net.gradient_norm();
+        record.gradients.insert(name, length);
+        if !length.is_finite() {
+            return false;
+        }
+        let shrink = if length > config.clip { config.clip / length } else { 1.0 };
+        self.adam.step(&mut self.net.weights, rate, config.betas, shrink);
+        true
+    }
+}
+
+/// Puts stored values in the place of those that are there, name by name.
+fn fill(to: &mut BTreeMap<String, Tensor>, mut from: BTreeMap<String, Tensor>, what: &str) -> Result<()> {
+    for (name, tensor) in to.iter_mut() {
+        let stored = from.remove(name).filter(|s| s.size() == tensor.size() && s.kind() == tensor.kind());
+        let stored = stored.ok_or_else(|| {
+            Error::Input(format!("the checkpoint's {what} does not have '{name}' as this configuration needs it"))
+        })?;
+        no_grad(|| tensor.copy_(&stored));
+    }
+    Ok(())
+}
+
+/// What a gate that closes costs.
+fn gate(gate: &Tensor) -> Tensor {
+    -gate.clamp_min(LEAST_GATE).log().mean(None)
+}
+
+/// The sum of numbers that are tensors.
+fn sum(values: impl Iterator<Item = Tensor>) -> Tensor {
+    let values: Vec<Tensor> = values.map(|v| v.to_kind(Kind::Double)).collect();
+    Tensor::stack(&values, 0).sum(None)
+}

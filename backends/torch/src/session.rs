@@ -229,7 +229,7 @@ fn check_budget(bytes: u64, options: &Options, what: &str) -> Result<()> {
     let advice =
         if size_of(options.precision) == 4 { "raise the budget, or choose precision fp16" } else { "raise the budget" };
     Err(Error::Engine(format!(
-        "the generator needs about {} MiB for {what}, the memory budget is {} MiB: {advice}",
+        "the generator needs at least {} MiB for {what}, the memory budget is {} MiB: {advice}",
         mib(bytes),
         mib(options.memory)
     )))

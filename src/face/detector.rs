@@ -112,6 +112,11 @@ pub struct Detector<O> {
 }
 
 impl<O: Executor> Detector<O> {
+    /// What it runs on.
+    pub fn executor(&self) -> &O {
+        &self.ops
+    }
+
     /// A detector whose weights are in `ops` and have passed [`Kind::of`].
     pub fn new(ops: O, kind: Kind) -> Detector<O> {
         Detector { ops, kind, options: Options::of(kind) }

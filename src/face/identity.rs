@@ -44,6 +44,11 @@ pub struct Embedder<O> {
 }
 
 impl<O: Executor> Embedder<O> {
+    /// What it runs on.
+    pub fn executor(&self) -> &O {
+        &self.ops
+    }
+
     pub fn new(ops: O) -> Embedder<O> {
         Embedder { ops }
     }

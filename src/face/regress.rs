@@ -38,6 +38,11 @@ pub fn check(weights: &Weights) -> Result<Config> {
 }
 
 impl<O: Executor> Regressor<O> {
+    /// What it runs on.
+    pub fn executor(&self) -> &O {
+        &self.ops
+    }
+
     /// A regressor whose weights are in `ops` and have passed [`check`], for the morphable model it was trained with.
     ///
     /// # Errors

@@ -121,6 +121,13 @@ impl Engine {
         }
     }
 
+    /// Gives the embedded engine's buffers that are not in use back to the system.
+    pub fn release(&self) {
+        if let Engine::Embedded(ops) = self {
+            ops.release();
+        }
+    }
+
     /// Encodes a reference: PNCC (0..1) and RGB (-1..1), `side` pixels square, 6 values a pixel.
     ///
     /// # Errors

@@ -149,6 +149,15 @@ impl Networks {
         Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
     }
 
+    /// Gives buffers that are not in use back to the system.
+    pub fn release(&self) {
+        self.detector.executor().release();
+        self.regressor.executor().release();
+        if let Some(embedder) = &self.embedder {
+            embedder.executor().release();
+        }
+    }
+
     /// What observes pictures.
     pub fn observer(&self) -> Observer<'_> {
         Observer {

@@ -158,8 +158,12 @@ impl Stage {
         out
     }
 
-    /// Forgets prepared references, shots and buffers; the networks stay.
+    /// Forgets prepared references, shots and buffers; the networks' weights stay.
     pub fn purge(&self) {
+        self.networks.release();
+        if let Some(generator) = &*self.generator.lock() {
+            generator.engine.release();
+        }
         self.references.lock().clear();
         self.shots.lock().clear();
         self.scratches.lock().clear();

@@ -141,6 +141,11 @@ impl Cpu {
         self.pool.made()
     }
 
+    /// Gives buffers that are not in use back to the system; the next frame makes them anew.
+    pub fn release(&self) {
+        self.pool.clear();
+    }
+
     fn done(&self, shape: [usize; 4], data: Buffer) -> Tensor {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
         Tensor { shape, data: Arc::new(data) }

@@ -49,6 +49,14 @@ impl Pool {
         Buffer { data, len, pool: self.clone() }
     }
 
+    /// Gives all free buffers back.
+    pub fn clear(&self) {
+        let mut state = self.free.lock();
+        let freed: usize = state.buffers.drain(..).map(|b| 4 * b.len()).sum();
+        state.buffers.shrink_to_fit();
+        state.bytes -= freed;
+    }
+
     /// How many buffers were ever made, and the bytes that they hold.
     pub fn made(&self) -> (usize, usize) {
         let state = self.free.lock();

@@ -16,6 +16,7 @@ const LIVING: usize = 6;
 const LEAK: u64 = 8 << 20;
 
 pub fn run(run: &Run) {
+    process::plain_allocator();
     each_plugin(run, |loaded| log::check(format!("a soak of {:?}", run.soak), || soak(run, loaded)));
 }
 

@@ -4,13 +4,14 @@ Small generator (ngf 8, SPADE width 32, prior and composition), both discriminat
 matching, masked L1, mask, paint and gate losses, spectral norm with one power iteration, Adam. The perceptual loss is left out:
 its network is no part of the project.
 
-    export LIBTORCH=$(packaging/libtorch.sh) LIBTORCH_CXX11_ABI=1 LD_LIBRARY_PATH=$LIBTORCH/lib
+    export LIBTORCH=$(packaging/libtorch.sh) LIBTORCH_CXX11_ABI=1
     (cd backends/torch && cargo build --release -p headgan-train --examples)
     python benches/peers/train_step.py --threads 2
 """
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -150,7 +151,10 @@ class Ours:
         self.before, self.after = folder / "before.safetensors", folder / "after.safetensors"
         command = [str(PROGRAM), str(self.before), str(self.after), "--side", str(side), "--threads", str(threads)]
         command += ["--double"] if double else []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Ours alone gets this libtorch: PyTorch brings one of its own.
+        env = os.environ | {"LD_LIBRARY_PATH": os.path.join(os.environ.get("LIBTORCH", ""), "lib")}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, text=True, env=env, **pipes)
         if self.process.stdout.readline().strip() != "ready":
             sys.exit("the program under test ended early")
 

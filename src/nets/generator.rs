@@ -4,9 +4,9 @@
 //! <https://arxiv.org/abs/2012.08261>. SPADE: <https://arxiv.org/abs/1903.07291>. AdaIN: <https://arxiv.org/abs/1703.06868>.
 //! Layer names are those of the official checkpoint.
 //!
-//! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the reference
-//! goes; the flow network finds what is left) and *composition* (the rendering network paints only where the warped reference
-//! does not do). Both are off in official files.
+//! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the
+//! reference goes; the flow network finds what is left) and *composition* (the rendering network paints only where
+//! the warped reference does not do). Both are off in official files.
 //!
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
@@ -51,8 +51,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The configuration that folded weights were made for: read off their shapes, and off `config` in the file's metadata
-    /// what shapes do not tell.
+    /// The configuration that folded weights were made for: read off their shapes, and off `config` in the file's
+    /// metadata what shapes do not tell.
     ///
     /// # Errors
     /// [`Error::Model`] naming the layer that is missing, or for metadata that cannot be read.
@@ -144,8 +144,8 @@ pub fn reference<O: Ops>(ops: &O, config: &Config, input: &O::Tensor) -> Referen
 
 /// One frame: `pncc` holds the driving PNCC frames, oldest first, `[n, 3 frames, h, w]` in 0..1; `audio` is `[n, 300, 1, 1]`.
 ///
-/// A generator without sound ignores `audio`; one with sound takes zeros where none is given. `prior` is the mesh's flow, as
-/// [`Output::flow`] is, `[n, 2, h, w]`; treated likewise.
+/// A generator without sound ignores `audio`; one with sound takes zeros where none is given. `prior` is the mesh's
+/// flow, as [`Output::flow`] is, `[n, 2, h, w]`; treated likewise.
 pub fn forward<O: Ops>(
     ops: &O,
     config: &Config,

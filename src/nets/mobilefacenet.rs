@@ -40,8 +40,8 @@ pub fn mobilefacenet<O: Ops>(ops: &O, x: &O::Tensor) -> O::Tensor {
     y
 }
 
-/// What the network sees on its way, at strides 2, 4 and 8 (64, 64, 128 channels): features of any picture, of any size, in the
-/// units of [`mobilefacenet`]'s input.
+/// What the network sees on its way, at strides 2, 4 and 8 (64, 64, 128 channels): features of any picture, of any
+/// size, in the units of [`mobilefacenet`]'s input.
 pub fn features<O: Ops>(ops: &O, x: &O::Tensor) -> Vec<O::Tensor> {
     let x = conv_prelu(ops, x, "conv1", Conv::same(64, 3).stride(2)); // [n, 64, h/2, w/2]
     let mut x = conv_prelu(ops, &x, "dw_conv1", Conv::same(64, 3).groups(64));

@@ -424,8 +424,8 @@ fn in_window(camera: &ImageCamera, window: Window) -> ImageCamera {
     camera.mapped(k as f32, offset)
 }
 
-/// A flow between pixels of the plate as flow between two windows' rasters of [`CROP`] pixels: where each pixel of `window`
-/// comes from in `home`, relative.
+/// A flow between pixels of the plate as flow between two windows' rasters of [`CROP`] pixels: where each pixel of
+/// `window` comes from in `home`, relative.
 fn flow_in_window(
     flow: &[[f32; 2]],
     (width, height): (usize, usize),
@@ -860,8 +860,8 @@ mod tests {
         assert!(out.iter().flatten().all(|d| d.abs() < 1e-4));
     }
 
-    /// A generator that only follows the mesh paints what Draft paints, also where the window goes along with a head that
-    /// walks and comes nearer.
+    /// A generator that only follows the mesh paints what Draft paints, also where the window goes along with a head
+    /// that walks and comes nearer.
     #[test]
     fn a_generator_that_only_follows_the_mesh_is_draft() {
         let n = 60;

@@ -1,8 +1,8 @@
 //! One training step after the other on random data, for benches/peers/train_step.py.
 //!
-//! `train_step BEFORE AFTER --side 256 --threads 2 [--double]` writes to BEFORE the state of a run and a batch (`batch.*`), learns
-//! once, writes the state to AFTER, and then learns once for every line on stdin and prints the milliseconds. The perceptual
-//! loss is left out.
+//! `train_step BEFORE AFTER --side 256 --threads 2 [--double]` writes to BEFORE the state of a run and a batch
+//! (`batch.*`), learns once, writes the state to AFTER, and then learns once for every line on stdin and prints the
+//! milliseconds. The perceptual loss is left out.
 
 use clap::Parser;
 use headgan_train::TrainConfig;

@@ -1,5 +1,5 @@
-//! Adam (<https://arxiv.org/abs/1412.6980>), as torch.optim has it. Of its own because tch's optimiser cannot hand out its state,
-//! and a run must resume exactly.
+//! Adam (<https://arxiv.org/abs/1412.6980>), as torch.optim has it. Of its own because tch's optimiser cannot hand out
+//! its state, and a run must resume exactly.
 
 use std::collections::BTreeMap;
 use tch::{Tensor, no_grad};

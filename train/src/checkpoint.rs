@@ -1,7 +1,7 @@
 //! Checkpoints: everything that a run needs to go on as if it had not stopped, in one safetensors file.
 //!
-//! A file is written beside its final name and renamed; the last [`KEPT`] stay. So whenever a run is killed, or the disk is full,
-//! the checkpoint before is whole.
+//! A file is written beside its final name and renamed; the last [`KEPT`] stay. So whenever a run is killed, or the
+//! disk is full, the checkpoint before is whole.
 
 use headgan::media::atomic;
 use headgan::{Error, Result};

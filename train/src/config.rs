@@ -79,8 +79,8 @@ pub struct LossWeights {
     pub mask: f64,
     /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
     pub paint: f64,
-    /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether, where nothing
-    /// behind them would be learned.
+    /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether,
+    /// where nothing behind them would be learned.
     pub gates: f64,
 }
 

@@ -1,4 +1,5 @@
-//! A run's generator as a file of its own: averaged weights, spectral norms folded, half precision, the configuration inside.
+//! A run's generator as a file of its own: averaged weights, spectral norms folded, half precision, the configuration
+//! inside.
 
 use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
@@ -15,8 +16,8 @@ use tch::Kind;
 /// Writes the averaged generator of a checkpoint and returns the file's size in bytes.
 ///
 /// # Errors
-/// [`Error::Input`] for a checkpoint that is none, or a file that cannot be written; [`Error::Model`] where the weights would
-/// not run.
+/// [`Error::Input`] for a checkpoint that is none, or a file that cannot be written; [`Error::Model`] where the weights
+/// would not run.
 pub fn export(checkpoint: &Checkpoint, path: &Path) -> Result<u64> {
     let text = checkpoint.notes.get("config").map(String::as_str).unwrap_or_default();
     let config: TrainConfig = serde_json::from_str(text)

@@ -1,7 +1,7 @@
 //! A network's weights while it learns.
 //!
-//! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`, and the
-//! vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
+//! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`,
+//! and the vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
 
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,8 +22,8 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Random weights for the layers of a network ([`headgan::engine::shape::layers`]): uniform within 1/sqrt(fan-in) times
-    /// `gain(layer)`, biases `bias(layer)`, norms one.
+    /// Random weights for the layers of a network ([`headgan::engine::shape::layers`]): uniform within 1/sqrt(fan-in)
+    /// times `gain(layer)`, biases `bias(layer)`, norms one.
     pub fn new(
         layers: &[(String, Vec<usize>)],
         spectral: &BTreeSet<String>,

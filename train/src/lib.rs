@@ -1,7 +1,8 @@
-//! Trains HeadGAN generators on libtorch: data sets from folders of clips, the losses of the paper, checkpoints that resume
-//! exactly. See docs/TRAINING.md.
+//! Trains HeadGAN generators on libtorch: data sets from folders of clips, the losses of the paper, checkpoints that
+//! resume exactly. See docs/TRAINING.md.
 //!
-//! Networks are those of [`headgan::nets`], run by [`headgan_torch::Torch`] over the trained weights; nothing is defined twice.
+//! Networks are those of [`headgan::nets`], run by [`headgan_torch::Torch`] over the trained weights; nothing is
+//! defined twice.
 
 pub mod adam;
 pub mod checkpoint;

@@ -55,8 +55,8 @@ pub fn weighted_l1(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
     ((a - b).abs() * weight).sum(None) / total
 }
 
-/// The region around the mouth of each picture, moved inside; centres in pixels, x then y. `[n, c, 64, 64]`, smaller where
-/// the picture is.
+/// The region around the mouth of each picture, moved inside; centres in pixels, x then y. `[n, c, 64, 64]`, smaller
+/// where the picture is.
 pub fn mouth(pictures: &Tensor, centres: &[[f64; 2]]) -> Tensor {
     let size = pictures.size();
     let (h, w) = (size[2], size[3]);

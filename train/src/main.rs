@@ -41,13 +41,15 @@ struct Prepare {
     /// Folder of the data set; finished clips in it are kept.
     #[arg(long, value_name = "DATA")]
     out: PathBuf,
-    /// How many persons to hold out, or a file with the names of prepared clips, a line each, whose persons are held out.
+    /// How many persons to hold out, or a file with the names of prepared clips, a line each, whose persons are held
+    /// out.
     #[arg(long, value_name = "FILE|N", default_value = "12")]
     hold_out: String,
     /// Of the draw of who is held out.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// A picture within the picture of files whose names contain TEXT, to be painted over: TEXT=X,Y,WIDTH,HEIGHT in their pixels.
+    /// A picture within the picture of files whose names contain TEXT, to be painted over: TEXT=X,Y,WIDTH,HEIGHT in
+    /// their pixels.
     #[arg(long, value_name = "TEXT=X,Y,W,H", value_parser = inset)]
     inset: Vec<(String, [usize; 4])>,
     /// Model pack to fit faces with.
@@ -139,7 +141,7 @@ fn device(name: &str) -> Result<Device> {
         ("cpu", _) | ("auto", false) => Ok(Device::Cpu),
         (_, true) => Ok(Device::Cuda(0)),
         _ => Err(Error::Engine(
-            "device 'cuda': this libtorch has none, or there is no card: set LIBTORCH to one with CUDA, or use --device cpu"
+            "device 'cuda': this libtorch has none, or there is no card: build with one that has, or use --device cpu"
                 .into(),
         )),
     }

@@ -42,16 +42,20 @@ impl Page {
 
     fn html(&self) -> Result<String> {
         let mut out = String::from(
-            "<!doctype html><meta charset=utf-8><style>body{font:14px sans-serif;background:#171717;color:#ddd;margin:24px}\
-             table{border-collapse:collapse}td,th{padding:3px 12px;text-align:right}figure{display:inline-block;margin:8px}\
-             svg{background:#222}polyline{fill:none;stroke:#6cf;stroke-width:1.2}figcaption{color:#aaa}img{max-width:100%}\
-             pre{color:#999}</style>",
+            "<!doctype html><meta charset=utf-8><style>\
+             body{font:14px sans-serif;background:#171717;color:#ddd;margin:24px}table{border-collapse:collapse}\
+             td,th{padding:3px 12px;text-align:right}figure{display:inline-block;margin:8px}svg{background:#222}\
+             polyline{fill:none;stroke:#6cf;stroke-width:1.2}figcaption{color:#aaa}img{max-width:100%}pre{color:#999}\
+             </style>",
         );
         let mut push = |text: String| out.push_str(&text);
         push(format!("<title>{0}</title><h1>{0}</h1><p>{1}</p>", escaped(&self.title), escaped(&self.state)));
         if !self.validations.is_empty() {
-            push("<h2>People held out</h2><table><tr><th>step<th>pairs<th colspan=3>copy the reference<th colspan=3>Draft\
-                  <th colspan=3>warped<th colspan=3>result<tr><th><th>".into());
+            push("<h2>People held out</h2><table><tr><th>step<th>pairs".into());
+            for of in ["copy the reference", "Draft", "warped", "result"] {
+                push(format!("<th colspan=3>{of}"));
+            }
+            push("<tr><th><th>".into());
             push("<th>L1<th>PSNR<th>SSIM".repeat(4));
             for v in self.validations.iter().rev() {
                 push(format!("<tr><td>{}<td>{}", v.step, v.pairs));

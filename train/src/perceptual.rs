@@ -95,8 +95,8 @@ impl Perceptual {
         }
     }
 
-    /// How far `pictures` (one behind the other along the first dimension: whole batches) lie from `target`: mean over the
-    /// batches of the features' weighted mean differences.
+    /// How far `pictures` (one behind the other along the first dimension: whole batches) lie from `target`: mean over
+    /// the batches of the features' weighted mean differences.
     pub fn distance(&self, pictures: &[&Tensor], target: &Tensor) -> Tensor {
         let n = target.size()[0];
         let wanted = no_grad(|| self.features(target));

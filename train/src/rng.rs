@@ -1,5 +1,5 @@
-//! Random numbers that depend on what they are for alone: a step's data follow from seed and step, so that a run that is
-//! resumed has no state of a generator to restore.
+//! Random numbers that depend on what they are for alone: a step's data follow from seed and step, so that a run that
+//! is resumed has no state of a generator to restore.
 
 /// SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
 #[derive(Debug, Clone)]

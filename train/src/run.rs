@@ -1,6 +1,7 @@
 //! A training run: a folder with its configuration, log, checkpoints and page.
 //!
-//! `config.json`, `log.jsonl` (a line a step), `validation.jsonl`, `checkpoints/`, `validation/` (pictures), `index.html`.
+//! `config.json`, `log.jsonl` (a line a step), `validation.jsonl`, `checkpoints/`, `validation/` (pictures),
+//! `index.html`.
 
 use crate::checkpoint;
 use crate::config::TrainConfig;
@@ -62,7 +63,8 @@ impl DataSet {
         Ok(DataSet { usable: train.iter().map(Stored::usable).collect(), persons, train, held_out })
     }
 
-    /// The pairs of a step. They follow from seed and step alone. Persons are drawn alike, however many clips they have.
+    /// The pairs of a step. They follow from seed and step alone. Persons are drawn alike, however many clips they
+    /// have.
     ///
     /// # Errors
     /// Those of the clips.
@@ -107,11 +109,12 @@ impl Folder {
     }
 }
 
-/// Trains until the configuration's steps are done, or `settings.steps`, or Ctrl-C; goes on where the folder's newest checkpoint
-/// was written.
+/// Trains until the configuration's steps are done, or `settings.steps`, or Ctrl-C; goes on where the folder's newest
+/// checkpoint was written.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are missing.
+/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
+/// missing.
 pub fn run(settings: Settings) -> Result<()> {
     let Settings { config, device, .. } = &settings;
     let folder = Folder(settings.run.to_owned());

@@ -18,8 +18,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// A composing generator begins with so little paint: sigmoid(-2) is 0.12.
 const FIRST_ALPHA: f64 = -2.0;
-/// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this much
-/// smaller than other layers, lest the first thing learned be to shut them off.
+/// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this
+/// much smaller than other layers, lest the first thing learned be to shut them off.
 const FIRST_HEADS: f64 = 0.02;
 /// Below this, a gate is as good as closed.
 const LEAST_GATE: f64 = 1e-6;
@@ -50,8 +50,8 @@ struct Player {
 #[derive(Debug, Clone, Serialize, Default)]
 pub struct Record {
     pub step: u64,
-    /// By name, before multiplication with their weights; `generator`, `picture_judge`, `mouth_judge` are the sums that are
-    /// minimised.
+    /// By name, before multiplication with their weights; `generator`, `picture_judge`, `mouth_judge` are the sums that
+    /// are minimised.
     pub losses: BTreeMap<&'static str, f64>,
     /// Lengths of the gradients before they are shortened.
     pub gradients: BTreeMap<&'static str, f64>,

@@ -1,6 +1,7 @@
 //! VGG19's features, for the perceptual loss; layer names are torchvision's.
 //!
-//! Simonyan, Zisserman: <https://arxiv.org/abs/1409.1556>. Which layers count how much: <https://arxiv.org/abs/1711.11585>.
+//! Simonyan, Zisserman: <https://arxiv.org/abs/1409.1556>. Which layers count how much:
+//! <https://arxiv.org/abs/1711.11585>.
 
 use headgan::Result;
 use headgan::engine::{Act, Conv, Ops, shape};

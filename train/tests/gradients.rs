@@ -21,8 +21,8 @@ fn nudge(weight: &Tensor, index: i64, by: f64) {
     });
 }
 
-/// Compares gradients of `only` (all losses: `None`) with central differences at random weights of many layers; returns how
-/// many were compared and were not zero.
+/// Compares gradients of `only` (all losses: `None`) with central differences at random weights of many layers; returns
+/// how many were compared and were not zero.
 fn compare(trainer: &Trainer, only: Option<&str>) -> usize {
     let batch = batch(1, Kind::Double);
     trainer.weights().values().for_each(|w| w.shallow_clone().zero_grad());

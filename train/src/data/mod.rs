@@ -1,5 +1,5 @@
-//! Data sets: clips prepared once ([`prepare`]), stored compactly ([`store`]), split by person ([`split`]), read as pairs of a
-//! reference and a driving frame ([`sample`]).
+//! Data sets: clips prepared once ([`prepare`]), stored compactly ([`store`]), split by person ([`split`]), read as
+//! pairs of a reference and a driving frame ([`sample`]).
 
 pub mod prepare;
 pub mod sample;

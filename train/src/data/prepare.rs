@@ -1,8 +1,8 @@
 //! From a folder of clips to a data set.
 //!
-//! A clip is analysed as the program analyses driving clips, then cut into parts through which one still window holds the whole
-//! face; what is too short, too small or shows too little is left out, with the reason. A part that is finished is not made
-//! again.
+//! A clip is analysed as the program analyses driving clips, then cut into parts through which one still window holds
+//! the whole face; what is too short, too small or shows too little is left out, with the reason. A part that is
+//! finished is not made again.
 
 use super::split::{HoldOut, Split, split};
 use super::store::{self, About, QUALITY, SIDE, Stored, StoredFrame, finish, picture_path, write_text};
@@ -42,7 +42,8 @@ pub struct Settings<'a> {
     pub data: &'a Path,
     pub hold_out: HoldOut,
     pub seed: u64,
-    /// A picture within the picture: files whose names contain the text show it there; x, y, width, height in their pixels.
+    /// A picture within the picture: files whose names contain the text show it there; x, y, width, height in their
+    /// pixels.
     pub insets: Vec<(String, [usize; 4])>,
     pub threads: usize,
     pub quiet: bool,
@@ -64,8 +65,8 @@ pub struct Entry {
 /// Prepares all clips of a folder, splits them by person, and writes `report.json` and `split.json`.
 ///
 /// # Errors
-/// [`Error::Input`] where the folder holds no clip or the data set cannot be written; a clip that cannot be used is reported
-/// instead.
+/// [`Error::Input`] where the folder holds no clip or the data set cannot be written; a clip that cannot be used is
+/// reported instead.
 pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) -> Result<(Vec<Entry>, Split)> {
     let files = clips_of(settings.clips)?;
     std::fs::create_dir_all(settings.data.join("clips"))

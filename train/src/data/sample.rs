@@ -1,14 +1,14 @@
 //! A pair: a reference and a driving frame of one clip, as a generator sees them.
 //!
-//! PNCC, flow, silhouette and mouth are computed from the stored fits when they are needed; what augmentation does to the
-//! window it does to cameras and pictures alike.
+//! PNCC, flow, silhouette and mouth are computed from the stored fits when they are needed; what augmentation does to
+//! the window it does to cameras and pictures alike.
 
 use super::store::{Edges, SIDE, Stored};
 use crate::config::Augment;
 use crate::rng::Rng;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::morphable::retarget::FramePose;
-use headgan::morphable::{Identity, Mesh, Prepared};
+use headgan::morphable::{Identity, Mesh, Morphable, Prepared};
 use headgan::pncc::Rasterizer;
 use headgan::reenact::draft::{DraftModel, DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use headgan::reenact::shot::CROP;
@@ -72,6 +72,7 @@ pub struct Sampler {
     model: Arc<Prepared>,
     draft: Arc<DraftModel>,
     frames: usize,
+    twice_middle: f32,
     identity: Identity,
     mesh: Mesh,
     raster: Rasterizer,
@@ -84,6 +85,7 @@ impl Sampler {
     /// `frames` driving PNCC frames belong to a sample.
     pub fn new(model: Arc<Prepared>, draft: Arc<DraftModel>, frames: usize) -> Sampler {
         Sampler {
+            twice_middle: twice_middle(model.model()),
             model,
             draft,
             frames,
@@ -158,7 +160,7 @@ impl Sampler {
         plate.paste_masked(&self.out.picture, &self.out.mask, 0, 0)?;
         let mut draft = planes(&plate);
         if vary.flip {
-            flip(&mut out, &mut draft);
+            flip(&mut out, &mut draft, self.twice_middle);
         }
         Ok((out, draft))
     }
@@ -213,9 +215,17 @@ fn valid(visible: Edges, inset: Option<Edges>, window: Window) -> Vec<f32> {
     (0..CROP * CROP).map(pixel).collect()
 }
 
-/// Mirrors a pair. A face's x code is its distance from one side of the mean head, which is symmetric: mirrored, it is one
-/// minus that; where no face shows it stays zero.
-fn flip(sample: &mut Sample, draft: &mut [f32]) {
+/// Twice the x code of the head's middle, by landmarks that mirror each other. (The mean head's extremes lie a
+/// hundredth of its width off its symmetry.)
+fn twice_middle(model: &Morphable) -> f32 {
+    let code = |landmark: usize| model.landmarks.get(landmark).map_or(0.5, |&v| model.ncc[v as usize][0]);
+    // Jaw, outer corners of the eyes, corners of the mouth.
+    let pairs: Vec<(usize, usize)> = (0..8).map(|i| (i, 16 - i)).chain([(36, 45), (48, 54)]).collect();
+    pairs.iter().map(|&(left, right)| code(left) + code(right)).sum::<f32>() / pairs.len() as f32
+}
+
+/// Mirrors a pair. A mirrored face's x codes are mirrored at the head's middle; where no face shows they stay zero.
+fn flip(sample: &mut Sample, draft: &mut [f32], twice_middle: f32) {
     let Sample { reference, pncc, prior, target, face, valid, .. } = &mut *sample;
     for planes in [reference, pncc, prior, target, face, valid] {
         planes.chunks_exact_mut(CROP).for_each(<[f32]>::reverse);
@@ -226,7 +236,7 @@ fn flip(sample: &mut Sample, draft: &mut [f32]) {
         let (red, rest) = frame.split_at_mut(n);
         for (i, r) in red.iter_mut().enumerate() {
             if *r != 0.0 || rest[i] != 0.0 || rest[n + i] != 0.0 {
-                *r = 1.0 - *r;
+                *r = (twice_middle - *r).clamp(0.0, 1.0);
             }
         }
     };
@@ -234,4 +244,128 @@ fn flip(sample: &mut Sample, draft: &mut [f32]) {
     sample.pncc.chunks_exact_mut(3 * n).for_each(mirror);
     sample.prior[..n].iter_mut().for_each(|v| *v = -*v);
     sample.mouth[0] = (CROP - 1) as f64 - sample.mouth[0];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::{self, About, StoredFrame};
+    use super::*;
+    use headgan::synthetic;
+
+    /// A clip of the drawn head, stored as `prepare` stores clips.
+    fn clip(folder: &std::path::Path) -> Stored {
+        let side = SIDE as f64;
+        std::fs::create_dir_all(folder.join("frames")).unwrap();
+        let mut frames = Vec::new();
+        for (i, item) in synthetic::demo_driving(SIDE, 6).unwrap().enumerate() {
+            let (picture, fit) = item.unwrap();
+            image::save_buffer(
+                store::picture_path(folder, i),
+                &picture.to_rgb8(),
+                SIDE as u32,
+                SIDE as u32,
+                image::ExtendedColorType::Rgb8,
+            )
+            .unwrap();
+            let pose = FramePose::from_fit(&fit).unwrap();
+            frames.push(StoredFrame { reference: pose.clone(), shape: fit.params.shape, driving: pose, usable: true });
+        }
+        let about = About {
+            name: "drawn".into(),
+            source: "drawn.mp4".into(),
+            first: 0,
+            frames: frames.len(),
+            usable: frames.len(),
+            square: [0.0, 0.0, side],
+            visible: [0.0, 0.0, side, side],
+            inset: Some([0.0, side - 40.0, 40.0, side]),
+            identity: Vec::new(),
+            model: "synthetic".into(),
+        };
+        store::finish(folder, &about, &frames).unwrap();
+        Stored::open(folder).unwrap()
+    }
+
+    fn sampler() -> Sampler {
+        let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+        let head = model.model();
+        let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
+        Sampler::new(model, draft, 3)
+    }
+
+    /// Where a pixel's flow leads there is the same surface: the PNCC of both agree.
+    fn flow_leads_to_the_same_surface(sample: &Sample) {
+        let n = CROP * CROP;
+        let (now, from) = (&sample.pncc[6 * n..], &sample.reference[..3 * n]);
+        let (mut compared, mut off) = (0, 0.0);
+        for i in (0..n).filter(|&i| sample.face[i] > 0.0) {
+            let x = (i % CROP) as f32 + sample.prior[i];
+            let y = (i / CROP) as f32 + sample.prior[n + i];
+            let (x, y) = (x.round() as isize, y.round() as isize);
+            if !(0..CROP as isize).contains(&x) || !(0..CROP as isize).contains(&y) {
+                continue;
+            }
+            let j = y as usize * CROP + x as usize;
+            if (0..3).any(|c| from[c * n + j] > 0.0) {
+                compared += 1;
+                off += (0..3).map(|c| (now[c * n + i] - from[c * n + j]).abs()).sum::<f32>() / 3.0;
+            }
+        }
+        assert!(compared > 5000, "{compared}");
+        assert!(off / (compared as f32) < 0.02, "{}", off / compared as f32);
+    }
+
+    #[test]
+    fn picture_mesh_and_flow_agree_however_a_pair_is_varied() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = clip(folder.path());
+        let mut sampler = sampler();
+        let none = Variation::none();
+        let plain = sampler.pair(&clip, 0, 5, &none).unwrap();
+        let window = Window::square(24.0, 40.0, 250.0);
+        let moved = sampler.pair(&clip, 0, 5, &Variation { window, ..none.clone() }).unwrap();
+        let flipped = sampler.pair(&clip, 0, 5, &Variation { flip: true, ..none.clone() }).unwrap();
+        for sample in [&plain, &moved, &flipped] {
+            flow_leads_to_the_same_surface(sample);
+        }
+        let n = CROP * CROP;
+        // Mirrored: the picture, the silhouette, the sign of x; and the codes stay a face's.
+        for i in [100 * CROP + 90, 140 * CROP + 128, 180 * CROP + 40] {
+            let m = i - i % CROP + CROP - 1 - i % CROP;
+            assert_eq!(plain.target[i], flipped.target[m]);
+            assert_eq!(
+                (plain.face[i], plain.prior[i], plain.prior[n + i]),
+                (flipped.face[m], -flipped.prior[m], flipped.prior[n + m])
+            );
+        }
+        assert!((plain.mouth[0] + flipped.mouth[0] - 255.0).abs() < 1e-9 && plain.mouth[1] == flipped.mouth[1]);
+        let mean = |s: &Sample| {
+            let inside: Vec<f32> = (0..n).filter(|&i| s.face[i] > 0.0).map(|i| s.pncc[6 * n + i]).collect();
+            inside.iter().sum::<f32>() / inside.len() as f32
+        };
+        assert!((mean(&plain) + mean(&flipped) - sampler.twice_middle).abs() < 1e-3);
+        // The inset's corner is not judged, the rest is.
+        let margin = (SIDE - CROP) / 2;
+        let inset = 40 - margin;
+        assert_eq!(plain.valid.iter().filter(|v| **v == 0.0).count(), inset * inset);
+        assert_eq!(plain.valid[(CROP - 1) * CROP], 0.0);
+    }
+
+    #[test]
+    fn exposure_is_the_same_for_both_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = clip(folder.path());
+        let mut sampler = sampler();
+        let vary = Variation { gain: 0.8, gamma: 1.2, ..Variation::none() };
+        let (plain, changed) =
+            (sampler.pair(&clip, 2, 2, &Variation::none()).unwrap(), sampler.pair(&clip, 2, 2, &vary).unwrap());
+        let n = CROP * CROP;
+        assert_eq!(changed.target, changed.reference[3 * n..]);
+        for i in [7, 4000, 3 * n - 1] {
+            let v = 0.5 * f64::from(plain.target[i]) + 0.5;
+            let expected = 2.0 * (0.8 * v.powf(1.2)) - 1.0;
+            assert!((f64::from(changed.target[i]) - expected).abs() < 1e-4);
+        }
+        assert_eq!(plain.pncc, changed.pncc);
+    }
 }

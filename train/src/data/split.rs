@@ -1,6 +1,7 @@
 //! Who is held out: persons, never clips. A person whom training has seen tells nothing about strangers.
 //!
-//! Clips whose identities are more alike than [`SAME`] are one person's, and so are those that were cut out of one file.
+//! Clips whose identities are more alike than [`SAME`] are one person's, and so are those that were cut out of one
+//! file.
 
 use super::store::{About, write_text};
 use crate::rng::Rng;
@@ -9,7 +10,8 @@ use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Cosine between two clips' mean identities above which they count as the same person's. Chosen to err towards one person.
+/// Cosine between two clips' mean identities above which they count as the same person's. Chosen to err towards one
+/// person.
 pub const SAME: f32 = 0.45;
 
 /// The split of a data set; stored as `split.json`.
@@ -117,5 +119,57 @@ impl Split {
         };
         let text = std::fs::read_to_string(&path).map_err(|e| bad(&e))?;
         serde_json::from_str(&text).map_err(|e| bad(&e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(name: &str, source: &str, identity: [f32; 2]) -> About {
+        About {
+            name: name.into(),
+            source: source.into(),
+            first: 0,
+            frames: 20,
+            usable: 20,
+            square: [0.0, 0.0, 1.0],
+            visible: [0.0, 0.0, 1.0, 1.0],
+            inset: None,
+            identity: identity.into(),
+            model: String::new(),
+        }
+    }
+
+    /// a and b look alike, b and c come from one file, d is another.
+    fn clips() -> [About; 4] {
+        [
+            about("a", "1.mp4", [1.0, 0.0]),
+            about("b", "2.mp4", [0.8, 0.6]),
+            about("c", "2.mp4", [-1.0, 0.0]),
+            about("d", "3.mp4", [0.0, -1.0]),
+        ]
+    }
+
+    #[test]
+    fn a_person_is_on_one_side() {
+        for seed in 0..20 {
+            let split = split(&clips(), &HoldOut::Drawn(1), seed).unwrap();
+            assert_eq!(split.persons.len(), 2);
+            let side = split.clips(true);
+            assert!(side == ["a", "b", "c"] || side == ["d"], "{side:?}");
+            assert_eq!(split.clips(false).len() + side.len(), 4);
+            assert!(split.nearest <= SAME);
+        }
+        let drawn = |seed| split(&clips(), &HoldOut::Drawn(1), seed).unwrap().clips(true).len();
+        assert!((0..20).map(drawn).collect::<std::collections::BTreeSet<_>>().len() == 2, "the seed draws");
+    }
+
+    #[test]
+    fn persons_are_held_out_by_a_clip_of_theirs() {
+        let named = |names: &[&str]| HoldOut::Named(names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(split(&clips(), &named(&["b"]), 1).unwrap().clips(true), ["a", "b", "c"]);
+        assert!(split(&clips(), &named(&["e"]), 1).unwrap_err().to_string().contains("'e'"));
+        assert!(split(&clips(), &named(&["a", "d"]), 1).is_err());
     }
 }

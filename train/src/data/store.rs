@@ -1,9 +1,10 @@
 //! A prepared clip: a folder with JPEGs of its square window and what is known of each frame.
 //!
-//! `frames/000000.jpg` and on are [`SIDE`] pixels square: the window that a generator sees ([`CROP`] pixels) and a margin, which
-//! augmentation moves into. `fits.safetensors`, cameras in the pixels of these pictures: `reference_camera` [n, 12],
-//! `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera` [n, 12] and `expression` [n, e] as the
-//! clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`About`]) is written last: a folder that has it is finished.
+//! `frames/000000.jpg` and on are [`SIDE`] pixels square: the window that a generator sees ([`CROP`] pixels) and a
+//! margin, which augmentation moves into. `fits.safetensors`, cameras in the pixels of these pictures:
+//! `reference_camera` [n, 12], `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera`
+//! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`About`]) is written
+//! last: a folder that has it is finished.
 
 use headgan::media::{atomic, still};
 use headgan::models::{Array, Weights, file};

@@ -82,7 +82,7 @@ impl Learned {
     }
 
     /// The weights that the network computes with, after a round of the power iteration, differentiable.
-    pub fn next(&mut self) -> BTreeMap<String, Tensor> {
+    pub fn advance(&mut self) -> BTreeMap<String, Tensor> {
         self.iterate();
         self.effective()
     }

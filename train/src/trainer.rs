@@ -195,7 +195,7 @@ impl Trainer {
         let started = std::time::Instant::now();
         let rate = self.config.schedule(self.step);
         let mut record = Record { step: self.step, rate: rate * self.config.generator_rate, ..Record::default() };
-        let weights = self.generator.net.next();
+        let weights = self.generator.net.advance();
         let out = self.paint(&weights, batch);
         let losses = self.generator_losses(&out, batch);
         let total = sum(losses.iter().map(|(_, weight, loss)| loss * *weight));
@@ -233,7 +233,7 @@ impl Trainer {
         let judge = if is_mouth { &self.config.mouth_judge } else { &self.config.picture_judge };
         let config = judge.config(real.size()[1] as usize);
         let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };
-        let weights = player.net.next();
+        let weights = player.net.advance();
         let loss = losses::hinge_judge(&self.judge(&weights, &config, &real), &self.judge(&weights, &config, &fake));
         record.losses.insert(name, losses::value(&loss));
         let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };

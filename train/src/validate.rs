@@ -18,6 +18,9 @@ const APART: usize = 12;
 /// SSIM's window: side and standard deviation, <https://doi.org/10.1109/TIP.2003.819861>.
 const WINDOW: (i64, f64) = (11, 1.5);
 
+/// A mean square error that 8 bits cannot show, 48.1 dB: a clip that stands still must not outweigh all others.
+const LEAST_SQUARE: f64 = 1.0 / (255.0 * 255.0);
+
 /// How near a picture comes to the driving one, over the pixels that the clip shows. RGB in 0..255 for L1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -127,7 +130,7 @@ pub fn compare(picture: &Tensor, target: &Tensor, valid: &Tensor) -> Figures {
     };
     let l1 = 255.0 * mean(&(&a - &b).abs());
     let square = mean(&(&a - &b).square());
-    let psnr = -10.0 * square.max(1e-10).log10();
+    let psnr = -10.0 * square.max(LEAST_SQUARE).log10();
     Figures { l1, psnr, ssim: mean(&ssim(&a, &b)) }
 }
 
@@ -155,4 +158,27 @@ fn ssim(a: &Tensor, b: &Tensor) -> Tensor {
     let ab = blur(&(a * b)) - &ma * &mb;
     let top = (&ma * &mb * 2.0 + c1) * (ab * 2.0 + c2);
     top / ((ma.square() + mb.square() + c1) * (va + vb + c2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn constant(v: f64) -> Tensor {
+        Tensor::full([1, 3, 32, 32], v, (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn figures_of_known_differences() {
+        let everywhere = Tensor::ones([1, 1, 32, 32], (Kind::Float, Device::Cpu));
+        let same = compare(&constant(0.2), &constant(0.2), &everywhere);
+        assert!(same.l1 < 1e-4 && (same.psnr - 48.13).abs() < 0.01 && (same.ssim - 1.0).abs() < 1e-6, "{same:?}");
+        // 0.2 of -1..1 is a tenth: 25.5 levels, 20 dB.
+        let off = compare(&constant(0.2), &constant(0.0), &everywhere);
+        assert!((off.l1 - 25.5).abs() < 1e-3 && (off.psnr - 20.0).abs() < 1e-4 && off.ssim < 1.0, "{off:?}");
+        // What is not valid does not count.
+        let half = Tensor::cat(&[everywhere.narrow(2, 0, 16), everywhere.narrow(2, 16, 16) * 0.0], 2);
+        let mixed = Tensor::cat(&[constant(0.2).narrow(2, 0, 16), constant(-1.0).narrow(2, 16, 16)], 2);
+        assert!(compare(&mixed, &constant(0.2), &half).l1 < 1e-4);
+    }
 }

@@ -3,9 +3,10 @@
 mod common;
 
 use common::{SIDE, batch, config, trainer};
-use headgan::engine::{Ops, cpu};
+use headgan::engine::{Executor, Ops, cpu};
 use headgan::models::pack::ModelSet;
 use headgan::nets::generator;
+use headgan::reenact::engine::{Engine, Place};
 use headgan::reenact::networks::Generator;
 use headgan_train::config::Precision;
 use headgan_train::export::export;
@@ -24,19 +25,20 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
 
     let models = ModelSet::from_folders(&[]);
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-    let loaded = Generator::load(&models, None, path.to_str(), &options).unwrap();
+    let loaded = Generator::load(&models, None, path.to_str(), &Place::Embedded, &options).unwrap();
     assert_eq!(loaded.config, trainer.config.generator);
 
+    let Engine::Embedded(ops) = &loaded.engine else { panic!("another engine") };
     let batch = batch(9, Kind::Float);
     let ours = trainer.show(&batch).image;
     let values = |t: &Tensor| Vec::<f32>::try_from(t.contiguous().reshape([-1])).unwrap();
     let n = batch.reference.size()[0] as usize;
     let side = SIDE as usize;
-    let input = |t: &Tensor, channels: usize| loaded.ops.tensor([n, channels, side, side], &values(t));
-    let shot = generator::reference(&*loaded.ops, &loaded.config, &input(&batch.reference, 6));
+    let input = |t: &Tensor, channels: usize| ops.tensor([n, channels, side, side], &values(t));
+    let shot = generator::reference(&**ops, &loaded.config, &input(&batch.reference, 6));
     let prior = input(&batch.prior, 2);
-    let out = generator::forward(&*loaded.ops, &loaded.config, &shot, &input(&batch.pncc, 9), None, Some(&prior));
-    let theirs = loaded.ops.values(&out.image);
+    let out = generator::forward(&**ops, &loaded.config, &shot, &input(&batch.pncc, 9), None, Some(&prior));
+    let theirs = ops.values(&out.image);
     let off = theirs.iter().zip(values(&ours)).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
     assert!(off < 5e-3, "{off}");
 }

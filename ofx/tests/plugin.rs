@@ -675,9 +675,17 @@ fn threads_share_an_instance() {
     });
 }
 
-/// Resident memory of this process, bytes.
+/// Resident memory of this process, bytes, without what the allocator keeps for later.
 #[cfg(target_os = "linux")]
 fn resident() -> usize {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: glibc's own function; it may be called at any time.
+        unsafe { malloc_trim(0) };
+    }
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     4096 * text.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
 }

@@ -130,6 +130,41 @@ fn pixels_and_planes_are_the_same_picture() {
     assert!(apart(&pixels(&expected, 3), &got) < 1e-6);
 }
 
+/// A generator that starts from the mesh's flow takes it by name, knows itself by its file's metadata, and does without.
+#[test]
+fn the_meshs_flow_is_an_input() {
+    let own = Config { ngf: 4, spade: 24, audio: 0, prior: true, compose: true, ..Config::default() };
+    let layers = shape::layers(|ops| {
+        let reference = generator::reference(ops, &own, &[1, 6, SIDE, SIDE]);
+        generator::forward(ops, &own, &reference, &[1, 9, SIDE, SIDE], None, None);
+    });
+    let weights = Weights { metadata: own.metadata(), ..random_weights(&layers, 6) };
+    let inputs = inputs();
+    let flow: Vec<f32> = Rng(4).vec(2 * SIDE * SIDE).iter().map(|v| 5.0 * v).collect();
+    let ops = Cpu::new(Arc::new(weights.clone()), &CpuOptions { threads: 1, ..CpuOptions::default() });
+    let seen = generator::reference(&ops, &own, &ops.tensor([1, 6, SIDE, SIDE], &inputs.reference));
+    let (pncc, prior) = (ops.tensor([1, 9, SIDE, SIDE], &inputs.pncc), ops.tensor([1, 2, SIDE, SIDE], &flow));
+    let session = open(&weights, &options(Precision::Fp32)).unwrap();
+    let reference = session.reference(&[array("reference", 6, SIDE, &inputs.reference)]).unwrap();
+    let mut pictures = Vec::new();
+    for prior in [Some(&prior), None] {
+        let wanted = ops.values(&generator::forward(&ops, &own, &seen, &pncc, None, prior).image);
+        let mut got = vec![0.0; 3 * SIDE * SIDE];
+        let out = Output { name: "image", shape: [1, 3, SIDE, SIDE], layout: Layout::Nchw, values: &mut got };
+        let mut given = vec![array("pncc", 9, SIDE, &inputs.pncc)];
+        given.extend(prior.map(|_| array("prior", 2, SIDE, &flow)));
+        reference.render(&given, &mut [out]).unwrap();
+        assert!(apart(&wanted, &got) < 1e-4, "{}", apart(&wanted, &got));
+        pictures.push(got);
+    }
+    assert!(apart(&pictures[0], &pictures[1]) > 1e-2, "the flow changes nothing");
+    let official = open(&self::weights(), &options(Precision::Fp32)).unwrap();
+    let reference = official.reference(&[array("reference", 6, SIDE, &inputs.reference)]).unwrap();
+    let given = [array("pncc", 9, SIDE, &inputs.pncc), array("prior", 2, SIDE, &flow)];
+    let refused = reference.render(&given, &mut []).map(drop).unwrap_err();
+    assert!(refused.exit_code() == 2 && refused.to_string().contains("takes no 'prior'"), "{refused}");
+}
+
 /// Two frames at once are the two frames one after the other.
 #[test]
 fn frames_may_come_together() {

@@ -4,7 +4,7 @@
 //! ([`Embedded`](super::Embedded)).
 
 use super::cpu::{Cpu, Options, Tensor};
-use super::ops::{Act, Conv, Executor, Layer, Ops, Resize};
+use super::ops::{Act, Conv, Executor, Layer, Ops, Resize, operations};
 use super::plain::{self, Plain};
 use crate::models::Weights;
 use parking_lot::Mutex;
@@ -96,30 +96,7 @@ impl Ops for Check {
         self.same(self.cpu.concat(xs), self.plain.concat(&plain.iter().collect::<Vec<_>>()), "concat")
     }
 
-    both! {
-        fn conv2d(&self, x: &Self::Tensor; layer: Layer, conv: Conv);
-        fn linear(&self, x: &Self::Tensor; layer: Layer, out: usize);
-        fn batch_norm(&self, x: &Self::Tensor; layer: Layer, eps: f32);
-        fn instance_norm(&self, x: &Self::Tensor; affine: Option<Layer>, act: Act);
-        fn relu(&self, x: &Self::Tensor;);
-        fn leaky_relu(&self, x: &Self::Tensor; slope: f32);
-        fn prelu(&self, x: &Self::Tensor; layer: Layer);
-        fn tanh(&self, x: &Self::Tensor;);
-        fn sigmoid(&self, x: &Self::Tensor;);
-        fn softmax(&self, x: &Self::Tensor;);
-        fn max_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, ceil: bool);
-        fn avg_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, count_pad: bool);
-        fn pixel_shuffle(&self, x: &Self::Tensor; r: usize);
-        fn resize(&self, x: &Self::Tensor; h: usize, w: usize, mode: Resize);
-        fn slice(&self, x: &Self::Tensor; start: usize, len: usize);
-        fn add(&self, a: &Self::Tensor, b: &Self::Tensor;);
-        fn mul(&self, a: &Self::Tensor, b: &Self::Tensor;);
-        fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
-        fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
-        fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
-        fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
-        fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
-    }
+    operations!(both);
 }
 
 #[cfg(test)]

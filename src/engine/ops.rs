@@ -106,6 +106,39 @@ impl Conv {
 /// A layer's name, as the checkpoint writes it without the trailing `.weight`.
 pub type Layer<'a> = &'a str;
 
+/// The operations on tensors and plain values as a table, for executors that treat all of them alike: `operations!(each)` is
+/// `each! { fn NAME(&self, TENSOR: &Self::Tensor, ..; VALUE: TYPE, ..); .. }`. What is not in it ([`Ops::shape`],
+/// [`Ops::tensor`], [`Ops::concat`]) is of another form; [`Ops::act`] is made of others.
+macro_rules! operations {
+    ($each:ident) => {
+        $each! {
+            fn conv2d(&self, x: &Self::Tensor; layer: Layer, conv: Conv);
+            fn linear(&self, x: &Self::Tensor; layer: Layer, out: usize);
+            fn batch_norm(&self, x: &Self::Tensor; layer: Layer, eps: f32);
+            fn instance_norm(&self, x: &Self::Tensor; affine: Option<Layer>, act: Act);
+            fn relu(&self, x: &Self::Tensor;);
+            fn leaky_relu(&self, x: &Self::Tensor; slope: f32);
+            fn prelu(&self, x: &Self::Tensor; layer: Layer);
+            fn tanh(&self, x: &Self::Tensor;);
+            fn sigmoid(&self, x: &Self::Tensor;);
+            fn softmax(&self, x: &Self::Tensor;);
+            fn max_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, ceil: bool);
+            fn avg_pool(&self, x: &Self::Tensor; kernel: usize, stride: usize, pad: usize, count_pad: bool);
+            fn pixel_shuffle(&self, x: &Self::Tensor; r: usize);
+            fn resize(&self, x: &Self::Tensor; h: usize, w: usize, mode: Resize);
+            fn slice(&self, x: &Self::Tensor; start: usize, len: usize);
+            fn add(&self, a: &Self::Tensor, b: &Self::Tensor;);
+            fn mul(&self, a: &Self::Tensor, b: &Self::Tensor;);
+            fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
+            fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
+            fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
+            fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
+            fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
+        }
+    };
+}
+pub(super) use operations;
+
 /// Operations on tensors of logical shape `[n, c, h, w]`.
 pub trait Ops {
     /// A tensor of the executor; cloning is cheap.

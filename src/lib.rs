@@ -19,6 +19,7 @@ pub mod models;
 pub mod morphable;
 pub mod nets;
 pub mod pncc;
+pub mod random;
 pub mod reenact;
 pub mod report;
 pub mod shot;

@@ -1,6 +1,7 @@
 //! Helpers of the tests, of this library and of the engines that are crates of their own.
 
 use crate::models::{Array, Weights};
+pub use crate::random::Rng;
 use std::path::{Path, PathBuf};
 
 /// The folder with data beside the project, or `None` (with one line on stderr) where it is absent.
@@ -14,26 +15,6 @@ pub fn shared() -> Option<PathBuf> {
         return None;
     }
     Some(path)
-}
-
-/// A small deterministic generator of test values (SplitMix64).
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    /// Uniform in -1..1.
-    pub fn signed(&mut self) -> f32 {
-        (self.next_u64() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-    pub fn vec(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| self.signed()).collect()
-    }
 }
 
 /// The float arrays of a safetensors file.

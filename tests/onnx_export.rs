@@ -2,17 +2,13 @@
 
 use headgan::engine::plain::Plain;
 use headgan::engine::{Act, Conv, Ops, Resize, onnx, shape};
-use headgan::models::{self, Weights, spectral};
+use headgan::models::{Weights, spectral};
 use headgan::nets::named::{Network, logical};
 use headgan::nets::{discriminator, generator};
+use headgan::testing::{Rng, load_f32, random_weights, shared};
 use rten::{Model, ValueOrView};
 use rten_tensor::prelude::*;
 use std::sync::Arc;
-
-#[allow(dead_code)]
-#[path = "../src/testing.rs"]
-mod testing;
-use testing::{Rng, load_f32, random_weights, shared};
 
 /// A named input: rank 4, or 2 for a vector.
 type Input = (&'static str, Vec<usize>, Vec<f32>);

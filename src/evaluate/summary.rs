@@ -1,6 +1,7 @@
 //! Means over clips, and how sure they are.
 
 use super::{ClipScores, MEASURES, Method};
+use crate::random::Rng;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -40,17 +41,8 @@ fn mean(values: &[f64]) -> Option<Mean> {
     if n == 1 {
         return Some(Mean { mean: middle, low: None, high: None, clips: 1 });
     }
-    // SplitMix64.
-    let mut state = 1u64;
-    let mut next = move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    let mut draws: Vec<f64> =
-        (0..DRAWS).map(|_| of((0..n).map(|_| values[(next() * n as f64) as usize]).sum())).collect();
+    let mut rng = Rng(1);
+    let mut draws: Vec<f64> = (0..DRAWS).map(|_| of((0..n).map(|_| values[rng.below(n)]).sum())).collect();
     draws.sort_by(f64::total_cmp);
     let at = |share: f64| Some(draws[(share * (DRAWS - 1) as f64).round() as usize]);
     Some(Mean { mean: middle, low: at(0.025), high: at(0.975), clips: n })

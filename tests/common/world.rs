@@ -10,6 +10,7 @@ use headgan::models::{Array, Data, Weights, file};
 use headgan::morphable::Morphable;
 use headgan::nets::generator;
 use headgan::nets::named::Network;
+use headgan::random::Rng;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -258,17 +259,9 @@ fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weight
     std::fs::write(folder.join(MANIFEST), serde_json::to_string_pretty(&manifest).unwrap()).unwrap();
 }
 
-/// Uniform in -1..1 (SplitMix64).
+/// Uniform in -1..1.
 pub fn noise(seed: u64, n: usize) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
+    Rng(seed).vec(n)
 }
 
 /// A small generator, and random weights for it.

@@ -5,10 +5,10 @@
 //! milliseconds. The perceptual loss is left out.
 
 use clap::Parser;
+use headgan::random::Rng;
 use headgan_train::TrainConfig;
 use headgan_train::config::Precision;
 use headgan_train::data::Batch;
-use headgan_train::rng::Rng;
 use headgan_train::trainer::Trainer;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

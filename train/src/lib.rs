@@ -13,7 +13,6 @@ pub mod learned;
 pub mod losses;
 pub mod page;
 pub mod perceptual;
-pub mod rng;
 pub mod run;
 pub mod trainer;
 pub mod validate;

@@ -3,10 +3,10 @@
 use crate::data::Batch;
 use crate::data::sample::{Sampler, Variation};
 use crate::data::store::Stored;
-use crate::rng::Rng;
 use crate::trainer::Trainer;
 use headgan::Result;
 use headgan::frame::{Color, ContactSheet, Frame};
+use headgan::random::Rng;
 use headgan::reenact::shot::CROP;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};

@@ -3,10 +3,10 @@
 mod common;
 
 use common::{batch, config, trainer};
+use headgan::random::Rng;
 use headgan_train::config::Precision;
 use headgan_train::losses;
 use headgan_train::perceptual::Perceptual;
-use headgan_train::rng::Rng;
 use headgan_train::trainer::Trainer;
 use tch::{Device, Kind, Tensor, no_grad};
 

@@ -5,11 +5,11 @@
 
 use super::store::{Edges, SIDE, Stored};
 use crate::config::Augment;
-use crate::rng::Rng;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{Identity, Mesh, Morphable, Prepared};
 use headgan::pncc::Rasterizer;
+use headgan::random::Rng;
 use headgan::reenact::draft::{DraftModel, DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use headgan::reenact::shot::CROP;
 use headgan::{Error, Result};

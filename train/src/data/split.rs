@@ -4,8 +4,8 @@
 //! file.
 
 use super::store::{About, write_text};
-use crate::rng::Rng;
 use headgan::face::identity::cosine;
+use headgan::random::Rng;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! A tiny run without data: random pictures, every loss.
 
 use headgan::nets::generator;
+use headgan::random::Rng;
 use headgan_train::config::{Judge, LossWeights, Precision, TrainConfig};
 use headgan_train::data::Batch;
-use headgan_train::rng::Rng;
 use headgan_train::trainer::Trainer;
 use tch::{Device, Kind, Tensor};
 

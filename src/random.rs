@@ -1,9 +1,9 @@
 //! Random numbers that depend on what they are for alone: a step's data follow from seed and step, so that a run that
-//! is resumed has no state of a generator to restore.
+//! is resumed has no state of a generator to restore, and a figure that draws comes out the same each time.
 
 /// SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
 #[derive(Debug, Clone)]
-pub struct Rng(u64);
+pub struct Rng(pub u64);
 
 impl Rng {
     /// The numbers that belong to `parts`, such as a seed, a purpose and a step.
@@ -27,6 +27,16 @@ impl Rng {
     /// 0 up to 1, without 1.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in -1..1.
+    pub fn signed(&mut self) -> f32 {
+        (self.next_u64() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    /// `n` values, uniform in -1..1.
+    pub fn vec(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.signed()).collect()
     }
 
     /// Uniform from `-reach` to `reach`.

@@ -1,4 +1,5 @@
-//! Where a user's own files and caches lie.
+//! Where a user's own files and caches lie, and where hosts look for plugins. `cargo xtask` compiles this file too: nothing of
+//! the library is used here.
 
 use std::path::PathBuf;
 
@@ -26,6 +27,18 @@ pub fn user_cache() -> Option<PathBuf> {
         var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")))
     };
     cache.map(|cache| cache.join("headgan"))
+}
+
+/// The folder that all OpenFX hosts of this system search.
+pub fn openfx_plugins() -> PathBuf {
+    let folder = if cfg!(windows) {
+        r"C:\Program Files\Common Files\OFX\Plugins"
+    } else if cfg!(target_os = "macos") {
+        "/Library/OFX/Plugins"
+    } else {
+        "/usr/OFX/Plugins"
+    };
+    folder.into()
 }
 
 /// A folder named by a variable. Relative paths are to be ignored (XDG Base Directory Specification).

@@ -19,20 +19,16 @@ const CONFIG: &str = "ofx-native-v1.5_aces-v1.3_ocio-v2.3";
 const COLOURSPACE: &CStr = c"OfxImageClipPropColourspace";
 const PREFERRED: &str = "OfxImageClipPropPreferredColourspaces";
 
-/// Colour spaces whose encoding the library knows, those asked for first, first.
-const KNOWN: [(&str, Color); 10] = [
+/// Colour spaces that are asked for, with their encoding; the first of an encoding first.
+const ASKED: [(&str, Color); 6] = [
     ("srgb_display", Color::Srgb),
     ("srgb_tx", Color::Srgb),
     ("lin_rec709_srgb", Color::Linear),
     ("ofx_scene_linear", Color::Linear),
-    ("ACEScg", Color::Linear),
-    ("ACES2065-1", Color::Linear),
-    ("lin_p3d65", Color::Linear),
-    ("lin_rec2020", Color::Linear),
     ("rec1886_rec709_display", Color::Rec709),
     ("g24_rec709_tx", Color::Rec709),
 ];
-/// Of other primaries: understood where a host delivers them, never asked for.
+/// Of other primaries: understood where a host delivers them, never asked for. All are linear.
 const WIDE: [&str; 4] = ["ACEScg", "ACES2065-1", "lin_p3d65", "lin_rec2020"];
 
 fn offered(host: &Host) -> bool {
@@ -49,8 +45,11 @@ pub fn describe(host: &Host, descriptor: Properties) {
 
 /// How a clip's pixels are encoded: as the host says, and as the control says where the host does not.
 pub fn of_clip(clip: &Clip, own: &Own) -> Color {
-    let named = clip.properties.string(COLOURSPACE, 0);
-    named.and_then(|name| KNOWN.iter().find(|(known, _)| *known == name)).map_or(own.color, |(_, color)| *color)
+    let Some(name) = clip.properties.string(COLOURSPACE, 0) else { return own.color };
+    if WIDE.contains(&name.as_str()) {
+        return Color::Linear;
+    }
+    ASKED.iter().find(|(known, _)| *known == name).map_or(own.color, |(_, color)| *color)
 }
 
 /// Asks for the encoding that the control says.
@@ -58,7 +57,7 @@ pub fn prefer(effect: &Effect, own: &Own, out: Properties) {
     if !offered(effect.host) {
         return;
     }
-    let wanted = KNOWN.iter().filter(|(name, color)| *color == own.color && !WIDE.contains(name));
+    let wanted = ASKED.iter().filter(|(_, color)| *color == own.color);
     // What every host has, where it has neither.
     let names = wanted.map(|(name, _)| *name).chain((own.color != Color::Linear).then_some("ofx_display_sdr"));
     for (i, name) in names.enumerate() {
@@ -93,7 +92,7 @@ mod tests {
     #[test]
     fn every_choice_of_the_control_can_be_asked_for() {
         for (name, color) in COLORS {
-            assert!(KNOWN.iter().any(|(space, c)| *c == color && !WIDE.contains(space)), "{name}");
+            assert!(ASKED.iter().any(|(_, c)| *c == color), "{name}");
         }
     }
 }

@@ -42,6 +42,11 @@ impl Request {
             interactive: args.int(kOfxImageEffectPropInteractiveRenderStatus, 0) == Some(1),
         })
     }
+
+    /// Whether the host wants a smaller picture than the full one.
+    fn is_proxy(&self) -> bool {
+        self.scale != [1.0; 2]
+    }
 }
 
 /// The render scale that an action came with; 1 where it has none.
@@ -88,14 +93,14 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
     // A usual folder that cannot be used is done without; what is missing then is said by whoever misses it.
     let cache = shared::cache(&own.cache_folder);
     let cache = if own.cache_folder.is_empty() { cache.ok() } else { Some(cache?) };
-    let proxy = request.scale != [1.0; 2];
+    let proxy = request.is_proxy();
     let is_final = effect.host.is_background() && !request.interactive;
     let moment = Moment { time: request.time, driver: &driver, proxy, is_final };
     let performance = performance::find(effect, &stage, &own, &settings, &moment, cache.as_deref())?;
     effect.check_abort()?;
 
     let now = look(&controls, &own, request.time, request.interactive, false)?;
-    let same = is_same(effect, &from, &own, settings.reference_frame, &request, &plate, &performance.pixels, proxy)?;
+    let same = is_same(effect, &from, &own, settings.reference_frame, &request, &plate, &performance.pixels)?;
     let cast = Cast {
         reference: &plate.frame,
         name: "Reference",
@@ -138,7 +143,6 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
 }
 
 /// Whether the reference is a frame of the driving clip: then the clip performs itself and is not adapted.
-#[allow(clippy::too_many_arguments)]
 fn is_same(
     effect: &Effect,
     from: &Reference,
@@ -147,12 +151,12 @@ fn is_same(
     request: &Request,
     plate: &Picture,
     shot: &[headgan::key::Key],
-    proxy: bool,
 ) -> Result<bool> {
     let Reference::Clip(clip) = from else { return Ok(false) };
     let key = pixels(&plate.frame);
-    if shot.contains(&key) || !proxy {
-        return Ok(shot.contains(&key));
+    let known = shot.contains(&key);
+    if known || !request.is_proxy() {
+        return Ok(known);
     }
     // A proxy's pixels are not those that were analysed: compared with Source's own proxy.
     let time = reference::clip_time(clip, own, frame, request.time);

@@ -1,8 +1,8 @@
 //! `cargo xtask engine [--user DIR]`: builds the torch engine and puts it, with the libtorch that it needs, where the program
 //! finds it.
 
-use crate::Result;
 use crate::bundle::{copy, say};
+use crate::{Result, folders};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,9 @@ use std::process::Command;
 pub fn install(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let folder = match folder {
         Some(folder) => folder.to_owned(),
-        None => user_folder().ok_or("this system names no folder for user data: say where with --user DIR")?,
+        None => folders::user_data()
+            .map(|data| data.join("engines"))
+            .ok_or("this system names no folder for user data: say where with --user DIR")?,
     };
     let libtorch = libtorch(root)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -37,19 +39,6 @@ pub fn install(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let to = folder.join(&name);
     replace(&target.join("release").join(&name), &to)?;
     Ok(to)
-}
-
-/// `engines` in the user's data folder, where the program looks.
-fn user_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let data = if cfg!(windows) {
-        var("APPDATA")
-    } else if cfg!(target_os = "macos") {
-        var("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        var("XDG_DATA_HOME").or_else(|| var("HOME").map(|home| home.join(".local/share")))
-    };
-    data.map(|data| data.join("headgan/engines"))
 }
 
 fn libtorch(root: &Path) -> Result<PathBuf> {

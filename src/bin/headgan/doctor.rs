@@ -3,6 +3,7 @@
 use crate::common;
 use clap::Args as ClapArgs;
 use headgan::engine::{cpu, library};
+use headgan::folders;
 use headgan::media::ffmpeg::Tools;
 use headgan::reenact::engine::Place;
 use headgan::reenact::networks::{self, Generator, Networks};
@@ -84,15 +85,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// Where hosts look for OpenFX plugins.
 fn plugin_folders() -> Vec<PathBuf> {
     let named = std::env::var_os("OFX_PLUGIN_PATH").unwrap_or_default();
-    let standard = if cfg!(windows) {
-        r"C:\Program Files\Common Files\OFX\Plugins"
-    } else if cfg!(target_os = "macos") {
-        "/Library/OFX/Plugins"
-    } else {
-        "/usr/OFX/Plugins"
-    };
     let named = std::env::split_paths(&named).filter(|p| !p.as_os_str().is_empty());
-    named.chain([PathBuf::from(standard)]).collect()
+    named.chain([folders::openfx_plugins()]).collect()
 }
 
 /// Finds the plugin's bundle and loads it as a host would.

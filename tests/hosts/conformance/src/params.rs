@@ -507,6 +507,31 @@ fn check_range(param: &Param, value: &Sample, call: &str) {
     }
 }
 
+/// What both calls do that set a value: `store` puts the sample into the parameter.
+///
+/// # Safety
+/// The caller passed values of the parameter's type, as the ABI asks.
+unsafe fn set(
+    param: OfxParamHandle,
+    ints: [u64; 4],
+    doubles: [f64; 4],
+    call: &'static str,
+    store: impl FnOnce(&Param, Sample) -> Result<(), OfxStatus>,
+) -> OfxStatus {
+    status((|| {
+        let found = of_instance(param, call)?;
+        // SAFETY: as above.
+        let value = unsafe { taken(&found, ints, doubles, call) };
+        scope::enter(call);
+        may_set(&found, call);
+        let value = value?;
+        check_range(&found, &value, call);
+        store(&found, value)?;
+        changed(&found);
+        Ok(())
+    })())
+}
+
 unsafe extern "C" fn set_value(
     param: OfxParamHandle,
     i: u64,
@@ -518,19 +543,13 @@ unsafe extern "C" fn set_value(
     z: f64,
     w: f64,
 ) -> OfxStatus {
-    const CALL: &str = "paramSetValue";
-    status((|| {
-        let found = of_instance(param, CALL)?;
-        // SAFETY: the ABI asks for values of the parameter's type.
-        let value = unsafe { taken(&found, [i, j, k, l], [x, y, z, w], CALL) };
-        scope::enter(CALL);
-        may_set(&found, CALL);
-        let value = value?;
-        check_range(&found, &value, CALL);
-        found.set(value);
-        changed(&found);
-        Ok(())
-    })())
+    // SAFETY: the ABI asks for values of the parameter's type.
+    unsafe {
+        set(param, [i, j, k, l], [x, y, z, w], "paramSetValue", |param, value| {
+            param.set(value);
+            Ok(())
+        })
+    }
 }
 
 unsafe extern "C" fn set_value_at_time(
@@ -546,22 +565,17 @@ unsafe extern "C" fn set_value_at_time(
     w: f64,
 ) -> OfxStatus {
     const CALL: &str = "paramSetValueAtTime";
-    status((|| {
-        let found = of_instance(param, CALL)?;
-        // SAFETY: the ABI asks for values of the parameter's type.
-        let value = unsafe { taken(&found, [i, j, k, l], [x, y, z, w], CALL) };
-        scope::enter(CALL);
-        may_set(&found, CALL);
-        let value = value?;
-        check_range(&found, &value, CALL);
-        if !found.animates() {
-            log::fail(format!("{CALL}: {} does not animate", found.name.to_string_lossy()));
-            return Err(kOfxStatErrUnsupported);
-        }
-        found.set_key(time, value);
-        changed(&found);
-        Ok(())
-    })())
+    // SAFETY: the ABI asks for values of the parameter's type.
+    unsafe {
+        set(param, [i, j, k, l], [x, y, z, w], CALL, |param, value| {
+            if !param.animates() {
+                log::fail(format!("{CALL}: {} does not animate", param.name.to_string_lossy()));
+                return Err(kOfxStatErrUnsupported);
+            }
+            param.set_key(time, value);
+            Ok(())
+        })
+    }
 }
 
 /// Tells the plugin of its own change, as the standard asks, within instanceChanged.

@@ -52,6 +52,24 @@ def random_weights(layers, seed=1):
     return weights
 
 
+def generator_arguments(parser):
+    """What the generator's benches are asked for."""
+    parser.add_argument("--size", type=int, default=256, help="side of the picture in pixels (256)")
+    parser.add_argument("--ngf", type=int, default=32, help="channels at full size (32)")
+    parser.add_argument("--spade", type=int, default=256, help="hidden channels of SPADE layers (256)")
+    parser.add_argument("--audio", type=int, default=300, help="length of the audio vector, 0 for none (300)")
+
+
+def generator_case(args):
+    """Random weights and inputs of the official generator's architecture."""
+    config = {"ngf": args.ngf, "levels": 2, "spade": args.spade, "frames": 3, "audio": args.audio}
+    shapes = needs("headgan-generator", args.size, config)
+    rng = np.random.default_rng(2)
+    inputs = {k: rng.uniform(0, 1, shape).astype(np.float32) for k, shape in shapes["inputs"].items()}
+    inputs["reference"][:, 3:] = inputs["reference"][:, 3:] * 2 - 1
+    return random_weights(shapes["layers"]), inputs
+
+
 def save(path, weights, inputs, outputs):
     """The file that the program reads: `state.*`, `input.*`, `output.*`."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,10 +30,7 @@ def check_reference(path):
 
 def main():
     parser = common.arguments(__doc__.splitlines()[0], rounds=5)
-    parser.add_argument("--size", type=int, default=256, help="side of the picture in pixels (256)")
-    parser.add_argument("--ngf", type=int, default=32, help="channels at full size (32)")
-    parser.add_argument("--spade", type=int, default=256, help="hidden channels of SPADE layers (256)")
-    parser.add_argument("--audio", type=int, default=300, help="length of the audio vector, 0 for none (300)")
+    common.generator_arguments(parser)
     parser.add_argument("--fixture", type=pathlib.Path, action="append", default=[], help="check the PyTorch generator with this file and end")
     args = parser.parse_args()
     if args.fixture:
@@ -42,12 +39,7 @@ def main():
         return
 
     torch.set_num_threads(args.threads)
-    config = {"ngf": args.ngf, "levels": 2, "spade": args.spade, "frames": 3, "audio": args.audio}
-    needs = common.needs(ARCHITECTURE, args.size, config)
-    weights = common.random_weights(needs["layers"])
-    rng = np.random.default_rng(2)
-    inputs = {k: rng.uniform(0, 1, shape).astype(np.float32) for k, shape in needs["inputs"].items()}
-    inputs["reference"][:, 3:] = inputs["reference"][:, 3:] * 2 - 1
+    weights, inputs = common.generator_case(args)
 
     generator = Generator({k: torch.from_numpy(v) for k, v in weights.items()})
     tensors = {k: torch.from_numpy(v) for k, v in inputs.items()}

@@ -9,7 +9,6 @@ import os
 import pathlib
 import sys
 
-import numpy as np
 import torch
 
 import common
@@ -22,10 +21,7 @@ PROGRAM = TARGET / "release/examples/bench_engine"
 
 def main():
     parser = common.arguments(__doc__.splitlines()[0], rounds=5)
-    parser.add_argument("--size", type=int, default=256, help="side of the picture in pixels (256)")
-    parser.add_argument("--ngf", type=int, default=32, help="channels at full size (32)")
-    parser.add_argument("--spade", type=int, default=256, help="hidden channels of SPADE layers (256)")
-    parser.add_argument("--audio", type=int, default=300, help="length of the audio vector, 0 for none (300)")
+    common.generator_arguments(parser)
     parser.add_argument("--layout", choices=["planes", "pixels"], default="planes", help="of our tensors (planes)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of both (cpu)")
     parser.add_argument("--precision", choices=["fp32", "tf32", "fp16", "bf16"], default="fp32", help="of both (fp32)")
@@ -37,12 +33,7 @@ def main():
     torch.set_grad_enabled(False)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = args.precision != "fp32"
-    config = {"ngf": args.ngf, "levels": 2, "spade": args.spade, "frames": 3, "audio": args.audio}
-    needs = common.needs(ARCHITECTURE, args.size, config)
-    weights = common.random_weights(needs["layers"])
-    rng = np.random.default_rng(2)
-    inputs = {k: rng.uniform(0, 1, shape).astype(np.float32) for k, shape in needs["inputs"].items()}
-    inputs["reference"][:, 3:] = inputs["reference"][:, 3:] * 2 - 1
+    weights, inputs = common.generator_case(args)
     expected = Generator({k: torch.from_numpy(v) for k, v in weights.items()})
     expected = {k: v.numpy() for k, v in expected(**{k: torch.from_numpy(v) for k, v in inputs.items()}).items()}
     file = args.out / f"torch_engine_ngf{args.ngf}_{args.size}.safetensors"

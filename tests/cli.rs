@@ -493,6 +493,43 @@ fn verification_of_the_official_fixtures() {
 // ---- commands that are wrong ----
 
 #[test]
+fn evaluation() {
+    let (w, folder) = (world(), folder("evaluation"));
+    let evaluate = |args: &[&str]| {
+        let mut c = headgan(&w.models, &folder);
+        c.arg("evaluate").args(args).arg("-q");
+        c
+    };
+    let frames = w.frames.to_str().unwrap();
+    let own = json(&works(&mut evaluate(&["--driving", frames, "--samples", "3", "--json"])));
+    assert_eq!(own["clips"][0]["frames"], 3);
+    let mean = |of: &Value, method: &str, measure: &str| of["summary"][method][measure]["mean"].as_f64();
+    assert!(mean(&own, "copy", "l1").unwrap() > 1.0 && mean(&own, "draft", "l1").unwrap() > 1.0, "{own}");
+    assert!(mean(&own, "copy", "ssim").unwrap() < 0.99, "{own}");
+    // A clip of one frame is its own copy.
+    let still = json(&works(&mut evaluate(&["--driving", w.face.to_str().unwrap(), "--json"])));
+    assert_eq!((mean(&still, "copy", "l1"), mean(&still, "copy", "ssim")), (Some(0.0), Some(1.0)));
+    assert!(mean(&own, "full", "l1").is_none() && mean(&own, "copy", "csim").is_none());
+    // Another face has no true pictures; a list says the same as options.
+    let list = folder.join("clips.txt");
+    std::fs::write(&list, format!("# a comment\n{frames}\t{}\n", w.face.display())).unwrap();
+    let cross = json(&works(&mut evaluate(&["--list", list.to_str().unwrap(), "--samples", "2", "--json"])));
+    assert!(mean(&cross, "draft", "l1").is_none() && mean(&cross, "draft", "ard").is_some(), "{cross}");
+    let generator = w.generator.to_str().unwrap();
+    let full =
+        json(&works(&mut evaluate(&["--driving", frames, "--samples", "1", "--generator", generator, "--json"])));
+    assert!(mean(&full, "full", "l1").unwrap() > 0.0);
+    fails(
+        &mut evaluate(&["--driving", frames, "--reference-frame", "6"]),
+        2,
+        &["has 6 frames", "--reference-frame is 6"],
+    );
+    std::fs::write(&list, "# nothing\n").unwrap();
+    fails(&mut evaluate(&["--list", list.to_str().unwrap()]), 2, &["no clip to measure"]);
+    fails(&mut evaluate(&["--list", "nowhere.txt"]), 3, &["nowhere.txt"]);
+}
+
+#[test]
 fn wrong_commands() {
     let (w, dir) = (world(), folder("wrong_commands"));
     for (arguments, says) in [

@@ -35,6 +35,7 @@ fn batch(side: i64, kind: Kind) -> Batch {
         Tensor::from_slice(&values).reshape([1, channels, side, side]).to_kind(kind)
     };
     Batch {
+        in_a_row: 1,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
         prior: make(2, 5.0),

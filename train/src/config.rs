@@ -1,5 +1,6 @@
 //! What a run is: one JSON file, stored in every checkpoint.
 
+use crate::data::prepare::SHORTEST;
 use headgan::nets::{discriminator, generator};
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct TrainConfig {
     pub decay_from: u64,
     /// Pairs a step.
     pub batch: usize,
+    /// How many frames in a row belong to a pair, as `[from this step on, frames]`; 1 where nothing is said.
+    pub sequences: Vec<[u64; 2]>,
     pub seed: u64,
     pub generator_rate: f64,
     pub judge_rate: f64,
@@ -77,6 +80,8 @@ pub struct LossWeights {
     pub outside: f64,
     /// Mean of the flow's mask; joins gradually during the warm-up.
     pub mask: f64,
+    /// Change from frame to frame inside the face, against the true change; only where sequences are longer than 1.
+    pub temporal: f64,
     /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
     pub paint: f64,
     /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether,
@@ -94,6 +99,7 @@ impl Default for LossWeights {
             inside: 50.0,
             outside: 25.0,
             mask: 0.5,
+            temporal: 25.0,
             paint: 0.3,
             gates: 0.05,
         }
@@ -158,6 +164,7 @@ impl Default for TrainConfig {
             warm_up: 4_000,
             decay_from: 8_000,
             batch: 1,
+            sequences: Vec::new(),
             seed: 1,
             generator_rate: 2e-4,
             judge_rate: 2e-4,
@@ -205,6 +212,9 @@ impl TrainConfig {
         if self.batch == 0 || self.steps == 0 {
             return wrong("batch and steps must be above 0");
         }
+        if self.sequences.iter().any(|&[_, frames]| !(1..=SHORTEST as u64).contains(&frames)) {
+            return wrong(&format!("sequences must be pairs of a step and 1 to {SHORTEST} frames"));
+        }
         if !(0.0..1.0).contains(&self.average) || self.betas.iter().any(|b| !(0.0..1.0).contains(b)) {
             return wrong("average and betas must be from 0 up to 1, without 1");
         }
@@ -213,6 +223,12 @@ impl TrainConfig {
             return wrong("generator_rate, judge_rate, clip and checkpoint_minutes must be above 0");
         }
         Ok(())
+    }
+
+    /// Frames in a row that belong to a pair at a step.
+    pub fn frames_in_a_row(&self, step: u64) -> usize {
+        let begun = self.sequences.iter().filter(|[from, _]| *from <= step);
+        begun.max_by_key(|[from, _]| *from).map_or(1, |&[_, frames]| frames as usize)
     }
 
     /// What a rate is multiplied with at a step.
@@ -232,5 +248,22 @@ impl TrainConfig {
     /// Whether the discriminators take part at a step.
     pub fn judged(&self, step: u64) -> bool {
         step >= self.warm_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_grow() {
+        let mut config = TrainConfig::default();
+        assert_eq!(config.frames_in_a_row(7), 1);
+        config.sequences = vec![[20, 4], [10, 2]];
+        let at = [0, 9, 10, 19, 20, 900].map(|step| config.frames_in_a_row(step));
+        assert_eq!(at, [1, 1, 2, 2, 4, 4]);
+        config.check().unwrap();
+        config.sequences.push([30, 13]);
+        assert!(config.check().unwrap_err().to_string().contains("1 to 12 frames"));
     }
 }

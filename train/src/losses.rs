@@ -55,6 +55,23 @@ pub fn weighted_l1(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
     ((a - b).abs() * weight).sum(None) / total
 }
 
+/// What changed since the frame before, of pictures of which `in_a_row` belong together: one picture less in each row.
+pub fn change(pictures: &Tensor, in_a_row: i64) -> Tensor {
+    let rows = rows(pictures, in_a_row);
+    let earlier = rows.narrow(1, 0, in_a_row - 1);
+    (rows.narrow(1, 1, in_a_row - 1) - earlier).flatten(0, 1)
+}
+
+/// All but the first of each row.
+pub fn later(pictures: &Tensor, in_a_row: i64) -> Tensor {
+    rows(pictures, in_a_row).narrow(1, 1, in_a_row - 1).flatten(0, 1)
+}
+
+/// `[rows, in_a_row, c, h, w]`.
+fn rows(pictures: &Tensor, in_a_row: i64) -> Tensor {
+    pictures.unflatten(0, [-1, in_a_row])
+}
+
 /// The region around the mouth of each picture, moved inside; centres in pixels, x then y. `[n, c, 64, 64]`, smaller
 /// where the picture is.
 pub fn mouth(pictures: &Tensor, centres: &[[f64; 2]]) -> Tensor {
@@ -79,4 +96,18 @@ pub fn mouth(pictures: &Tensor, centres: &[[f64; 2]]) -> Tensor {
 /// A loss as a number.
 pub fn value(loss: &Tensor) -> f64 {
     loss.to_kind(Kind::Double).double_value(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn change_stays_within_a_row() {
+        let pictures = Tensor::from_slice(&[1.0, 4.0, 9.0, 10.0, 30.0, 60.0]).reshape([6, 1, 1, 1]);
+        let values = |t: &Tensor| Vec::<f64>::try_from(t.reshape([-1])).unwrap();
+        assert_eq!(values(&change(&pictures, 3)), [3.0, 5.0, 20.0, 30.0]);
+        assert_eq!(values(&later(&pictures, 3)), [4.0, 9.0, 30.0, 60.0]);
+        assert_eq!(values(&change(&pictures, 2)), [3.0, 1.0, 30.0]);
+    }
 }

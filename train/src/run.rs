@@ -6,6 +6,7 @@
 use crate::checkpoint;
 use crate::config::TrainConfig;
 use crate::data::Batch;
+use crate::data::prepare::SHORTEST;
 use crate::data::sample::{Sampler, Variation};
 use crate::data::split::Split;
 use crate::data::store::{self, Stored, write_text};
@@ -49,6 +50,13 @@ impl DataSet {
             let side = if out.contains(&clip.about.name.as_str()) { &mut held_out } else { &mut train };
             side.push(clip);
         }
+        if let Some(clip) = train.iter().find(|c: &&Stored| c.usable().len() < SHORTEST) {
+            return Err(Error::Input(format!(
+                "{}: clip {} has fewer than {SHORTEST} usable frames: prepare the data set again",
+                data.display(),
+                clip.about.name
+            )));
+        }
         if train.is_empty() {
             return Err(Error::Input(format!("{}: there is no clip to train on", data.display())));
         }
@@ -69,17 +77,22 @@ impl DataSet {
     /// # Errors
     /// Those of the clips.
     pub fn batch(&self, sampler: &mut Sampler, config: &TrainConfig, step: u64, device: Device) -> Result<Batch> {
-        let samples = (0..config.batch)
-            .map(|i| {
-                let mut rng = Rng::of(&[config.seed, 4, step, i as u64]);
-                let person = &self.persons[rng.below(self.persons.len())];
-                let clip = person[rng.below(person.len())];
-                let usable = &self.usable[clip];
-                let (reference, target) = (usable[rng.below(usable.len())], usable[rng.below(usable.len())]);
-                sampler.pair(&self.train[clip], reference, target, &Variation::draw(&config.augment, &mut rng))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Batch::of(&samples, config.precision.master(), device))
+        let in_a_row = config.frames_in_a_row(step);
+        let mut samples = Vec::with_capacity(config.batch * in_a_row);
+        for i in 0..config.batch {
+            let mut rng = Rng::of(&[config.seed, 4, step, i as u64]);
+            let person = &self.persons[rng.below(self.persons.len())];
+            let clip = person[rng.below(person.len())];
+            let usable = &self.usable[clip];
+            let reference = usable[rng.below(usable.len())];
+            // A part has at least as many usable frames as the longest sequence.
+            let first = rng.below(usable.len() + 1 - in_a_row);
+            let vary = Variation::draw(&config.augment, &mut rng);
+            for &target in &usable[first..first + in_a_row] {
+                samples.push(sampler.pair(&self.train[clip], reference, target, &vary)?);
+            }
+        }
+        Ok(Batch::of(&samples, in_a_row, config.precision.master(), device))
     }
 }
 

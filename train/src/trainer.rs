@@ -161,6 +161,12 @@ impl Trainer {
             ("warped_outside", w.outside, l1(&out.warped, &outside)),
             ("mask", w.mask * self.config.joined(self.step), out.mask.mean(None)),
         ];
+        if batch.in_a_row > 1 {
+            let change = |t: &Tensor| losses::change(t, batch.in_a_row);
+            let later = losses::later(&inside, batch.in_a_row);
+            let temporal = losses::weighted_l1(&change(&out.image), &change(&batch.target), &later);
+            all.push(("temporal", w.temporal, temporal));
+        }
         if let Some(paint) = &out.paint {
             all.push(("paint_inside", w.paint * w.inside, l1(&paint.rgb, &inside)));
             all.push(("paint_outside", w.paint * w.outside, l1(&paint.rgb, &outside)));

@@ -83,7 +83,7 @@ pub fn validate(
     for (i, pair) in pairs.iter().enumerate() {
         let clip = &clips[pair.clip];
         let (sample, draft) = sampler.pair_with_draft(clip, pair.reference, pair.target, &Variation::none())?;
-        let batch = Batch::of(std::slice::from_ref(&sample), kind, device);
+        let batch = Batch::of(std::slice::from_ref(&sample), 1, kind, device);
         let out = trainer.show(&batch);
         let side = CROP as i64;
         let draft = Tensor::from_slice(&draft).reshape([1, 3, side, side]).to_kind(kind).to_device(device);

@@ -61,6 +61,7 @@ fn every_loss_of_the_generator() {
         "warped_inside",
         "warped_outside",
         "mask",
+        "temporal",
         "paint_inside",
         "paint_outside",
         "alpha_gate",

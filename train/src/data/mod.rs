@@ -13,6 +13,8 @@ use tch::{Device, Kind, Tensor};
 /// Pairs as tensors, one behind the other.
 #[derive(Debug)]
 pub struct Batch {
+    /// How many samples in a row are frames of a clip that follow each other, with one reference.
+    pub in_a_row: i64,
     /// PNCC (0..1) and RGB (-1..1) of the reference, `[n, 6, h, w]`.
     pub reference: Tensor,
     /// Driving PNCC frames, oldest first, `[n, 3 frames, h, w]`.
@@ -30,8 +32,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Puts samples together; there is at least one.
-    pub fn of(samples: &[Sample], kind: Kind, device: Device) -> Batch {
+    /// Puts samples together, of which `in_a_row` belong together; there is at least one.
+    pub fn of(samples: &[Sample], in_a_row: usize, kind: Kind, device: Device) -> Batch {
         let side = CROP as i64;
         let stack = |planes: fn(&Sample) -> &Vec<f32>| {
             let each: Vec<Tensor> =
@@ -39,6 +41,7 @@ impl Batch {
             Tensor::cat(&each, 0).to_kind(kind).to_device(device)
         };
         Batch {
+            in_a_row: in_a_row as i64,
             reference: stack(|s| &s.reference),
             pncc: stack(|s| &s.pncc),
             prior: stack(|s| &s.prior),

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Fewer usable frames make no part.
-const SHORTEST: usize = 12;
+pub const SHORTEST: usize = 12;
 /// A face whose larger side is shorter, in the file's pixels, would be enlarged too much.
 const SMALLEST: f64 = 64.0;
 /// Fits below this confidence are not used.

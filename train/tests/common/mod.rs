@@ -31,12 +31,13 @@ pub fn tensor(rng: &mut Rng, shape: [i64; 4], reach: f64, kind: Kind) -> Tensor 
     Tensor::from_slice(&values).reshape(shape).to_kind(kind)
 }
 
-/// The batch of a step.
+/// The batch of a step: two frames in a row.
 pub fn batch(step: u64, kind: Kind) -> Batch {
     let mut rng = Rng::of(&[9, step]);
     let n = 2;
     let mut make = |c: i64, reach: f64| tensor(&mut rng, [n, c, SIDE, SIDE], reach, kind);
     Batch {
+        in_a_row: n,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
         prior: make(2, 2.0),

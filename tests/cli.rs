@@ -273,17 +273,17 @@ fn no_generator_and_no_device() {
     }
     fails(good(&dir, "f_%02d.png").args(["--device", "cuda"]), 6, &["'cuda'", "--device cpu"]);
     fails(headgan(&w.models, &dir).arg("fit").arg(&w.face).args(["--device", "cuda"]), 6, &["'cuda'"]);
-    let says = ["'torch-cpu'", "not installed", "cargo xtask engine", "--device cpu"];
+    let says = ["'torch_cpu'", "not installed", "cargo xtask engine", "--device cpu"];
     // From a folder of its own: the build folder may hold an engine library, which is searched beside the program.
     let alone = dir.join(format!("alone{}", std::env::consts::EXE_SUFFIX));
     std::fs::copy(env!("CARGO_BIN_EXE_headgan"), &alone).unwrap();
     let mut fit = std::process::Command::new(&alone);
     isolate(&mut fit, &w.models, &dir);
-    fails(fit.arg("fit").arg(&w.face).args(["--device", "torch-cpu"]), 6, &says);
+    fails(fit.arg("fit").arg(&w.face).args(["--device", "torch_cpu"]), 6, &says);
     std::fs::remove_file(&alone).unwrap();
     let mut full = good(&dir, "f_%02d.png");
     full.args(["--quality", "full", "--device", "cpu", "--generator"]).arg(&w.generator);
-    fails(full.args(["--precision", "fp16"]), 2, &["fp16", "--precision", "torch-cpu"]);
+    fails(full.args(["--precision", "fp16"]), 2, &["fp16", "--precision", "torch_cpu"]);
     assert!(names(&dir).is_empty());
 }
 
@@ -305,15 +305,15 @@ fn the_torch_engine_paints_what_the_embedded_one_paints() {
     };
     let embedded = json(&works(&mut full("cpu", &[])));
     assert_eq!(embedded["engine"], "embedded");
-    let torch = json(&works(&mut full("torch-cpu", &["--threads", "2", "--precision", "fp32"])));
+    let torch = json(&works(&mut full("torch_cpu", &["--threads", "2", "--precision", "fp32"])));
     assert!(torch["engine"].as_str().unwrap().contains("CPU") && torch["frames_repeated_in_fp32"] == 0, "{torch}");
     for number in ["02", "03"] {
         let read = |device: &str| still::read(&dir.join(format!("{device}_{number}.png"))).unwrap();
-        let (a, b) = (read("cpu").frame, read("torch-cpu").frame);
+        let (a, b) = (read("cpu").frame, read("torch_cpu").frame);
         let apart = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 1.5 / 255.0, "frame {number}: {apart}");
     }
-    fails(&mut full("torch-cpu", &["--memory", "1MB"]), 6, &["memory budget is 1 MiB"]);
+    fails(&mut full("torch_cpu", &["--memory", "1MB"]), 6, &["memory budget is 1 MiB"]);
 }
 
 /// One byte of a pack's file differs, or the file is gone.

@@ -505,7 +505,7 @@ fn full_quality_and_its_end() {
     ok(plugin.render(&effect, request));
     effect.abort_after.store(MANY, Ordering::SeqCst);
     let out = ok(plugin.render(&effect, request)).samples();
-    let off = out.iter().zip(&result.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let off = farthest(&out, &result.data);
     assert!(off < 1e-5, "{off}");
     let plate = reference();
     let painted = mask.iter().enumerate().filter(|(i, m)| **m > 0.0 && out[4 * i] != plate.data[4 * i]).count();
@@ -522,6 +522,57 @@ fn full_quality_and_its_end() {
     assert!(MESSAGES.lock().is_empty());
     effect.abort_after.store(usize::MAX, Ordering::SeqCst);
     ok(plugin.render(&effect, request));
+}
+
+fn farthest(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// A device that is asked for is there, or the frame is an error that says what is missing: nothing else steps in.
+#[test]
+fn the_device_that_is_asked_for() {
+    use headgan::controls::choices::Device;
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    let request = Request::at(FIRST + 1.0, (SIDE, SIDE));
+    for device in [Device::Cuda, Device::TorchCpu] {
+        let there = Place::choose(device, None, 0, &[]).is_ok();
+        effect.set("device", Val::Int(device as i32));
+        let (status, _) = plugin.render(&effect, request);
+        assert_eq!(status == kOfxStatOK, there, "{device:?}: {:?}", LASTING.lock());
+        if !there {
+            let said = LASTING.lock().clone().unwrap_or_default();
+            assert!(said.contains(&format!("device '{}'", device.id())) && said.contains("--device cpu"), "{said}");
+        }
+    }
+}
+
+/// Needs the torch engine: `cargo xtask engine --user DIR`, then HEADGAN_ENGINES=DIR.
+#[test]
+fn the_torch_engine_paints_what_the_embedded_one_paints() {
+    use headgan::controls::choices::Device;
+    if std::env::var_os("HEADGAN_ENGINES").is_none() {
+        eprintln!("skipped: HEADGAN_ENGINES names no folder with the torch engine");
+        return;
+    }
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    effect.set("quality", Val::Int(1));
+    let request = Request::at(FIRST + 3.0, (SIDE, SIDE));
+    let on = |effect: &mut Effect, device: Device| {
+        effect.set("device", Val::Int(device as i32));
+        ok(plugin.render(effect, request)).samples()
+    };
+    let embedded = on(&mut effect, Device::Cpu);
+    let torch = on(&mut effect, Device::TorchCpu);
+    let off = farthest(&embedded, &torch);
+    // Not the same to the bit, or one of them did not run.
+    assert!(off > 0.0 && off < 1e-3, "{off}");
+    plugin.edited(&mut effect, "device");
+    let status = effect.text("status");
+    assert!(status.contains("on CPU"), "{status}");
+    assert_eq!(on(&mut effect, Device::Cpu), embedded);
 }
 
 /// A host that manages colour is asked for what the control says, and believed in what it says of its clips.

@@ -99,5 +99,6 @@ choice! {
         Auto "auto" "Automatic" "A CUDA device where one can be used, else the CPU.",
         Cpu "cpu" "CPU" "The CPU.",
         Cuda "cuda" "CUDA" "A CUDA device; an error where there is none.",
+        TorchCpu "torch_cpu" "CPU (torch)" "The CPU with the torch engine, to compare engines; an error where it is not installed.",
     }
 }

@@ -36,9 +36,16 @@ impl Place {
     /// # Errors
     /// [`Error::Engine`] saying what is missing, [`Error::Usage`] for a precision that the place does not have.
     pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
-        let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?, precision, memory)));
+        let on = |library: &'static Library, device: &library::Device| {
+            let precision = precision.unwrap_or_default();
+            Place::Library { library, device: device.clone(), precision, memory }
+        };
+        let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?)));
+        let cpu = || library::load(extra).and_then(|library| Ok(on(library, library.cpu()?)));
+        let refused = |e: Error| Error::Engine(format!("device '{}': {e}; or use --device cpu", device.id()));
         match device {
-            Device::Cuda => cuda().map_err(|e| refused("cuda", &e)),
+            Device::Cuda => cuda().map_err(refused),
+            Device::TorchCpu => cpu().map_err(refused),
             Device::Auto => cuda().or_else(|e| {
                 tracing::info!("no CUDA device: {e}");
                 embedded(precision)
@@ -46,30 +53,13 @@ impl Place {
             Device::Cpu => embedded(precision),
         }
     }
-
-    /// The CPU as an engine library computes on it; otherwise as [`Place::choose`].
-    ///
-    /// # Errors
-    /// [`Error::Engine`] where there is no library.
-    pub fn torch_cpu(precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
-        let place = library::load(extra).and_then(|library| Ok(on(library, library.cpu()?, precision, memory)));
-        place.map_err(|e| refused("torch-cpu", &e))
-    }
-}
-
-fn on(library: &'static Library, device: &library::Device, precision: Option<Precision>, memory: u64) -> Place {
-    Place::Library { library, device: device.clone(), precision: precision.unwrap_or_default(), memory }
-}
-
-fn refused(device: &str, e: &Error) -> Error {
-    Error::Engine(format!("device '{device}': {e}; or use --device cpu"))
 }
 
 fn embedded(precision: Option<Precision>) -> Result<Place> {
     match precision {
         None | Some(Precision::Fp32) => Ok(Place::Embedded),
         Some(other) => Err(Error::Usage(format!(
-            "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch-cpu",
+            "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch_cpu",
             other.id()
         ))),
     }

@@ -5,7 +5,7 @@
 use super::engine::Place;
 use super::networks::{Generator, Networks};
 use super::shot::{Look, Scratch, Shot};
-use crate::controls::choices::Quality;
+use crate::controls::choices::{Device, Quality};
 use crate::engine::cpu;
 use crate::face::choose::Choice;
 use crate::frame::Frame;
@@ -15,6 +15,7 @@ use crate::shot::analyse::{Analysis, Clip, pixels};
 use crate::shot::{Analyser, Cache, Head, Motion, Track, TrackSettings};
 use crate::{Error, Result};
 use parking_lot::Mutex;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Prepared references that are kept; each holds its picture about twice.
@@ -29,7 +30,12 @@ pub struct Stage {
     models: ModelSet,
     networks: Networks,
     threads: usize,
-    generator: Mutex<Option<Generator>>,
+    /// Folders where an engine library may lie, besides those that are always searched.
+    engines: Vec<PathBuf>,
+    /// Where generators run, by what was asked for: chosen once.
+    places: Mutex<Vec<(Device, Place)>>,
+    /// By the place that they run at.
+    generators: Mutex<Vec<(String, Generator)>>,
     references: Mutex<Recent<Arc<Shot>>>,
     shots: Mutex<Recent<Arc<Shot>>>,
     scratches: Mutex<Vec<Scratch>>,
@@ -46,21 +52,26 @@ pub struct Cast<'a> {
     pub motion_key: Key,
     pub track: TrackSettings,
     pub quality: Quality,
+    /// Where the generator runs.
+    pub device: Device,
 }
 
 impl Stage {
-    /// Loads the networks of the first pack that has them; `threads` for analysis and the generator, 0: all.
+    /// Loads the networks of the first pack that has them; `threads` for analysis and the generator, 0: all. Engine libraries
+    /// are looked for in `engines` too.
     ///
     /// # Errors
     /// [`Error::Model`] when no pack can be used.
-    pub fn load(models: ModelSet, threads: usize) -> Result<Stage> {
+    pub fn load(models: ModelSet, engines: Vec<PathBuf>, threads: usize) -> Result<Stage> {
         // Small networks: one thread each is fastest.
         let networks = Networks::load(&models, None, None, &cpu::Options { threads: 1, ..cpu::Options::default() })?;
         Ok(Stage {
             models,
             networks,
             threads,
-            generator: Mutex::default(),
+            engines,
+            places: Mutex::default(),
+            generators: Mutex::default(),
             references: Mutex::new(Recent::new(REFERENCES)),
             shots: Mutex::new(Recent::new(SHOTS)),
             scratches: Mutex::default(),
@@ -95,11 +106,14 @@ impl Stage {
     ///
     /// # Errors
     /// [`Error::NoFace`] where the reference or the motion has none, [`Error::Usage`] for a neutral frame outside,
-    /// [`Error::Model`] where quality full has no generator or the motion is another model's.
+    /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`Stage::place`].
     pub fn shot(&self, cast: &Cast, cache: Option<&Cache>) -> Result<Arc<Shot>> {
         cast.motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
-        let full = cast.quality == Quality::Full;
-        let reference = Key::of("reference", &[pixels(cast.reference).bytes(), &[u8::from(full)]]);
+        // A device that is asked for must be there, whether this frame needs it or not.
+        let place = self.place(cast.device)?;
+        let place = (cast.quality == Quality::Full).then_some(place);
+        let painter = place.as_ref().map_or(String::new(), Place::to_string);
+        let reference = Key::of("reference", &[pixels(cast.reference).bytes(), painter.as_bytes()]);
         let (width, height) = cast.motion.size;
         let settings = format!("{:?} {width}x{height}", cast.track);
         let key = Key::of("performance", &[reference.bytes(), cast.motion_key.bytes(), settings.as_bytes()]);
@@ -112,7 +126,7 @@ impl Stage {
         let shot = match references.get(&reference) {
             Some(shot) => Arc::new(shot.driven_by(track)),
             None => {
-                let generator = if full { Some(self.generator()?) } else { None };
+                let generator = place.map(|place| self.generator(painter, &place)).transpose()?;
                 let seen = self.analyser(cache, &|| Ok(())).observe(cast.reference)?;
                 let fit = seen.choose(Choice::Largest).ok_or_else(|| {
                     Error::NoFace(format!(
@@ -128,13 +142,30 @@ impl Stage {
         Ok(self.shots.lock().put(key, shot))
     }
 
-    fn generator(&self) -> Result<Generator> {
-        let mut loaded = self.generator.lock();
-        if let Some(generator) = &*loaded {
+    /// Where a generator runs that is asked to run on `device`.
+    ///
+    /// # Errors
+    /// Those of [`Place::choose`].
+    pub fn place(&self, device: Device) -> Result<Place> {
+        let mut places = self.places.lock();
+        if let Some((_, place)) = places.iter().find(|(asked, _)| *asked == device) {
+            return Ok(place.clone());
+        }
+        let place = Place::choose(device, None, 0, &self.engines)?;
+        places.push((device, place.clone()));
+        Ok(place)
+    }
+
+    /// The generator at a place, which `name` stands for.
+    fn generator(&self, name: String, place: &Place) -> Result<Generator> {
+        let mut loaded = self.generators.lock();
+        if let Some((_, generator)) = loaded.iter().find(|(there, _)| *there == name) {
             return Ok(generator.clone());
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
-        Ok(loaded.insert(Generator::load(&self.models, None, None, &Place::Embedded, &options)?).clone())
+        let generator = Generator::load(&self.models, None, None, place, &options)?;
+        loaded.push((name, generator.clone()));
+        Ok(generator)
     }
 
     /// Renders frame `index` of a shot and hands it to `deliver`; `go_on` as in [`Shot::render_while`].
@@ -161,9 +192,7 @@ impl Stage {
     /// Forgets prepared references, shots and buffers; the networks' weights stay.
     pub fn purge(&self) {
         self.networks.release();
-        if let Some(generator) = &*self.generator.lock() {
-            generator.engine.release();
-        }
+        self.generators.lock().iter().for_each(|(_, generator)| generator.engine.release());
         self.references.lock().clear();
         self.shots.lock().clear();
         self.scratches.lock().clear();

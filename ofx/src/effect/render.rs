@@ -8,7 +8,7 @@ use super::{LABEL, OUTPUT, SOURCE, colour, shared};
 use crate::host::image::Rect;
 use crate::host::message::Gravity;
 use crate::host::{Effect, Properties};
-use headgan::controls::choices::{Device, Quality, View};
+use headgan::controls::choices::{Quality, View};
 use headgan::frame::{Filter, Frame};
 use headgan::reenact::shot::Look;
 use headgan::reenact::stage::Cast;
@@ -72,10 +72,6 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
     let own = Own::of(effect)?;
     let controls = Controls::of(&effect.params()?);
     let settings = controls.at(request.time)?.resolve(request.time);
-    if settings.device == Device::Cuda {
-        let text = "Device is CUDA, which this version cannot use: choose Automatic or CPU";
-        return Err(Error::Engine(text.into()));
-    }
     effect.check_abort()?;
     let clip = effect.clip(SOURCE);
     let source = clip.map(|clip| clip.image(request.time)).transpose()?.flatten();
@@ -108,6 +104,7 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
         motion_key: performance.key,
         track: performance.track,
         quality: now.quality,
+        device: settings.device,
     };
     let shot = stage.shot(&cast, cache.as_deref())?;
     effect.check_abort()?;

@@ -1,10 +1,12 @@
 //! What all instances of the process share: models, caches, files. By content, never by instance.
 
+use headgan::controls::choices::Device;
 use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
 use headgan::key::Key;
 use headgan::media::Source;
 use headgan::models::pack::ModelSet;
+use headgan::reenact::engine::Place;
 use headgan::reenact::stage::{Recent, Stage};
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
 use headgan::shot::{Cache, Known};
@@ -49,8 +51,9 @@ pub fn stage(processors: usize) -> Result<Arc<Stage>> {
         return stage.clone();
     }
     let bundle = BUNDLE.lock().clone();
-    let extra: Vec<PathBuf> = bundle.iter().map(|b| b.join("Contents/Resources/models")).collect();
-    stage.insert(Stage::load(ModelSet::discover(&extra), processors).map(Arc::new)).clone()
+    let within = |folder: &str| bundle.iter().map(|b| b.join("Contents/Resources").join(folder)).collect::<Vec<_>>();
+    let loaded = Stage::load(ModelSet::discover(&within("models")), within("engines"), processors);
+    stage.insert(loaded.map(Arc::new)).clone()
 }
 
 /// What is known of the networks without loading them; `None` before they were needed.
@@ -177,7 +180,11 @@ pub fn forget() {
     *MESSAGES.lock() = None;
 }
 
-/// The engine, for the status line.
-pub fn engine() -> String {
-    cpu::description()
+/// What computes, for the status line.
+pub fn engine(device: Device) -> String {
+    match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
+        Some(Ok(place @ Place::Library { .. })) => place.to_string(),
+        Some(Err(e)) => e.to_string(),
+        _ => cpu::description(),
+    }
 }

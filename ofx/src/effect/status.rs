@@ -1,6 +1,7 @@
 //! The status line: what is missing, and what to do.
 
 use super::own::{self, Own, Record};
+use super::values::Controls;
 use super::{reference, shared};
 use crate::host::Effect;
 use headgan::Result;
@@ -44,7 +45,8 @@ fn line(effect: &Effect) -> Result<String> {
             let gaps = known.motion.frames.iter().filter(|f| f.is_none()).count();
             let without = if gaps > 0 { format!(", no face in {gaps}") } else { String::new() };
             let last = record.first + record.frames as i64 - 1;
-            format!("Analysed: frames {} to {last}{without}; {}", record.first, shared::engine())
+            let device = Controls::of(&effect.params()?).at(0.0)?.resolve(0.0).device;
+            format!("Analysed: frames {} to {last}{without}; {}", record.first, shared::engine(device))
         }
         None => "Its analysis is not in the cache folder: choose that folder, or press Analyse shot".into(),
     })

@@ -1,5 +1,6 @@
 //! What several verbs need.
 
+use clap::builder::PossibleValuesParser;
 use headgan::controls::choices::Device;
 use headgan::controls::{Presets, Values};
 use headgan::engine::cpu;
@@ -37,32 +38,24 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", value_parser = ["retinaface", "faceboxes"])]
     pub detector: Option<String>,
     /// Where the generator runs: auto is cuda where the torch engine and a CUDA device are there, else cpu (this program's own
-    /// engine); torch-cpu is the torch engine on the CPU.
-    #[arg(long, value_name = "DEVICE", value_parser = ["auto", "cpu", "cuda", TORCH_CPU])]
+    /// engine); torch_cpu is the torch engine on the CPU.
+    #[arg(long, value_name = "DEVICE", value_parser = PossibleValuesParser::new(Device::ALL.iter().map(|d| d.id())))]
     pub device: Option<String>,
     /// Threads of the analysis and of the generator; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }
 
-/// The value of `--device` that is no choice of the control: it is for comparing engines.
-const TORCH_CPU: &str = "torch-cpu";
-
 impl ModelArgs {
     /// The same with the device that all controls together name.
     pub fn on(&self, device: Device) -> ModelArgs {
-        let named = if self.device.as_deref() == Some(TORCH_CPU) { TORCH_CPU } else { device.id() };
-        ModelArgs { device: Some(named.into()), ..self.clone() }
+        ModelArgs { device: Some(device.id().into()), ..self.clone() }
     }
 
     /// Where the generator runs. Fails where the device is not there: nothing falls back silently.
     pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Place> {
-        let device = match self.device.as_deref() {
-            Some(TORCH_CPU) => return Place::torch_cpu(precision, memory, &[]),
-            Some(id) => Device::ALL.iter().copied().find(|d| d.id() == id).unwrap_or(Device::Auto),
-            None => Device::Auto,
-        };
-        Place::choose(device, precision, memory, &[])
+        let named = self.device.as_deref().and_then(|id| Device::ALL.iter().find(|d| d.id() == id));
+        Place::choose(named.copied().unwrap_or(Device::Auto), precision, memory, &[])
     }
 
     /// The networks that fit faces, on this program's own engine whatever the device is: they are small, and one thread each is
@@ -105,7 +98,7 @@ impl ControlArgs {
             values.assign(assignment)?;
         }
         if let Some(device) = &models.device {
-            values.set("device", if device == TORCH_CPU { Device::Cpu.id() } else { device })?;
+            values.set("device", device)?;
         }
         Ok(values)
     }

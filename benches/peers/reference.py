@@ -108,8 +108,6 @@ class Generator:
                 x = F.pixel_shuffle(x, 2)
         x = self.spade_block(x, warped, f"{name}cond_dec.{self.levels + 1}")
         x = self.conv(F.leaky_relu(x, 0.2), name + "conv_img.1", reflect=True)
-        out = {"image": torch.tanh(x[:, :3]), "flow": flow, "mask": mask, "warped": warped}
-        if self.compose:
-            out |= {"paint": out["image"], "alpha": torch.sigmoid(x[:, 3:])}
-            out["image"] = warped + out["alpha"] * (out["paint"] - warped)
-        return out
+        painted = torch.tanh(x)
+        image = warped + painted if self.compose else painted
+        return {"image": image, "flow": flow, "mask": mask, "warped": warped}

@@ -1,7 +1,7 @@
 """One training step of headgan-train beside the same step in PyTorch: differences after it, and the time of both.
 
 Small generator (ngf 8, SPADE width 32, prior and composition), both discriminators (64 filters / 4), batch 1, hinge, feature
-matching, masked L1, mask, paint and gate losses, spectral norm with one power iteration, Adam. The perceptual loss is left out:
+matching, masked L1, mask and gate losses, spectral norm with one power iteration, Adam. The perceptual loss is left out:
 its network is no part of the project.
 
     export LIBTORCH=$(packaging/libtorch.sh) LIBTORCH_CXX11_ABI=1
@@ -124,9 +124,8 @@ class Peer:
         out = g.forward(b["reference"], b["pncc"], prior=b["prior"])
         inside, outside = b["valid"] * b["face"], b["valid"] * (1 - b["face"])
         pair = lambda x: w["inside"] * l1(x, b["target"], inside) + w["outside"] * l1(x, b["target"], outside)
-        loss = pair(out["image"]) + pair(out["warped"]) + w["paint"] * pair(out["paint"]) + w["mask"] * out["mask"].mean()
-        for gate in (out["alpha"], out["mask"]):
-            loss = loss - w["gates"] * gate.clamp_min(1e-6).log().mean()
+        loss = pair(out["image"]) + pair(out["warped"]) + w["mask"] * out["mask"].mean()
+        loss = loss - w["gate"] * out["mask"].clamp_min(1e-6).log().mean()
         image = out["image"] * b["valid"] + b["target"] * (1 - b["valid"])
         side = image.shape[2]
         x0, y0 = (min(max(round(f * side) - MOUTH // 2, 0), side - MOUTH) for f in (0.5, 0.625))

@@ -5,8 +5,8 @@
 //! Layer names are those of the official checkpoint.
 //!
 //! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the
-//! reference goes; the flow network finds what is left) and *composition* (the rendering network paints only where
-//! the warped reference does not do). Both are off in official files.
+//! reference goes; the flow network finds what is left) and *composition* (the rendering network changes the warped
+//! reference instead of painting it anew). Both are off in official files.
 //!
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
@@ -32,7 +32,7 @@ pub struct Config {
     /// Whether the flow network starts from the mesh's flow and adds to it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub prior: bool,
-    /// Whether the result is the warped reference, painted over where a fourth channel says so.
+    /// Whether the rendering network's picture is added to the warped reference.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compose: bool,
 }
@@ -110,7 +110,7 @@ pub struct Reference<T> {
 /// Everything the generator computes for one frame.
 #[derive(Debug, Clone)]
 pub struct Output<T> {
-    /// The result, RGB in -1..1. `[n, 3, h, w]`
+    /// The result, RGB in -1..1; with composition it may lie beyond, and is to be clipped. `[n, 3, h, w]`
     pub image: T,
     /// Where each pixel comes from, relative, in pixels, already multiplied by the mask and with the prior added.
     /// `[n, 2, h, w]`
@@ -121,17 +121,6 @@ pub struct Output<T> {
     pub warped: T,
     /// The reference features under the flow, full size first.
     pub warped_features: Vec<T>,
-    /// What composition lays over `warped`; `None` without composition.
-    pub paint: Option<Paint<T>>,
-}
-
-/// The rendering network's own picture and how much of it is seen.
-#[derive(Debug, Clone)]
-pub struct Paint<T> {
-    /// RGB in -1..1. `[n, 3, h, w]`
-    pub rgb: T,
-    /// 0 `warped`, 1 `rgb`. `[n, 1, h, w]`
-    pub alpha: T,
 }
 
 /// Activation inside every block.
@@ -184,11 +173,12 @@ pub fn forward<O: Ops>(
             &silence
         }
     };
-    let (image, paint) = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
+    let painted = rendering_network(ops, config, pncc, &warped_features, &warped, audio);
+    let image = if config.compose { ops.add(&warped, &painted) } else { painted };
     for (name, tensor) in [("image", &image), ("flow", &flow), ("mask", &mask), ("warped", &warped)] {
         ops.name(tensor, name);
     }
-    Output { image, flow, mask, warped, warped_features, paint }
+    Output { image, flow, mask, warped, warped_features }
 }
 
 /// A flow at the next level: in its pixels, half as large and half as long.
@@ -249,7 +239,7 @@ fn rendering_network<O: Ops>(
     warped_features: &[O::Tensor],
     warped: &O::Tensor,
     audio: &O::Tensor,
-) -> (O::Tensor, Option<Paint<O::Tensor>>) {
+) -> O::Tensor {
     let mut x = match encoder(ops, config, pncc, "rendering_network.cond_enc").pop() {
         Some(x) => x, // 512 x 64 x 64
         None => pncc.clone(),
@@ -266,14 +256,7 @@ fn rendering_network<O: Ops>(
     }
     x = spade_block(ops, config, &x, warped, &format!("rendering_network.cond_dec.{}", config.levels + 1));
     let x = ops.leaky_relu(&x, 0.2);
-    let painted = |out| ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(out, 7).reflect());
-    if !config.compose {
-        return (ops.tanh(&painted(3)), None);
-    }
-    let painted = painted(4);
-    let paint = Paint { rgb: ops.tanh(&ops.slice(&painted, 0, 3)), alpha: ops.sigmoid(&ops.slice(&painted, 3, 1)) };
-    let change = ops.add(&paint.rgb, &ops.affine(warped, -1.0, 0.0));
-    (ops.add(warped, &ops.mul(&change, &paint.alpha)), Some(paint))
+    ops.tanh(&ops.conv2d(&x, "rendering_network.conv_img.1", Conv::same(3, 7).reflect()))
 }
 
 /// `x + conv(leaky(spade(conv(leaky(spade(x))))))`, as many channels out as in.
@@ -326,22 +309,20 @@ mod tests {
         Weights { metadata: config.metadata(), ..random_weights(&layers, 5) }
     }
 
-    /// Sets every value of a layer's part that `index` picks.
-    fn set(weights: &mut Weights, name: &str, index: impl Fn(usize) -> bool, value: f32) {
+    /// Sets every value of a layer's part.
+    fn set(weights: &mut Weights, name: &str, value: f32) {
         let Array { data: Data::F32(values), .. } = weights.arrays.get_mut(name).unwrap() else { panic!("{name}") };
-        values.iter_mut().enumerate().filter(|(i, _)| index(*i)).for_each(|(_, v)| *v = value);
+        values.fill(value);
     }
 
-    /// Without a flow of its own and with nothing painted over, the result is the reference under the mesh's flow.
+    /// Without a flow of its own and with nothing changed, the result is the reference under the mesh's flow.
     #[test]
-    fn no_residual_and_no_paint_give_the_warped_reference() {
+    fn no_residual_and_no_change_give_the_warped_reference() {
         let mut w = weights(&SMALL);
         for part in ["weight", "bias"] {
-            set(&mut w, &format!("flow_network.dec_flow.1.{part}"), |_| true, 0.0);
+            set(&mut w, &format!("flow_network.dec_flow.1.{part}"), 0.0);
+            set(&mut w, &format!("rendering_network.conv_img.1.{part}"), 0.0);
         }
-        let row = 3 * 7 * 7;
-        set(&mut w, "rendering_network.conv_img.1.weight", |i| i / row == 3, 0.0);
-        set(&mut w, "rendering_network.conv_img.1.bias", |i| i == 3, -200.0);
         let mut rng = Rng(3);
         let ops = Check::new(Arc::new(w), &cpu::Options { threads: 2, ..cpu::Options::default() });
         let input = ops.tensor([1, 6, 32, 32], &rng.vec(6 * 32 * 32));

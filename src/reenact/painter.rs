@@ -99,7 +99,8 @@ impl Painter {
         patch.color = self.color;
         for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(rgb.chunks_exact(3)) {
             for (o, v) in rgba.iter_mut().zip(rgb) {
-                *o = 0.5 * v + 0.5;
+                // What is no number stays so, and is seen below.
+                *o = (0.5 * v + 0.5).clamp(0.0, 1.0);
             }
             rgba[3] = 1.0;
         }

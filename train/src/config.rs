@@ -82,11 +82,8 @@ pub struct LossWeights {
     pub mask: f64,
     /// Change from frame to frame inside the face, against the true change; only where sequences are longer than 1.
     pub temporal: f64,
-    /// Share of `inside` and `outside` that a composing generator's paint bears by itself, seen or not.
-    pub paint: f64,
-    /// Means of -ln(mask), with a prior, and of -ln(alpha), with composition: keeps gates from closing altogether,
-    /// where nothing behind them would be learned.
-    pub gates: f64,
+    /// Mean of -ln(mask), with a prior: keeps the mask from closing altogether, where no flow would be learned behind it.
+    pub gate: f64,
 }
 
 impl Default for LossWeights {
@@ -100,8 +97,7 @@ impl Default for LossWeights {
             outside: 25.0,
             mask: 0.5,
             temporal: 25.0,
-            paint: 0.3,
-            gates: 0.05,
+            gate: 0.05,
         }
     }
 }

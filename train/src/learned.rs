@@ -23,14 +23,13 @@ pub struct Learned {
 
 impl Learned {
     /// Random weights for the layers of a network ([`headgan::engine::shape::layers`]): uniform within 1/sqrt(fan-in)
-    /// times `gain(layer)`, biases `bias(layer)`, norms one.
+    /// times `gain(layer)`, biases zero, norms one.
     pub fn new(
         layers: &[(String, Vec<usize>)],
         spectral: &BTreeSet<String>,
         (kind, device): (Kind, Device),
         rng: &mut Rng,
         gain: impl Fn(&str) -> f64,
-        bias: impl Fn(&str, usize) -> f64,
     ) -> Learned {
         let mut out = Learned { weights: BTreeMap::new(), vectors: BTreeMap::new() };
         let tensor = |values: &[f64], shape: &[usize]| {
@@ -46,7 +45,7 @@ impl Learned {
                     (0..len).map(|_| rng.within(reach)).collect()
                 }
                 "weight" => vec![1.0; len],
-                _ => (0..len).map(|i| bias(layer, i)).collect(),
+                _ => vec![0.0; len],
             };
             let is_spectral = part == "weight" && spectral.contains(layer);
             let key = if is_spectral { format!("{layer}.weight_orig") } else { name.clone() };

@@ -16,9 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// A composing generator begins with so little paint: sigmoid(-2) is 0.12.
-const FIRST_ALPHA: f64 = -2.0;
-/// What an untrained network adds to the mesh's flow and paints over the warped picture is noise: its heads begin this
+/// What an untrained network adds to the mesh's flow and to the warped picture is noise: its heads begin this
 /// much smaller than other layers, lest the first thing learned be to shut them off.
 const FIRST_HEADS: f64 = 0.02;
 /// Below this, a gate is as good as closed.
@@ -81,18 +79,15 @@ impl Trainer {
             residual || (g.compose && layer.contains(".conv_img."))
         };
         let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
-        let bias = |layer: &str, i: usize| {
-            if g.compose && layer == "rendering_network.conv_img.1" && i == 3 { FIRST_ALPHA } else { 0.0 }
-        };
         let mut rng = Rng::of(&[config.seed, 1]);
-        let net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain, bias);
+        let net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
         let average = net.frozen().into_iter().map(|(name, t)| (name, t.copy())).collect();
         let judge = |config: &discriminator::Config, side: usize, rng: &mut Rng| {
             let run = |ops: &ShapeOps| {
                 discriminator::forward(ops, config, &[1, config.input, side, side]);
             };
             let layers = (shape::layers(run), shape::spectral(run));
-            Learned::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0, |_, _| 0.0)
+            Learned::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0)
         };
         let picture = judge(&config.picture_judge.config(6), 64, &mut rng);
         let mouth = judge(&config.mouth_judge.config(3), MOUTH as usize, &mut rng);
@@ -134,7 +129,6 @@ impl Trainer {
             mask: back(out.mask),
             warped: back(out.warped),
             warped_features: Vec::new(),
-            paint: out.paint.map(|p| generator::Paint { rgb: back(p.rgb), alpha: back(p.alpha) }),
         }
     }
 
@@ -167,13 +161,8 @@ impl Trainer {
             let temporal = losses::weighted_l1(&change(&out.image), &change(&batch.target), &later);
             all.push(("temporal", w.temporal, temporal));
         }
-        if let Some(paint) = &out.paint {
-            all.push(("paint_inside", w.paint * w.inside, l1(&paint.rgb, &inside)));
-            all.push(("paint_outside", w.paint * w.outside, l1(&paint.rgb, &outside)));
-            all.push(("alpha_gate", w.gates, gate(&paint.alpha)));
-        }
         if self.config.generator.prior {
-            all.push(("mask_gate", w.gates, gate(&out.mask)));
+            all.push(("gate", w.gate, gate(&out.mask)));
         }
         let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
         if let Some(perceptual) = &self.perceptual {

@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
+/// Progress is counted in these.
+const MIB: u64 = 1 << 20;
 
 /// A checksum: 32 digits are an MD5, 64 a SHA-256. In small letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,28 +36,37 @@ impl Sum {
         if self.0.len() == 32 { "MD5" } else { "SHA-256" }
     }
 
-    /// The checksum of the same kind of what is read.
+    /// The checksum of the same kind of what is read, `length` bytes.
     ///
     /// # Errors
     /// [`Error::Input`] where it cannot be read, [`Error::Interrupted`].
-    pub fn of_same_kind(&self, data: impl Read, name: &str, quiet: bool) -> Result<Sum> {
-        if self.0.len() == 32 { digest::<Md5>(data, name, quiet) } else { digest::<Sha256>(data, name, quiet) }
+    pub fn of_same_kind(&self, data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Sum> {
+        if self.0.len() == 32 {
+            digest::<Md5>(data, length, name, quiet)
+        } else {
+            digest::<Sha256>(data, length, name, quiet)
+        }
     }
 }
 
-fn digest<D: Digest>(mut data: impl Read, name: &str, quiet: bool) -> Result<Sum> {
+fn digest<D: Digest>(mut data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Sum> {
     let mut hash = D::new();
     let mut block = vec![0; BLOCK];
-    let mut progress = Progress::new(&format!("checking {name}, MiB"), None, quiet);
+    let mut progress = Progress::new(&format!("checking {name}, MiB"), Some(length.div_ceil(MIB)), quiet);
+    let mut at = 0;
     loop {
         interrupt::check()?;
         match data.read(&mut block) {
             Ok(0) => break,
-            Ok(n) => hash.update(&block[..n]),
+            Ok(n) => {
+                hash.update(&block[..n]);
+                let before = at / MIB;
+                at += n as u64;
+                progress.inc(at / MIB - before);
+            }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(Error::Input(format!("{name}: cannot be read ({e})"))),
         }
-        progress.inc(1);
     }
     progress.finish();
     Ok(Sum(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
@@ -134,8 +145,8 @@ mod tests {
     fn known_sums_are_found() {
         for text in [ABC_MD5, ABC_SHA256] {
             let sum = Sum::parse(&text.to_uppercase()).unwrap();
-            assert_eq!(sum.of_same_kind(&b"abc"[..], "abc", true).unwrap().to_string(), text);
-            assert_ne!(sum.of_same_kind(&b"abd"[..], "abd", true).unwrap(), sum);
+            assert_eq!(sum.of_same_kind(&b"abc"[..], 3, "abc", true).unwrap().to_string(), text);
+            assert_ne!(sum.of_same_kind(&b"abd"[..], 3, "abd", true).unwrap(), sum);
         }
         assert_eq!(Sum::parse(&ABC_MD5[1..]), None);
     }

@@ -203,8 +203,13 @@ impl Job<'_> {
             return self.finish();
         }
         let answer = self.client.get(self.name, have)?;
-        if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE && have == 0 {
-            return Err(self.client.wrong(self.name, "the answer cannot be used (416)").into());
+        if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            // The server's file ends before the part does.
+            return if have > 0 {
+                Ok(self.start_over())
+            } else {
+                Err(self.client.wrong(self.name, "the answer cannot be used (416)").into())
+            };
         }
         let seen = self.record_of(&answer)?;
         let same = begun.as_ref().is_some_and(|b| b.agrees(&seen));
@@ -212,15 +217,19 @@ impl Job<'_> {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT if same && range(answer.headers()).and_then(|r| r.0) == Some(have) => have,
             _ if have == 0 => return Err(self.client.wrong(self.name, "it sends a piece when asked for all").into()),
-            _ => {
-                let _ = std::fs::remove_file(part_path(self.folder, self.name));
-                let _ = std::fs::remove_file(record_path(self.folder, self.name));
-                return Ok(Step::Changed);
-            }
+            _ => return Ok(self.start_over()),
         };
         seen.save(self.folder, self.name)?;
         self.receive(answer, start, seen.total)?;
         self.finish()
+    }
+
+    /// Throws away what was begun.
+    fn start_over(&self) -> Step {
+        // What cannot be removed is cut to nothing or written over by the next attempt.
+        let _ = std::fs::remove_file(record_path(self.folder, self.name));
+        let _ = std::fs::remove_file(part_path(self.folder, self.name));
+        Step::Changed
     }
 
     /// Writes a body behind the first `start` bytes of the part.
@@ -242,14 +251,10 @@ impl Job<'_> {
         let mut block = vec![0; BLOCK];
         let mut at = start;
         while at < total {
+            let n = body.read(&mut block);
+            // Ctrl-C ends the connection, too.
             interrupt::check()?;
-            let n = match body.read(&mut block) {
-                Ok(n) => n,
-                Err(e) => {
-                    interrupt::check()?;
-                    return Err(Failure::Passing(format!("the connection broke ({})", one_line(&e))));
-                }
-            };
+            let n = n.map_err(|e| Failure::Passing(format!("the connection broke ({})", one_line(&e))))?;
             if n == 0 {
                 return Err(Failure::Passing("the connection ended early".into()));
             }

@@ -40,6 +40,11 @@ impl Joined {
         Ok(Joined { parts, length: start, at: 0 })
     }
 
+    /// Bytes of all parts.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The names of the parts with their first bytes' places in the whole.
     pub fn places(&self) -> Vec<(String, u64)> {
         self.parts.iter().map(|p| (p.name.clone(), p.start)).collect()

@@ -170,7 +170,8 @@ fn check_part(settings: &Settings, part: &str) -> Result<bool> {
         return Ok(false);
     }
     let joined = Joined::open(settings.out, std::slice::from_ref(&part.to_owned()))?;
-    let found = sum.of_same_kind(joined, part, settings.quiet)?;
+    let length = joined.length();
+    let found = sum.of_same_kind(joined, length, part, settings.quiet)?;
     if found != *sum {
         let aside = download::set_aside(settings.out, part)?;
         return Err(Error::Input(format!(
@@ -195,7 +196,9 @@ fn check_archive(settings: &Settings, parts: &[String]) -> Result<bool> {
     if record.verified_joined.as_ref() == Some(sum) {
         return Ok(false);
     }
-    let found = sum.of_same_kind(Joined::open(settings.out, parts)?, name, settings.quiet)?;
+    let joined = Joined::open(settings.out, parts)?;
+    let length = joined.length();
+    let found = sum.of_same_kind(joined, length, name, settings.quiet)?;
     if found == *sum {
         record.verified_joined = Some(found);
         record.save(settings.out, first)?;

@@ -369,6 +369,27 @@ fn trouble_of_a_server_passes_and_silence_too() {
     assert!(matches!(client.get("x", 0), Err(Failure::Passing(why)) if why.contains("no connection")));
 }
 
+/// What is no trustworthy TLS is not tried again.
+#[test]
+fn a_server_that_speaks_no_tls_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(Mutex::new(0));
+    let count = connections.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            *count.lock().unwrap() += 1;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::new(BaseUrl::new(&url, false).unwrap(), None, quick(5));
+    let result = headgan_train::voxceleb2::download::download(&client, TEST, folder.path(), &|_| {}, true);
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("no trust in the server") && *connections.lock().unwrap() == 1, "{text}");
+}
+
 #[test]
 fn a_wrong_password_is_told_at_once() {
     let (server, _) = test_server();

@@ -163,6 +163,10 @@ impl Client {
         }
         let server = self.base.origin();
         match error {
+            // So rustls tells of certificates that it does not trust, and of servers that speak no TLS.
+            ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                self.wrong(name, &format!("no trust in the server ({})", one_line(&e))).into()
+            }
             ureq::Error::Io(e) => Failure::Passing(format!("no connection with {server} ({})", one_line(&e))),
             ureq::Error::Timeout(_) => Failure::Passing(format!("{server} is silent")),
             ureq::Error::HostNotFound => Failure::Passing(format!("{server} is not found")),

@@ -17,6 +17,7 @@ pub mod run;
 pub mod trainer;
 pub mod validate;
 pub mod vgg;
+pub mod voxceleb2;
 
 pub use config::TrainConfig;
 pub use trainer::Trainer;

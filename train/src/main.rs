@@ -10,6 +10,8 @@ use headgan::{Error, Result};
 use headgan_train::config::TrainConfig;
 use headgan_train::data::prepare;
 use headgan_train::data::split::HoldOut;
+use headgan_train::voxceleb2::client::Patience;
+use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
 use headgan_train::{checkpoint, export, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +31,9 @@ enum Verb {
     Prepare(Prepare),
     /// Train a generator; goes on where the run's folder has a checkpoint.
     Generator(Generator),
+    /// Download VoxCeleb2's videos, unpack them and, with --prepare, turn them into a data set. Goes on where it was
+    /// left.
+    Voxceleb2(Voxceleb2),
     /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes.
     Export(Export),
 }
@@ -41,23 +46,64 @@ struct Prepare {
     /// Folder of the data set; finished clips in it are kept.
     #[arg(long, value_name = "DATA")]
     out: PathBuf,
-    /// How many persons to hold out, or a file with the names of prepared clips, a line each, whose persons are held
-    /// out.
+    /// Take clips from the folders beneath --clips, at any depth; the uppermost folder's name is the person.
+    #[arg(long)]
+    persons_from_folders: bool,
+    /// A picture within the picture of files whose names contain TEXT, to be painted over: TEXT=X,Y,WIDTH,HEIGHT in
+    /// their pixels.
+    #[arg(long, value_name = "TEXT=X,Y,W,H", value_parser = inset)]
+    inset: Vec<(String, [usize; 4])>,
+    #[command(flatten)]
+    how: How,
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// How clips become a data set.
+#[derive(clap::Args)]
+struct How {
+    /// How many persons to hold out, or a file with the names of persons' folders or prepared clips, a line each: the
+    /// persons to hold out.
     #[arg(long, value_name = "FILE|N", default_value = "12")]
     hold_out: String,
     /// Of the draw of who is held out.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// A picture within the picture of files whose names contain TEXT, to be painted over: TEXT=X,Y,WIDTH,HEIGHT in
-    /// their pixels.
-    #[arg(long, value_name = "TEXT=X,Y,W,H", value_parser = inset)]
-    inset: Vec<(String, [usize; 4])>,
     /// Model pack to fit faces with.
     #[arg(long, value_name = "NAME")]
     pack: Option<String>,
     /// All cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
+}
+
+#[derive(clap::Args)]
+struct Voxceleb2 {
+    /// The user whom the publisher of the data set knows.
+    #[arg(long, value_name = "USER", requires = "password_file")]
+    user: Option<String>,
+    /// A file with the password in its first line.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    #[arg(long, value_name = "SPLIT", value_parser = ["test", "train"])]
+    split: String,
+    /// Gets the parts, and the clips in DIR/test or DIR/train.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Where the parts lie; their names are put behind it, or where {name} stands in it.
+    #[arg(long, value_name = "URL", default_value = address::DEFAULT)]
+    base_url: String,
+    /// Allow plain http, which others can read and change, to other machines too.
+    #[arg(long)]
+    allow_http: bool,
+    /// Checksums of parts or of the archive that they make, as md5sum or sha256sum writes them.
+    #[arg(long, value_name = "FILE")]
+    checksums: Option<PathBuf>,
+    /// Prepare the clips as the data set DATA, with the persons that VoxCeleb2's folders name.
+    #[arg(long, value_name = "DATA")]
+    prepare: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
     #[arg(long, short)]
     quiet: bool,
 }
@@ -110,30 +156,82 @@ fn networks(models: &ModelSet, pack: Option<&str>) -> Result<Networks> {
     Networks::load(models, pack, None, &cpu::Options { threads: 1, ..cpu::Options::default() })
 }
 
+/// Who is held out, by a number or a file of names.
+fn hold_out(text: &str) -> Result<HoldOut> {
+    if let Ok(n) = text.parse() {
+        return Ok(HoldOut::Drawn(n));
+    }
+    let names = std::fs::read_to_string(text)
+        .map_err(|e| Error::Usage(format!("--hold-out {text}: is neither a number nor a file ({e})")))?;
+    Ok(HoldOut::Named(names.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
+}
+
 fn prepare_data(args: &Prepare) -> Result<()> {
-    let hold_out = match args.hold_out.parse() {
-        Ok(n) => HoldOut::Drawn(n),
-        Err(_) => {
-            let text = std::fs::read_to_string(&args.hold_out).map_err(|e| {
-                Error::Usage(format!("--hold-out {}: is neither a number nor a file ({e})", args.hold_out))
-            })?;
-            HoldOut::Named(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
-        }
-    };
-    let networks = networks(&ModelSet::discover(&[]), args.pack.as_deref())?;
-    let cache = cache::standard_folder().and_then(|folder| Cache::open(&folder, cache::DEFAULT_LIMIT).ok());
+    let hold_out = hold_out(&args.how.hold_out)?;
+    let networks = networks(&ModelSet::discover(&[]), args.how.pack.as_deref())?;
     let settings = prepare::Settings {
         clips: &args.clips,
+        persons_from_folders: args.persons_from_folders,
         data: &args.out,
         hold_out,
-        seed: args.seed,
+        seed: args.how.seed,
         insets: args.inset.clone(),
-        threads: args.threads,
+        threads: args.how.threads,
         quiet: args.quiet,
     };
-    let (entries, split) = prepare::prepare(&networks, cache.as_ref(), &settings)?;
+    prepare_with(&networks, &settings)
+}
+
+fn prepare_with(networks: &Networks, settings: &prepare::Settings) -> Result<()> {
+    let cache = cache::standard_folder().and_then(|folder| Cache::open(&folder, cache::DEFAULT_LIMIT).ok());
+    let (entries, split) = prepare::prepare(networks, cache.as_ref(), settings)?;
     println!("{}", prepare::text(&entries, &split));
     Ok(())
+}
+
+fn voxceleb2(args: &Voxceleb2) -> Result<()> {
+    let say = |line: &str| eprintln!("headgan-train: {line}");
+    let base = BaseUrl::new(&args.base_url, args.allow_http)?;
+    let credentials = match (&args.user, &args.password_file) {
+        (Some(user), Some(file)) => {
+            credentials::exposed(file).iter().for_each(|line| say(line));
+            Some(Credentials::read(user, file)?)
+        }
+        _ => None,
+    };
+    // What preparing needs is looked for before hours of download.
+    let ready = match &args.prepare {
+        Some(data) => {
+            let networks = networks(&ModelSet::discover(&[]), args.how.pack.as_deref())?;
+            Some((data, hold_out(&args.how.hold_out)?, networks))
+        }
+        None => None,
+    };
+    let fetched = voxceleb2::fetch(&voxceleb2::Settings {
+        half: if args.split == "test" { Half::Test } else { Half::Train },
+        out: &args.out,
+        base,
+        credentials,
+        checksums: args.checksums.as_deref().map(Checksums::read).transpose()?,
+        patience: Patience::default(),
+        say: &say,
+        quiet: args.quiet,
+    })?;
+    println!("{}", voxceleb2::text(&fetched));
+    let Some((data, hold_out, networks)) = ready else { return Ok(()) };
+    prepare_with(
+        &networks,
+        &prepare::Settings {
+            clips: &fetched.persons,
+            persons_from_folders: true,
+            data,
+            hold_out,
+            seed: args.how.seed,
+            insets: Vec::new(),
+            threads: args.how.threads,
+            quiet: args.quiet,
+        },
+    )
 }
 
 fn device(name: &str) -> Result<Device> {
@@ -180,6 +278,7 @@ fn main() -> ExitCode {
     let result = interrupt::install().and_then(|()| match cli.verb {
         Verb::Prepare(args) => prepare_data(&args),
         Verb::Generator(args) => train(args),
+        Verb::Voxceleb2(args) => voxceleb2(&args),
         Verb::Export(args) => export_run(&args),
     });
     match result {

@@ -39,6 +39,9 @@ const ENDINGS: [&str; 8] = ["mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "
 /// What to prepare.
 pub struct Settings<'a> {
     pub clips: &'a Path,
+    /// Clips lie in folders beneath `clips`, at any depth; the uppermost says whose they are. Otherwise they lie in
+    /// `clips` itself, and identities decide.
+    pub persons_from_folders: bool,
     pub data: &'a Path,
     pub hold_out: HoldOut,
     pub seed: u64,
@@ -68,23 +71,23 @@ pub struct Entry {
 /// [`Error::Input`] where the folder holds no clip or the data set cannot be written; a clip that cannot be used is
 /// reported instead.
 pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) -> Result<(Vec<Entry>, Split)> {
-    let files = clips_of(settings.clips)?;
+    let files = clips_of(settings.clips, settings.persons_from_folders)?;
     std::fs::create_dir_all(settings.data.join("clips"))
         .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", settings.data.display())))?;
     let mut entries = Vec::new();
     let mut progress = Progress::new("preparing", Some(files.len() as u64), settings.quiet);
     for file in &files {
         interrupt::check()?;
-        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let noted = settings.data.join("clips").join(format!("{name}.entries.json"));
+        let name = &file.name;
+        let noted = settings.data.join("clips").join(format!("{}.entries.json", file.flat()));
         let known = std::fs::read_to_string(&noted).ok().and_then(|t| serde_json::from_str::<Vec<Entry>>(&t).ok());
         match known {
             Some(known) => entries.extend(known),
             None => {
-                let made = match parts_of(networks, cache, settings, file, &name) {
+                let made = match parts_of(networks, cache, settings, file) {
                     Ok(made) => made,
                     Err(Error::Interrupted) => return Err(Error::Interrupted),
-                    Err(error) => vec![Entry::rejected(&name, None, 0, error.to_string())],
+                    Err(error) => vec![Entry::rejected(name, None, 0, error.to_string())],
                 };
                 let text = serde_json::to_string(&made).map_err(|e| Error::Engine(format!("{name}: {e}")))?;
                 write_text(&noted, &text)?;
@@ -108,21 +111,64 @@ impl Entry {
     }
 }
 
-/// The clips of a folder, by name.
-fn clips_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): name a folder of clips", folder.display())))?;
-    let is_clip = |path: &PathBuf| {
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
-    };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_clip).collect();
-    files.sort();
+/// A file with a clip.
+#[derive(Debug, Clone, PartialEq)]
+struct ClipFile {
+    path: PathBuf,
+    /// Path from the clips' folder on, with slashes.
+    name: String,
+    person: Option<String>,
+}
+
+impl ClipFile {
+    /// The name as one of a file.
+    fn flat(&self) -> String {
+        self.name.replace('/', "+")
+    }
+}
+
+/// The clips of a folder, by name; with `deep`, those of the folders beneath it.
+fn clips_of(folder: &Path, deep: bool) -> Result<Vec<ClipFile>> {
+    let mut files = Vec::new();
+    collect(folder, "", deep, &mut files)?;
+    files.sort_by(|a, b| a.name.cmp(&b.name));
     if files.is_empty() {
-        let text = format!("{}: there is no clip in it (.{})", folder.display(), ENDINGS.join(", ."));
+        let place = if deep { "the folders in it" } else { "it" };
+        let text = format!("{}: there is no clip in {place} (.{})", folder.display(), ENDINGS.join(", ."));
         return Err(Error::Input(text));
     }
-    Ok(files)
+    let mut names: Vec<String> = files.iter().map(ClipFile::flat).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            Err(Error::Input(format!("{}: two clips would be called '{}': rename one", folder.display(), pair[0])))
+        }
+        None => Ok(files),
+    }
+}
+
+/// Adds the clips of a folder whose path from the clips' folder on is `within`, empty or with a slash at its end.
+/// Links to folders are not followed.
+fn collect(folder: &Path, within: &str, deep: bool, files: &mut Vec<ClipFile>) -> Result<()> {
+    interrupt::check()?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): name a folder of clips", folder.display())))?;
+    for entry in entries.flatten() {
+        let name = format!("{within}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        if deep && entry.file_type().is_ok_and(|t| t.is_dir()) {
+            collect(&path, &format!("{name}/"), deep, files)?;
+        } else if ending.is_some_and(|e| ENDINGS.contains(&e.as_str())) {
+            match name.split_once('/') {
+                Some((person, _)) => files.push(ClipFile { path, person: Some(person.into()), name }),
+                // Without a folder it is nobody's.
+                None if deep => {}
+                None => files.push(ClipFile { path, name, person: None }),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A run of frames with one window.
@@ -168,14 +214,9 @@ fn parts(squares: &[Square], seen: &[bool]) -> Vec<Part> {
 }
 
 /// Analyses a file and writes its parts.
-fn parts_of(
-    networks: &Networks,
-    cache: Option<&Cache>,
-    settings: &Settings,
-    file: &Path,
-    name: &str,
-) -> Result<Vec<Entry>> {
-    let source = Source::open(&file.to_string_lossy())?.tolerant(true);
+fn parts_of(networks: &Networks, cache: Option<&Cache>, settings: &Settings, file: &ClipFile) -> Result<Vec<Entry>> {
+    let name = file.name.as_str();
+    let source = Source::open(&file.path.to_string_lossy())?.tolerant(true);
     let each = || interrupt::check();
     let analyser = Analyser {
         observer: networks.observer(),
@@ -216,10 +257,11 @@ fn parts_of(
     let inset = settings.insets.iter().find(|(text, _)| name.contains(text)).map(|(_, rect)| *rect);
     let whole =
         Whole { networks, analyser: &analyser, source: &source, analysis: &analysis, track: &track, seen: &seen };
+    let flat = file.flat();
+    let stem = flat.rsplit_once('.').map_or(flat.as_str(), |(stem, _)| stem);
     for (i, part) in kept.iter().enumerate() {
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let clip = if kept.len() == 1 { stem.to_owned() } else { format!("{stem}.{}", i + 1) };
-        entries.extend(whole.write(part, settings.data, name, &clip, inset)?);
+        entries.extend(whole.write(part, settings.data, file, &clip, inset)?);
     }
     Ok(entries)
 }
@@ -236,7 +278,15 @@ struct Whole<'a> {
 
 impl Whole<'_> {
     /// Writes a part, cut again where the picture cuts.
-    fn write(&self, part: &Part, data: &Path, file: &str, clip: &str, inset: Option<[usize; 4]>) -> Result<Vec<Entry>> {
+    fn write(
+        &self,
+        part: &Part,
+        data: &Path,
+        file: &ClipFile,
+        clip: &str,
+        inset: Option<[usize; 4]>,
+    ) -> Result<Vec<Entry>> {
+        let source = file.name.as_str();
         let side = part.window.side * SIDE as f64 / headgan::reenact::shot::CROP as f64;
         let square = [part.window.x - 0.5 * side, part.window.y - 0.5 * side, side];
         let window = Window::square(square[0], square[1], side);
@@ -291,14 +341,14 @@ impl Whole<'_> {
                 format!("the picture cuts at frame {} of the part: give the shots as clips of their own", cuts[0]);
             let _ = std::fs::remove_dir_all(&folder);
             let n = usable.len();
-            return Ok(vec![Entry::rejected(file, Some([first, n]), usable.iter().filter(|u| **u).count(), why)]);
+            return Ok(vec![Entry::rejected(source, Some([first, n]), usable.iter().filter(|u| **u).count(), why)]);
         }
         let count = usable.iter().filter(|u| **u).count();
         let frames = Some([first, usable.len()]);
         if count < SHORTEST {
             let _ = std::fs::remove_dir_all(&folder);
             let why = format!("other faces are in the window in {others} frames; {count} are left");
-            return Ok(vec![Entry::rejected(file, frames, count, why)]);
+            return Ok(vec![Entry::rejected(source, frames, count, why)]);
         }
         let k = SIDE as f64 / side;
         let offset = [square[0], square[1]].map(|start| ((0.5 - start) * k - 0.5) as f32);
@@ -320,7 +370,8 @@ impl Whole<'_> {
         let (w, h) = self.analysis.size;
         let about = About {
             name: clip.into(),
-            source: file.into(),
+            source: source.into(),
+            person: file.person.clone(),
             first,
             frames: stored.len(),
             usable: count,
@@ -331,7 +382,7 @@ impl Whole<'_> {
             model: self.networks.model_hash().into(),
         };
         finish(&folder, &about, &stored)?;
-        Ok(vec![Entry { source: file.into(), clip: Some(clip.into()), frames, usable: count, rejected: None }])
+        Ok(vec![Entry { source: source.into(), clip: Some(clip.into()), frames, usable: count, rejected: None }])
     }
 }
 
@@ -426,6 +477,22 @@ mod tests {
         assert_eq!(parts(&still, &seen).len(), 1);
         seen[10..30].fill(false);
         assert_eq!(parts(&still, &seen).iter().map(|p| (p.first, p.end)).collect::<Vec<_>>(), [(0, 10), (30, 40)]);
+    }
+
+    #[test]
+    fn clips_lie_in_a_folder_or_in_persons_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["loose.mp4", "id1/x/00001.mp4", "id1/y/00001.MP4", "id2/a.mov", "id2/notes.txt"] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        }
+        let names = |deep| clips_of(folder.path(), deep).unwrap().into_iter().map(|c| (c.name, c.person));
+        assert_eq!(names(false).collect::<Vec<_>>(), [("loose.mp4".into(), None)]);
+        let expected = [("id1/x/00001.mp4", "id1"), ("id1/y/00001.MP4", "id1"), ("id2/a.mov", "id2")];
+        assert_eq!(names(true).collect::<Vec<_>>(), expected.map(|(n, p)| (n.to_owned(), Some(p.to_owned()))));
+        std::fs::write(folder.path().join("id1/x+00001.mp4"), b"").unwrap();
+        assert!(clips_of(folder.path(), true).unwrap_err().to_string().contains("'id1+x+00001.mp4'"));
     }
 
     #[test]

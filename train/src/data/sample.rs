@@ -271,6 +271,7 @@ mod tests {
             frames.push(StoredFrame { reference: pose.clone(), shape: fit.params.shape, driving: pose, usable: true });
         }
         let about = About {
+            person: None,
             name: "drawn".into(),
             source: "drawn.mp4".into(),
             first: 0,

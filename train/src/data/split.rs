@@ -1,13 +1,15 @@
 //! Who is held out: persons, never clips. A person whom training has seen tells nothing about strangers.
 //!
 //! Clips whose identities are more alike than [`SAME`] are one person's, and so are those that were cut out of one
-//! file.
+//! file. Where the folders that clips lie in say whose they are ([`About::person`]), that counts instead.
 
 use super::store::{About, write_text};
 use headgan::face::identity::cosine;
+use headgan::media::interrupt;
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Cosine between two clips' mean identities above which they count as the same person's. Chosen to err towards one
@@ -18,8 +20,8 @@ pub const SAME: f32 = 0.45;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     pub seed: u64,
-    /// The similarity that joined clips.
-    pub same: f32,
+    /// The similarity that joined clips; none where their folders did.
+    pub same: Option<f32>,
     pub persons: Vec<Person>,
     /// The largest similarity between a clip held out and one that is not.
     pub nearest: f32,
@@ -29,6 +31,9 @@ pub struct Split {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
     pub held_out: bool,
+    /// The name of the person's folder, where that says who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub clips: Vec<String>,
 }
 
@@ -37,32 +42,26 @@ pub struct Person {
 pub enum HoldOut {
     /// So many persons, drawn.
     Drawn(usize),
-    /// The persons whom these clips show.
+    /// The persons of these names, or whom these clips show.
     Named(Vec<String>),
 }
 
 /// Persons of clips, and who of them is held out.
 ///
 /// # Errors
-/// [`Error::Usage`] where a named clip is not there, or nobody would be left.
+/// [`Error::Usage`] where a named clip or person is not there, nobody would be left, or only some clips have a person
+/// from their folder; [`Error::Interrupted`].
 pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
-    let mut group: Vec<usize> = (0..clips.len()).collect();
-    for i in 0..clips.len() {
-        for j in 0..i {
-            let alike = cosine(&clips[i].identity, &clips[j].identity) > SAME;
-            if alike || clips[i].source == clips[j].source {
-                let (a, b) = (group[i], group[j]);
-                group.iter_mut().filter(|g| **g == a).for_each(|g| *g = b);
-            }
+    let known = clips.iter().filter(|c| c.person.is_some()).count();
+    let mut persons = match known {
+        0 => by_likeness(clips)?,
+        n if n == clips.len() => by_folder(clips),
+        n => {
+            let text =
+                format!("{n} of {} clips have a person from their folder: give the others a data set", clips.len());
+            return Err(Error::Usage(format!("{text} of their own")));
         }
-    }
-    let mut numbers = group.clone();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let members = |g: usize| -> Vec<String> {
-        clips.iter().zip(&group).filter(|(_, of)| **of == g).map(|(c, _)| c.name.clone()).collect()
     };
-    let mut persons: Vec<Person> = numbers.iter().map(|&g| Person { held_out: false, clips: members(g) }).collect();
     match hold_out {
         HoldOut::Drawn(n) => {
             let mut order: Vec<usize> = (0..persons.len()).collect();
@@ -71,10 +70,11 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
         }
         HoldOut::Named(names) => {
             for name in names {
-                let person = persons.iter_mut().find(|p| p.clips.contains(name));
-                let missing =
-                    || Error::Usage(format!("--hold-out names the clip '{name}', which is not in the data set"));
-                person.ok_or_else(missing)?.held_out = true;
+                let is = |p: &&mut Person| p.name.as_ref() == Some(name) || p.clips.contains(name);
+                let missing = || {
+                    Error::Usage(format!("--hold-out names '{name}', which is neither clip nor person of the data set"))
+                };
+                persons.iter_mut().find(is).ok_or_else(missing)?.held_out = true;
             }
         }
     }
@@ -82,11 +82,45 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
         let n = persons.len();
         return Err(Error::Usage(format!("all {n} persons would be held out; nobody would be left to train on")));
     }
-    let out = |name: &str| persons.iter().any(|p| p.held_out && p.clips.iter().any(|c| c == name));
-    let (held, rest): (Vec<&About>, Vec<&About>) = clips.iter().partition(|c| out(&c.name));
-    let nearest = held.iter().flat_map(|a| rest.iter().map(|b| cosine(&a.identity, &b.identity)));
-    let nearest = nearest.fold(0.0, f32::max);
-    Ok(Split { seed, same: SAME, persons, nearest })
+    let out: BTreeSet<&str> =
+        persons.iter().filter(|p| p.held_out).flat_map(|p| p.clips.iter().map(String::as_str)).collect();
+    let (held, rest): (Vec<&About>, Vec<&About>) = clips.iter().partition(|c| out.contains(c.name.as_str()));
+    let mut nearest = 0.0f32;
+    for a in held {
+        interrupt::check()?;
+        nearest = rest.iter().map(|b| cosine(&a.identity, &b.identity)).fold(nearest, f32::max);
+    }
+    Ok(Split { seed, same: (known == 0).then_some(SAME), persons, nearest })
+}
+
+/// Clips of one folder are one person's.
+fn by_folder(clips: &[About]) -> Vec<Person> {
+    let mut persons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for clip in clips {
+        persons.entry(clip.person.as_deref().unwrap_or_default()).or_default().push(clip.name.clone());
+    }
+    let person = |(name, clips): (&str, Vec<String>)| Person { held_out: false, name: Some(name.into()), clips };
+    persons.into_iter().map(person).collect()
+}
+
+/// Clips that look alike or come from one file are one person's.
+fn by_likeness(clips: &[About]) -> Result<Vec<Person>> {
+    let mut group: Vec<usize> = (0..clips.len()).collect();
+    for i in 0..clips.len() {
+        interrupt::check()?;
+        for j in 0..i {
+            let alike = cosine(&clips[i].identity, &clips[j].identity) > SAME;
+            if alike || clips[i].source == clips[j].source {
+                let (a, b) = (group[i], group[j]);
+                group.iter_mut().filter(|g| **g == a).for_each(|g| *g = b);
+            }
+        }
+    }
+    let mut persons: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for (clip, number) in clips.iter().zip(group) {
+        persons.entry(number).or_default().push(clip.name.clone());
+    }
+    Ok(persons.into_values().map(|clips| Person { held_out: false, name: None, clips }).collect())
 }
 
 impl Split {
@@ -136,6 +170,7 @@ mod tests {
             square: [0.0, 0.0, 1.0],
             visible: [0.0, 0.0, 1.0, 1.0],
             inset: None,
+            person: None,
             identity: identity.into(),
             model: String::new(),
         }
@@ -171,5 +206,33 @@ mod tests {
         assert_eq!(split(&clips(), &named(&["b"]), 1).unwrap().clips(true), ["a", "b", "c"]);
         assert!(split(&clips(), &named(&["e"]), 1).unwrap_err().to_string().contains("'e'"));
         assert!(split(&clips(), &named(&["a", "d"]), 1).is_err());
+    }
+    #[test]
+    fn folders_say_who_it_is() {
+        // By their looks a, b and c would be one person.
+        let folders = [("a", "id1"), ("b", "id2"), ("c", "id2"), ("d", "id3")];
+        let mut named = clips();
+        for (clip, (name, person)) in named.iter_mut().zip(folders) {
+            assert_eq!(clip.name, name);
+            clip.person = Some(person.into());
+        }
+        let by_name = split(&named, &HoldOut::Named(vec!["id2".into()]), 1).unwrap();
+        assert_eq!(by_name.clips(true), ["b", "c"]);
+        assert_eq!(by_name, split(&named, &HoldOut::Named(vec!["c".into()]), 1).unwrap());
+        assert_eq!(
+            by_name.persons.iter().map(|p| p.name.as_deref().unwrap()).collect::<Vec<_>>(),
+            ["id1", "id2", "id3"]
+        );
+        assert_eq!(by_name.same, None);
+        assert!(by_name.nearest > SAME, "what the folders say is still measured");
+        named[3].person = None;
+        assert!(split(&named, &HoldOut::Drawn(1), 1).unwrap_err().to_string().starts_with("3 of 4 clips"));
+    }
+
+    #[test]
+    fn a_split_of_before_is_read() {
+        let text = r#"{"seed": 1, "same": 0.45, "persons": [{"held_out": true, "clips": ["a"]}], "nearest": 0.1}"#;
+        let split: Split = serde_json::from_str(text).unwrap();
+        assert_eq!((split.same, split.persons[0].name.as_ref()), (Some(SAME), None));
     }
 }

@@ -28,8 +28,11 @@ pub type Edges = [f64; 4];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
     pub name: String,
-    /// The file that it was cut out of.
+    /// The file that it was cut out of, from the clips' folder on.
     pub source: String,
+    /// The folder beneath the clips' folder that it comes from, where that says whose clip it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// Number of its first frame in that file.
     pub first: usize,
     pub frames: usize,

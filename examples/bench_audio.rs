@@ -22,7 +22,8 @@ fn main() -> Result<()> {
         _ => headgan84(&sound, Rational::whole(25), None, Alignment::Original),
     };
     let bytes = std::fs::read(expected).context("the expected values cannot be read")?;
-    let expected: Vec<f64> = bytes.chunks_exact(8).filter_map(|b| Some(f64::from_le_bytes(*b.first_chunk()?))).collect();
+    let expected: Vec<f64> =
+        bytes.chunks_exact(8).filter_map(|b| Some(f64::from_le_bytes(*b.first_chunk()?))).collect();
     let features = compute()?.by_feature();
     if features.len() != expected.len() {
         bail!("{} values, {} are expected", features.len(), expected.len());

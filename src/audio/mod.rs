@@ -39,12 +39,7 @@ impl Sound {
     /// # Errors
     /// [`Error::Input`] for a rate outside [`RATES`], no samples, more than [`MAX_SAMPLES`], or one that is no number.
     pub fn new(rate: u32, samples: Vec<f64>) -> Result<Sound> {
-        if !RATES.contains(&rate) {
-            let (low, high) = (RATES.start(), RATES.end());
-            return Err(Error::Input(format!(
-                "the sound has {rate} samples a second, {low} to {high} are worked with: convert it to 48000"
-            )));
-        }
+        check_rate(rate)?;
         if samples.is_empty() {
             return Err(Error::Input("the sound has no samples: record or export it again".into()));
         }
@@ -76,6 +71,16 @@ impl Sound {
     pub fn is_silent(&self) -> bool {
         self.samples.iter().all(|v| *v == self.samples[0])
     }
+}
+
+fn check_rate(rate: u32) -> Result<()> {
+    let (low, high) = (RATES.start(), RATES.end());
+    if RATES.contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "{rate} samples a second are not worked with, {low} to {high} are: convert the sound to 48000"
+    )))
 }
 
 fn too_long() -> Error {

@@ -1,11 +1,11 @@
 //! Another sample rate.
 
-use super::Sound;
+use super::{Sound, check_rate};
 use crate::{Error, Result};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler};
 
-/// Samples that are transformed at a time: enough for a steep filter.
+/// Least samples that are transformed at a time: enough for a steep filter.
 const CHUNK: usize = 1024;
 
 impl Sound {
@@ -14,16 +14,20 @@ impl Sound {
     /// # Errors
     /// As [`Sound::new`].
     pub fn resampled(&self, rate: u32) -> Result<Sound> {
+        check_rate(rate)?;
         if rate == self.rate {
             return Ok(self.clone());
         }
         let fail = |e: &dyn std::fmt::Display| {
             Error::Input(format!("the sound cannot be brought from {} to {rate} Hz: {e}", self.rate))
         };
+        let (from, to) = (self.rate as usize, rate as usize);
+        // The filter's middle falls on a sample of both rates only where it is even in both.
+        let block = 2 * from / gcd(from, to);
         let mut fft = Fft::<f64>::new_custom(
-            self.rate as usize,
-            rate as usize,
-            CHUNK,
+            from,
+            to,
+            CHUNK.next_multiple_of(block),
             1,
             1,
             rubato::WindowFunction::BlackmanHarris2,
@@ -34,6 +38,10 @@ impl Sound {
         let out = fft.process_all(&samples, self.samples.len(), None).map_err(|e| fail(&e))?;
         Sound::new(rate, out.take_data())
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
@@ -69,6 +77,6 @@ mod tests {
         }
         let same = tone(16_000, 100.0, 0.1);
         assert_eq!(same.resampled(16_000).unwrap(), same);
-        assert!(same.resampled(1).is_err());
+        assert!(same.resampled(1).is_err() && same.resampled(u32::MAX).is_err());
     }
 }

@@ -275,8 +275,13 @@ impl<'a> Plan<'a> {
         let part = n / PARTS;
         out[2] = entropy(|k| sum(part, |i| x[k * part + i] * x[k * part + i]), energy, eps);
 
+        // What all samples have in common belongs to bin 0 alone. Without it a window whose samples are alike has a spectrum of exactly
+        // one bin, not of one and the transform's rounding, which the spread would take for a hiss.
+        let (all, common) = (sum(n, |i| x[i]), x[0]);
+        x.iter_mut().for_each(|v| *v -= common);
         // The lengths are the plan's own, so there is nothing that could fail.
         let _ = self.fft.process_with_scratch(x, &mut s.spectrum, &mut s.fft);
+        s.spectrum[0] = Complex::new(all, 0.0);
         let scale = 1.0 / bins as f64;
         let (m, sq) = (&mut s.magnitude[..], &mut s.square[..]);
         for ((m, sq), c) in m.iter_mut().zip(sq.iter_mut()).zip(&s.spectrum) {
@@ -433,7 +438,7 @@ mod tests {
             let row = 2 * variant.width();
             let all = features(&sound, &grid, variant).unwrap();
             let plan = Plan::new(&sound, &grid, variant);
-            for first in [0, 1, 2, 3, 100, 377] {
+            for first in [0, 1, 2, 3, 100, 370] {
                 let mut part = vec![0.0; 5 * row];
                 plan.run(first, &mut part);
                 assert_eq!(part, all[first * row..][..5 * row], "{variant:?} from window {first}");

@@ -6,6 +6,7 @@
 //! Conventions everywhere: image x to the right, y down, pixel centres at integers; colours are
 //! f32 RGBA, straight alpha, nominal range 0..1.
 
+pub mod audio;
 pub mod controls;
 pub mod engine;
 pub mod error;

@@ -3,6 +3,7 @@
 #[macro_use]
 mod common;
 mod analyse;
+mod audio_features;
 mod cache;
 mod demo;
 mod doctor;
@@ -40,6 +41,7 @@ enum Verb {
     Cache(cache::Args),
     Fit(fit::Args),
     Pncc(pncc::Args),
+    AudioFeatures(audio_features::Args),
     Models(models::Args),
     Presets(presets::Args),
     Doctor(doctor::Args),
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Verb::Cache(args) => cache::run(args),
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),
+        Verb::AudioFeatures(args) => audio_features::run(args),
         Verb::Models(args) => models::run(args),
         Verb::Presets(args) => presets::run(args),
         Verb::Doctor(args) => doctor::run(args),

@@ -1,0 +1,129 @@
+//! Sound, and the numbers that a generator hears of it.
+//!
+//! * [`decode`]: files and videos as a [`Sound`]; [`resample`].
+//! * [`short_term`]: features of windows of some milliseconds, as pyAudioAnalysis defines them.
+//! * [`mid_term`]: their means and deviations over the windows around a moment.
+//! * [`layout`]: which of them stand where for each frame of a video.
+//!
+//! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
+
+pub mod decode;
+mod edits;
+pub mod layout;
+pub mod mid_term;
+pub mod resample;
+pub mod short_term;
+
+pub use layout::{Alignment, Features, Layout, headgan84, headgan300, short68};
+
+use crate::{Error, Result};
+use std::ops::RangeInclusive;
+
+/// Sample rates that are worked with, in Hz.
+pub const RATES: RangeInclusive<u32> = 8_000..=384_000;
+/// Most samples of a sound: 4 GiB, three hours at 48 kHz.
+pub const MAX_SAMPLES: usize = 1 << 29;
+/// Largest sample. Full scale is 1; more than this is no sound but damage, and its square need not be a number.
+const LARGEST: f64 = 1e30;
+
+/// A mono sound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sound {
+    rate: u32,
+    samples: Vec<f64>,
+}
+
+impl Sound {
+    /// Samples at `rate` Hz. Full scale is 1: a sample of 16 bits is its value divided by 32768.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a rate outside [`RATES`], no samples, more than [`MAX_SAMPLES`], or one that is no number.
+    pub fn new(rate: u32, samples: Vec<f64>) -> Result<Sound> {
+        check_rate(rate)?;
+        if samples.is_empty() {
+            return Err(Error::Input("the sound has no samples: record or export it again".into()));
+        }
+        if samples.len() > MAX_SAMPLES {
+            return Err(too_long());
+        }
+        if let Some(i) = samples.iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
+            return Err(Error::Input(format!("sample {i} of the sound is {}: export the sound again", samples[i])));
+        }
+        Ok(Sound { rate, samples })
+    }
+
+    /// Samples a second.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// The samples; at least one.
+    pub fn samples(&self) -> &[f64] {
+        &self.samples
+    }
+
+    /// How long it lasts.
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(self.rate)
+    }
+
+    /// True where nothing is heard: all samples are alike.
+    pub fn is_silent(&self) -> bool {
+        self.samples.iter().all(|v| *v == self.samples[0])
+    }
+}
+
+fn check_rate(rate: u32) -> Result<()> {
+    let (low, high) = (RATES.start(), RATES.end());
+    if RATES.contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "{rate} samples a second are not worked with, {low} to {high} are: convert the sound to 48000"
+    )))
+}
+
+fn too_long() -> Error {
+    Error::Input(format!("the sound has more than {MAX_SAMPLES} samples: cut it into parts"))
+}
+
+/// Adds `f(0)` to `f(n - 1)` in four lanes: faster than one after the other, and nearer to the truth.
+fn sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0.0; 4];
+    let whole = n - n % 4;
+    for i in (0..whole).step_by(4) {
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + k);
+        }
+    }
+    (whole..n).fold((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]), |s, i| s + f(i))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_sound() {
+        assert!(Sound::new(44_100, vec![0.0]).is_ok());
+        for (rate, samples, says) in [
+            (7_999, vec![0.0], "7999"),
+            (400_000, vec![0.0], "400000"),
+            (44_100, vec![], "no samples"),
+            (44_100, vec![0.0, f64::NAN], "sample 1"),
+            (44_100, vec![f64::NEG_INFINITY], "sample 0"),
+        ] {
+            let e = Sound::new(rate, samples).unwrap_err();
+            assert!(matches!(&e, Error::Input(text) if text.contains(says)), "{e}");
+        }
+        assert!(Sound::new(8_000, vec![0.5; 3]).unwrap().is_silent());
+        assert!(!Sound::new(8_000, vec![0.5, 0.25]).unwrap().is_silent());
+    }
+
+    #[test]
+    fn lanes_add_up() {
+        for n in 0..11 {
+            assert_eq!(sum(n, |i| i as f64), (n * n.saturating_sub(1) / 2) as f64);
+        }
+    }
+}

@@ -152,8 +152,8 @@ mod tests {
     /// In the plane, covariances that do not commute: the root's trace is `sqrt(tr M + 2 sqrt(det M))` of their product `M`.
     #[test]
     fn in_the_plane() {
-        let a = DMatrix::from_row_slice(2, 2, &[2.0, 0.5, 0.0, 1.0]);
-        let b = DMatrix::from_row_slice(2, 2, &[0.5, -1.0, 1.5, 0.25]);
+        let a = DMatrix::<f64>::from_row_slice(2, 2, &[2.0, 0.5, 0.0, 1.0]);
+        let b = DMatrix::<f64>::from_row_slice(2, 2, &[0.5, -1.0, 1.5, 0.25]);
         let (sa, sb) = (a.transpose() * &a, b.transpose() * &b);
         assert!((&sa * &sb - &sb * &sa).norm() > 0.1);
         let m = &sa * &sb;

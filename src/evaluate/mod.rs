@@ -163,14 +163,7 @@ impl Evaluation<'_> {
                 None => self.truth(index, &frame)?,
             };
             if let (Some(driver), Some(features), Some(inception)) = (&driver, &mut features, self.inception) {
-                let truth = match &driver.truth {
-                    Some(truth) => inception.features(truth)?,
-                    None => {
-                        let window = self.shot.driver_window(index)?;
-                        inception.features(&frame.crop(window, CROP, CROP, Filter::Area))?
-                    }
-                };
-                features.truth.push(truth);
+                features.truth.push(inception.features(&self.real(index, &frame, driver)?)?);
             }
             let mut errors = Vec::with_capacity(methods.len());
             for (m, method) in methods.iter().enumerate() {
@@ -233,6 +226,14 @@ impl Evaluation<'_> {
         }
         let window = self.shot.window_at(index, &|_| self.look(Method::Draft))?;
         Ok(Some(frame.crop(window, CROP, CROP, Filter::Area)))
+    }
+
+    /// What FID takes for real: the true picture, or the driver's face, cut out alike.
+    fn real(&self, index: usize, frame: &Frame, driver: &Driver) -> Result<Frame> {
+        if let Some(truth) = &driver.truth {
+            return Ok(truth.clone());
+        }
+        Ok(frame.crop(self.shot.driver_window(index)?, CROP, CROP, Filter::Area))
     }
 
     /// What a driving frame shows.

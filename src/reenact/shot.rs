@@ -980,6 +980,36 @@ mod tests {
         }
     }
 
+    /// A drawn head performs itself: its first frame, warped, comes near the frames that follow.
+    #[test]
+    fn the_warped_reference_is_near_the_truth() {
+        use crate::evaluate::picture::Errors;
+        let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+        let head = model.model();
+        let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
+        let clip: Vec<(Frame, Fit)> = synthetic::demo_driving(SIDE, 40).unwrap().map(|item| item.unwrap()).collect();
+        let fits: Vec<Fit> = clip.iter().map(|(_, fit)| fit.clone()).collect();
+        let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
+        let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+        let shot = Shot::with_model(model.clone(), draft, clip[0].0.clone(), &fits[0], track, None).unwrap();
+        let retarget = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
+        let look = Look { retarget, view: View::Crop, ..Look::default() };
+        let mut scratch = Scratch::default();
+        scratch.keep_warped();
+        let (mut still, mut warped) = (0.0, 0.0);
+        for i in (5..40).step_by(5) {
+            shot.render(i, &|_| look.clone(), &mut scratch).unwrap();
+            let by_flow = scratch.warped().unwrap().clone();
+            let window = shot.window_at(i, &|_| look.clone()).unwrap();
+            let crop = |frame: &Frame| frame.crop(window, CROP, CROP, Filter::Area);
+            let mask = shot.silhouette(i, &|_| look.clone(), &mut scratch).unwrap();
+            let error = |picture: &Frame| Errors::of(picture, &crop(&clip[i].0)).unwrap().within(&mask).unwrap();
+            still += error(&crop(&clip[0].0));
+            warped += error(&by_flow);
+        }
+        assert!(warped < 0.6 * still, "{warped} warped, {still} as it is");
+    }
+
     #[test]
     fn the_silhouette_is_where_pncc_is() {
         let shot = shot(4, None);

@@ -10,7 +10,11 @@ use common::{
     black_png, blobs, fails, failure, has_ffmpeg, headgan, isolate, moving, names, shared, text, wav, works, workshop,
     world, write,
 };
+use headgan::engine::shape;
 use headgan::media::still;
+use headgan::models::{Array, Weights, file};
+use headgan::nets::{inception, lpips};
+use headgan::random::Rng;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -512,19 +516,28 @@ fn evaluation() {
     let mean = |of: &Value, method: &str, measure: &str| of["summary"][method][measure]["mean"].as_f64();
     assert!(mean(&own, "copy", "l1").unwrap() > 1.0 && mean(&own, "draft", "l1").unwrap() > 1.0, "{own}");
     assert!(mean(&own, "copy", "ssim").unwrap() < 0.99, "{own}");
+    for measure in ["flow_error", "flicker"] {
+        let (copy, draft) = (mean(&own, "copy", measure).unwrap(), mean(&own, "draft", measure).unwrap());
+        assert!(copy > 1.0 && draft > 1.0 && copy != draft, "{measure}: {draft} and {copy}");
+    }
+    assert!(mean(&own, "copy", "lpips").is_none() && own["fid"].is_null() && own["lpips"].is_null(), "{own}");
     // A clip of one frame is its own copy.
     let still = json(&works(&mut evaluate(&["--driving", w.face.to_str().unwrap(), "--json"])));
     assert_eq!((mean(&still, "copy", "l1"), mean(&still, "copy", "ssim")), (Some(0.0), Some(1.0)));
+    // Nor does a flow that rests change it; without a frame before there is no change to measure.
+    assert_eq!((mean(&still, "copy", "flow_error"), mean(&still, "copy", "flicker")), (Some(0.0), None));
+    assert!(mean(&still, "draft", "flow_error").unwrap() < 0.5, "{still}");
     assert!(mean(&own, "full", "l1").is_none() && mean(&own, "copy", "csim").is_none());
     // Another face has no true pictures; a list says the same as options.
     let list = folder.join("clips.txt");
     std::fs::write(&list, format!("# a comment\n{frames}\t{}\n", w.face.display())).unwrap();
     let cross = json(&works(&mut evaluate(&["--list", list.to_str().unwrap(), "--samples", "2", "--json"])));
     assert!(mean(&cross, "draft", "l1").is_none() && mean(&cross, "draft", "ard").is_some(), "{cross}");
+    assert!(mean(&cross, "draft", "flow_error").is_none() && mean(&cross, "draft", "flicker").is_none(), "{cross}");
     let generator = w.generator.to_str().unwrap();
     let full =
         json(&works(&mut evaluate(&["--driving", frames, "--samples", "1", "--generator", generator, "--json"])));
-    assert!(mean(&full, "full", "l1").unwrap() > 0.0);
+    assert!(mean(&full, "full", "l1").unwrap() > 0.0 && mean(&full, "full", "flow_error").unwrap() > 0.0);
     fails(
         &mut evaluate(&["--driving", frames, "--reference-frame", "6"]),
         2,
@@ -533,6 +546,67 @@ fn evaluation() {
     std::fs::write(&list, "# nothing\n").unwrap();
     fails(&mut evaluate(&["--list", list.to_str().unwrap()]), 2, &["no clip to measure"]);
     fails(&mut evaluate(&["--list", "nowhere.txt"]), 3, &["nowhere.txt"]);
+}
+
+/// Random weights of the networks that only measure; zeros would see nothing.
+fn measuring_weights(layers: Vec<(String, Vec<usize>)>, path: &Path) {
+    let mut rng = Rng(1);
+    let mut weights = Weights::default();
+    for (name, shape) in layers {
+        let values = rng.vec(shape.iter().product());
+        let fan_in = shape.iter().skip(1).product::<usize>() as f32;
+        let flat = shape.len() == 1 && name.ends_with(".weight");
+        let values: Vec<f32> = match () {
+            () if flat || name.ends_with("_var") || name.ends_with("scale") || name.starts_with("lin") => {
+                values.iter().map(|v| 0.5 + v.abs()).collect()
+            }
+            () => values.iter().map(|v| v * (3.0 / fan_in).sqrt()).collect(),
+        };
+        weights.insert(name, Array::f32(shape, values));
+    }
+    file::save_safetensors(path, &weights).unwrap();
+}
+
+#[test]
+fn evaluation_with_networks_of_the_users() {
+    let (w, folder) = (world(), folder("evaluation_with_networks_of_the_users"));
+    let evaluate = |args: &[&str]| {
+        let mut c = headgan(&w.models, &folder);
+        c.args(["evaluate", "-q", "--driving"]).arg(&w.frames).args(args);
+        c
+    };
+    measuring_weights(lpips::layers(lpips::Trunk::Alex), &folder.join("alex.safetensors"));
+    let inception_layers = shape::layers(|ops| {
+        inception::features(ops, &[1, 3, inception::SIZE, inception::SIZE]);
+    });
+    measuring_weights(inception_layers, &folder.join("inception.safetensors"));
+    let both = ["--lpips", "alex.safetensors", "--fid", "inception.safetensors"];
+    let own = json(&works(evaluate(&both).args(["--samples", "2", "--json"])));
+    for method in ["copy", "draft"] {
+        assert!(own["summary"][method]["lpips"]["mean"].as_f64().unwrap() > 0.0, "{own}");
+        assert!(own["fid"]["methods"][method].as_f64().unwrap() > 0.0, "{own}");
+    }
+    assert_eq!((&own["lpips"]["trunk"], own["fid"]["frames"].as_u64()), (&"alex".into(), Some(2)));
+    assert_eq!(own["fid"]["blake3"].as_str().unwrap().len(), 64);
+    let said = works(evaluate(&both[2..]).args(["--samples", "2", "--reference"]).arg(&w.pair));
+    assert!(said.contains("fid over 2 frames on either side") && said.contains("draft  fid"), "{said}");
+    let said = works(evaluate(&both[2..]).args(["--samples", "1"]));
+    assert!(said.contains("fid needs at least two frames") && !said.contains("lpips"), "{said}");
+
+    std::fs::write(folder.join("garbage.pth"), "hello").unwrap();
+    for (args, code, says) in [
+        (
+            &["--lpips", "inception.safetensors"][..],
+            4,
+            &["inception.safetensors", "net.slice1.0.weight", "state_dict()"][..],
+        ),
+        (&["--lpips", "garbage.pth"], 4, &["garbage.pth", "not a torch checkpoint"]),
+        (&["--lpips", "nowhere.pth"], 3, &["nowhere.pth"]),
+        (&["--fid", "alex.safetensors"], 4, &["alex.safetensors", "Conv2d_1a_3x3", "pytorch-fid"]),
+        (&["--fid", "nowhere.safetensors"], 3, &["nowhere.safetensors"]),
+    ] {
+        fails(&mut evaluate(args), code, says);
+    }
 }
 
 #[test]

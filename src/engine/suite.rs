@@ -81,6 +81,9 @@ fn convolutions<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> 
         (6, [33, 9], same(8, 4).stride(2).pad(2)),
         (4, [2, 2], Conv { pad_mode: Pad::Reflect, ..same(4, 3) }),
         (7, [8, 6], same(9, 3).no_bias()),
+        (20, [9, 12], Conv { kernel: (1, 7), pad: (0, 3), act: Act::Relu, ..same(24, 1) }),
+        (7, [12, 9], Conv { kernel: (7, 1), pad: (3, 0), ..same(9, 1) }),
+        (3, [31, 27], same(16, 11).stride(4).pad(2)),
     ];
     let mut rng = Rng(7);
     let mut out = Vec::new();

@@ -10,16 +10,31 @@
 //!  - **expression**: the distance between the expressions fitted to both, as the root mean square displacement of
 //!    the 68 landmarks on the mean face, in its inter-ocular distances. It stands where the paper has AU-H, whose action
 //!    units nothing here detects.
+//!
+//! With the true picture, and within the silhouette of the driving face's mesh:
+//!
+//!  - **flow error**: L1 between the true picture and the reference's crop warped by the flow alone, Draft's or the generator's own: what
+//!    training makes small as the loss on the warped image. The copy has no flow: it is the crop as it is;
+//!  - **flicker**: the mean absolute difference between the result's change from the frame before and the truth's. A result that
+//!    stands still has the truth's own change, an error that stays none.
+//!
+//! With weights that the user brings: **LPIPS** ([`lpips`]), against the true picture, and **FID** ([`fid`]), over the frames of all clips together.
 
 pub mod face;
+pub mod fid;
+pub mod lpips;
 pub mod picture;
 pub mod summary;
+mod weights;
 
 use crate::face::observe::Fitted;
 use crate::frame::{Filter, Frame};
 use crate::reenact::networks::Networks;
 use crate::reenact::shot::{CROP, Look, Scratch, Shot};
 use crate::{Error, Result};
+use fid::{ClipFeatures, Inception};
+use lpips::{Lpips, Seen};
+use picture::Errors;
 use serde::Serialize;
 
 /// What is compared.
@@ -42,24 +57,32 @@ pub struct Scores {
     pub psnr: Option<f64>,
     /// Up to 1, higher is better.
     pub ssim: Option<f64>,
+    /// Lower is better.
+    pub lpips: Option<f64>,
     /// Up to 1, higher is better.
     pub csim: Option<f64>,
     /// Degrees, lower is better.
     pub ard: Option<f64>,
     /// Inter-ocular distances, lower is better.
     pub expression: Option<f64>,
+    /// 0..255 within the face, lower is better.
+    pub flow_error: Option<f64>,
+    /// 0..255 within the face, lower is better.
+    pub flicker: Option<f64>,
 }
 
 /// The names of the measures, in the order of [`Scores::values`].
-pub const MEASURES: [&str; 6] = ["l1", "psnr", "ssim", "csim", "ard", "expression"];
+pub const MEASURES: [&str; 9] = ["l1", "psnr", "ssim", "lpips", "csim", "ard", "expression", "flow_error", "flicker"];
 
 impl Scores {
-    pub fn values(&self) -> [Option<f64>; 6] {
-        [self.l1, self.psnr, self.ssim, self.csim, self.ard, self.expression]
+    pub fn values(&self) -> [Option<f64>; 9] {
+        let Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker } = *self;
+        [l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker]
     }
 
-    fn from_values([l1, psnr, ssim, csim, ard, expression]: [Option<f64>; 6]) -> Scores {
-        Scores { l1, psnr, ssim, csim, ard, expression }
+    fn from_values(values: [Option<f64>; 9]) -> Scores {
+        let [l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker] = values;
+        Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker }
     }
 
     /// Each measure's mean over the frames that have it.
@@ -79,6 +102,9 @@ pub struct ClipScores {
     /// Frames of a method's result in which no face was found.
     pub faces_lost: Vec<(Method, usize)>,
     pub methods: Vec<(Method, Scores)>,
+    /// What FID is computed from, where its network was there.
+    #[serde(skip)]
+    pub features: Option<ClipFeatures>,
 }
 
 /// Measures one shot.
@@ -91,10 +117,24 @@ pub struct Evaluation<'a> {
     pub full: bool,
     /// Whether the driving frames are the true pictures.
     pub own: bool,
+    /// The frames to measure, ascending indices in the shot.
+    pub chosen: Vec<usize>,
+    pub lpips: Option<&'a Lpips>,
+    pub inception: Option<&'a Inception>,
 }
 
 impl Evaluation<'_> {
-    /// Measures the driving frames that `frames` delivers, each with its index in the shot.
+    /// Whether [`Evaluation::run`] needs a driving frame: it is measured, or its successor, whose change is measured too.
+    pub fn needs(&self, index: usize) -> bool {
+        self.measures(index) || self.own && self.measures(index + 1)
+    }
+
+    fn measures(&self, index: usize) -> bool {
+        self.chosen.binary_search(&index).is_ok()
+    }
+
+    /// Measures the chosen frames of those that `frames` delivers, ascending, each with its index in the shot: all that
+    /// [`Evaluation::needs`] names.
     ///
     /// # Errors
     /// Those of `frames`, of rendering and of the networks; [`Error::Input`] where there is no frame.
@@ -105,17 +145,46 @@ impl Evaluation<'_> {
         }
         let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); methods.len()];
         let mut lost = vec![0; methods.len()];
+        let mut features = self.inception.map(|_| ClipFeatures::default());
         let mut scratch = Scratch::default();
+        if self.own {
+            scratch.keep_warped();
+        }
         let reference = self.see(self.shot.reference())?;
+        // The last frame's index and each method's errors in it.
+        let mut last: Option<(usize, Vec<Option<Errors>>)> = None;
         for frame in frames {
-            let (index, driver) = frame?;
-            let driver = self.driver(index, driver)?;
+            let (index, frame) = frame?;
+            let before = last.take().filter(|(i, _)| i + 1 == index).map(|(_, errors)| errors);
+            let measured = self.measures(index);
+            let driver = if measured { Some(self.driver(index, &frame, &mut scratch)?) } else { None };
+            let truth = match &driver {
+                Some(driver) => driver.truth.clone(),
+                None => self.truth(index, &frame)?,
+            };
+            if let (Some(driver), Some(features), Some(inception)) = (&driver, &mut features, self.inception) {
+                features.truth.push(inception.features(&self.real(index, &frame, driver)?)?);
+            }
+            let mut errors = Vec::with_capacity(methods.len());
             for (m, method) in methods.iter().enumerate() {
                 let picture = self.picture(*method, index, &mut scratch)?;
+                errors.push(truth.as_ref().and_then(|truth| Errors::of(&picture, truth)));
+                let Some(driver) = &driver else { continue };
                 let seen = self.see(&picture)?;
                 lost[m] += usize::from(seen.is_none());
-                scores[m].push(self.score(&picture, seen.as_ref(), reference.as_ref(), &driver)?);
+                let mut score = self.score(&picture, seen.as_ref(), reference.as_ref(), driver)?;
+                let warped = if *method == Method::Copy { Some(&picture) } else { scratch.warped() };
+                if let (Some(warped), Some(truth)) = (warped, &truth) {
+                    score.flow_error = Errors::of(warped, truth).and_then(|e| e.within(&driver.silhouette));
+                }
+                let change = errors[m].as_ref().zip(before.as_ref().and_then(|b| b[m].as_ref()));
+                score.flicker = change.and_then(|(now, before)| now.change_within(before, &driver.silhouette));
+                scores[m].push(score);
+                if let (Some(features), Some(inception)) = (&mut features, self.inception) {
+                    features.methods.entry(*method).or_default().push(inception.features(&picture)?);
+                }
             }
+            last = Some((index, errors));
         }
         let count = scores[0].len();
         if count == 0 {
@@ -125,6 +194,7 @@ impl Evaluation<'_> {
             frames: count,
             faces_lost: methods.iter().copied().zip(lost).collect(),
             methods: methods.into_iter().zip(scores.iter().map(|s| Scores::mean(s))).collect(),
+            features,
         })
     }
 
@@ -149,15 +219,26 @@ impl Evaluation<'_> {
         Ok(self.networks.observer().observe(picture)?.choose(crate::face::choose::Choice::Largest))
     }
 
+    /// The true picture of a frame, where it is known.
+    fn truth(&self, index: usize, frame: &Frame) -> Result<Option<Frame>> {
+        if !self.own {
+            return Ok(None);
+        }
+        let window = self.shot.window_at(index, &|_| self.look(Method::Draft))?;
+        Ok(Some(frame.crop(window, CROP, CROP, Filter::Area)))
+    }
+
+    /// What FID takes for real: the true picture, or the driver's face, cut out alike.
+    fn real(&self, index: usize, frame: &Frame, driver: &Driver) -> Result<Frame> {
+        if let Some(truth) = &driver.truth {
+            return Ok(truth.clone());
+        }
+        Ok(frame.crop(self.shot.driver_window(index)?, CROP, CROP, Filter::Area))
+    }
+
     /// What a driving frame shows.
-    fn driver(&self, index: usize, frame: Frame) -> Result<Driver> {
-        let look = self.look(Method::Draft);
-        let truth = if self.own {
-            let window = self.shot.window_at(index, &|_| look.clone())?;
-            Some(frame.crop(window, CROP, CROP, Filter::Area))
-        } else {
-            None
-        };
+    fn driver(&self, index: usize, frame: &Frame, scratch: &mut Scratch) -> Result<Driver> {
+        let truth = self.truth(index, frame)?;
         // Fitted in the same crop as the results, so that the fit's own errors are alike.
         let seen = match &truth {
             Some(picture) => self.see(picture)?,
@@ -167,7 +248,13 @@ impl Evaluation<'_> {
             Some(seen) => face::pose(seen)?,
             None => self.shot.track().raw[index].clone(),
         };
-        Ok(Driver { truth, pose })
+        let look = self.look(Method::Draft);
+        let silhouette = if self.own { self.shot.silhouette(index, &|_| look.clone(), scratch)? } else { Vec::new() };
+        let lpips = match (&truth, self.lpips) {
+            (Some(truth), Some(lpips)) => Some(lpips.see(truth)?),
+            _ => None,
+        };
+        Ok(Driver { truth, pose, silhouette, lpips })
     }
 
     fn score(
@@ -184,6 +271,9 @@ impl Evaluation<'_> {
             ssim: distance.map(|d| d.ssim),
             ..Scores::default()
         };
+        if let (Some(lpips), Some(truth)) = (self.lpips, &driver.lpips) {
+            out.lpips = Some(lpips.between(&lpips.see(picture)?, truth));
+        }
         let Some(seen) = seen else { return Ok(out) };
         let pose = face::pose(seen)?;
         out.ard = Some(face::rotation_between(&pose, &driver.pose));
@@ -201,4 +291,8 @@ struct Driver {
     /// The true picture, where it is known.
     truth: Option<Frame>,
     pose: crate::morphable::retarget::FramePose,
+    /// The crop's pixels that show its face, where the true picture is known.
+    silhouette: Vec<bool>,
+    /// The true picture as LPIPS sees it.
+    lpips: Option<Seen>,
 }

@@ -1,6 +1,6 @@
-//! How far a picture is from the true one: L1, PSNR, SSIM.
+//! How far a picture is from the true one: L1, PSNR, SSIM, and errors within a part of it.
 //!
-//! All three work on what is shown (sRGB, 8-bit range), as published figures do.
+//! All of them work on what is shown (sRGB, 8-bit range), as published figures do.
 
 use crate::frame::{Color, Frame};
 
@@ -38,8 +38,49 @@ pub fn compare(picture: &Frame, truth: &Frame) -> Option<Distance> {
     Some(Distance { l1, psnr, ssim })
 }
 
+/// A picture's differences from the true one, red, green and blue as shown, -255..255.
+#[derive(Debug, Clone)]
+pub struct Errors {
+    planes: [Vec<f64>; 3],
+}
+
+impl Errors {
+    /// `None` where the sizes differ.
+    pub fn of(picture: &Frame, truth: &Frame) -> Option<Errors> {
+        if (picture.width, picture.height) != (truth.width, truth.height) {
+            return None;
+        }
+        let (mut errors, truth) = (planes(picture), planes(truth));
+        for (error, true_value) in errors.iter_mut().flatten().zip(truth.iter().flatten()) {
+            *error -= true_value;
+        }
+        Some(Errors { planes: errors })
+    }
+
+    /// Their mean size where `mask` is set, 0..255; `None` where it is set nowhere.
+    pub fn within(&self, mask: &[bool]) -> Option<f64> {
+        within(mask, |plane, i| self.planes[plane][i])
+    }
+
+    /// As [`Errors::within`], of the differences from the errors of the frame before: how far the picture's change
+    /// is from the truth's.
+    pub fn change_within(&self, before: &Errors, mask: &[bool]) -> Option<f64> {
+        within(mask, |plane, i| self.planes[plane][i] - before.planes[plane][i])
+    }
+}
+
+/// Mean size of the values of three planes where `mask` is set.
+fn within(mask: &[bool], value: impl Fn(usize, usize) -> f64) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0);
+    for (i, _) in mask.iter().enumerate().filter(|(_, set)| **set) {
+        sum += (0..3).map(|plane| value(plane, i).abs()).sum::<f64>();
+        count += 3;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}
+
 /// Red, green and blue as shown, over black, in whole steps 0..255.
-fn planes(frame: &Frame) -> [Vec<f64>; 3] {
+pub(super) fn planes(frame: &Frame) -> [Vec<f64>; 3] {
     let shown = frame.to_display(Color::Srgb);
     std::array::from_fn(|c| {
         let value = |p: &[f32]| f64::from((255.0 * p[c].clamp(0.0, 1.0) * p[3].clamp(0.0, 1.0)).round());
@@ -107,6 +148,21 @@ mod tests {
         assert!((d.ssim - REFERENCE[2]).abs() < 1e-9, "{d:?}");
     }
     const REFERENCE: [f64; 3] = [10.050_520_833_333_334, 17.127_397_966_043_11, 0.807_348_350_949_749_2];
+
+    #[test]
+    fn errors_within_a_part() {
+        let grey = |levels: [u8; 4]| Frame::from_rgb8(4, 1, &levels.map(|v| [v; 3]).concat(), Color::Srgb);
+        let truth = grey([10, 20, 30, 40]);
+        let before = Errors::of(&grey([10, 22, 30, 90]), &truth).unwrap();
+        let now = Errors::of(&grey([0, 25, 30, 40]), &truth).unwrap();
+        let mask = [true, true, true, false];
+        assert_eq!((before.within(&mask), now.within(&mask)), (Some(2.0 / 3.0), Some(5.0)));
+        // Changes of -10, 3 and 0; an error that stays is none.
+        assert_eq!(now.change_within(&before, &mask), Some(13.0 / 3.0));
+        assert_eq!(now.change_within(&now, &mask), Some(0.0));
+        assert_eq!(now.within(&[false; 4]), None);
+        assert!(Errors::of(&truth, &Frame::new(3, 1)).is_none());
+    }
 
     #[test]
     fn equals_and_sizes() {

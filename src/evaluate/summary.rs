@@ -71,6 +71,7 @@ mod tests {
         let clip = |frames, l1| ClipScores {
             frames,
             faces_lost: vec![],
+            features: None,
             methods: vec![(Method::Copy, Scores { l1: Some(l1), ..Scores::default() })],
         };
         let all = summarise(&[clip(1000, 10.0), clip(1, 20.0)]);

@@ -3,6 +3,8 @@
 pub mod discriminator;
 pub mod faceboxes;
 pub mod generator;
+pub mod inception;
+pub mod lpips;
 pub mod mobilefacenet;
 pub mod mobilenet;
 pub mod named;

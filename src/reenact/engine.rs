@@ -138,6 +138,14 @@ impl Engine {
     }
 }
 
+/// What a frame comes to: RGB in -1..1, 3 values a pixel.
+#[derive(Debug, Default)]
+pub struct Painted {
+    pub image: Vec<f32>,
+    /// The reference under the generator's own flow; computed for whoever puts something here.
+    pub warped: Option<Vec<f32>>,
+}
+
 /// A generator that has seen a reference.
 pub enum Prepared {
     Embedded(Arc<Embedded>, generator::Reference<Tensor<<Embedded as Ops>::Tensor>>),
@@ -145,8 +153,7 @@ pub enum Prepared {
 }
 
 impl Prepared {
-    /// Computes a frame: `pncc` has 3 values a pixel for each of the generator's frames, oldest first; `rgb` becomes the result,
-    /// -1..1, 3 values a pixel. `prior`, for a generator that takes it, is the mesh's flow, x then y, 2 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
+    /// Computes a frame: `pncc` has 3 values a pixel for each of the generator's frames, oldest first. `prior`, for a generator that takes it, is the mesh's flow, x then y, 2 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; those of [`library::Reference::render`].
@@ -157,11 +164,10 @@ impl Prepared {
         pncc: &[f32],
         prior: Option<&[f32]>,
         go_on: &dyn Fn() -> Result<()>,
-        rgb: &mut Vec<f32>,
+        painted: &mut Painted,
     ) -> Result<Report> {
         go_on()?;
         let shape = [1, 3 * config.frames, side, side];
-        rgb.clear();
         match self {
             Prepared::Embedded(ops, reference) => {
                 let refused = RefCell::new(None);
@@ -170,21 +176,32 @@ impl Prepared {
                 let prior = prior.map(|flow| Tensor::There(ops.from_nhwc([1, 2, side, side], flow)));
                 let stoppable = Stoppable::new(&**ops, &stop);
                 let output = generator::forward(&stoppable, config, reference, &stack, None, prior.as_ref());
-                match output.image.there() {
-                    Some(image) => rgb.extend_from_slice(ops.nhwc(image)),
-                    None => return Err(refused.take().unwrap_or(Error::Interrupted)),
+                let keep = |from: &Tensor<<Embedded as Ops>::Tensor>, to: &mut Vec<f32>| -> Result<()> {
+                    let values = from.there().ok_or_else(|| refused.take().unwrap_or(Error::Interrupted))?;
+                    to.clear();
+                    to.extend_from_slice(ops.nhwc(values));
+                    Ok(())
+                };
+                keep(&output.image, &mut painted.image)?;
+                if let Some(warped) = &mut painted.warped {
+                    keep(&output.warped, warped)?;
                 }
                 Ok(Report::default())
             }
             Prepared::Library(reference) => {
-                rgb.resize(3 * side * side, 0.0);
+                let Painted { image, warped } = painted;
                 let mut inputs = vec![Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc }];
                 inputs.extend(prior.map(|values| {
                     let shape = [1, 2, side, side];
                     Array { name: "prior", shape, layout: Layout::Nhwc, values }
                 }));
-                let image = Output { name: "image", shape: [1, 3, side, side], layout: Layout::Nhwc, values: rgb };
-                reference.render(&inputs, &mut [image])
+                let mut outputs = Vec::with_capacity(2);
+                for (name, values) in [("image", Some(image)), ("warped", warped.as_mut())] {
+                    let Some(values) = values else { continue };
+                    values.resize(3 * side * side, 0.0);
+                    outputs.push(Output { name, shape: [1, 3, side, side], layout: Layout::Nhwc, values });
+                }
+                reference.render(&inputs, &mut outputs)
             }
         }
     }

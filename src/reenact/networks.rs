@@ -75,7 +75,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
 }
 
 /// A network would hide a value that is not a number behind its first ReLU.
-fn check_finite(weights: &Weights) -> Result<()> {
+pub(crate) fn check_finite(weights: &Weights) -> Result<()> {
     for (name, array) in &weights.arrays {
         if array.as_f32().is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
             return Err(Error::Model(format!(

@@ -1,6 +1,6 @@
 //! The generator at work on one shot.
 
-use super::engine::Prepared;
+use super::engine::{Painted, Prepared};
 use super::networks::Generator;
 use super::shot::CROP;
 use crate::frame::{Color, Frame};
@@ -22,8 +22,21 @@ pub struct Painter {
 #[derive(Default)]
 pub struct Painting {
     input: Vec<f32>,
-    rgb: Vec<f32>,
+    painted: Painted,
     patch: Option<Frame>,
+    warped: Option<Frame>,
+}
+
+impl Painting {
+    /// From now on keeps what the generator's own flow makes of the reference.
+    pub fn keep_warped(&mut self) {
+        self.painted.warped.get_or_insert_default();
+    }
+
+    /// The reference's crop under the last frame's flow, where it was kept.
+    pub fn take_warped(&mut self) -> Option<Frame> {
+        self.warped.take()
+    }
 }
 
 impl Painter {
@@ -86,29 +99,37 @@ impl Painter {
         go_on: &dyn Fn() -> Result<()>,
         painting: &'a mut Painting,
     ) -> Result<&'a Frame> {
-        let Painting { input, rgb, patch } = painting;
+        let Painting { input, painted, patch, warped } = painting;
         input.clear();
         for i in 0..CROP * CROP {
             for frame in pncc {
                 input.extend_from_slice(&frame[3 * i..3 * i + 3]);
             }
         }
-        let report = self.reference.paint(&self.config, CROP, input, prior.map(<[_]>::as_flattened), go_on, rgb)?;
+        let report = self.reference.paint(&self.config, CROP, input, prior.map(<[_]>::as_flattened), go_on, painted)?;
         self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
-        let patch = patch.get_or_insert_with(|| Frame::new(CROP, CROP));
-        patch.color = self.color;
-        for (rgba, rgb) in patch.data.chunks_exact_mut(4).zip(rgb.chunks_exact(3)) {
-            for (o, v) in rgba.iter_mut().zip(rgb) {
-                // What is no number stays so, and is seen below.
-                *o = (0.5 * v + 0.5).clamp(0.0, 1.0);
-            }
-            rgba[3] = 1.0;
+        if let Some(values) = &painted.warped {
+            self.fill(values, warped.get_or_insert_with(|| Frame::new(CROP, CROP)));
         }
+        let patch = patch.get_or_insert_with(|| Frame::new(CROP, CROP));
+        self.fill(&painted.image, patch);
         if patch.data.iter().any(|v| v.is_nan()) {
             return Err(Error::Engine(
                 "the generator's output is not a number: its weights are damaged or unsuitable".into(),
             ));
         }
         Ok(patch)
+    }
+
+    /// A generator's values, -1..1, as a picture without transparency.
+    fn fill(&self, values: &[f32], picture: &mut Frame) {
+        picture.color = self.color;
+        for (rgba, rgb) in picture.data.chunks_exact_mut(4).zip(values.chunks_exact(3)) {
+            for (o, v) in rgba.iter_mut().zip(rgb) {
+                // What is no number stays so, and is noticed.
+                *o = (0.5 * v + 0.5).clamp(0.0, 1.0);
+            }
+            rgba[3] = 1.0;
+        }
     }
 }

@@ -126,6 +126,22 @@ pub struct Scratch {
     prior: Vec<[f32; 2]>,
     painting: Painting,
     result: Option<Frame>,
+    keeps_warped: bool,
+    warped: Option<Frame>,
+}
+
+impl Scratch {
+    /// From now on keeps what [`Scratch::warped`] returns.
+    pub fn keep_warped(&mut self) {
+        self.keeps_warped = true;
+        self.painting.keep_warped();
+    }
+
+    /// The reference's crop under the flow alone of the frame that was rendered last, as large as [`View::Crop`]: Draft's
+    /// flow, or the generator's own.
+    pub fn warped(&self) -> Option<&Frame> {
+        self.warped.as_ref()
+    }
 }
 
 impl Shot {
@@ -219,13 +235,18 @@ impl Shot {
         if view == View::Crop { (CROP, CROP) } else { (width, height) }
     }
 
+    /// The driver's pose and expression in frame `index`.
+    fn driver(&self, index: usize) -> Result<&FramePose> {
+        let outside = || Error::Usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
+        self.track.poses.get(index).ok_or_else(outside)
+    }
+
     /// Pose and expression that driving frame `index` gives the reference under `look`.
     ///
     /// # Errors
     /// [`Error::Usage`] when `index` lies outside the track.
     pub fn pose(&self, index: usize, look: &Look) -> Result<FramePose> {
-        let outside = || Error::Usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
-        let driver = self.track.poses.get(index).ok_or_else(outside)?;
+        let driver = self.driver(index)?;
         let mut pose = retarget(&self.stats, &self.track.stats, index, driver, &look.retarget)?;
         if look.frontalise != 0.0 {
             let q = UnitQuaternion::from_rotation_matrix(&pose.camera.rotation);
@@ -285,6 +306,7 @@ impl Shot {
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
         let now = look(index);
+        scratch.warped = None;
         let pose = self.pose(index, &now)?;
         self.mesh_into(&pose, &pose.camera, &now, scratch)?;
         let plate = self.draft.picture();
@@ -314,7 +336,13 @@ impl Shot {
             _ => {
                 result.clone_from(plate);
                 match now.quality {
-                    Quality::Draft => result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?,
+                    Quality::Draft => {
+                        if scratch.keeps_warped {
+                            let window = self.window_at(index, look)?;
+                            scratch.warped = Some(self.warp_by_draft(window, scratch));
+                        }
+                        result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
+                    }
                     Quality::Full => self.paint(index, look, go_on, &mut result, scratch)?,
                 }
             }
@@ -361,7 +389,20 @@ impl Shot {
         if window != self.window {
             cover_home(plate, &scratch.out, self.window, window)?;
         }
-        put_back(plate, patch, &scratch.out, window)
+        put_back(plate, patch, &scratch.out, window)?;
+        scratch.warped = scratch.painting.take_warped();
+        Ok(())
+    }
+
+    /// The reference's crop under the flow of Draft's last output, seen in `window`.
+    fn warp_by_draft(&self, window: Window, scratch: &mut Scratch) -> Frame {
+        let plate = self.draft.picture();
+        flow_in_window(&scratch.out.flow, (plate.width, plate.height), window, self.window, &mut scratch.prior);
+        let flow = &scratch.prior;
+        plate.crop(self.window, CROP, CROP, Filter::Area).warp(CROP, CROP, |x, y| {
+            let [dx, dy] = flow[y * CROP + x];
+            (x as f32 + dx, y as f32 + dy)
+        })
     }
 
     /// The square that a generator paints in a frame, in pixels of the plate: the reference's, taken along where the head
@@ -379,12 +420,41 @@ impl Shot {
         if path == home {
             return Ok(self.window);
         }
+        Ok(self.window_moved(&home, &path))
+    }
+
+    /// The square around the driver's face in driving frame `index`, in that frame's pixels: it lies around that face as the
+    /// generator's does around the reference's.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when `index` lies outside the track.
+    pub fn driver_window(&self, index: usize) -> Result<Window> {
+        let home = Square::around(&self.pose.camera, &self.head);
+        Ok(self.window_moved(&home, &Square::around(&self.driver(index)?.camera, &self.head)))
+    }
+
+    /// The reference's window, taken from a head in one square to a head in another.
+    fn window_moved(&self, home: &Square, path: &Square) -> Window {
         let k = path.side / home.side;
         let side = self.window.width * k;
         // What the window's middle is off the square's grows with it.
         let middle = |start: f64, from: f64, to: f64| to + k * (start + 0.5 * self.window.width - from);
         let (x, y) = (middle(self.window.x0, home.x, path.x), middle(self.window.y0, home.y, path.y));
-        Ok(Window::square(x - 0.5 * side, y - 0.5 * side, side))
+        Window::square(x - 0.5 * side, y - 0.5 * side, side)
+    }
+
+    /// Which pixels of the crop around driving frame `index` ([`Shot::window_at`]) show the face's mesh, row by row.
+    ///
+    /// # Errors
+    /// As [`Shot::pose`].
+    pub fn silhouette(&self, index: usize, look: &dyn Fn(usize) -> Look, scratch: &mut Scratch) -> Result<Vec<bool>> {
+        let (now, window) = (look(index), self.window_at(index, look)?);
+        let pose = self.pose(index, &now)?;
+        self.mesh_into(&pose, &in_window(&pose.camera, window), &now, scratch)?;
+        let rendered = scratch.raster.render(&scratch.mesh.vertices, &self.model.model().triangles, CROP, CROP)?;
+        let mut out = vec![false; CROP * CROP];
+        rendered.for_each_hit(|pixel, _| out[pixel] = true);
+        Ok(out)
     }
 
     /// PNCC of a pose in a window, 3 floats per pixel.
@@ -888,22 +958,76 @@ mod tests {
             },
         );
         let mut scratch = Scratch::default();
+        scratch.keep_warped();
         for i in [0, n / 2, n - 1] {
             let mut render = |quality| {
                 let look = look(quality, View::Result);
-                moving.render(i, &|_| look.clone(), &mut scratch).unwrap().clone()
+                let picture = moving.render(i, &|_| look.clone(), &mut scratch).unwrap().clone();
+                (picture, scratch.warped().unwrap().clone())
             };
-            let (full, draft) = (render(Quality::Full), render(Quality::Draft));
+            let ((full, by_full), (draft, by_draft)) = (render(Quality::Full), render(Quality::Draft));
             let window = moving.window_at(i, &|_| Look::default()).unwrap();
             assert!(i < n - 1 || (window != moving.window && window.width > 1.05 * moving.window.width), "{window:?}");
             let change = |a: &Frame, b: &Frame| {
                 let sum: f32 = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).sum();
                 sum / a.data.len() as f32
             };
+            let apart = by_full.data.iter().zip(&by_draft.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-3, "frame {i}: one flow, two pictures, {apart} apart");
             // Draft also makes up what the reference hides, softens steps and reads bicubically.
             let (off, moved) = (change(&full, &draft), change(&draft, moving.reference()));
             assert!(off < 0.01 && (i == 0 || off < 0.25 * moved), "frame {i}: {off} off, {moved} moved");
         }
+    }
+
+    /// A drawn head performs itself: its first frame, warped, comes near the frames that follow.
+    #[test]
+    fn the_warped_reference_is_near_the_truth() {
+        use crate::evaluate::picture::Errors;
+        let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+        let head = model.model();
+        let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
+        let clip: Vec<(Frame, Fit)> = synthetic::demo_driving(SIDE, 40).unwrap().map(|item| item.unwrap()).collect();
+        let fits: Vec<Fit> = clip.iter().map(|(_, fit)| fit.clone()).collect();
+        let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
+        let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+        let shot = Shot::with_model(model.clone(), draft, clip[0].0.clone(), &fits[0], track, None).unwrap();
+        let retarget = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
+        let look = Look { retarget, view: View::Crop, ..Look::default() };
+        let mut scratch = Scratch::default();
+        scratch.keep_warped();
+        let (mut still, mut warped) = (0.0, 0.0);
+        for i in (5..40).step_by(5) {
+            shot.render(i, &|_| look.clone(), &mut scratch).unwrap();
+            let by_flow = scratch.warped().unwrap().clone();
+            let window = shot.window_at(i, &|_| look.clone()).unwrap();
+            let crop = |frame: &Frame| frame.crop(window, CROP, CROP, Filter::Area);
+            let mask = shot.silhouette(i, &|_| look.clone(), &mut scratch).unwrap();
+            let error = |picture: &Frame| Errors::of(picture, &crop(&clip[i].0)).unwrap().within(&mask).unwrap();
+            still += error(&crop(&clip[0].0));
+            warped += error(&by_flow);
+        }
+        assert!(warped < 0.6 * still, "{warped} warped, {still} as it is");
+    }
+
+    #[test]
+    fn the_silhouette_is_where_pncc_is() {
+        let shot = shot(4, None);
+        let (pncc, draft) = (look(Quality::Draft, View::Pncc), look(Quality::Draft, View::Crop));
+        let mut scratch = Scratch::default();
+        let picture = shot.render(3, &|_| pncc.clone(), &mut scratch).unwrap().clone();
+        let crop = picture.crop(shot.window_at(3, &|_| pncc.clone()).unwrap(), CROP, CROP, Filter::Area);
+        let mask = shot.silhouette(3, &|_| draft.clone(), &mut scratch).unwrap();
+        let covered = mask.iter().filter(|m| **m).count();
+        assert!((CROP * CROP / 10..CROP * CROP / 3).contains(&covered), "{covered}");
+        let shown = |i: usize| crop.data[4 * i..4 * i + 3].iter().sum::<f32>() > 0.0;
+        let off = mask.iter().enumerate().filter(|(i, m)| shown(*i) != **m).count();
+        assert!(off < covered / 20, "{off} of {covered} at the outline");
+        assert!(scratch.warped().is_none(), "nobody asked for it");
+        // A head that the driver moves is seen in its own square.
+        let (home, there) = (shot.window, shot.driver_window(3).unwrap());
+        assert!(there != home && (there.width / home.width - 1.0).abs() < 0.5, "{there:?}");
+        assert!(shot.driver_window(4).is_err() && shot.silhouette(4, &|_| draft.clone(), &mut scratch).is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::driving::own_fit;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
 use headgan::engine::cpu;
+use headgan::evaluate::fid::{self, Inception};
+use headgan::evaluate::lpips::Lpips;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Source, interrupt};
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Measure reenactments: L1, PSNR, SSIM, identity, head rotation and expression, beside the reference's picture copied and Draft.
+/// Measure reenactments: L1, PSNR, SSIM, LPIPS, FID, identity, head rotation, expression, flow and flicker, beside the reference's picture copied and Draft.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Who performs; may be given many times.
@@ -38,6 +40,12 @@ pub struct Args {
     /// Measure this generator too: a pack's name, a .safetensors file, or 'any' for the first pack that has one.
     #[arg(long, value_name = "NAME|FILE")]
     generator: Option<String>,
+    /// Measure LPIPS too, in self-reenactment: the state dict of lpips.LPIPS(net='alex') or of net='vgg', .pth or .safetensors.
+    #[arg(long, value_name = "FILE")]
+    lpips: Option<PathBuf>,
+    /// Measure FID too, over the frames of all clips: pytorch-fid's pt_inception-2015-12-05-6726825d.pth, or the same as .safetensors.
+    #[arg(long, value_name = "FILE")]
+    fid: Option<PathBuf>,
     /// Print everything as one JSON document.
     #[arg(long)]
     json: bool,
@@ -50,6 +58,15 @@ pub struct Args {
     models: ModelArgs,
     #[command(flatten)]
     cache: CacheArgs,
+}
+
+/// What results are made and measured with.
+struct Tools {
+    networks: Networks,
+    generator: Option<Generator>,
+    lpips: Option<Lpips>,
+    inception: Option<Inception>,
+    cache: Option<Cache>,
 }
 
 /// A clip and, in cross-reenactment, its reference.
@@ -72,16 +89,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Some(Generator::load(&models, args.models.pack.as_deref(), name, &place, &options)?)
         }
     };
-    let cache = args.cache.open()?;
+    let tools = Tools {
+        networks,
+        generator,
+        lpips: args.lpips.as_deref().map(|file| Lpips::load(file, &options)).transpose()?,
+        inception: args.fid.as_deref().map(|file| Inception::load(file, &options)).transpose()?,
+        cache: args.cache.open()?,
+    };
     let mut all: Vec<ClipScores> = Vec::with_capacity(pairs.len());
     for (i, pair) in pairs.iter().enumerate() {
         interrupt::check()?;
         if !args.quiet {
             eprintln!("{} of {}: {}", i + 1, pairs.len(), pair.driving);
         }
-        all.push(measure(&args, pair, &settings, &networks, generator.as_ref(), cache.as_ref())?);
+        all.push(measure(&args, pair, &settings, &tools)?);
     }
     let summary = summary::summarise(&all);
+    let fid = fid::summarise(&all);
     if args.json {
         let clips: Vec<serde_json::Value> = pairs
             .iter()
@@ -93,15 +117,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
                     "faces_lost": lost, "methods": methods})
             })
             .collect();
-        let generator = generator.as_ref().map(|g| json!({"name": g.name, "blake3": g.blake3}));
+        let generator = tools.generator.as_ref().map(|g| json!({"name": g.name, "blake3": g.blake3}));
+        let lpips = tools.lpips.as_ref().map(|l| json!({"trunk": l.trunk(), "blake3": l.blake3}));
+        let fid = tools.inception.as_ref().map(|network| {
+            json!({"blake3": network.blake3, "frames": fid.as_ref().map_or(0, |f| f.frames),
+                "methods": fid.as_ref().map(|f| &f.methods)})
+        });
         common::print_json(&json!({
-            "pack": networks.pack, "generator": generator, "samples": args.samples,
-            "reference_frame": args.reference_frame, "clips": clips,
-            "summary": summary,
+            "pack": tools.networks.pack, "generator": generator, "samples": args.samples,
+            "reference_frame": args.reference_frame, "lpips": lpips, "clips": clips,
+            "summary": summary, "fid": fid,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    say!("means over {} clips (95 % interval); l1 of 255, psnr dB, ard degrees", all.len());
+    say!("means over {} clips (95 % interval); l1, flow_error and flicker of 255, psnr dB, ard degrees", all.len());
     for (method, measures) in &summary {
         for name in MEASURES {
             let Some(m) = measures.get(name) else { continue };
@@ -111,6 +140,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
             };
             say!("{:6} {name:11} {:9.4}{interval}", key(*method), m.mean);
         }
+    }
+    match fid {
+        Some(fid) => {
+            say!("fid over {} frames on either side; few frames read too high, compare equal numbers only", fid.frames);
+            for (method, distance) in &fid.methods {
+                say!("{:6} fid         {distance:9.4}", key(*method));
+            }
+        }
+        None if tools.inception.is_some() => say!("fid needs at least two frames"),
+        None => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -149,17 +188,11 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
     Ok(out)
 }
 
-fn measure(
-    args: &Args,
-    pair: &Pair,
-    settings: &Settings,
-    networks: &Networks,
-    generator: Option<&Generator>,
-    cache: Option<&Cache>,
-) -> Result<ClipScores> {
+fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Result<ClipScores> {
+    let Tools { networks, generator, cache, .. } = tools;
     let source = Source::open(&pair.driving)?;
     let choice = |width, height| settings.face(width, height);
-    let analysis = common::analyse(networks, &source, choice, cache, args.models.threads, args.quiet)?;
+    let analysis = common::analyse(networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;
     let motion = analysis.motion(networks.model_hash());
     let track = Track::new(&motion, &Head::of(networks.morphable.model()), &settings.track())?;
     let total = track.poses.len();
@@ -181,16 +214,25 @@ fn measure(
             (source.frame(motion.first + args.reference_frame)?, fit)
         }
     };
-    let shot = Shot::new(networks, picture, &fit, track, generator.cloned())?;
+    let shot = Shot::new(networks, picture, &fit, track, generator.clone())?;
     let look = Look::from_controls(settings, own);
     let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
-    let evaluation = Evaluation { networks, shot: &shot, look, full: generator.is_some(), own };
     let last = chosen.last().copied().unwrap_or(0);
+    let evaluation = Evaluation {
+        networks,
+        shot: &shot,
+        look,
+        full: generator.is_some(),
+        own,
+        chosen,
+        lpips: tools.lpips.as_ref(),
+        inception: tools.inception.as_ref(),
+    };
     let range = FrameRange { first: motion.first, last: Some(motion.first + last) };
     let frames = source.frames(Some(range))?.filter_map(|frame| {
         let read = |(n, frame): (usize, Frame)| (n - motion.first, frame);
         match frame.map(read) {
-            Ok((index, _)) if chosen.binary_search(&index).is_err() => None,
+            Ok((index, _)) if !evaluation.needs(index) => None,
             other => Some(interrupt::check().and(other)),
         }
     });

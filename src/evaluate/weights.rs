@@ -1,0 +1,28 @@
+//! Weights of networks that only measure: the user's own files.
+
+use crate::models::{Weights, file, torch};
+use crate::reenact::networks::check_finite;
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Reads a `.safetensors` file or a torch checkpoint and has `check` look at it; with the file's blake3. `remedy` tells
+/// how to come by one that fits.
+///
+/// # Errors
+/// [`Error::Input`] for a file that cannot be read, [`Error::Model`] for one that is damaged or does not fit.
+pub(super) fn load<T>(
+    path: &Path,
+    remedy: &str,
+    check: impl FnOnce(&Weights) -> Result<T>,
+) -> Result<(Weights, T, String)> {
+    let (weights, blake3) = if path.extension().is_some_and(|e| e == "safetensors") {
+        file::load_hashed(path)?
+    } else {
+        (torch::load(path, &torch::Options::default())?, file::blake3(path)?)
+    };
+    let checked = check_finite(&weights).and_then(|()| check(&weights)).map_err(|e| match e {
+        Error::Model(text) => Error::Model(format!("{}: {text}: {remedy}", path.display())),
+        other => other,
+    })?;
+    Ok((weights, checked, blake3))
+}

@@ -16,12 +16,12 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYO
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import time
 import wave
 
 import numpy as np
+from program import Program
 from pyAudioAnalysis import MidTermFeatures, ShortTermFeatures
 
 PROGRAM = pathlib.Path("target/release/examples/bench_audio" + (".exe" if sys.platform == "win32" else ""))
@@ -62,32 +62,10 @@ def headgan84(samples):
     return features[np.r_[kept, kept + 68]]
 
 
-class Ours:
-    def __init__(self, wav, layout, expected):
-        self.process = subprocess.Popen([PROGRAM, wav, layout, expected], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.line() != "ready":
-            sys.exit("the program under test does not answer")
-
-    def line(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit("the program under test ended early")
-        return line.strip()
-
-    def ms(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.line())
-
-    def finish(self):
-        self.process.stdin.close()
-        return json.loads(self.line())
-
-
 def bench(layout, peer, samples, wav, args):
     expected = args.out / f"{layout}.f64"
     np.ascontiguousarray(peer(samples), "<f8").tofile(expected)
-    ours, times = Ours(wav, layout, expected), {"ours": [], "pyAudioAnalysis": []}
+    ours, times = Program(PROGRAM, wav, layout, expected), {"ours": [], "pyAudioAnalysis": []}
     ours.ms()
     for _ in range(args.rounds):
         times["ours"].append(ours.ms())

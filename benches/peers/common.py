@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import onnxruntime
+from program import Program
 from safetensors.numpy import save_file
 
 PROGRAM = pathlib.Path("target/release/examples/bench_network" + (".exe" if sys.platform == "win32" else ""))
@@ -99,28 +100,9 @@ class Onnx:
         return dict(zip(self.names, self.session.run(self.names, self.inputs)))
 
 
-class Ours:
-    """The program, one frame per request."""
-
-    def __init__(self, architecture=None, file=None, size=0, threads=1, command=None):
-        command = command or program("run", architecture, file, "--size", size, "--threads", threads, "--step")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.line()
-
-    def line(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit("the program under test ended early")
-        return line
-
-    def frame_ms(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.line())
-
-    def finish(self):
-        self.process.stdin.close()
-        return json.loads(self.line())
+def ours(architecture, file, size, threads):
+    """`bench_network` on a network."""
+    return Program(*program("run", architecture, file, "--size", size, "--threads", threads, "--step"))
 
 
 def timed(frame):

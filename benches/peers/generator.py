@@ -49,8 +49,8 @@ def main():
     file = args.out / f"generator_ngf{args.ngf}_{args.size}.safetensors"
     common.save(file, weights, inputs, expected)
     onnx = common.Onnx(common.export(ARCHITECTURE, file, args.size), inputs, args.threads)
-    ours = common.Ours(ARCHITECTURE, file, args.size, args.threads)
-    engines = {"ours": ours.frame_ms, "torch": common.timed(lambda: generator(**tensors)), "onnxruntime": common.timed(onnx.frame)}
+    ours = common.ours(ARCHITECTURE, file, args.size, args.threads)
+    engines = {"ours": ours.ms, "torch": common.timed(lambda: generator(**tensors)), "onnxruntime": common.timed(onnx.frame)}
     times = common.alternate(engines, args.rounds)
     parameters = sum(v.size for v in weights.values()) / 1e6
     title = f"HeadGAN generator, ngf {args.ngf}, {parameters:.1f} M parameters, {args.size} px, {args.threads} thread(s), {args.rounds} rounds"

@@ -30,8 +30,8 @@ def bench(architecture, size, span, args):
     expected = onnx.frame()
     assert all(np.isfinite(v).all() for v in expected.values())
     common.save(file, weights, inputs, expected)
-    ours = common.Ours(architecture, file, size, args.threads)
-    times = common.alternate({"ours": ours.frame_ms, "onnxruntime": common.timed(onnx.frame)}, args.rounds)
+    ours = common.ours(architecture, file, size, args.threads)
+    times = common.alternate({"ours": ours.ms, "onnxruntime": common.timed(onnx.frame)}, args.rounds)
     scale = {name: round(float(np.abs(value).max()), 2) for name, value in expected.items()}
     title = f"{architecture}, {size} px, {args.threads} thread(s), {args.rounds} rounds; outputs reach {json.dumps(scale)}"
     return common.report(title, times, ours.finish(), {}, args.json)

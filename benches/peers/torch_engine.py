@@ -12,6 +12,7 @@ import sys
 import torch
 
 import common
+from program import Program
 from reference import Generator
 
 ARCHITECTURE = "headgan-generator"
@@ -49,8 +50,8 @@ def main():
 
     command = [PROGRAM, ARCHITECTURE, file, "--size", args.size, "--threads", args.threads]
     command += ["--layout", args.layout, "--device", args.device, "--precision", args.precision]
-    ours = common.Ours(command=list(map(str, command)))
-    times = common.alternate({"ours": ours.frame_ms, "torch eager": common.timed(peer)}, args.rounds)
+    ours = Program(*command)
+    times = common.alternate({"ours": ours.ms, "torch eager": common.timed(peer)}, args.rounds)
     parameters = sum(v.size for v in weights.values()) / 1e6
     title = f"HeadGAN generator, ngf {args.ngf}, {parameters:.1f} M parameters, {args.size} px, {args.device} {args.precision}, "
     title += f"{args.layout}, {args.threads} thread(s), {args.rounds} rounds, PyTorch {torch.__version__}"

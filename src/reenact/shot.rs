@@ -936,14 +936,14 @@ mod tests {
     fn a_generator_that_only_follows_the_mesh_is_draft() {
         let n = 60;
         let follower = generator_of(1, true, |w| {
-            for part in ["weight", "bias"] {
-                let name = format!("flow_network.dec_flow.1.{part}");
-                let shape = w.get(&name).unwrap().shape.clone();
-                let len = shape.iter().product();
-                w.insert(name, Array::f32(shape, vec![0.0; len]));
+            for layer in ["flow_network.dec_flow.1", "rendering_network.conv_img.1"] {
+                for part in ["weight", "bias"] {
+                    let name = format!("{layer}.{part}");
+                    let shape = w.get(&name).unwrap().shape.clone();
+                    let len = shape.iter().product();
+                    w.insert(name, Array::f32(shape, vec![0.0; len]));
+                }
             }
-            let bias = vec![0.0, 0.0, 0.0, -1e3];
-            w.insert("rendering_network.conv_img.1.bias", Array::f32([4], bias));
         });
         let moving = shot_moving(
             n,

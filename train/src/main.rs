@@ -34,7 +34,7 @@ enum Verb {
     /// Download VoxCeleb2's videos, unpack them and, with --prepare, turn them into a data set. Goes on where it was
     /// left.
     Voxceleb2(Voxceleb2),
-    /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes.
+    /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes, or as a model pack.
     Export(Export),
 }
 
@@ -139,8 +139,14 @@ struct Export {
     /// The run's folder.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
-    #[arg(short, long, value_name = "FILE.safetensors")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "FILE.safetensors", required_unless_present = "pack")]
+    output: Option<PathBuf>,
+    /// Write a pack into this folder, whose name is the pack's, such as one in the user's folder of models.
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    pack: Option<PathBuf>,
+    /// What the pack says of its licence.
+    #[arg(long, value_name = "TEXT", default_value = "not stated", requires = "pack")]
+    licence: String,
 }
 
 /// `TEXT=X,Y,W,H`.
@@ -268,8 +274,12 @@ fn train(args: Generator) -> Result<()> {
 fn export_run(args: &Export) -> Result<()> {
     let checkpoint = checkpoint::newest(&args.run.join("checkpoints"), Device::Cpu)?
         .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", args.run.display())))?;
-    let size = export::export(&checkpoint, &args.output)?;
-    println!("{}: step {}, {size} bytes", args.output.display(), checkpoint.number("step")?);
+    let (path, size) = match (&args.output, &args.pack) {
+        (Some(file), _) => (file, export::export(&checkpoint, file)?),
+        (None, Some(folder)) => (folder, export::export_pack(&checkpoint, folder, &args.licence)?),
+        (None, None) => return Err(Error::Usage("export: give --output FILE or --pack DIR".into())),
+    };
+    println!("{}: step {}, {size} bytes", path.display(), checkpoint.number("step")?);
     Ok(())
 }
 

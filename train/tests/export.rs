@@ -9,7 +9,7 @@ use headgan::nets::generator;
 use headgan::reenact::engine::{Engine, Place};
 use headgan::reenact::networks::Generator;
 use headgan_train::config::Precision;
-use headgan_train::export::export;
+use headgan_train::export::{export, export_pack};
 use tch::{Kind, Tensor};
 
 #[test]
@@ -41,4 +41,15 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let theirs = ops.values(&out.image);
     let off = theirs.iter().zip(values(&ours)).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
     assert!(off < 5e-3, "{off}");
+
+    // The same as a pack, found as packs are.
+    let packs = folder.path().join("packs");
+    let checkpoint = trainer.checkpoint().unwrap();
+    export_pack(&checkpoint, &packs.join("mine"), "for tests").unwrap();
+    let models = ModelSet::from_folders(&[packs.clone()]);
+    let found = Generator::load(&models, None, None, &Place::Embedded, &options).unwrap();
+    assert_eq!(found.config, loaded.config);
+    let refused = export_pack(&checkpoint, &packs.join("My Pack"), "").unwrap_err().to_string();
+    assert!(refused.contains("'My Pack' cannot be the name"), "{refused}");
+    assert!(!packs.join("My Pack").exists());
 }

@@ -32,7 +32,8 @@ pub fn networks(weights: &Weights) -> Result<Networks> {
                 .collect();
             if !arrays.is_empty() {
                 let arrays = arrays.into_iter().map(|(k, v)| (k.to_owned(), v.clone())).collect();
-                return spectral::fold(&Weights { arrays, metadata: Default::default() }).map(Some);
+                // What shapes do not tell stands in the metadata of files that this project wrote.
+                return spectral::fold(&Weights { arrays, metadata: weights.metadata.clone() }).map(Some);
             }
         }
         Ok(None)

@@ -274,6 +274,10 @@ fn spectral_norm_is_folded() {
     assert!(spectral::fold(&w).unwrap_err().to_string().contains("'a.weight_v' is missing"));
 }
 
+fn component_config(pack: &Pack) -> crate::nets::generator::Config {
+    loaded(pack, Role::Generator).0.config().unwrap()
+}
+
 #[test]
 fn headgan_from_safetensors() {
     let (from, dest) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -296,6 +300,14 @@ fn headgan_from_safetensors() {
     assert_eq!(component.config["scales"], 2);
     let set = ModelSet::from_folders(&[dest.path().into()]);
     assert_eq!(set.find(Role::Generator, Some("headgan-generator"), None).unwrap().0.name(), "headgan-official");
+    // A file of this project's own trainer keeps what its shapes do not tell.
+    let mut own = generator_arrays("");
+    let stated = crate::nets::generator::Config { prior: true, ..component_config(&pack) };
+    own.metadata = stated.metadata();
+    let path = from.path().join("own.safetensors");
+    file::save_safetensors(&path, &own).unwrap();
+    let pack = import("headgan-official", &path, Some("own"), dest.path(), &Options::default()).unwrap();
+    assert_eq!(component_config(&pack), stated);
 }
 
 /// An LSFM file with the model of [`sample`], and fields on top.

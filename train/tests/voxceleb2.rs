@@ -35,6 +35,8 @@ struct Site {
     /// A path and the byte that was asked for from, if one was; with what it was authorised.
     seen: Vec<(String, Option<u64>, Option<String>)>,
     sent: usize,
+    /// Requests that are being answered.
+    answering: usize,
 }
 
 struct Server {
@@ -52,7 +54,11 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let site = shared.clone();
-                std::thread::spawn(move || answer(stream.unwrap(), &site));
+                site.lock().unwrap().answering += 1;
+                std::thread::spawn(move || {
+                    answer(stream.unwrap(), &site);
+                    site.lock().unwrap().answering -= 1;
+                });
             }
         });
         Server { site, port }
@@ -66,8 +72,13 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Bytes of bodies sent since this was asked last.
+    /// Bytes of bodies sent since this was asked last. A client may have read all before they are counted.
     fn sent(&self) -> usize {
+        let begun = Instant::now();
+        while self.site().answering > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "a request is still being answered");
+            std::thread::sleep(Duration::from_millis(2));
+        }
         std::mem::take(&mut self.site().sent)
     }
 

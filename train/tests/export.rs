@@ -46,7 +46,7 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let packs = folder.path().join("packs");
     let checkpoint = trainer.checkpoint().unwrap();
     export_pack(&checkpoint, &packs.join("mine"), "for tests").unwrap();
-    let models = ModelSet::from_folders(&[packs.clone()]);
+    let models = ModelSet::from_folders(std::slice::from_ref(&packs));
     let found = Generator::load(&models, None, None, &Place::Embedded, &options).unwrap();
     assert_eq!(found.config, loaded.config);
     let refused = export_pack(&checkpoint, &packs.join("My Pack"), "").unwrap_err().to_string();

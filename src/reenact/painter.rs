@@ -87,6 +87,11 @@ impl Painter {
         self.config.prior
     }
 
+    /// Whether the generator changes the warped reference instead of painting anew.
+    pub fn composes(&self) -> bool {
+        self.config.compose
+    }
+
     /// Paints a frame from its PNCC frames, oldest first, and the mesh's flow in the crop's pixels, x then y. `go_on` is asked
     /// between the network's operations.
     ///

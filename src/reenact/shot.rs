@@ -6,7 +6,7 @@ use super::painter::{Painter, Painting};
 use super::view;
 use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
-use crate::frame::{Filter, Frame, Window};
+use crate::frame::{Color, Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
 use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared, RigSettings};
 use crate::pncc::Rasterizer;
@@ -14,6 +14,7 @@ use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
 use crate::{Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Side of the crop that views and generators work at, in pixels.
@@ -384,12 +385,22 @@ impl Shot {
             let size = (plate.width, plate.height);
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
+        let base = painter.composes().then(|| self.warp_by_draft(window, scratch));
         let prior = painter.wants_prior().then_some(&scratch.prior[..]);
         let patch = painter.paint(&stack, prior, go_on, &mut scratch.painting)?;
-        if window != self.window {
-            cover_home(plate, &scratch.out, self.window, window)?;
+        match base {
+            // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
+            Some(base) => {
+                add_change(&mut scratch.out.picture, patch, &base.to_display(Color::Srgb), window);
+                plate.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
+            }
+            None => {
+                if window != self.window {
+                    cover_home(plate, &scratch.out, self.window, window)?;
+                }
+                put_back(plate, patch, &scratch.out, window)?;
+            }
         }
-        put_back(plate, patch, &scratch.out, window)?;
         scratch.warped = scratch.painting.take_warped();
         Ok(())
     }
@@ -556,40 +567,71 @@ fn cover_home(plate: &mut Frame, draft: &DraftOutput, home: Window, window: Wind
     plate.paste_masked(&draft.picture, &soft, 0, 0)
 }
 
-/// Blends a painted crop into the plate through Draft's mask, which falls to zero towards the crop's border. A generator
-/// knows no alpha: that is Draft's as well.
-fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Window) -> Result<()> {
-    // The plate's pixels whose centres lie in the window.
+/// The plate's pixels whose centres lie in a window, columns and rows, and where they lie in the window's raster of
+/// [`CROP`] pixels; `None` where there are none.
+fn pixels_of(window: Window, plate: &Frame) -> Option<(Range<usize>, Range<usize>, Window)> {
     let span = |start: f64, size: usize| {
         let first = (start - 0.5).ceil().clamp(0.0, size as f64);
         let end = (start + window.width - 0.5).ceil().clamp(first, size as f64);
-        (first as usize, end as usize)
+        first as usize..end as usize
     };
-    let ((x0, x1), (y0, y1)) = (span(window.x0, plate.width), span(window.y0, plate.height));
-    let (w, h) = (x1 - x0, y1 - y0);
-    if w == 0 || h == 0 {
-        return Ok(());
-    }
-    let k = patch.width as f64 / window.width;
+    let (columns, rows) = (span(window.x0, plate.width), span(window.y0, plate.height));
+    let k = CROP as f64 / window.width;
     let part = Window {
-        x0: (x0 as f64 - window.x0) * k,
-        y0: (y0 as f64 - window.y0) * k,
-        width: w as f64 * k,
-        height: h as f64 * k,
+        x0: (columns.start as f64 - window.x0) * k,
+        y0: (rows.start as f64 - window.y0) * k,
+        width: columns.len() as f64 * k,
+        height: rows.len() as f64 * k,
     };
+    (!columns.is_empty() && !rows.is_empty()).then_some((columns, rows, part))
+}
+
+/// Adds what a generator changed of `base` to Draft's picture; both are crops of `window` as a screen shows them. It fades
+/// towards the window's border.
+fn add_change(draft: &mut Frame, painted: &Frame, base: &Frame, window: Window) {
+    let Some((columns, rows, part)) = pixels_of(window, draft) else { return };
+    let (w, h) = (columns.len(), rows.len());
+    let mut change = painted.clone();
+    for (rgba, base) in change.data.chunks_exact_mut(4).zip(base.data.chunks_exact(4)) {
+        rgba[..3].iter_mut().zip(base).for_each(|(v, b)| *v -= b.clamp(0.0, 1.0));
+    }
+    let change = change.crop(part, w, h, Filter::Lanczos3);
+    let region = Window { x0: columns.start as f64, y0: rows.start as f64, width: w as f64, height: h as f64 };
+    let before = draft.crop(region, w, h, Filter::Area);
+    let mut shown = before.to_display(Color::Srgb).into_owned();
+    let fades: Vec<f32> = columns.clone().map(|x| feather(x, window.x0, window.width)).collect();
+    let lines = shown.data.chunks_exact_mut(4 * w).zip(change.data.chunks_exact(4 * w));
+    for ((line, change), y) in lines.zip(rows.clone()) {
+        let down = feather(y, window.y0, window.width);
+        for ((rgba, change), fade) in line.chunks_exact_mut(4).zip(change.chunks_exact(4)).zip(&fades) {
+            rgba[..3].iter_mut().zip(change).for_each(|(v, c)| *v += down.min(*fade) * c);
+        }
+    }
+    shown.convert_color(draft.color);
+    for (line, y) in shown.data.chunks_exact(4 * w).zip(rows) {
+        let start = 4 * (y * draft.width + columns.start);
+        draft.data[start..start + 4 * w].copy_from_slice(line);
+    }
+}
+
+/// Blends a painted crop into the plate through Draft's mask, which falls to zero towards the crop's border. A generator
+/// knows no alpha: that is Draft's as well.
+fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Window) -> Result<()> {
+    let Some((columns, rows, part)) = pixels_of(window, plate) else { return Ok(()) };
+    let (w, h) = (columns.len(), rows.len());
     let edge = |i: usize, start: f64| feather(i, start, window.width);
     let mut soft = Vec::with_capacity(w * h);
-    for y in y0..y1 {
+    for y in rows.clone() {
         let down = edge(y, window.y0);
-        soft.extend((x0..x1).map(|x| draft.mask[y * plate.width + x] * down.min(edge(x, window.x0))));
+        soft.extend(columns.clone().map(|x| draft.mask[y * plate.width + x] * down.min(edge(x, window.x0))));
     }
     let mut patch = patch.crop(part, w, h, Filter::Lanczos3);
-    for (row, y) in patch.data.chunks_exact_mut(4 * w).zip(y0..) {
-        for (rgba, x) in row.chunks_exact_mut(4).zip(x0..) {
+    for (row, y) in patch.data.chunks_exact_mut(4 * w).zip(rows.clone()) {
+        for (rgba, x) in row.chunks_exact_mut(4).zip(columns.clone()) {
             rgba[3] = draft.picture.pixel(x, y)[3];
         }
     }
-    plate.paste_masked(&patch, &soft, x0 as i64, y0 as i64)
+    plate.paste_masked(&patch, &soft, columns.start as i64, rows.start as i64)
 }
 
 #[cfg(test)]
@@ -974,9 +1016,8 @@ mod tests {
             };
             let apart = by_full.data.iter().zip(&by_draft.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart < 1e-3, "frame {i}: one flow, two pictures, {apart} apart");
-            // Draft also makes up what the reference hides, softens steps and reads bicubically.
             let (off, moved) = (change(&full, &draft), change(&draft, moving.reference()));
-            assert!(off < 0.01 && (i == 0 || off < 0.25 * moved), "frame {i}: {off} off, {moved} moved");
+            assert!(off < 1e-5 && (i == 0 || moved > 1e-3), "frame {i}: {off} off, {moved} moved");
         }
     }
 

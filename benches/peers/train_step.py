@@ -1,6 +1,6 @@
 """One training step of headgan-train beside the same step in PyTorch: differences after it, and the time of both.
 
-Small generator (ngf 8, SPADE width 32, prior and composition), both discriminators (64 filters / 4), batch 1, hinge, feature
+Small generator (ngf 8, SPADE width 16, prior and composition), both discriminators (64 filters / 4), batch 1, hinge, feature
 matching, masked L1, mask and gate losses, spectral norm with one power iteration, Adam. The perceptual loss is left out:
 its network is no part of the project.
 
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
-from reference import Generator
+from reference import Generator, warp
 
 PROGRAM = pathlib.Path("backends/torch/target/release/examples/train_step")
 MOUTH = 64
@@ -122,6 +122,7 @@ class Peer:
         c, b, w = self.config, self.batch, self.config["losses"]
         g = Generator(self.players["generator"].effective(True), c["generator"]["levels"], prior=True, compose=True)
         out = g.forward(b["reference"], b["pncc"], prior=b["prior"])
+        out["image"] = out["image"] + b["draft"] - warp(b["reference"][:, 3:], b["prior"])
         inside, outside = b["valid"] * b["face"], b["valid"] * (1 - b["face"])
         pair = lambda x: w["inside"] * l1(x, b["target"], inside) + w["outside"] * l1(x, b["target"], outside)
         loss = pair(out["image"]) + pair(out["warped"]) + w["mask"] * out["mask"].mean()

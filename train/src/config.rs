@@ -150,7 +150,7 @@ impl Precision {
 
 impl Default for TrainConfig {
     fn default() -> TrainConfig {
-        let small = generator::Config { ngf: 8, levels: 2, spade: 32, frames: 3, audio: 0, prior: true, compose: true };
+        let small = generator::Config { ngf: 8, levels: 2, spade: 16, frames: 3, audio: 0, prior: true, compose: true };
         let judge = Judge { ndf: 16, layers: 4, scales: 2 };
         TrainConfig {
             generator: small,

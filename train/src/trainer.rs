@@ -7,6 +7,7 @@ use crate::data::Batch;
 use crate::learned::{Learned, for_engine};
 use crate::losses::{self, Judgement, MOUTH};
 use crate::perceptual::Perceptual;
+use headgan::engine::Ops;
 use headgan::engine::shape::{self, ShapeOps};
 use headgan::nets::{discriminator, generator};
 use headgan::random::Rng;
@@ -113,18 +114,24 @@ impl Trainer {
         Torch::over(for_engine(weights, kind), self.device, kind)
     }
 
-    /// The generator on a batch.
+    /// The generator on a batch. What a composing one changes of the reference under the mesh's flow is added to Draft's
+    /// picture, as Full does.
     fn paint(&self, weights: &BTreeMap<String, Tensor>, batch: &Batch) -> generator::Output<Tensor> {
         let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
         let ops = self.engine(weights);
         let config = &self.config.generator;
         let input = |t: &Tensor| Shared(t.to_kind(compute));
         let reference = generator::reference(&ops, config, &input(&batch.reference));
-        let prior = config.prior.then(|| Shared(batch.prior.to_kind(compute)));
-        let out = generator::forward(&ops, config, &reference, &input(&batch.pncc), None, prior.as_ref());
+        let prior = input(&batch.prior);
+        let out = generator::forward(&ops, config, &reference, &input(&batch.pncc), None, Some(&prior));
         let back = |t: Shared| t.0.to_kind(master);
+        let image = back(out.image);
+        let image = match config.compose {
+            true => image + &batch.draft - back(ops.warp(&reference.rgb, &prior)),
+            false => image,
+        };
         generator::Output {
-            image: back(out.image),
+            image,
             flow: back(out.flow),
             mask: back(out.mask),
             warped: back(out.warped),

@@ -82,20 +82,18 @@ pub fn validate(
     let shown_every = pairs.len().div_ceil(ROWS).max(1);
     for (i, pair) in pairs.iter().enumerate() {
         let clip = &clips[pair.clip];
-        let (sample, draft) = sampler.pair_with_draft(clip, pair.reference, pair.target, &Variation::none())?;
+        let sample = sampler.pair(clip, pair.reference, pair.target, &Variation::none())?;
         let batch = Batch::of(std::slice::from_ref(&sample), 1, kind, device);
         let out = trainer.show(&batch);
-        let side = CROP as i64;
-        let draft = Tensor::from_slice(&draft).reshape([1, 3, side, side]).to_kind(kind).to_device(device);
         let reference = batch.reference.narrow(1, 3, 3);
-        let pictures = [&reference, &draft, &out.warped, &out.image];
+        let pictures = [&reference, &batch.draft, &out.warped, &out.image];
         for (sum, picture) in sums.iter_mut().zip(pictures) {
             let f = compare(picture, &batch.target, &batch.valid);
             sum.iter_mut().zip([f.l1, f.psnr, f.ssim]).for_each(|(s, v)| *s += v);
         }
         if i % shown_every == 0 {
             let labels = ["REFERENCE", "DRIVER", "DRAFT", "WARPED", "RESULT"];
-            let all = [&reference, &batch.target, &draft, &out.warped, &out.image];
+            let all = [&reference, &batch.target, &batch.draft, &out.warped, &out.image];
             for (picture, label) in all.into_iter().zip(labels) {
                 sheet.push(&frame(picture), if i == 0 { label } else { "" });
             }

@@ -196,7 +196,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
     let frames = range.first - motion.first..=last - motion.first;
     let data = view::is_data(look.view).then(|| Path::new(&args.output));
-    let rendered = render(&shot, &direction, frames, sink, data, args.quiet)?;
+    let at_once = if args.models.threads == 1 { 1 } else { AT_ONCE };
+    let rendered = render(&shot, &direction, frames, sink, data, at_once, args.quiet)?;
 
     let repeated = shot.repeated();
     if repeated > 0 && !args.quiet {
@@ -276,48 +277,61 @@ fn sink_spec(
     spec
 }
 
-/// Renders and writes; the writer works while the next frame is rendered.
+/// Frames that are rendered at once: while threads of one wait for each other, the next has work for them.
+const AT_ONCE: usize = 2;
+
+/// Renders and writes. Renderers take turns; the writer works while they render the next frames.
 fn render(
     shot: &Shot,
     direction: &Direction,
     frames: std::ops::RangeInclusive<usize>,
     mut sink: Sink,
     data: Option<&Path>,
+    at_once: usize,
     quiet: bool,
 ) -> Result<Duration> {
     let started = Instant::now();
     let mut progress = Progress::new("rendering", Some(frames.clone().count() as u64), quiet);
-    let sink = std::thread::scope(|scope| {
-        let (to_writer, rendered) = sync_channel::<Frame>(1);
-        // Written frames come back, so that none is allocated per frame.
-        let (to_renderer, written) = channel();
-        let writer = scope.spawn(move || -> Result<Sink> {
-            for frame in rendered {
-                sink.write(&frame)?;
-                // The renderer may be done already.
-                let _ = to_renderer.send(frame);
-            }
-            Ok(sink)
-        });
-        let mut scratch = Scratch::default();
-        let result = frames.into_iter().try_for_each(|index| {
-            interrupt::check()?;
-            let picture = shot.render_while(index, &|i| direction.look(i), &interrupt::check, &mut scratch)?;
-            let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
-            frame.clone_from(picture);
-            if let Some(file) = data {
-                view::tag_data(&mut frame, file);
-            }
+    std::thread::scope(|scope| {
+        let renderer = |turn: usize| {
+            let (to_writer, rendered) = sync_channel::<Result<Frame>>(1);
+            // Written frames come back, so that none is allocated per frame.
+            let (to_renderer, written) = channel::<Frame>();
+            let mine = frames.clone().skip(turn).step_by(at_once);
+            scope.spawn(move || {
+                let mut scratch = Scratch::default();
+                for index in mine {
+                    let mut draw = || -> Result<Frame> {
+                        interrupt::check()?;
+                        let look = |i| direction.look(i);
+                        let picture = shot.render_while(index, &look, &interrupt::check, &mut scratch)?;
+                        let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
+                        frame.clone_from(picture);
+                        if let Some(file) = data {
+                            view::tag_data(&mut frame, file);
+                        }
+                        Ok(frame)
+                    };
+                    let drawn = draw();
+                    let failed = drawn.is_err();
+                    // A writer that is gone has an error to tell.
+                    if to_writer.send(drawn).is_err() || failed {
+                        return;
+                    }
+                }
+            });
+            (rendered, to_renderer)
+        };
+        let renderers: Vec<_> = (0..at_once).map(renderer).collect();
+        for ((rendered, to_renderer), _) in renderers.iter().cycle().zip(frames.clone()) {
+            // A renderer that ends without a word has panicked, which the scope tells.
+            let frame = rendered.recv().map_err(|_| Error::Interrupted)??;
+            sink.write(&frame)?;
             progress.inc(1);
-            // A writer that is gone has an error to tell, which `join` gives.
-            to_writer.send(frame).map_err(|_| Error::Interrupted)
-        });
-        drop(to_writer);
-        match writer.join() {
-            Ok(Ok(sink)) => result.map(|()| sink),
-            Ok(Err(error)) => Err(error),
-            Err(panic) => std::panic::resume_unwind(panic),
+            // The renderer may be done already.
+            let _ = to_renderer.send(frame);
         }
+        Ok(())
     })?;
     sink.finish()?;
     progress.finish();

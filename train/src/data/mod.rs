@@ -21,6 +21,8 @@ pub struct Batch {
     pub pncc: Tensor,
     /// The mesh's flow, `[n, 2, h, w]`, pixels.
     pub prior: Tensor,
+    /// What Draft makes of the pair, RGB in -1..1, `[n, 3, h, w]`.
+    pub draft: Tensor,
     /// What shall come out, RGB in -1..1, `[n, 3, h, w]`.
     pub target: Tensor,
     /// 1 where the driving mesh shows, `[n, 1, h, w]`.
@@ -45,6 +47,7 @@ impl Batch {
             reference: stack(|s| &s.reference),
             pncc: stack(|s| &s.pncc),
             prior: stack(|s| &s.prior),
+            draft: stack(|s| &s.draft),
             target: stack(|s| &s.target),
             face: stack(|s| &s.face),
             valid: stack(|s| &s.valid),

@@ -27,6 +27,8 @@ pub struct Sample {
     pub pncc: Vec<f32>,
     /// The mesh's flow, x and y, pixels.
     pub prior: Vec<f32>,
+    /// What Draft makes of the pair, RGB in -1..1: a composing generator's change goes onto it.
+    pub draft: Vec<f32>,
     /// The driving picture, RGB in -1..1.
     pub target: Vec<f32>,
     /// 1 where the driving mesh shows.
@@ -103,20 +105,6 @@ impl Sampler {
     /// # Errors
     /// [`Error::Input`] where a picture cannot be read; those of the mesh.
     pub fn pair(&mut self, clip: &Stored, reference: usize, target: usize, vary: &Variation) -> Result<Sample> {
-        self.pair_with_draft(clip, reference, target, vary).map(|(sample, _)| sample)
-    }
-
-    /// As [`Sampler::pair`], with what Draft makes of it: RGB in -1..1, 3 planes.
-    ///
-    /// # Errors
-    /// As [`Sampler::pair`].
-    pub fn pair_with_draft(
-        &mut self,
-        clip: &Stored,
-        reference: usize,
-        target: usize,
-        vary: &Variation,
-    ) -> Result<(Sample, Vec<f32>)> {
         let frame = |i: usize| {
             let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.about.name));
             clip.frames.get(i).ok_or_else(outside)
@@ -134,6 +122,7 @@ impl Sampler {
             reference: self.pncc(&in_window(&from.reference, vary.window))?.0,
             pncc: Vec::with_capacity(3 * self.frames * CROP * CROP),
             prior: Vec::with_capacity(2 * CROP * CROP),
+            draft: Vec::new(),
             target: planes(&wanted),
             face: Vec::new(),
             valid: valid(clip.about.visible, clip.about.inset, vary.window),
@@ -158,11 +147,11 @@ impl Sampler {
         }
         let mut plate = shown;
         plate.paste_masked(&self.out.picture, &self.out.mask, 0, 0)?;
-        let mut draft = planes(&plate);
+        out.draft = planes(&plate);
         if vary.flip {
-            flip(&mut out, &mut draft, self.twice_middle);
+            flip(&mut out, self.twice_middle);
         }
-        Ok((out, draft))
+        Ok(out)
     }
 
     /// PNCC (3 planes) and silhouette of a pose of the identity at hand; leaves its mesh.
@@ -225,12 +214,11 @@ fn twice_middle(model: &Morphable) -> f32 {
 }
 
 /// Mirrors a pair. A mirrored face's x codes are mirrored at the head's middle; where no face shows they stay zero.
-fn flip(sample: &mut Sample, draft: &mut [f32], twice_middle: f32) {
-    let Sample { reference, pncc, prior, target, face, valid, .. } = &mut *sample;
-    for planes in [reference, pncc, prior, target, face, valid] {
+fn flip(sample: &mut Sample, twice_middle: f32) {
+    let Sample { reference, pncc, prior, draft, target, face, valid, .. } = &mut *sample;
+    for planes in [reference, pncc, prior, draft, target, face, valid] {
         planes.chunks_exact_mut(CROP).for_each(<[f32]>::reverse);
     }
-    draft.chunks_exact_mut(CROP).for_each(<[f32]>::reverse);
     let n = CROP * CROP;
     let mirror = |frame: &mut [f32]| {
         let (red, rest) = frame.split_at_mut(n);

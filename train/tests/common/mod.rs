@@ -41,6 +41,7 @@ pub fn batch(step: u64, kind: Kind) -> Batch {
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
         prior: make(2, 2.0),
+        draft: make(3, 0.9),
         target: make(3, 0.9),
         face: make(1, 1.0).gt(0.0).to_kind(kind),
         valid: make(1, 1.0).gt(-0.8).to_kind(kind),

@@ -42,7 +42,7 @@ pub fn random_weights(layers: &[(String, Vec<usize>)], seed: u64) -> Weights {
         let data = match name.rsplit('.').next().unwrap_or_default() {
             "running_var" => values.map(|v| 1.0 + 0.5 * v).collect(),
             "weight" if shape.len() == 1 => values.map(|v| 1.0 + 0.5 * v).collect(),
-            "weight" => values.map(|v| v * (3.0 / fan_in).sqrt()).collect(),
+            name if name.starts_with("weight") => values.map(|v| v * (3.0 / fan_in).sqrt()).collect(),
             _ => values.map(|v| 0.2 * v).collect(),
         };
         out.insert(name.clone(), Array::f32(shape.clone(), data));

@@ -4,15 +4,21 @@
 //! * [`short_term`]: features of windows of some milliseconds, as pyAudioAnalysis defines them.
 //! * [`mid_term`]: their means and deviations over the windows around a moment.
 //! * [`layout`]: which of them stand where for each frame of a video.
+//! * [`spectrogram`], [`speech`], [`ctc`]: what an acoustic model hears, and which characters that makes when; [`windows`]: those around each
+//!   frame.
 //!
 //! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
 
+pub mod ctc;
 pub mod decode;
 mod edits;
 pub mod layout;
 pub mod mid_term;
 pub mod resample;
 pub mod short_term;
+pub mod spectrogram;
+pub mod speech;
+pub mod windows;
 
 pub use layout::{Alignment, Features, Layout, headgan84, headgan300, short68};
 

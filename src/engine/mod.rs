@@ -13,7 +13,7 @@ pub mod stoppable;
 #[doc(hidden)]
 pub mod suite;
 
-pub use ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
+pub use ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 
 /// The embedded engine: what runs where nothing else is installed. With the feature `check`, its every operation
 /// is compared with the plain executor.

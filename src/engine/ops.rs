@@ -41,7 +41,8 @@ pub struct Conv {
     pub out: usize,
     /// Kernel height and width.
     pub kernel: (usize, usize),
-    pub stride: usize,
+    /// Rows and columns from one window to the next.
+    pub stride: (usize, usize),
     /// Padding rows above and below, columns left and right.
     pub pad: (usize, usize),
     pub pad_mode: Pad,
@@ -59,7 +60,7 @@ impl Conv {
         Conv {
             out,
             kernel: (k, k),
-            stride: 1,
+            stride: (1, 1),
             pad: (k / 2, k / 2),
             pad_mode: Pad::Zero,
             groups: 1,
@@ -69,7 +70,7 @@ impl Conv {
         }
     }
     pub const fn stride(mut self, stride: usize) -> Conv {
-        self.stride = stride;
+        self.stride = (stride, stride);
         self
     }
     pub const fn pad(mut self, pad: usize) -> Conv {
@@ -98,8 +99,51 @@ impl Conv {
     }
     /// Height and width of the output for an input of `h x w`.
     pub fn out_size(&self, h: usize, w: usize) -> (usize, usize) {
-        let f = |n: usize, k: usize, p: usize| (n + 2 * p).saturating_sub(k) / self.stride + 1;
-        (f(h, self.kernel.0, self.pad.0), f(w, self.kernel.1, self.pad.1))
+        let f = |n: usize, k: usize, p: usize, stride: usize| (n + 2 * p).saturating_sub(k) / stride + 1;
+        (f(h, self.kernel.0, self.pad.0, self.stride.0), f(w, self.kernel.1, self.pad.1, self.stride.1))
+    }
+}
+
+/// The cell of a recurrent layer, PyTorch's equations and order of gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cell {
+    /// `h = tanh(x + h)`, one gate.
+    #[serde(rename = "rnn")]
+    Tanh,
+    /// Reset, update, new.
+    Gru,
+    /// Input, forget, cell, output.
+    Lstm,
+}
+
+impl Cell {
+    /// How many times as many rows as hidden values its matrices have.
+    pub const fn gates(self) -> usize {
+        match self {
+            Cell::Tanh => 1,
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
+        }
+    }
+}
+
+/// A recurrent layer. Weights, PyTorch's: `<layer>.weight_ih_l0` of `[gates hidden, inputs]`, `<layer>.weight_hh_l0` of
+/// `[gates hidden, hidden]`, `<layer>.bias_ih_l0` and `<layer>.bias_hh_l0` of `[gates hidden]`; those of the direction from the end
+/// to the beginning have `_reverse` after their name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rnn {
+    pub cell: Cell,
+    /// Values of the state.
+    pub hidden: usize,
+    /// Whether it also runs from the end to the beginning.
+    pub bidirectional: bool,
+}
+
+impl Rnn {
+    /// What the names of each direction's weights end with.
+    pub fn directions(&self) -> &'static [&'static str] {
+        if self.bidirectional { &["l0", "l0_reverse"] } else { &["l0"] }
     }
 }
 
@@ -130,7 +174,10 @@ macro_rules! operations {
             fn add(&self, a: &Self::Tensor, b: &Self::Tensor;);
             fn mul(&self, a: &Self::Tensor, b: &Self::Tensor;);
             fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
+            fn clamp(&self, x: &Self::Tensor; low: f32, high: f32);
             fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
+            fn rnn(&self, x: &Self::Tensor; layer: Layer, rnn: Rnn);
+            fn lookahead(&self, x: &Self::Tensor; layer: Layer, context: usize);
             fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
             fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
             fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
@@ -192,10 +239,19 @@ pub trait Ops {
     fn mul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor;
     /// `a x + b`.
     fn affine(&self, x: &Self::Tensor, a: f32, b: f32) -> Self::Tensor;
+    /// Nothing below `low` and nothing above `high` (PyTorch's `hardtanh`).
+    fn clamp(&self, x: &Self::Tensor, low: f32, high: f32) -> Self::Tensor;
 
     /// Backward warp: `out(x, y) = image(x + flow.0, y + flow.1)`, bilinear, coordinates clamped to the
     /// border. `flow` is `[n, 2, h, w]`, in pixels.
     fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor) -> Self::Tensor;
+
+    /// A recurrent layer along the columns, which are moments: `[n, c, h, t]`, each moment's values in c, h order, to
+    /// `[n, hidden, 1, t]`, or with two directions `[n, 2 hidden, 1, t]`, forward first. States begin at zero.
+    fn rnn(&self, x: &Self::Tensor, layer: Layer, rnn: Rnn) -> Self::Tensor;
+    /// What each channel will be in the `context` columns from this one on, weighted; zero beyond the end. Weights:
+    /// `<layer>.weight` of `[c, 1, context]`.
+    fn lookahead(&self, x: &Self::Tensor, layer: Layer, context: usize) -> Self::Tensor;
 
     // ---- fused forms. The defaults say what they mean; executors may do them in one pass. ----
 

@@ -1,7 +1,7 @@
 //! The plain executor: every operation as its definition reads, in f32 with f64 sums, one loop at a time.
 //! It is slow and obvious; the fast engines are checked against it.
 
-use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
+use super::ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
 use crate::models::Weights;
 use std::sync::Arc;
@@ -123,12 +123,12 @@ impl Ops for Plain {
             let mut sum = bias.map_or(0.0, |b| f64::from(b[o]));
             for i in 0..cg {
                 for ky in 0..kh {
-                    let Some(y) = border((oy * conv.stride + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode)
+                    let Some(y) = border((oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode)
                     else {
                         continue;
                     };
                     for kx in 0..kw {
-                        let sx = (ox * conv.stride + kx) as isize - conv.pad.1 as isize;
+                        let sx = (ox * conv.stride.1 + kx) as isize - conv.pad.1 as isize;
                         if let Some(sx) = border(sx, w, conv.pad_mode) {
                             let k = weight[((o * cg + i) * kh + ky) * kw + kx];
                             sum += f64::from(k) * f64::from(x.at(n, o / og * cg + i, y, sx));
@@ -275,6 +275,66 @@ impl Ops for Plain {
 
     fn affine(&self, x: &Tensor, a: f32, b: f32) -> Tensor {
         map(x, |v| a * v + b)
+    }
+
+    fn clamp(&self, x: &Tensor, low: f32, high: f32) -> Tensor {
+        map(x, |v| v.clamp(low, high))
+    }
+
+    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+        let ([n, c, h, t], hidden) = (x.shape, rnn.hidden);
+        let directions = rnn.directions();
+        let mut out = vec![0.0; n * directions.len() * hidden * t];
+        for (d, direction) in directions.iter().enumerate() {
+            let part = |name: &str| self.layer(layer, &format!("{name}_{direction}"));
+            let (wx, wh, bx, bh) = (part("weight_ih"), part("weight_hh"), part("bias_ih"), part("bias_hh"));
+            let dot = |w: &[f32], row: usize, v: &[f32], b: &[f32]| {
+                let w = &w[row * v.len()..(row + 1) * v.len()];
+                w.iter().zip(v).map(|(&w, &v)| f64::from(w) * f64::from(v)).sum::<f64>() + f64::from(b[row])
+            };
+            let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+            for n in 0..n {
+                let (mut state, mut cell) = (vec![0.0f32; hidden], vec![0.0f64; hidden]);
+                for step in 0..t {
+                    let at = if d == 0 { step } else { t - 1 - step };
+                    let input: Vec<f32> = (0..c * h).map(|i| x.at(n, i / h, i % h, at)).collect();
+                    let gate = |g: usize, i: usize| {
+                        let row = g * hidden + i;
+                        (dot(wx, row, &input, bx), dot(wh, row, &state, bh))
+                    };
+                    let both = |g: usize, i: usize| gate(g, i).0 + gate(g, i).1;
+                    let next = (0..hidden).map(|i| match rnn.cell {
+                        Cell::Tanh => both(0, i).tanh() as f32,
+                        Cell::Gru => {
+                            let (reset, update) = (sigmoid(both(0, i)), sigmoid(both(1, i)));
+                            let (x, h) = gate(2, i);
+                            let new = (x + reset * h).tanh();
+                            ((1.0 - update) * new + update * f64::from(state[i])) as f32
+                        }
+                        Cell::Lstm => {
+                            let (input, forget) = (sigmoid(both(0, i)), sigmoid(both(1, i)));
+                            cell[i] = forget * cell[i] + input * both(2, i).tanh();
+                            (sigmoid(both(3, i)) * cell[i].tanh()) as f32
+                        }
+                    });
+                    state = next.collect();
+                    for (i, v) in state.iter().enumerate() {
+                        out[((n * directions.len() + d) * hidden + i) * t + at] = *v;
+                    }
+                }
+            }
+        }
+        Tensor::new([n, directions.len() * hidden, 1, t], out)
+    }
+
+    fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {
+        let weight = self.layer(layer, "weight");
+        let t = x.shape[3];
+        fill(x.shape, |n, c, y, i| {
+            let ahead =
+                (0..context.min(t - i)).map(|k| f64::from(weight[c * context + k]) * f64::from(x.at(n, c, y, i + k)));
+            ahead.sum::<f64>() as f32
+        })
     }
 
     fn warp(&self, image: &Tensor, flow: &Tensor) -> Tensor {

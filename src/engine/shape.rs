@@ -1,7 +1,7 @@
 //! The shape checker: runs a network on shapes alone and compares every layer it asks for with the
 //! weights at hand, before any engine touches them.
 
-use super::ops::{Act, Conv, Layer, Ops, Resize};
+use super::ops::{Act, Conv, Layer, Ops, Resize, Rnn};
 use crate::error::{Error, Result};
 use crate::models::{Data, Weights};
 use std::cell::RefCell;
@@ -194,6 +194,23 @@ impl Ops for ShapeOps<'_> {
         *a
     }
     fn affine(&self, x: &[usize; 4], _a: f32, _b: f32) -> [usize; 4] {
+        *x
+    }
+    fn clamp(&self, x: &[usize; 4], _low: f32, _high: f32) -> [usize; 4] {
+        *x
+    }
+    fn rnn(&self, x: &[usize; 4], layer: Layer, rnn: Rnn) -> [usize; 4] {
+        let rows = rnn.cell.gates() * rnn.hidden;
+        for direction in rnn.directions() {
+            self.expect(format!("{layer}.weight_ih_{direction}"), &[rows, x[1] * x[2]]);
+            self.expect(format!("{layer}.weight_hh_{direction}"), &[rows, rnn.hidden]);
+            self.expect(format!("{layer}.bias_ih_{direction}"), &[rows]);
+            self.expect(format!("{layer}.bias_hh_{direction}"), &[rows]);
+        }
+        [x[0], rnn.directions().len() * rnn.hidden, 1, x[3]]
+    }
+    fn lookahead(&self, x: &[usize; 4], layer: Layer, context: usize) -> [usize; 4] {
+        self.expect(format!("{layer}.weight"), &[x[1], 1, context]);
         *x
     }
     fn warp(&self, image: &[usize; 4], flow: &[usize; 4]) -> [usize; 4] {

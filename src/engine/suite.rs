@@ -3,11 +3,11 @@
 //! Each test is a script over [`Ops`](super::Ops) that returns what came out, so that two executors that ran it can be
 //! compared. The tests of the library, and those of engines that are crates of their own, call them.
 
-use super::ops::{Act, Conv, Executor, Pad, Resize};
+use super::ops::{Act, Cell, Conv, Executor, Ops, Pad, Resize, Rnn};
 use super::shape;
 use crate::models::{Array, Weights, verify};
 use crate::nets::named::Network;
-use crate::nets::{discriminator, generator, mobilefacenet, mobilenet, retinaface};
+use crate::nets::{deepspeech2, discriminator, generator, mobilefacenet, mobilenet, retinaface};
 use crate::testing::{Rng, load_f32, random_weights, shared};
 use std::sync::Arc;
 
@@ -57,6 +57,7 @@ pub fn compare(expected: &[Outcome], got: &[Outcome], tolerance: f32) -> (f32, S
 pub fn operations<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
     let mut out = convolutions(&make);
     out.extend(others(&make));
+    out.extend(recurrent(&make));
     out
 }
 
@@ -84,6 +85,8 @@ fn convolutions<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> 
         (20, [9, 12], Conv { kernel: (1, 7), pad: (0, 3), act: Act::Relu, ..same(24, 1) }),
         (7, [12, 9], Conv { kernel: (7, 1), pad: (3, 0), ..same(9, 1) }),
         (3, [31, 27], same(16, 11).stride(4).pad(2)),
+        (5, [23, 14], Conv { kernel: (5, 3), stride: (2, 1), pad: (2, 1), ..same(16, 3) }),
+        (9, [8, 15], Conv { stride: (1, 3), groups: 3, ..same(6, 3) }),
     ];
     let mut rng = Rng(7);
     let mut out = Vec::new();
@@ -174,10 +177,33 @@ fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         keep("mul by a mask", ops.mul(&x, &ops.slice(&y, 0, 1)));
         keep("mul by channels", ops.mul(&y, &vector));
         keep("affine", ops.affine(&y, -2.0, 0.25));
+        keep("clamp", ops.clamp(&y, -0.25, 0.5));
         keep("warp", ops.warp(&y, &flow));
         keep("linear", ops.linear(&vector, "fc", 11));
         if c == 8 {
             keep("pixel_shuffle", ops.pixel_shuffle(&y, 2));
+        }
+    }
+    out
+}
+
+/// Recurrent layers and the look-ahead: sizes below, at and beside those of vectors, pictures of several rows, one moment.
+fn recurrent<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
+    let mut out = Vec::new();
+    for (seed, [c, h, t, hidden]) in (31..).zip([[3, 1, 9, 5], [32, 7, 61, 40], [16, 2, 1, 16], [1, 1, 4, 1]]) {
+        for cell in [Cell::Tanh, Cell::Gru, Cell::Lstm] {
+            for bidirectional in [false, true] {
+                let rnn = Rnn { cell, hidden, bidirectional };
+                let layers = shape::layers(|ops| {
+                    ops.rnn(&[2, c, h, t], "r", rnn);
+                    ops.lookahead(&[2, c, h, t], "l", 6);
+                });
+                let ops = make(Arc::new(random_weights(&layers, seed)));
+                let x = ops.tensor([2, c, h, t], &Rng(seed).vec(2 * c * h * t));
+                let name = format!("{rnn:?} of {c} x {h} x {t}");
+                out.push(Outcome::of(&ops, name.clone(), &ops.rnn(&x, "r", rnn)));
+                out.push(Outcome::of(&ops, format!("lookahead, {name}"), &ops.lookahead(&x, "l", 6)));
+            }
         }
     }
     out
@@ -196,6 +222,18 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         for (name, y) in network.run(&ops, &xs) {
             out.push(Outcome::of(&ops, format!("{network:?} {shapes:?}: {name}"), &y));
         }
+    }
+    for (seed, (cell, context)) in
+        (21..).zip([(Cell::Gru, 0), (Cell::Gru, 5), (Cell::Lstm, 0), (Cell::Lstm, 5), (Cell::Tanh, 0)])
+    {
+        let config = deepspeech2::Config { cell, hidden: 40, layers: 3, context, labels: 29, bins: 161 };
+        let shape = [1, 1, config.bins, 75];
+        let layers = shape::layers(|ops| {
+            deepspeech2::deepspeech2(ops, &config, &shape);
+        });
+        let ops = make(Arc::new(random_weights(&layers, seed)));
+        let x = ops.tensor(shape, &Rng(seed).vec(shape.iter().product()));
+        out.push(Outcome::of(&ops, format!("{config:?}"), &deepspeech2::deepspeech2(&ops, &config, &x)));
     }
     out
 }

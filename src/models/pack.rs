@@ -18,7 +18,7 @@ pub const MANIFEST: &str = "pack.json";
 /// The manifest's format that this version reads and writes.
 pub const FORMAT: u32 = 1;
 /// Every architecture that a component may have.
-pub const ARCHITECTURES: [&str; 7] = [
+pub const ARCHITECTURES: [&str; 8] = [
     "retinaface",
     "faceboxes",
     "mobilenet-v1",
@@ -26,6 +26,7 @@ pub const ARCHITECTURES: [&str; 7] = [
     "headgan-generator",
     "headgan-discriminator",
     "mobilefacenet",
+    "deepspeech2",
 ];
 /// Largest manifest that is read.
 const MAX_MANIFEST: u64 = 1 << 20;

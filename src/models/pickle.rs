@@ -10,6 +10,7 @@
 
 use super::element::Element;
 use crate::{Error, Result};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -44,6 +45,10 @@ pub enum Node<'a> {
     Tensor(Box<Tensor>),
     Dtype(Dtype),
     Array(Box<NdArray>),
+    /// A class or function that is not on the list, by module and name; only where [`read_with`] allows it.
+    Foreign(String),
+    /// What such a class, or what it made, was called with.
+    Object(Box<Object>),
 }
 
 /// The classes and functions a pickle may name.
@@ -99,6 +104,18 @@ pub struct NdArray {
     pub fortran: bool,
     /// A [`Node::Bytes`] of exactly the array's size; `None` until the state was set.
     pub data: Option<Id>,
+}
+
+/// An object that is not made: what its pickle says of it.
+#[derive(Debug)]
+pub struct Object {
+    /// What is called: a [`Node::Foreign`] or a [`Node::Object`].
+    pub class: Id,
+    /// A [`Node::Tuple`].
+    pub args: Id,
+    pub state: Option<Id>,
+    /// Entries that are put into it, in order.
+    pub entries: Vec<(Id, Id)>,
 }
 
 /// All values of one pickle.
@@ -164,6 +181,49 @@ impl<'a> Pickle<'a> {
         self.nodes.iter().filter_map(|node| if let Node::Storage(s) = node { Some(&**s) } else { None })
     }
 
+    /// The value as JSON, for configurations: dicts with their textual keys; objects by what they hold, which is an enum's value, an
+    /// omegaconf node's value or content, another's attributes or entries; classes by their last name. What has no such form, lies
+    /// deeper than 16 levels, or comes after the first 10000 values, is null.
+    pub fn json(&self, id: Id) -> Value {
+        self.json_within(id, 16, &mut 10_000)
+    }
+
+    fn json_within(&self, id: Id, depth: usize, left: &mut usize) -> Value {
+        if depth == 0 || *left == 0 {
+            return Value::Null;
+        }
+        *left -= 1;
+        let dict = |entries: &[(Id, Id)], left: &mut usize| {
+            let named = entries.iter().filter_map(|(k, v)| Some((self.text(*k)?.to_owned(), v)));
+            Value::Object(named.map(|(k, v)| (k, self.json_within(*v, depth - 1, left))).collect())
+        };
+        match self.node(id) {
+            Node::Bool(v) => (*v).into(),
+            Node::Int(v) => (*v).into(),
+            Node::Float(v) => (*v).into(),
+            Node::Text(_) | Node::Bytes(_) => self.text(id).into(),
+            Node::List(items) | Node::Tuple(items) => {
+                items.iter().map(|item| self.json_within(*item, depth - 1, left)).collect()
+            }
+            Node::Dict(entries) => dict(entries, left),
+            Node::Foreign(name) => name.rsplit('.').next().into(),
+            Node::Object(object) => {
+                let state = object.state.map(|s| self.items(s).and_then(|i| i.first().copied()).unwrap_or(s));
+                if let Some(state) = state.filter(|s| self.dict(*s).is_some()) {
+                    let held = ["_val", "_content"].iter().find_map(|key| self.get(state, key));
+                    return self.json_within(held.unwrap_or(state), depth - 1, left);
+                }
+                match self.items(object.args) {
+                    _ if !object.entries.is_empty() => dict(&object.entries, left),
+                    Some([only]) => self.json_within(*only, depth - 1, left),
+                    Some([]) => self.json_within(object.class, depth - 1, left),
+                    _ => Value::Null,
+                }
+            }
+            _ => Value::Null,
+        }
+    }
+
     /// The entry of a dict with this key.
     pub fn get(&self, dict: Id, key: &str) -> Option<Id> {
         self.dict(dict)?.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, v)| *v)
@@ -177,6 +237,15 @@ impl<'a> Pickle<'a> {
 /// # Errors
 /// [`Error::Model`] for anything that is not a well-formed pickle of known opcodes and classes.
 pub fn read<'a>(bytes: &'a [u8], what: &str, base: usize) -> Result<Pickle<'a>> {
+    read_with(bytes, what, base, false)
+}
+
+/// [`read`]; with `foreign` classes that are not on the list are no errors: what their pickles say of them is kept as it is, and nothing is
+/// made of it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with<'a>(bytes: &'a [u8], what: &str, base: usize, foreign: bool) -> Result<Pickle<'a>> {
     let mut reader = Reader {
         bytes,
         at: 0,
@@ -187,6 +256,7 @@ pub fn read<'a>(bytes: &'a [u8], what: &str, base: usize) -> Result<Pickle<'a>> 
         memo: HashMap::new(),
         cells: 0,
         owned: 0,
+        foreign,
     };
     match reader.run() {
         Ok(root) => Ok(Pickle { nodes: reader.nodes, root, end: reader.at }),
@@ -209,6 +279,8 @@ struct Reader<'a> {
     memo: HashMap<u64, Id>,
     cells: usize,
     owned: usize,
+    /// Whether classes that are not on the list may be named.
+    foreign: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -387,6 +459,12 @@ impl<'a> Reader<'a> {
                 self.storage(id)
             }
             b'R' | 0x81 => {
+                let args = self.pop()?;
+                let callable = self.pop()?;
+                self.reduce(callable, args)
+            }
+            0x92 if self.foreign => {
+                let _named = self.pop()?;
                 let args = self.pop()?;
                 let callable = self.pop()?;
                 self.reduce(callable, args)
@@ -619,6 +697,7 @@ impl<'a> Reader<'a> {
         let list = self.top()?;
         match &mut self.nodes[list.0 as usize] {
             Node::List(out) => out.extend_from_slice(items),
+            Node::Object(_) => {}
             _ => return Err("values are appended to something that is not a list".into()),
         }
         Ok(())
@@ -630,6 +709,7 @@ impl<'a> Reader<'a> {
         let dict = self.top()?;
         match &mut self.nodes[dict.0 as usize] {
             Node::Dict(out) => out.extend(entries),
+            Node::Object(out) => out.entries.extend(entries),
             _ => return Err("entries are put into something that is not a dict".into()),
         }
         Ok(())
@@ -640,6 +720,10 @@ impl<'a> Reader<'a> {
     fn class(&mut self, module: &str, name: &str) -> Step<()> {
         match known_class(module, name) {
             Some(class) => self.push(Node::Class(class)),
+            None if self.foreign => {
+                self.charge_bytes(module.len() + name.len() + 1)?;
+                self.push(Node::Foreign(format!("{module}.{name}")))
+            }
             None => Err(format!(
                 "the class or function '{}.{}' is not on the list of what may be read; nothing was executed",
                 clip(module),
@@ -680,6 +764,10 @@ impl<'a> Reader<'a> {
     }
 
     fn reduce(&mut self, callable: Id, args: Id) -> Step<()> {
+        if matches!(self.node(callable), Node::Foreign(_) | Node::Object(_)) {
+            let object = Object { class: callable, args, state: None, entries: Vec::new() };
+            return self.push(Node::Object(Box::new(object)));
+        }
         let Node::Class(class) = *self.node(callable) else {
             return Err("something is called that is not a known class".into());
         };
@@ -779,6 +867,10 @@ impl<'a> Reader<'a> {
     /// Sets the state of a freshly made object.
     fn build(&mut self, object: Id, state: Id) -> Step<()> {
         let bad = |of: &str| format!("the state of {of} is malformed");
+        if let Node::Object(foreign) = &mut self.nodes[object.0 as usize] {
+            foreign.state = Some(state);
+            return Ok(());
+        }
         let new = match self.node(object) {
             // Attributes of an OrderedDict (torch keeps version numbers there) carry no values of ours.
             Node::Dict(_) => return Ok(()),
@@ -1030,6 +1122,20 @@ mod tests {
         let p = read(&bytes, "t", 0).unwrap();
         assert!(matches!(p.node(p.root()), Node::Array(a) if a.fortran && a.shape == [2]));
         assert!(error(&pickle("K")).contains("permuted"));
+    }
+
+    /// An omegaconf-like node around an enum, as Python pickles both; nothing of it is made, and without leave it is an error.
+    #[test]
+    fn foreign_objects_are_kept_as_they_are_written() {
+        let bytes = b"\x80\x02}(X\x01\x00\x00\x00aco\nNode\n)\x81}X\x04\x00\x00\x00_val(ce\nKind\ncn\nLSTM\n\x85R\
+            tsbX\x01\x00\x00\x00bco\nD\n)\x81X\x01\x00\x00\x00kK\x07su.";
+        let bytes: Vec<u8> = bytes.to_vec();
+        assert!(error(&bytes).contains("'o.Node'"));
+        let p = read_with(&bytes, "t", 0, true).unwrap();
+        assert_eq!(p.json(p.root()), serde_json::json!({"a": ["LSTM"], "b": {"k": 7}}));
+        // A value that holds itself ends.
+        let p = read_with(b"\x80\x02]q\x00h\x00a.", "t", 0, true).unwrap();
+        assert!(p.json(p.root()).is_array());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::file;
 use super::pickle::{self, Id, Node, Pickle, Tensor, clip};
 use super::{Array, Data, Weights};
 use crate::{Error, Result};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -44,22 +45,49 @@ pub fn load(path: &Path, options: &Options) -> Result<Weights> {
     read(&file::read(path)?, &path.display().to_string(), options)
 }
 
+/// [`load`], and what stands beside the network in the root dict under `keys`, as [`Pickle::json`] says it. The checkpoint may hold
+/// objects of any class; none is made.
+///
+/// # Errors
+/// See [`load`].
+pub fn load_with(path: &Path, options: &Options, keys: &[&str]) -> Checkpoint {
+    read_with(&file::read(path)?, &path.display().to_string(), options, keys)
+}
+
 /// [`load`] from bytes; `what` names the file in errors.
 ///
 /// # Errors
 /// See [`load`].
 pub fn read(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
-    if bytes.starts_with(b"PK\x03\x04") { read_zip(bytes, what, options) } else { read_legacy(bytes, what, options) }
+    Ok(read_with(bytes, what, options, &[])?.0)
+}
+
+/// [`load_with`] from bytes; `what` names the file in errors.
+///
+/// # Errors
+/// See [`load`].
+pub fn read_with(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Checkpoint {
+    let read = if bytes.starts_with(b"PK\x03\x04") { read_zip } else { read_legacy };
+    read(bytes, what, options, keys)
+}
+
+/// A network's tensors and what was asked for beside them.
+pub type Checkpoint = Result<(Weights, Map<String, Value>)>;
+
+/// The entries of the root dict under `keys`.
+fn beside(object: &Pickle, keys: &[&str]) -> Map<String, Value> {
+    let found = keys.iter().filter_map(|key| Some(((*key).to_owned(), object.json(object.get(object.root(), key)?))));
+    found.collect()
 }
 
 fn bad(what: &str, text: impl std::fmt::Display) -> Error {
     Error::Model(format!("{what}: {text}"))
 }
 
-fn read_legacy(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
+fn read_legacy(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Checkpoint {
     let mut at = 0;
     let mut next = || -> Result<Pickle> {
-        let pickle = pickle::read(&bytes[at..], what, at)?;
+        let pickle = pickle::read_with(&bytes[at..], what, at, !keys.is_empty())?;
         at += pickle.end;
         Ok(pickle)
     };
@@ -74,11 +102,11 @@ fn read_legacy(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
     }
     next()?;
     let object = next()?;
-    let keys = next()?;
+    let listed = next()?;
     let sizes = storage_sizes(&object, what)?;
     let mut storages = HashMap::new();
-    for key in keys.items(keys.root()).ok_or_else(|| bad(what, "the list of storages is missing"))? {
-        let key = keys.text(*key).ok_or_else(|| bad(what, "the list of storages is damaged"))?;
+    for key in listed.items(listed.root()).ok_or_else(|| bad(what, "the list of storages is missing"))? {
+        let key = listed.text(*key).ok_or_else(|| bad(what, "the list of storages is damaged"))?;
         let (element, numel) =
             *sizes.get(key).ok_or_else(|| bad(what, format!("storage '{}' is not used", clip(key))))?;
         let cut_off = || bad(what, format!("storage '{}' is cut off; download the file again", clip(key)));
@@ -98,7 +126,7 @@ fn read_legacy(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
         Some(values) => Ok(Cow::Borrowed(*values)),
         None => Err(bad(what, format!("storage '{}' is missing", clip(key)))),
     };
-    collect(&object, bytes.len(), what, options, false, values)
+    Ok((collect(&object, bytes.len(), what, options, false, values)?, beside(&object, keys)))
 }
 
 /// Type and length of every storage that a pickle refers to.
@@ -113,7 +141,7 @@ fn storage_sizes(object: &Pickle, what: &str) -> Result<HashMap<String, (Element
     Ok(sizes)
 }
 
-fn read_zip(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
+fn read_zip(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Checkpoint {
     let damaged = |e: zip::result::ZipError| bad(what, format!("the zip archive is damaged ({e}); download it again"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let is_object = |name: &str| name == "data.pkl" || name.ends_with("/data.pkl");
@@ -131,7 +159,7 @@ fn read_zip(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
             _ => return Err(bad(what, "the byte order is neither little nor big")),
         },
     };
-    let object = pickle::read(&object, what, 0)?;
+    let object = pickle::read_with(&object, what, 0, !keys.is_empty())?;
     let sizes = storage_sizes(&object, what)?;
     // Inflated storages may be asked for by several tensors; stored ones are read in place.
     let mut inflated: HashMap<String, Vec<u8>> = HashMap::new();
@@ -157,7 +185,7 @@ fn read_zip(bytes: &[u8], what: &str, options: &Options) -> Result<Weights> {
             .map(Cow::Borrowed)
             .ok_or_else(|| bad(what, format!("storage '{}' is missing", clip(key)))),
     };
-    collect(&object, bytes.len(), what, options, big_endian, &mut values)
+    Ok((collect(&object, bytes.len(), what, options, big_endian, &mut values)?, beside(&object, keys)))
 }
 
 type Archive<'a> = zip::ZipArchive<Cursor<&'a [u8]>>;

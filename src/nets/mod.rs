@@ -1,5 +1,6 @@
 //! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.
 
+pub mod deepspeech2;
 pub mod discriminator;
 pub mod faceboxes;
 pub mod generator;

@@ -70,6 +70,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
             })
             .map(drop)
         }
+        crate::audio::speech::ARCHITECTURE => crate::audio::speech::check_component(component, weights),
         _ => face::check(component, weights),
     }
 }

@@ -7,6 +7,7 @@
 pub mod adam;
 pub mod checkpoint;
 pub mod config;
+pub mod ctc;
 pub mod data;
 pub mod export;
 pub mod learned;

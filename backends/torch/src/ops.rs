@@ -4,7 +4,7 @@
 //! Shapes have been checked before ([`headgan::engine::shape`]), so an operation that libtorch refuses is a fault of this
 //! program, or memory that ran out: it panics with libtorch's text, and whoever owns the boundary catches it.
 
-use headgan::engine::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
+use headgan::engine::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 use headgan::models::{Data, Weights};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -119,7 +119,7 @@ impl Torch {
 
     fn convolve(&self, x: &Tensor, weight: &Tensor, bias: &Option<Tensor>, conv: Conv) -> Tensor {
         let (ph, pw) = (conv.pad.0 as i64, conv.pad.1 as i64);
-        let (stride, groups) = (conv.stride as i64, conv.groups as i64);
+        let (stride, groups) = ([conv.stride.0 as i64, conv.stride.1 as i64], conv.groups as i64);
         let padded;
         let (x, pad) = match conv.pad_mode {
             Pad::Zero => (x, [ph, pw]),
@@ -130,7 +130,7 @@ impl Torch {
         };
         let y = if self.inference {
             // What conv2d does, with this executor's own switches in place of the process's.
-            let (stride, dilation, none) = ([stride, stride], [1, 1], [0, 0]);
+            let (dilation, none) = ([1, 1], [0, 0]);
             x.internal_convolution(
                 weight,
                 bias.as_ref(),
@@ -146,7 +146,7 @@ impl Torch {
                 self.tf32,
             )
         } else {
-            x.conv2d(weight, bias.as_ref(), [stride, stride], pad, [1, 1], groups)
+            x.conv2d(weight, bias.as_ref(), stride, pad, [1, 1], groups)
         };
         self.activate(y, conv.act)
     }
@@ -264,6 +264,41 @@ impl Ops for Torch {
     fn affine(&self, x: &Shared, a: f32, b: f32) -> Shared {
         let scaled = if a == 1.0 { x.0.shallow_clone() } else { &x.0 * f64::from(a) };
         if b == 0.0 { scaled.into() } else { (scaled + f64::from(b)).into() }
+    }
+
+    fn clamp(&self, x: &Shared, low: f32, high: f32) -> Shared {
+        x.0.clamp(f64::from(low), f64::from(high)).into()
+    }
+
+    fn rnn(&self, x: &Shared, layer: Layer, rnn: Rnn) -> Shared {
+        let moments = x.0.flatten(1, 2).permute([2, 0, 1]).contiguous();
+        let weights: Vec<Tensor> = rnn
+            .directions()
+            .iter()
+            .flat_map(|d| ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|part| format!("{part}_{d}")))
+            .map(|part| self.layer(layer, &part))
+            .collect();
+        let batch = moments.size()[1];
+        let state = [rnn.directions().len() as i64, batch, rnn.hidden as i64];
+        let zero = Tensor::zeros(state, (x.0.kind(), x.0.device()));
+        // cuDNN keeps what a derivative needs only where it is told that this is training.
+        let (training, both) = (!self.inference, rnn.bidirectional);
+        let out = match rnn.cell {
+            Cell::Tanh => moments.rnn_tanh(&zero, &weights, true, 1, 0.0, training, both, false).0,
+            Cell::Gru => moments.gru(&zero, &weights, true, 1, 0.0, training, both, false).0,
+            Cell::Lstm => {
+                let zeros = [zero.shallow_clone(), zero];
+                moments.lstm(&zeros, &weights, true, 1, 0.0, training, both, false).0
+            }
+        };
+        out.permute([1, 2, 0]).unsqueeze(2).into()
+    }
+
+    fn lookahead(&self, x: &Shared, layer: Layer, context: usize) -> Shared {
+        let weight = self.layer(layer, "weight").unsqueeze(2);
+        let groups = x.0.size()[1];
+        let padded = x.0.constant_pad_nd([0, context as i64 - 1]);
+        padded.conv2d(&weight, None::<&Tensor>, [1, 1], [0, 0], [1, 1], groups).into()
     }
 
     fn warp(&self, image: &Shared, flow: &Shared) -> Shared {

@@ -1,8 +1,11 @@
 //! `headgan audio-features`: what a generator hears, as a numpy array.
 
 use crate::common;
+use crate::transcribe::SpeechArgs;
 use clap::{Args as ClapArgs, ValueEnum};
-use headgan::audio::{Alignment, Features, Layout, Sound, decode, headgan84, short68};
+use headgan::audio::speech::{Decoder, Speech};
+use headgan::audio::{Alignment, Features, Layout, Sound, decode, headgan84, headgan300, short68, windows};
+use headgan::engine::Embedded;
 use headgan::media::ffmpeg::Tools;
 use headgan::media::probe::{VideoInfo, probe};
 use headgan::media::{Rational, atomic};
@@ -32,6 +35,8 @@ pub struct Args {
     /// Print what was written, with the features' names, as one JSON document.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    model: SpeechArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -45,13 +50,12 @@ enum Kind {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    if args.layout == Kind::Headgan300 {
-        return Err(Error::Model(
-            "headgan300 needs an acoustic model for its 216 character values, which this version cannot run yet: use \
-             --layout headgan84 for the other 84"
-                .into(),
-        ));
-    }
+    let speech = (args.layout == Kind::Headgan300).then(|| args.model.load()).transpose().map_err(|e| match e {
+        Error::Model(text) => Error::Model(format!(
+            "headgan300 needs an acoustic model for its 216 character values: {text}, or use --layout headgan84 for the other 84"
+        )),
+        other => other,
+    })?;
     atomic::check_writable(&args.output)?;
     let video = video(&args.sound)?;
     let sound = match &video {
@@ -61,7 +65,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let own = video.as_ref().map(|v| v.fps);
     let fps = args.fps.or(own).unwrap_or(Rational::whole(25));
-    let (layout, features) = compute(&args, &sound, fps, video.as_ref()).map_err(|e| match e {
+    let (layout, features) = compute(&args, &sound, fps, video.as_ref(), speech.as_ref()).map_err(|e| match e {
         Error::Input(text) => Error::Input(format!("{}: {text}", args.sound.display())),
         other => other,
     })?;
@@ -79,14 +83,28 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn compute(args: &Args, sound: &Sound, fps: Rational, video: Option<&VideoInfo>) -> Result<(Layout, Features)> {
+/// The width of the beam that finds the characters of a generator's input.
+const BEAM: usize = 32;
+
+fn compute(
+    args: &Args,
+    sound: &Sound,
+    fps: Rational,
+    video: Option<&VideoInfo>,
+    speech: Option<&Speech<Embedded>>,
+) -> Result<(Layout, Features)> {
     if args.layout == Kind::Short68 {
         return Ok((Layout::Short68, short68(sound)?));
     }
     let alignment = if args.compat { Alignment::Original } else { Alignment::Time };
     // At another rate than its own the video's frames are not those that are counted.
     let frames = video.filter(|v| v.fps == fps).and_then(|v| v.frames);
-    Ok((Layout::Headgan84, headgan84(sound, fps, frames, alignment)?))
+    let signal = headgan84(sound, fps, frames, alignment)?;
+    let Some(speech) = speech else { return Ok((Layout::Headgan84, signal)) };
+    // Characters have no alignment but time's; there are as many vectors as the signal has.
+    let spoken = speech.hear(sound, Decoder::Beam(BEAM))?;
+    let characters = windows::characters(&spoken, sound, fps, Some(signal.frames()))?;
+    Ok((Layout::Headgan300, headgan300(&signal, &characters)?))
 }
 
 /// What a video says about itself; `None` where the file has sound alone.

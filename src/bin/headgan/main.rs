@@ -15,6 +15,7 @@ mod pncc;
 mod presets;
 mod reenact;
 mod report;
+mod transcribe;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -42,6 +43,7 @@ enum Verb {
     Fit(fit::Args),
     Pncc(pncc::Args),
     AudioFeatures(audio_features::Args),
+    Transcribe(transcribe::Args),
     Models(models::Args),
     Presets(presets::Args),
     Doctor(doctor::Args),
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Verb::Fit(args) => fit::run(args),
         Verb::Pncc(args) => pncc::run(args),
         Verb::AudioFeatures(args) => audio_features::run(args),
+        Verb::Transcribe(args) => transcribe::run(args),
         Verb::Models(args) => models::run(args),
         Verb::Presets(args) => presets::run(args),
         Verb::Doctor(args) => doctor::run(args),

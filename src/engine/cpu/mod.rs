@@ -7,11 +7,12 @@ mod direct;
 mod gemm;
 mod norm;
 mod pool;
+mod recurrent;
 mod simd;
 mod threads;
 mod winograd;
 
-use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize};
+use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 use super::plain::{border, half_pixel};
 use super::shape::pooled;
 use crate::models::{Array, Data, Weights};
@@ -68,6 +69,8 @@ enum Prepared {
     Few(Vec<f32>, Vec<f32>),
     /// `[9][c]` and the bias.
     Depthwise(Vec<f32>, Vec<f32>),
+    /// A recurrent layer in one direction: the input's part as `Dense`, and the bias of the state's part.
+    Recurrent(Vec<f32>, Vec<f32>, Vec<f32>),
     /// Grouped convolutions that no network here uses much: `[out][kh kw c/g]`.
     Grouped(Vec<f32>, Vec<f32>),
 }
@@ -203,12 +206,13 @@ impl Cpu {
         let at =
             |o: usize, i: usize, tap: usize| halves[o / conv.out][(o % conv.out * cg + i) * taps + tap] * factor[o];
         let dense = conv.groups == 1;
-        let stride_one = conv.stride == 1 && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
+        let stride_one = conv.stride == (1, 1) && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
         let wide = self.level.for_channels(cin);
         let prepared = if conv.groups == cin
             && out == cin
             && conv.pad_mode == Pad::Zero
             && conv.kernel == (3, 3)
+            && conv.stride.0 == conv.stride.1
             && cin.is_multiple_of(wide.lanes())
         {
             let mut w = vec![0.0; 9 * cin];
@@ -282,6 +286,7 @@ impl Cpu {
                     });
                 }
                 Prepared::Grouped(weights, bias) => self.grouped(x, y, [c, h, w], &conv, weights, bias),
+                Prepared::Recurrent(..) => unreachable!("a recurrent layer's name is no convolution's"),
             }
         }
         self.done([n, out, oh, ow], y)
@@ -309,7 +314,7 @@ impl Cpu {
             (&padded, w + 2 * conv.pad.1)
         };
         let source = source.as_ptr() as usize;
-        if conv.kernel == (1, 1) && conv.stride == 1 && conv.pad == (0, 0) {
+        if conv.kernel == (1, 1) && conv.stride == (1, 1) && conv.pad == (0, 0) {
             let rows = Rows { runs: 1, len: c, run_step: 0, row_step: c };
             // Whole tiles of the kernel's rows, unless there is but one part.
             let part = match self.threads.count() {
@@ -323,11 +328,11 @@ impl Cpu {
             });
             return;
         }
-        let rows = Rows { runs: kh, len: kw * c, run_step: sw * c, row_step: conv.stride * c };
+        let rows = Rows { runs: kh, len: kw * c, run_step: sw * c, row_step: conv.stride.1 * c };
         self.threads.run(oh, |oy| {
             // SAFETY: output row oy, whose windows lie inside the padded picture.
             unsafe {
-                kernel((source as *const f32).add(oy * conv.stride * sw * c), rows, ow, y.get().add(oy * ow * out));
+                kernel((source as *const f32).add(oy * conv.stride.0 * sw * c), rows, ow, y.get().add(oy * ow * out));
             }
         });
     }
@@ -364,7 +369,7 @@ impl Cpu {
         self.threads.run(oh.div_ceil(part), |i| {
             for oy in i * part..oh.min((i + 1) * part) {
                 let rows = std::array::from_fn(|ky| {
-                    let sy = (oy * conv.stride + ky) as isize - conv.pad.0 as isize;
+                    let sy = (oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize;
                     let inside = sy >= 0 && sy < h as isize;
                     if inside { x[sy as usize * w * c..].as_ptr() } else { zeros.as_ptr() }
                 });
@@ -372,7 +377,7 @@ impl Cpu {
                 unsafe {
                     let out = y.get().add(oy * ow * c);
                     let (k, b) = (weights.as_ptr(), bias.as_ptr());
-                    direct::depthwise_row(level, rows, w, c, conv.stride, conv.pad.1, k, b, conv.act, out, ow);
+                    direct::depthwise_row(level, rows, w, c, conv.stride.0, conv.pad.1, k, b, conv.act, out, ow);
                 }
             }
         });
@@ -388,10 +393,10 @@ impl Cpu {
                 for o in 0..conv.out {
                     let mut sum = bias[o];
                     for ky in 0..kh {
-                        let sy = border((oy * conv.stride + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode);
+                        let sy = border((oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode);
                         let Some(sy) = sy else { continue };
                         for kx in 0..kw {
-                            let sx = border((ox * conv.stride + kx) as isize - conv.pad.1 as isize, w, conv.pad_mode);
+                            let sx = border((ox * conv.stride.1 + kx) as isize - conv.pad.1 as isize, w, conv.pad_mode);
                             let Some(sx) = sx else { continue };
                             let x = &x[(sy * w + sx) * c + o / og * cg..][..cg];
                             let k = &weights[((o * kh + ky) * kw + kx) * cg..][..cg];
@@ -744,6 +749,30 @@ impl Ops for Cpu {
 
     fn affine(&self, x: &Tensor, a: f32, b: f32) -> Tensor {
         self.map(x, move |v| a * v + b)
+    }
+
+    fn clamp(&self, x: &Tensor, low: f32, high: f32) -> Tensor {
+        self.map(x, move |v| v.clamp(low, high))
+    }
+
+    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+        self.recurrent(x, layer, rnn)
+    }
+
+    fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {
+        let [_, c, _, t] = x.shape;
+        let weight = self.layer(layer, "weight");
+        self.rows(x.shape, |n, y, out| {
+            let row = x.row(n, y);
+            for (i, out) in out.chunks_exact_mut(c).enumerate() {
+                out.fill(0.0);
+                for (k, x) in row[i * c..].chunks_exact(c).take(context.min(t)).enumerate() {
+                    for ((o, x), w) in out.iter_mut().zip(x).zip(weight[k..].iter().step_by(context)) {
+                        *o += x * w;
+                    }
+                }
+            }
+        })
     }
 
     fn warp(&self, image: &Tensor, flow: &Tensor) -> Tensor {

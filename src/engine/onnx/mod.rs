@@ -13,7 +13,7 @@ mod proto;
 
 pub use export::export;
 
-use super::ops::{Act, Conv, Layer, Ops, Pad, Resize};
+use super::ops::{Act, Conv, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
 use crate::models::Weights;
 use crate::{Error, Result};
@@ -359,7 +359,7 @@ impl Ops for Recorder<'_> {
             ("group", Attr::Int(conv.groups as i64)),
             ("kernel_shape", Attr::Ints(vec![kh as i64, kw as i64])),
             ("pads", Attr::Ints(pads)),
-            ("strides", Attr::Ints(vec![conv.stride as i64; 2])),
+            ("strides", Attr::Ints(vec![conv.stride.0 as i64, conv.stride.1 as i64])),
         ];
         let y = Tensor { id: self.node("Conv", layer, inputs, attrs), shape: [n, conv.out, oh, ow] };
         self.act(&y, conv.act)
@@ -526,6 +526,28 @@ impl Ops for Recorder<'_> {
             ("padding_mode", Attr::Text("zeros")),
         ];
         Tensor { id: self.node("GridSample", "warp", vec![image.id, grid], attrs), shape: [n, c, oh, ow] }
+    }
+
+    fn clamp(&self, x: &Tensor, low: f32, high: f32) -> Tensor {
+        self.same("Clip", "", x, &[self.scalar(low), self.scalar(high)], vec![])
+    }
+
+    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+        let text = format!("layer '{layer}' is recurrent; such layers are not written as ONNX");
+        self.state.borrow_mut().problems.push(text);
+        let [n, _, _, t] = x.shape;
+        Tensor { id: x.id, shape: [n, rnn.directions().len() * rnn.hidden, 1, t] }
+    }
+
+    fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {
+        let [_, c, ..] = x.shape;
+        let inputs = vec![x.id, self.weight(layer, "weight", &[c, 1, 1, context])];
+        let attrs = vec![
+            ("group", Attr::Int(c as i64)),
+            ("kernel_shape", Attr::Ints(vec![1, context as i64])),
+            ("pads", Attr::Ints(vec![0, 0, 0, context as i64 - 1])),
+        ];
+        Tensor { id: self.node("Conv", layer, inputs, attrs), shape: x.shape }
     }
 
     fn norm_modulate(&self, x: &Tensor, gamma_beta: &Tensor, act: Act) -> Tensor {

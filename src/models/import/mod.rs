@@ -4,6 +4,7 @@
 //! draft; this module checks it, writes it into a temporary folder beside the destination and renames that. A failed
 //! import leaves nothing behind; importing again replaces the pack.
 
+mod deepspeech2;
 mod headgan;
 mod lsfm;
 mod mobilefacenet;
@@ -49,9 +50,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         "headgan-official" => |from, _, _| headgan::read(from),
         "mobilefacenet" => |from, _, _| mobilefacenet::read(from),
         "lsfm" => lsfm::read,
-        "deepspeech2" => {
-            return Err(Error::Usage("importing deepspeech2 comes with a later version of this program".into()));
-        }
+        "deepspeech2" => |from, _, _| deepspeech2::read(from),
         other => {
             let hint = pack::nearest(other, KINDS.into_iter());
             let hint = hint.map_or(String::new(), |k| format!("; did you mean '{k}'?"));

@@ -1,0 +1,270 @@
+//! Acoustic models: a sound as characters, and when they are spoken.
+
+use super::Sound;
+use super::ctc::{self, Emissions};
+use super::spectrogram::{self, spectrogram};
+use crate::engine::stoppable::Stoppable;
+use crate::engine::{Embedded, Executor, cpu, shape};
+use crate::media::interrupt;
+use crate::models::Weights;
+use crate::models::pack::{Component, ModelSet, Role};
+use crate::nets::deepspeech2::{self, deepspeech2};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// The architecture's name in packs.
+pub const ARCHITECTURE: &str = "deepspeech2";
+/// What stands for the blank in a model's labels.
+const BLANK: char = '_';
+/// Seconds that the network sees at a time; longer sounds are seen in pieces.
+const PIECE: f64 = 60.0;
+/// Seconds before and after a piece that it sees besides.
+const CONTEXT: f64 = 5.0;
+/// Moments that are decoded at a time.
+const DECODED: usize = 3_000;
+
+/// What a pack says about its acoustic model.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Config {
+    /// A character for each output. The blank is `_`, or the first one where there is none.
+    pub labels: String,
+    #[serde(flatten)]
+    pub spectrogram: spectrogram::Config,
+}
+
+/// A character that was spoken.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Character {
+    pub character: char,
+    /// When it begins, in seconds.
+    pub start: f64,
+    /// When the model heard the last of it.
+    pub end: f64,
+}
+
+/// How characters are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoder {
+    /// [`ctc::greedy`].
+    Greedy,
+    /// [`ctc::beam`] of this width, then [`ctc::align`].
+    Beam(usize),
+}
+
+/// The network that a configuration and weights make, every layer of it checked.
+///
+/// # Errors
+/// [`Error::Model`] naming the layer and both shapes, or what does not fit together.
+pub fn check(config: &Config, weights: &Weights) -> Result<deepspeech2::Config> {
+    let mut network = deepspeech2::Config::infer(weights)?;
+    let labels = config.labels.chars().count();
+    if labels != network.labels {
+        return Err(Error::Model(format!(
+            "the network has {} outputs and its labels are {labels} ('{}')",
+            network.labels,
+            config.labels.escape_debug()
+        )));
+    }
+    network.bins = config.spectrogram.bins()?;
+    shape::check(weights, |ops| {
+        deepspeech2(ops, &network, &[1, 1, network.bins, 64]);
+    })?;
+    Ok(network)
+}
+
+/// [`check`] of a pack's component.
+///
+/// # Errors
+/// As [`check`], and [`Error::Model`] for a configuration that cannot be read.
+pub fn check_component(component: &Component, weights: &Weights) -> Result<()> {
+    check(&component.config()?, weights).map(drop)
+}
+
+/// An acoustic model on an executor that holds its weights.
+#[derive(Debug)]
+pub struct Speech<E> {
+    executor: E,
+    network: deepspeech2::Config,
+    spectrogram: spectrogram::Config,
+    labels: Vec<char>,
+    blank: usize,
+}
+
+impl Speech<Embedded> {
+    /// Loads the acoustic model of `pack`, or the first there is.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where there is none, or it is damaged; it says what to import.
+    pub fn load(models: &ModelSet, pack: Option<&str>, options: &cpu::Options) -> Result<Speech<Embedded>> {
+        let (pack, component) = models.find(Role::Speech, Some(ARCHITECTURE), pack)?;
+        let config: Config = component.config()?;
+        let weights = pack.load(component, check_component)?;
+        Speech::new(&config, weights, |weights| Embedded::new(weights, options))
+    }
+}
+
+impl<E: Executor> Speech<E> {
+    /// An acoustic model on the executor that `make` makes of its weights.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn new(config: &Config, weights: Arc<Weights>, make: impl FnOnce(Arc<Weights>) -> E) -> Result<Speech<E>> {
+        let network = check(config, &weights)?;
+        let labels: Vec<char> = config.labels.chars().collect();
+        let blank = labels.iter().position(|c| *c == BLANK).unwrap_or(0);
+        Ok(Speech { executor: make(weights), network, spectrogram: config.spectrogram, labels, blank })
+    }
+
+    /// Seconds from one moment of [`Speech::emissions`] to the next; the first one is the sound's beginning.
+    pub fn step(&self) -> f64 {
+        let stride = (f64::from(self.spectrogram.sample_rate) * self.spectrogram.window_stride).floor();
+        deepspeech2::STRIDE as f64 * stride / f64::from(self.spectrogram.sample_rate)
+    }
+
+    /// The log probability of each label at each moment.
+    ///
+    /// The network sees a minute at a time, with five seconds before and after it: what a longer sound comes to differs a little from
+    /// what it would as a whole. The spectrogram is that of the whole sound.
+    ///
+    /// # Errors
+    /// As [`spectrogram`]; [`Error::Engine`] where the network returns values that are not numbers; [`Error::Interrupted`].
+    pub fn emissions(&self, sound: &Sound) -> Result<Emissions> {
+        let spectra = spectrogram(sound, &self.spectrogram)?;
+        let moments = deepspeech2::moments(spectra.frames());
+        let count = |seconds: f64| ((seconds / self.step()).ceil() as usize).max(1);
+        let (piece, context) = (count(PIECE), count(CONTEXT));
+        let mut logits: Vec<f32> = Vec::with_capacity(moments * self.labels.len());
+        let mut from = 0;
+        while from < moments {
+            let to = if moments - from <= piece + context { moments } else { from + piece };
+            let seen = from.saturating_sub(context)..moments.min(to + context);
+            let part = seen.start * deepspeech2::STRIDE..spectra.frames().min(seen.end * deepspeech2::STRIDE);
+            let values = self.run(&spectra.part(part.clone()), part.len())?;
+            // By label, then by moment.
+            for moment in from - seen.start..to - seen.start {
+                logits.extend(values[moment..].iter().step_by(seen.len()));
+            }
+            from = to;
+        }
+        if logits.iter().any(|v| !v.is_finite()) {
+            return Err(Error::Engine("the acoustic model's outputs are not numbers: import it again".into()));
+        }
+        Emissions::of_logits(self.labels.len(), self.blank, logits)
+    }
+
+    /// Logits of a spectrogram, `[labels, moments]`.
+    fn run(&self, values: &[f32], frames: usize) -> Result<Vec<f32>> {
+        let stop = || interrupt::check().is_err();
+        let ops = Stoppable::new(&self.executor, &stop);
+        let x = self.executor.tensor([1, 1, self.network.bins, frames], values);
+        let y = deepspeech2(&ops, &self.network, &crate::engine::stoppable::Tensor::There(x));
+        y.there().map(|y| self.executor.values(y)).ok_or(Error::Interrupted)
+    }
+
+    /// What emissions of this model say.
+    pub fn characters(&self, emissions: &Emissions, decoder: Decoder) -> Vec<Character> {
+        let step = self.step();
+        let mut out = Vec::new();
+        for piece in emissions.pieces(DECODED) {
+            let part = emissions.part(piece.clone());
+            let tokens = match decoder {
+                Decoder::Greedy => ctc::greedy(&part),
+                Decoder::Beam(width) => {
+                    let best = ctc::beam(&part, width).into_iter().next();
+                    best.and_then(|best| ctc::align(&part, &best.labels)).unwrap_or_default()
+                }
+            };
+            out.extend(tokens.iter().map(|t| Character {
+                character: self.labels[t.label],
+                start: (piece.start + t.first) as f64 * step,
+                end: (piece.start + t.last + 1) as f64 * step,
+            }));
+        }
+        out
+    }
+
+    /// [`Speech::emissions`], then [`Speech::characters`].
+    ///
+    /// # Errors
+    /// As [`Speech::emissions`].
+    pub fn hear(&self, sound: &Sound, decoder: Decoder) -> Result<Vec<Character>> {
+        Ok(self.characters(&self.emissions(sound)?, decoder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Cell, plain::Plain};
+    use crate::models::Array;
+    use crate::testing::{Rng, random_weights};
+
+    fn config() -> Config {
+        Config { labels: "_'AB ".into(), spectrogram: spectrogram::Config { sample_rate: 8_000, ..Default::default() } }
+    }
+
+    fn weights(cell: Cell, context: usize, bins: usize) -> Weights {
+        let network = deepspeech2::Config { cell, hidden: 8, layers: 2, context, labels: 5, bins };
+        let layers = shape::layers(|ops| {
+            deepspeech2(ops, &network, &[1, 1, bins, 9]);
+        });
+        random_weights(&layers, 4)
+    }
+
+    fn noise(seconds: f64) -> Sound {
+        let mut rng = Rng(9);
+        let loud = |i: usize| (i as f64 / 1_500.0).sin();
+        Sound::new(8_000, (0..(8_000.0 * seconds) as usize).map(|i| loud(i) * f64::from(rng.signed())).collect())
+            .unwrap()
+    }
+
+    #[test]
+    fn engines_hear_alike_and_times_are_in_order() {
+        for (cell, context) in [(Cell::Gru, 0), (Cell::Lstm, 3)] {
+            let weights = Arc::new(weights(cell, context, 81));
+            let plain = Speech::new(&config(), weights.clone(), Plain::new).unwrap();
+            let fast = Speech::new(&config(), weights, |w| cpu::Cpu::new(w, &cpu::Options::default())).unwrap();
+            let sound = noise(0.53);
+            let (a, b) = (plain.emissions(&sound).unwrap(), fast.emissions(&sound).unwrap());
+            // 4240 samples: 54 spectra, 27 moments of 20 ms.
+            assert_eq!((a.moments(), a.labels(), a.blank(), plain.step()), (27, 5, 0, 0.02));
+            assert!(a.values().iter().zip(b.values()).all(|(a, b)| (a - b).abs() < 1e-4));
+            for decoder in [Decoder::Greedy, Decoder::Beam(16)] {
+                let heard = fast.characters(&b, decoder);
+                assert!(heard.windows(2).all(|c| c[0].end <= c[1].start + 1e-9), "{heard:?}");
+                assert!(heard.iter().all(|c| c.start < c.end && c.end <= 0.54 + 1e-9));
+            }
+        }
+    }
+
+    /// Pieces of a long sound are what the whole would be away from their ends, where a state fades within seconds.
+    #[test]
+    fn long_sounds() {
+        // Few bins and long steps make it quick.
+        let coarse = spectrogram::Config { window_size: 0.004, window_stride: 0.02, ..config().spectrogram };
+        let config = Config { spectrogram: coarse, ..config() };
+        let weights = Arc::new(weights(Cell::Gru, 0, 17));
+        let speech = Speech::new(&config, weights, |w| cpu::Cpu::new(w, &cpu::Options::default())).unwrap();
+        let sound = noise(140.0);
+        let pieces = speech.emissions(&sound).unwrap();
+        assert_eq!(pieces.moments(), 3_501);
+        let spectra = spectrogram(&sound, &coarse).unwrap();
+        let whole = speech.run(spectra.values(), spectra.frames()).unwrap();
+        let logits = (0..3_501).flat_map(|t| whole[t..].iter().step_by(3_501).copied()).collect();
+        let whole = Emissions::of_logits(5, 0, logits).unwrap();
+        let apart = pieces.values().iter().zip(whole.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-3, "{apart}");
+    }
+
+    #[test]
+    fn what_does_not_fit() {
+        let good = weights(Cell::Gru, 0, 81);
+        let text = |config: Config, weights: &Weights| check(&config, weights).unwrap_err().to_string();
+        assert!(text(Config { labels: "_ab".into(), ..config() }, &good).contains("5 outputs"));
+        let wide = Config { spectrogram: Default::default(), ..config() };
+        assert!(text(wide, &good).contains("rnns.0.rnn.weight_ih_l0"));
+        let mut bad = good.clone();
+        bad.insert("conv.seq_module.0.weight", Array::f32([32, 1, 11, 41], vec![0.0; 32 * 11 * 41]));
+        assert!(text(config(), &bad).contains("[32, 1, 41, 11]"));
+    }
+}

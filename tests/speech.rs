@@ -1,0 +1,102 @@
+//! Acoustic models from import to use, with random weights: they hear nothing sensible, but all of it must come out in form.
+
+mod common;
+
+use common::{fails, headgan, works};
+use headgan::engine::{Cell, shape};
+use headgan::models::file::save_safetensors;
+use headgan::nets::deepspeech2::{Config, deepspeech2};
+use headgan::testing::random_weights;
+use serde_json::Value;
+use std::path::Path;
+
+/// A network of the usual 29 labels as a file for import.
+fn network(file: &Path, cell: Cell, context: usize) {
+    let config = Config { cell, hidden: 16, layers: 2, context, labels: 29, bins: 161 };
+    let layers = shape::layers(|ops| {
+        deepspeech2(ops, &config, &[1, 1, 161, 64]);
+    });
+    save_safetensors(file, &random_weights(&layers, 3)).unwrap();
+}
+
+/// A second and a half at 16 kHz: three tones, then silence.
+fn sound(file: &Path) {
+    let samples: Vec<i16> = (0..24_000)
+        .map(|i| {
+            let t = f64::from(i) / 16_000.0;
+            let hertz = [300.0, 900.0, 2_000.0, 0.0][(t / 0.4) as usize];
+            (8_000.0 * (std::f64::consts::TAU * hertz * t).sin()) as i16
+        })
+        .collect();
+    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + bytes.len() as u32).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data");
+    wav.extend((bytes.len() as u32).to_le_bytes());
+    wav.extend(bytes);
+    std::fs::write(file, wav).unwrap();
+}
+
+#[test]
+fn from_a_checkpoint_to_a_generators_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, models) = (dir.path(), dir.path().join("models"));
+    sound(&dir.join("s.wav"));
+    let run = |args: &[&str]| {
+        let mut c = headgan(&models, dir);
+        c.args(args);
+        c
+    };
+    // Without a model everything says what to do.
+    fails(&mut run(&["transcribe", "s.wav"]), 4, &["speech", "models import deepspeech2"]);
+    let all = ["audio-features", "s.wav", "--layout", "headgan300", "-o", "o.npy"];
+    fails(&mut run(&all), 4, &["acoustic model", "models import deepspeech2", "headgan84"]);
+
+    for (name, cell, context) in [("both", Cell::Gru, 0), ("one", Cell::Lstm, 5)] {
+        network(&dir.join("net.safetensors"), cell, context);
+        let import = ["models", "import", "deepspeech2", "--from", "net.safetensors", "--name", name];
+        assert!(works(run(&import).args(["--to", "models"])).contains("speech: deepspeech2"));
+        assert!(works(&mut run(&["models", "info", name])).contains("verified"));
+        let pack = ["--pack", name];
+        for decoder in ["greedy", "beam"] {
+            let json = works(run(&["transcribe", "s.wav", "--json", "--decoder", decoder]).args(pack));
+            let json: Value = serde_json::from_str(&json).unwrap();
+            let text = works(run(&["transcribe", "s.wav", "--decoder", decoder]).args(pack));
+            assert_eq!(json["text"].as_str(), text.strip_suffix('\n'));
+            assert_eq!((json["seconds"].as_f64(), json["step"].as_f64()), (Some(1.5), Some(0.02)));
+            let characters = json["characters"].as_array().unwrap();
+            let said: String = characters.iter().map(|c| c["character"].as_str().unwrap()).collect();
+            assert_eq!(Some(&*said), json["text"].as_str());
+            let starts: Vec<f64> = characters.iter().map(|c| c["start"].as_f64().unwrap()).collect();
+            assert!(starts.is_sorted() && starts.iter().all(|s| (0.0..1.52).contains(s)), "{starts:?}");
+        }
+        works(run(&["transcribe", "s.wav", "--emissions", "e.npy"]).args(pack));
+        let e = headgan::models::numpy::read_npy(&std::fs::read(dir.join("e.npy")).unwrap(), "e.npy").unwrap();
+        // 24000 samples: 151 spectra, 76 moments.
+        assert_eq!(e.shape, [76, 29]);
+        for moment in e.as_f32().unwrap().chunks_exact(29) {
+            let sum: f32 = moment.iter().map(|v| v.exp()).sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{sum}");
+        }
+        for (fps, frames) in [("25", 38), ("30000/1001", 45)] {
+            let all = ["audio-features", "s.wav", "--layout", "headgan300", "--fps", fps, "-o", "o.npy", "--json"];
+            let json: Value = serde_json::from_str(&works(run(&all).args(pack))).unwrap();
+            assert_eq!(json["shape"], serde_json::json!([300, frames]));
+            assert_eq!(json["names"][84], "token_0_a");
+            let bytes = std::fs::read(dir.join("o.npy")).unwrap();
+            let values: Vec<f64> = bytes[bytes.len() - 8 * 300 * frames..]
+                .chunks_exact(8)
+                .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+                .collect();
+            for frame in 0..frames {
+                let column: Vec<f64> = (84..300).map(|row| values[row * frames + frame]).collect();
+                assert!(column.chunks_exact(27).all(|one| one.iter().sum::<f64>() == 1.0));
+            }
+        }
+    }
+    fails(&mut run(&["models", "export-onnx", "both", "-o", "o.onnx"]), 4, &["both", "no network"]);
+    fails(&mut run(&["transcribe", "s.wav", "--pack", "none"]), 4, &["'none'"]);
+    fails(&mut run(&["transcribe", "none.wav"]), 3, &["none.wav"]);
+    std::fs::write(dir.join("bad.pth"), [0x5a; 3000]).unwrap();
+    fails(&mut run(&["models", "import", "deepspeech2", "--from", "bad.pth", "--to", "models"]), 4, &["bad.pth"]);
+}

@@ -134,7 +134,7 @@ impl<'a> Form<'a> {
                 }
                 // Not the type angle: hosts turn its direction round where they show a dial.
                 p.offer_string(kOfxParamPropDoubleType, &kOfxParamDoubleTypePlain.to_string_lossy());
-                let coarse = matches!(unit, Unit::Degrees | Unit::Frames | Unit::PercentOfFace);
+                let coarse = matches!(unit, Unit::Degrees | Unit::Frames | Unit::Decibels | Unit::PercentOfFace);
                 let _ = p.set_double(kOfxParamPropIncrement, 0, if coarse { 0.1 } else { 0.01 });
                 p.offer_int(kOfxParamPropDigits, if coarse { 1 } else { 2 });
             }

@@ -112,6 +112,11 @@ impl Stage {
         Ok(self.generator(place.to_string(), place)?.config.audio > 0)
     }
 
+    /// Whether a generator that was loaded so far listens to sound.
+    pub fn some_listens(&self) -> bool {
+        self.generators.lock().iter().any(|(_, generator)| generator.config.audio > 0)
+    }
+
     fn analyser<'a>(&'a self, cache: Option<&'a Cache>, each: &'a (dyn Fn() -> Result<()> + Sync)) -> Analyser<'a> {
         let networks = self.networks.fingerprint();
         Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, each }

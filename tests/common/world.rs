@@ -236,7 +236,7 @@ fn write_pack(folder: &Path) {
 
 /// A pack with the small generator beside it.
 pub fn write_painter(models: &Path) {
-    let parts = vec![(Role::Generator, "headgan-generator", generator().1)];
+    let parts = vec![(Role::Generator, "headgan-generator", generator(0).1)];
     pack(&models.join("painter"), "painter", "paints what nobody would hang up", parts);
 }
 
@@ -264,16 +264,16 @@ pub fn noise(seed: u64, n: usize) -> Vec<f32> {
     Rng(seed).vec(n)
 }
 
-/// A small generator, and random weights for it.
-fn generator() -> (Network, Weights) {
-    let network = Network::Generator(generator::Config {
-        ngf: 2,
-        levels: 2,
-        spade: 8,
-        frames: 3,
-        audio: 0,
-        ..Default::default()
-    });
+/// A pack with such a generator that listens to sound.
+pub fn write_listener(models: &Path) {
+    let parts = vec![(Role::Generator, "headgan-generator", generator(300).1)];
+    pack(&models.join("listener"), "listener", "paints what nobody would hang up, and hears", parts);
+}
+
+/// A small generator that hears so many values a frame, and random weights for it.
+fn generator(audio: usize) -> (Network, Weights) {
+    let network =
+        Network::Generator(generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio, ..Default::default() });
     let mut state = Weights::default();
     for (i, (name, shape)) in network.layers(64).unwrap().into_iter().enumerate() {
         let n: usize = shape.iter().product();
@@ -286,7 +286,7 @@ fn generator() -> (Network, Weights) {
 
 /// The generator with an input, and what comes out of it.
 fn write_generator(path: &Path) {
-    let (network, state) = generator();
+    let (network, state) = generator(0);
     let mut file = Weights::default();
     for (name, array) in &state.arrays {
         file.insert(format!("state.{name}"), array.clone());

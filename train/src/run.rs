@@ -71,6 +71,35 @@ impl DataSet {
         Ok(DataSet { usable: train.iter().map(Stored::usable).collect(), persons, train, held_out })
     }
 
+    /// Whether a generator that listens can learn from it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where nobody has looked for the sound of a clip, none has any, or different acoustic models listened.
+    pub fn check_sound(&self, data: &Path) -> Result<()> {
+        let wrong = |what: &str| {
+            Err(Error::Input(format!(
+                "{}: {what}: run headgan-train prepare again with the same --clips and --out (what is finished stays), or set \
+                 generator.audio to 0",
+                data.display()
+            )))
+        };
+        let mut heard = Vec::new();
+        for clip in self.train.iter().chain(&self.held_out) {
+            match &clip.about.sound {
+                None => return wrong(&format!("clip {} was prepared before sound was kept", clip.about.name)),
+                Some(sound) if sound.heard => heard.push(&sound.acoustic),
+                Some(_) => {}
+            }
+        }
+        match heard.first() {
+            None => wrong("no clip has sound"),
+            Some(first) if heard.iter().any(|model| model != first) => {
+                wrong("different acoustic models listened to its clips")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The pairs of a step. They follow from seed and step alone. Persons are drawn alike, however many clips they
     /// have.
     ///
@@ -136,6 +165,9 @@ pub fn run(settings: Settings) -> Result<()> {
             .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", path.display())))?;
     }
     let data = DataSet::open(settings.data)?;
+    if config.generator.audio > 0 {
+        data.check_sound(settings.data)?;
+    }
     let perceptual = Perceptual::load(config, settings.models, *device)?;
     let text = serde_json::to_string_pretty(config).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
     write_text(&folder.0.join("config.json"), &text)?;

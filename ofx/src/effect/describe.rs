@@ -203,6 +203,13 @@ impl<'a> Form<'a> {
             "Held frame: Reference frame counts from the reference's first frame. Follows time: the reference plays \
              along.",
         )?;
+        self.text(
+            own::AUDIO_FILE,
+            "Audio file",
+            kOfxParamStringIsFilePath,
+            "The sound that belongs to Source, from its first frame on, for generators that listen; without one they hear \
+             nothing. The host's own sound does not reach the effect.",
+        )?;
         let analyse = self.define(
             kOfxParamTypePushButton,
             own::ANALYSE,

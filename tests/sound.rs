@@ -90,23 +90,21 @@ fn a_performance_is_heard() {
     let silent = drawn(random_generator(ALL)).unwrap();
     assert!(silent.listens());
     let without = full(&silent, 5, 0.0);
-    let shot = silent.hearing(hearing(&plain, 0.0));
+    let with_sound = |hearing| silent.driven_by(silent.track().clone()).hearing(hearing);
+    let shot = with_sound(hearing(&plain, 0.0));
     let with = full(&shot, 5, 0.0);
     assert!(with != without, "sound changes nothing");
     assert!(full(&shot, 5, 0.0) == with, "it is not the same again");
     // So many frames later it hears what it would have heard earlier, also by parts of a frame.
     for (offset, first) in [(3.0, -3.0), (-4.0, 4.0), (0.5, -0.5)] {
         let shifted = full(&shot, 5, offset);
-        let moved = drawn(random_generator(ALL)).unwrap().hearing(hearing(&plain, first));
+        let moved = with_sound(hearing(&plain, first));
         assert!(shifted == full(&moved, 5, 0.0) && shifted != with, "offset {offset}");
     }
     assert_eq!(plain.heard.at(5.0 - 3.0), plain.heard.part(2..3).at(0.0));
     // Far before its beginning there is no sound, which is what zeros say where there is no acoustic model.
     assert!(full(&shot, 5, 1000.0) == without);
-    assert!(
-        full(&drawn(random_generator(ALL)).unwrap().hearing(hearing(&loud, 0.0)), 5, 0.0) != with,
-        "gain is not heard"
-    );
+    assert!(full(&with_sound(hearing(&loud, 0.0)), 5, 0.0) != with, "gain is not heard");
 
     // A generator without sound neither wants it nor minds it.
     let deaf = drawn(random_generator(0)).unwrap();

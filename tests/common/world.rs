@@ -234,10 +234,10 @@ fn write_pack(folder: &Path) {
     pack(folder, "synthetic", "takes blue blobs for faces", parts.into());
 }
 
-/// A pack with the small generator beside it.
-pub fn write_painter(models: &Path) {
-    let parts = vec![(Role::Generator, "headgan-generator", generator(0).1)];
-    pack(&models.join("painter"), "painter", "paints what nobody would hang up", parts);
+/// A pack with a small generator that listens to sound.
+pub fn write_listener(models: &Path) {
+    let parts = vec![(Role::Generator, "headgan-generator", generator(300).1)];
+    pack(&models.join("listener"), "listener", "paints what nobody would hang up, and hears", parts);
 }
 
 fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weights)>) {
@@ -262,12 +262,6 @@ fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weight
 /// Uniform in -1..1.
 pub fn noise(seed: u64, n: usize) -> Vec<f32> {
     Rng(seed).vec(n)
-}
-
-/// A pack with such a generator that listens to sound.
-pub fn write_listener(models: &Path) {
-    let parts = vec![(Role::Generator, "headgan-generator", generator(300).1)];
-    pack(&models.join("listener"), "listener", "paints what nobody would hang up, and hears", parts);
 }
 
 /// A small generator that hears so many values a frame, and random weights for it.

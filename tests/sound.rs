@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fails, headgan, names, text, wav, works, workshop, world, write_listener};
+use common::{fails, has_ffmpeg, headgan, moving, names, text, wav, works, workshop, world, write, write_listener};
 use headgan::audio::layout::ALL;
 use headgan::engine::{Embedded, cpu, shape};
 use headgan::frame::Frame;
@@ -117,10 +117,10 @@ fn a_performance_is_heard() {
 
 /// `headgan reenact` with the generator that listens.
 fn reenact(dir: &Path, out: &str, extra: &[&str]) -> Command {
-    reenact_in("full", dir, out, extra)
+    reenact_as("full", &world().frames, dir, out, extra)
 }
 
-fn reenact_in(quality: &str, dir: &Path, out: &str, extra: &[&str]) -> Command {
+fn reenact_as(quality: &str, driving: &Path, dir: &Path, out: &str, extra: &[&str]) -> Command {
     let w = world();
     let models = dir.join("models");
     if !models.exists() {
@@ -129,7 +129,7 @@ fn reenact_in(quality: &str, dir: &Path, out: &str, extra: &[&str]) -> Command {
     let weights = models.join("listener/headgan-generator.safetensors");
     let mut c = headgan(&w.models, dir);
     c.args(["reenact", "--json", "-o", out, "--frames", "0-1", "--generator"]).arg(weights);
-    c.args(["--cache", "cache", "--reference"]).arg(&w.face).arg("--driving").arg(&w.frames);
+    c.args(["--cache", "cache", "--reference"]).arg(&w.face).arg("--driving").arg(driving);
     c.args(["--quality", quality]).args(extra);
     c
 }
@@ -172,8 +172,38 @@ fn the_program_listens() {
     assert!(frame("heard") == frame("again") && frame("heard") != frame("silent") && frame("loud") != frame("heard"));
 
     // Nobody listens: nothing is decoded, and pictures have no use for a sound.
-    fails(&mut reenact_in("draft", &dir, "draft/f_%02d.png", &["--audio", "s.wav"]), 2, &["take no sound"]);
-    let out = reenact_in("draft", &dir, "draft/f_%02d.png", &[]).output().unwrap();
+    fails(
+        &mut reenact_as("draft", &world().frames, &dir, "draft/f_%02d.png", &["--audio", "s.wav"]),
+        2,
+        &["take no sound"],
+    );
+    let out = reenact_as("draft", &world().frames, &dir, "draft/f_%02d.png", &[]).output().unwrap();
     assert!(out.status.success() && !text(&out.stderr).contains("sound"), "{}", text(&out.stderr));
     fails(&mut reenact(&dir, "draft/f_%02d.png", &["-q", "--audio", "none.wav"]), 3, &["none.wav", "no such file"]);
+}
+
+/// A video is heard from its first picture on, and --audio counts instead.
+#[test]
+fn a_clips_own_sound() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = folder("own");
+    let clip = dir.join("clip.mp4");
+    wav(&dir.join("s.wav"));
+    write(&clip, moving(6), Some(&dir.join("s.wav")));
+    let run = |out: &str, extra: &[&str]| json(&works(&mut reenact_as("full", &clip, &dir, out, extra)));
+    let own = run("own.mp4", &["-q"]);
+    assert!(own["generator_hears"]["frames"].as_u64().unwrap() >= 6, "{own}");
+    assert_eq!((&own["generator_given_silence"], &own["generator_hears"]["cached"]), (&false.into(), &false.into()));
+    assert_eq!(run("again.mp4", &["-q", "--no-audio"])["generator_hears"]["cached"], true);
+    std::fs::write(dir.join("long.wav"), synthetic::sound::wav(&synthetic::demo_sound(40, 25.0))).unwrap();
+    let other = run("other.mp4", &["-q", "--audio", "long.wav"]);
+    assert_eq!(other["generator_hears"], serde_json::json!({"frames": 40, "characters": false, "cached": false}));
+
+    // A motion has no sound of its own.
+    works(headgan(&world().models, &dir).args(["analyse", "-q", "--motion", "m.hgm"]).arg(&clip));
+    let motion = |extra: &[&str]| json(&works(&mut reenact_as("full", Path::new("m.hgm"), &dir, "m.mp4", extra)));
+    assert_eq!(motion(&["-q"])["generator_given_silence"], true);
+    assert_eq!(motion(&["-q", "--audio", "long.wav"])["generator_hears"]["cached"], true);
 }

@@ -596,7 +596,7 @@ fn sound_comes_from_a_file() {
 fn who_waits_for_a_sound_may_be_stopped() {
     let (_one, plugin, _) = plugin();
     let file = world::workshop().join("long.wav");
-    let samples: Vec<f32> = (0..16_000 * 600).map(|i| (0.1 * i as f32).sin()).collect();
+    let samples: Vec<f32> = (0..16_000 * 240).map(|i| (0.1 * i as f32).sin()).collect();
     std::fs::write(&file, headgan::synthetic::sound::wav(&samples)).unwrap();
     let mut effect = wired(plugin, Layout::FLOAT);
     analyse(plugin, &mut effect);

@@ -323,3 +323,35 @@ fn read_validations(path: &Path, until: u64) -> Vec<Validation> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|l| serde_json::from_str(l).ok()).filter(|v: &Validation| v.step < until).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::sample::tests::clip;
+    use crate::data::store::Sound;
+
+    #[test]
+    fn a_generator_that_listens_needs_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let stored = clip(folder.path());
+        let with = |sound: Option<(bool, Option<&str>)>| {
+            let sound = sound.map(|(heard, model)| Sound { heard, acoustic: model.map(str::to_owned) });
+            Stored { about: store::About { sound, ..stored.about.clone() }, ..stored.clone() }
+        };
+        let check = |train: Vec<Stored>, held_out: Vec<Stored>| {
+            let data = DataSet { train, usable: Vec::new(), persons: Vec::new(), held_out };
+            data.check_sound(Path::new("set")).map_err(|e| e.to_string())
+        };
+        let (loud, silent) = (with(Some((true, None))), with(Some((false, None))));
+        check(vec![loud.clone(), silent.clone()], vec![loud.clone()]).unwrap();
+        check(vec![loud.clone(), with(Some((false, Some("m"))))], vec![]).unwrap();
+        for (train, held_out, says) in [
+            (vec![loud.clone()], vec![with(None)], "clip drawn was prepared before"),
+            (vec![silent], vec![], "no clip has sound"),
+            (vec![loud, with(Some((true, Some("m"))))], vec![], "different acoustic models"),
+        ] {
+            let said = check(train, held_out).unwrap_err();
+            assert!(said.contains(says) && said.contains("prepare again"), "{said}");
+        }
+    }
+}

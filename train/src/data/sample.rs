@@ -239,7 +239,7 @@ fn flip(sample: &mut Sample, twice_middle: f32) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::store::{self, About, StoredFrame};
     use super::*;
     use headgan::audio::{Heard, layout::SIGNAL};
@@ -327,7 +327,8 @@ pub(super) mod tests {
         let n = CROP * CROP;
         // What is heard is a driving frame's, whatever is done to pictures.
         let arrays = [0.25, 0.5].map(|v| vec![v; 3 * SIGNAL]).concat();
-        let arrays = Weights { arrays: [("signal".into(), Array::f32([6, SIGNAL], arrays))].into(), ..Weights::default() };
+        let arrays =
+            Weights { arrays: [("signal".into(), Array::f32([6, SIGNAL], arrays))].into(), ..Weights::default() };
         let loud = Stored { heard: Some(Heard::from_arrays(&arrays).unwrap()), ..clip.clone() };
         let vary = Variation { flip: true, window, gain: 0.8, gamma: 1.2 };
         let heard = sampler.pair(&loud, 0, 5, &vary).unwrap().sound;

@@ -64,7 +64,11 @@ pub fn listen(clips: &Path, data: &Path, models: &ModelSet, cache: Option<&Cache
             keep(&mut clip, of_file.as_deref(), acoustic.as_deref())?;
         }
         let heard = clip.about.sound.as_ref().is_some_and(|s| s.heard);
-        if heard { out.heard += 1 } else { out.silent += 1 }
+        if heard {
+            out.heard += 1
+        } else {
+            out.silent += 1
+        }
         progress.inc(1);
     }
     progress.finish();

@@ -42,10 +42,11 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let (first, last) = range(effect)?;
     let stage = shared::stage(effect.host.processors())?;
     let cache = shared::cache(&own.cache_folder)?;
-    // Heard while frames are looked at. What keeps it from being heard is said when a frame needs it.
+    // Heard while frames are looked at. What keeps it from being heard must not keep them from it: it is said at the end, or when a frame
+    // needs the sound.
     let asked = sound::question(effect, &stage, &own, &settings, settings.quality).ok().flatten();
     if let Some(asked) = &asked {
-        shared::begin_to_listen(asked, &stage, Some(&cache))?;
+        let _ = shared::begin_to_listen(asked, &stage, Some(&cache));
     }
     let progress = Progress::start(*effect, "Analyse shot");
     // Frames are numbered as the host does where that is possible.

@@ -581,6 +581,13 @@ fn sound_comes_from_a_file() {
     effect.set("quality", Val::Int(0));
     ok(plugin.render(&effect, request));
 
+    // It does not keep the shot from being analysed either.
+    effect.set("quality", Val::Int(1));
+    effect.set("shot_record", Val::Text(String::new()));
+    assert_eq!(plugin.edited(&mut effect, "analyse"), kOfxStatFailed);
+    assert!(format!("{:?}", MESSAGES.lock()).contains("/nowhere/voice.wav"));
+    assert_ne!(effect.text("shot_record"), "");
+
     // The frames before an analysis hear the same moment as after it.
     let mut other = wired(plugin, Layout::FLOAT);
     other.set("quality", Val::Int(1));

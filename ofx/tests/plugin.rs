@@ -13,12 +13,13 @@ use headgan::controls::{CONTROLS, Group, Kind, Values};
 use headgan::engine::cpu;
 use headgan::face::choose::Choice;
 use headgan::frame::{Color, Frame};
+use headgan::media::Rational;
 use headgan::models::pack::ModelSet;
 use headgan::reenact::engine::Place;
 use headgan::reenact::networks::{Generator, Networks};
-use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::shot::{Hearing, Look, Scratch, Shot};
 use headgan::shot::analyse::{Clip, ClipFrames};
-use headgan::shot::{Analyser, Head, Track, TrackSettings};
+use headgan::shot::{Analyser, Head, Listener, SoundFrom, Track, TrackSettings};
 use mock::{Effect, LASTING, LENT, Layout, MESSAGES, Plugin, Props, Request, STOP_AFTER, Val, WITHOUT, stored};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSymbol};
@@ -58,7 +59,7 @@ fn plugin() -> (MutexGuard<'static, ()>, &'static Plugin, &'static World) {
                 std::env::set_var(home, world::workshop().join("nobody"));
             }
         }
-        world::write_painter(&world.models);
+        world::write_listener(&world.models);
         let plugin = Plugin::open(&library());
         assert_eq!(plugin.call(kOfxActionLoad, None, None, None), kOfxStatOK);
         (plugin, world)
@@ -110,6 +111,17 @@ fn wire(effect: &mut Effect, layout: Layout) {
 
 /// What the command line makes of the same frames; frame `index`, and the mask.
 fn expected(world: &World, values: &Values, index: usize, picture: Frame) -> (Frame, Vec<f32>) {
+    expected_with(world, values, index, picture, None)
+}
+
+/// The same with a sound of 25 frames a second.
+fn expected_with(
+    world: &World,
+    values: &Values,
+    index: usize,
+    picture: Frame,
+    sound: Option<&std::path::Path>,
+) -> (Frame, Vec<f32>) {
     let models = ModelSet::from_folders(std::slice::from_ref(&world.models));
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let networks = Networks::load(&models, None, None, &options).unwrap();
@@ -133,7 +145,11 @@ fn expected(world: &World, values: &Values, index: usize, picture: Frame) -> (Fr
     let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
     let full = values.resolve(FIRST).quality == Quality::Full;
     let generator = full.then(|| Generator::load(&models, None, None, &Place::Embedded, &options).unwrap());
-    let shot = Shot::new(&networks, picture, &fit, track, generator).unwrap();
+    let listener = Listener { models: &models, threads: 1, cache: None };
+    let gain = values.resolve(FIRST).audio_gain;
+    let listen = |file| listener.listen(&SoundFrom::File(file), Rational::whole(25), gain).unwrap();
+    let hearing = sound.map(listen).map(|l| Hearing { heard: l.heard, key: l.key, first: 0.0 });
+    let shot = Shot::new(&networks, picture, &fit, track, generator).unwrap().hearing(hearing);
     let look = |i: usize| Look::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
     let mask = |i: usize| Look { view: headgan::controls::choices::View::Mask, ..look(i) };
@@ -522,6 +538,93 @@ fn full_quality_and_its_end() {
     assert!(MESSAGES.lock().is_empty());
     effect.abort_after.store(usize::MAX, Ordering::SeqCst);
     ok(plugin.render(&effect, request));
+}
+
+/// A generator that listens hears the audio file, later or louder as the controls say, and nothing without one.
+#[test]
+fn sound_comes_from_a_file() {
+    let (_one, plugin, world) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    effect.set("quality", Val::Int(1));
+    analyse(plugin, &mut effect);
+    let request = Request::at(FIRST + 3.0, (SIDE, SIDE));
+    let silent = ok(plugin.render(&effect, request)).samples();
+    assert_eq!(plugin.edited(&mut effect, "audio_file"), kOfxStatOK);
+    assert!(effect.text("status").contains("choose an Audio file"), "{}", effect.text("status"));
+
+    // Frames of a sound are counted in time, which this host does not tell yet.
+    effect.set("audio_file", Val::Text(world.sound.display().to_string()));
+    assert_eq!(plugin.edited(&mut effect, "audio_file"), kOfxStatOK);
+    assert!(!effect.text("status").contains("Audio file"), "{}", effect.text("status"));
+    assert_eq!(plugin.render(&effect, request).0, kOfxStatFailed);
+    assert!(LASTING.lock().as_ref().unwrap().contains("frame rate"), "{:?}", LASTING.lock());
+    effect.clip("Source").props.put(kOfxImageEffectPropFrameRate, &[Val::Double(25.0)]);
+    let heard = ok(plugin.render(&effect, request)).samples();
+    let mut values = Values::new();
+    values.set("quality", "full").unwrap();
+    let (result, _) = expected_with(world, &values, 3, reference(), Some(&world.sound));
+    assert!(farthest(&heard, &result.data) < 1e-5 && farthest(&heard, &silent) > 1e-3);
+
+    effect.set("audio_gain", Val::Double(12.0));
+    values.set("audio_gain", "12").unwrap();
+    let loud = ok(plugin.render(&effect, request)).samples();
+    let (result, _) = expected_with(world, &values, 3, reference(), Some(&world.sound));
+    assert!(farthest(&loud, &result.data) < 1e-5 && farthest(&loud, &heard) > 1e-4);
+    // So late that it has not begun.
+    effect.set("audio_offset", Val::Double(1000.0));
+    assert_eq!(ok(plugin.render(&effect, request)).samples(), silent);
+    // Draft has no use for it, whatever is wrong with it.
+    effect.set("audio_file", Val::Text("/nowhere/voice.wav".into()));
+    assert_eq!(plugin.edited(&mut effect, "audio_file"), kOfxStatOK);
+    assert_eq!(plugin.render(&effect, request).0, kOfxStatFailed);
+    assert!(LASTING.lock().as_ref().unwrap().contains("/nowhere/voice.wav"), "{:?}", LASTING.lock());
+    effect.set("quality", Val::Int(0));
+    ok(plugin.render(&effect, request));
+
+    // It does not keep the shot from being analysed either.
+    effect.set("quality", Val::Int(1));
+    effect.set("shot_record", Val::Text(String::new()));
+    assert_eq!(plugin.edited(&mut effect, "analyse"), kOfxStatFailed);
+    assert!(format!("{:?}", MESSAGES.lock()).contains("/nowhere/voice.wav"));
+    assert_ne!(effect.text("shot_record"), "");
+
+    // The frames before an analysis hear the same moment as after it.
+    let mut other = wired(plugin, Layout::FLOAT);
+    other.set("quality", Val::Int(1));
+    other.set("audio_file", Val::Text(world.sound.display().to_string()));
+    other.clip("Source").props.put(kOfxImageEffectPropFrameRate, &[Val::Double(25.0)]);
+    ok(plugin.render(&other, request));
+    analyse(plugin, &mut other);
+    assert_eq!(ok(plugin.render(&other, request)).samples(), heard);
+}
+
+/// A host that stops a rendering need not wait until a long sound is heard, and the thread that listens goes on.
+#[test]
+fn who_waits_for_a_sound_may_be_stopped() {
+    let (_one, plugin, _) = plugin();
+    let file = world::workshop().join("long.wav");
+    let samples: Vec<f32> = (0..16_000 * 240).map(|i| (0.1 * i as f32).sin()).collect();
+    std::fs::write(&file, headgan::synthetic::sound::wav(&samples)).unwrap();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    analyse(plugin, &mut effect);
+    effect.set("quality", Val::Int(1));
+    effect.clip("Source").props.put(kOfxImageEffectPropFrameRate, &[Val::Double(25.0)]);
+    let request = Request::at(FIRST + 1.0, (SIDE, SIDE));
+    // The generator is loaded.
+    ok(plugin.render(&effect, request));
+    effect.set("audio_file", Val::Text(file.display().to_string()));
+    const POLLS: usize = 8;
+    effect.abort_after.store(POLLS, Ordering::SeqCst);
+    let started = std::time::Instant::now();
+    let (status, out) = plugin.render(&effect, request);
+    let stopped = started.elapsed();
+    assert_eq!(status, kOfxStatFailed);
+    assert!(out.samples().iter().all(|v| *v == 0.25) && LASTING.lock().is_none());
+    effect.abort_after.store(usize::MAX, Ordering::SeqCst);
+    ok(plugin.render(&effect, request));
+    let whole = started.elapsed();
+    eprintln!("stopped after {stopped:?}; heard and rendered after {whole:?}");
+    assert!(stopped < whole / 2, "{stopped:?} {whole:?}");
 }
 
 fn farthest(a: &[f32], b: &[f32]) -> f32 {

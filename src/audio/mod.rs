@@ -6,12 +6,14 @@
 //! * [`layout`]: which of them stand where for each frame of a video.
 //! * [`spectrogram`], [`speech`], [`ctc`]: what an acoustic model hears, and which characters that makes when; [`windows`]: those around each
 //!   frame.
+//! * [`heard`]: all of it for every frame of a shot, as a generator is given it.
 //!
 //! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
 
 pub mod ctc;
 pub mod decode;
 mod edits;
+pub mod heard;
 pub mod layout;
 pub mod mid_term;
 pub mod resample;
@@ -20,6 +22,7 @@ pub mod spectrogram;
 pub mod speech;
 pub mod windows;
 
+pub use heard::Heard;
 pub use layout::{Alignment, Features, Layout, headgan84, headgan300, short68};
 
 use crate::{Error, Result};
@@ -37,6 +40,8 @@ const LARGEST: f64 = 1e30;
 pub struct Sound {
     rate: u32,
     samples: Vec<f64>,
+    /// What its features are multiplied with once its peak is 1.
+    level: f64,
 }
 
 impl Sound {
@@ -55,7 +60,7 @@ impl Sound {
         if let Some(i) = samples.iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
             return Err(Error::Input(format!("sample {i} of the sound is {}: export the sound again", samples[i])));
         }
-        Ok(Sound { rate, samples })
+        Ok(Sound { rate, samples, level: 1.0 })
     }
 
     /// Samples a second.
@@ -66,6 +71,12 @@ impl Sound {
     /// The samples; at least one.
     pub fn samples(&self) -> &[f64] {
         &self.samples
+    }
+
+    /// The same sound, whose features take it for `decibels` louder than it is. Features are those of a sound whose peak is 1, so that its
+    /// samples' own level says nothing; an acoustic model brings every sound to the same level and hears no difference.
+    pub fn louder(self, decibels: f64) -> Sound {
+        Sound { level: self.level * 10f64.powf(decibels / 20.0), ..self }
     }
 
     /// How long it lasts.

@@ -163,7 +163,7 @@ struct Plan<'a> {
     grid: &'a Grid,
     variant: Variant,
     mean: f64,
-    /// One over the peak.
+    /// The sound's level over its peak.
     gain: f64,
     fft: Arc<dyn RealToComplex<f64>>,
     bins: usize,
@@ -220,7 +220,7 @@ impl<'a> Plan<'a> {
             grid,
             variant,
             mean,
-            gain: 1.0 / (peak + PEAK_FLOOR),
+            gain: sound.level / (peak + PEAK_FLOOR),
             fft: RealFftPlanner::new().plan_fft_forward(grid.window),
             bins,
             spacing: rate / (2.0 * bins as f64),

@@ -13,7 +13,7 @@ use crate::media::Rational;
 /// How many frames later than a frame its character is looked up.
 const AHEAD: usize = 5;
 /// What stands for everything that is no letter, and for silence.
-const OTHER: usize = LETTERS - 1;
+pub const OTHER: usize = LETTERS - 1;
 
 /// The [`CHARACTERS`] values of each of `frames` frames of a video of `fps` frames a second that begins with `sound`; without `frames` as
 /// many as the sound accompanies. Time is counted in seconds, so that nothing drifts at any rate.

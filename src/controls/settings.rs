@@ -61,6 +61,10 @@ pub struct Settings {
     /// Frames; 0 and 1 do not average.
     pub smoothing: usize,
     pub identity_mix: f32,
+    /// Frames.
+    pub audio_offset: f32,
+    /// Decibels.
+    pub audio_gain: f32,
     pub face_choice: FaceChoice,
     pub face_x: f32,
     pub face_y: f32,
@@ -129,6 +133,8 @@ impl Settings {
             adapt_position: read.float("adapt_position"),
             smoothing: read.count("smoothing"),
             identity_mix: read.float("identity_mix"),
+            audio_offset: read.float("audio_offset"),
+            audio_gain: read.float("audio_gain"),
             face_choice: FaceChoice::ALL[read.option("face_choice")],
             face_x: read.float("face_x"),
             face_y: read.float("face_y"),

@@ -21,6 +21,8 @@ pub enum Unit {
     Degrees,
     /// Frames.
     Frames,
+    /// Of sound: 6 is about twice as loud.
+    Decibels,
     /// Hundredths of the face's size (the side of a square as large as the reference mesh's bounding box).
     PercentOfFace,
     /// A share of the picture's width, from the left.
@@ -39,6 +41,7 @@ impl Unit {
             Unit::Strength => "strength",
             Unit::Degrees => "degrees",
             Unit::Frames => "frames",
+            Unit::Decibels => "dB",
             Unit::PercentOfFace => "% of the face's size",
             Unit::Width => "share of the width",
             Unit::Height => "share of the height",
@@ -69,6 +72,7 @@ pub enum Group {
     HeadPose,
     Stabilise,
     Adaptation,
+    Sound,
     Faces,
     Composite,
     Output,
@@ -82,6 +86,7 @@ impl Group {
         Group::HeadPose,
         Group::Stabilise,
         Group::Adaptation,
+        Group::Sound,
         Group::Faces,
         Group::Composite,
         Group::Output,
@@ -95,6 +100,7 @@ impl Group {
             Group::HeadPose => "head_pose",
             Group::Stabilise => "stabilise",
             Group::Adaptation => "adaptation",
+            Group::Sound => "sound",
             Group::Faces => "faces",
             Group::Composite => "compositing",
             Group::Output => "output",
@@ -109,6 +115,7 @@ impl Group {
             Group::HeadPose => "Head pose",
             Group::Stabilise => "Stabilise",
             Group::Adaptation => "Fit to the reference",
+            Group::Sound => "Sound",
             Group::Faces => "Faces",
             Group::Composite => "Composite",
             Group::Output => "Output",
@@ -128,6 +135,7 @@ impl Group {
                 "Smooths what was measured of the driver, over frames before and after alike, so that nothing lags."
             }
             Group::Adaptation => "How the driver's framing and face are brought to the reference's.",
+            Group::Sound => "What a generator hears that listens to sound; others, and Draft, do not.",
             Group::Faces => "Which face, and which frame of the reference.",
             Group::Composite => "How the new head goes back into the plate.",
             Group::Output => "What is rendered, and with what.",
@@ -480,6 +488,25 @@ pub static CONTROLS: &[Control] = &[
         "Identity mix",
         float(0.0, 0.0, 1.0, Unit::Share),
         "Whose face shape the head has (share): 0 the reference's, 1 the driver's.",
+    ),
+    // Sound.
+    fixed_since(
+        "0.2.0",
+        Group::Sound,
+        "audio_offset",
+        "Audio offset",
+        float(0.0, -1000.0, 1000.0, Unit::Frames),
+        "So much later than it lies under the picture the generator hears the sound; below 0 earlier. Parts of a frame \
+         count (frames).",
+    ),
+    fixed_since(
+        "0.2.0",
+        Group::Sound,
+        "audio_gain",
+        "Audio gain",
+        float(0.0, -40.0, 40.0, Unit::Decibels),
+        "So much louder the generator takes the sound for; below 0 softer. How loud the file itself is does not matter: \
+         at 0 every sound's peak is alike (dB).",
     ),
     // Faces.
     fixed(

@@ -439,7 +439,8 @@ mod tests {
 
     #[test]
     fn units_have_distinct_names() {
-        let units = [Unit::Number, Unit::Factor, Unit::Share, Unit::Degrees, Unit::Frames, Unit::PercentOfFace];
+        let units =
+            [Unit::Number, Unit::Factor, Unit::Share, Unit::Degrees, Unit::Frames, Unit::Decibels, Unit::PercentOfFace];
         let names: std::collections::HashSet<&str> = units.iter().map(|u| u.name()).collect();
         assert_eq!(names.len(), units.len());
     }

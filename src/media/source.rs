@@ -249,7 +249,7 @@ impl Source {
 }
 
 /// What is in a file: all of it, or of a file above a mebibyte its size, its time of change, and its first, middle and last part.
-fn content(path: &Path) -> std::io::Result<[u8; 32]> {
+pub(crate) fn content(path: &Path) -> std::io::Result<[u8; 32]> {
     const WHOLE: u64 = 1 << 20;
     const PART: u64 = 1 << 16;
     let mut file = File::open(path)?;

@@ -138,6 +138,17 @@ impl Engine {
     }
 }
 
+/// What a frame is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// 3 values a pixel for each of the generator's frames, oldest first.
+    pub pncc: &'a [f32],
+    /// For a generator that listens: as many values as it hears a frame; zeros stand for none.
+    pub sound: Option<&'a [f32]>,
+    /// For a generator that takes it: the mesh's flow, x then y, 2 values a pixel.
+    pub prior: Option<&'a [f32]>,
+}
+
 /// What a frame comes to: RGB in -1..1, 3 values a pixel.
 #[derive(Debug, Default)]
 pub struct Painted {
@@ -153,7 +164,7 @@ pub enum Prepared {
 }
 
 impl Prepared {
-    /// Computes a frame: `pncc` has 3 values a pixel for each of the generator's frames, oldest first. `prior`, for a generator that takes it, is the mesh's flow, x then y, 2 values a pixel. `go_on` is asked before the frame, and by the embedded engine between its operations.
+    /// Computes a frame. `go_on` is asked before it, and by the embedded engine between its operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; those of [`library::Reference::render`].
@@ -161,12 +172,12 @@ impl Prepared {
         &self,
         config: &Config,
         side: usize,
-        pncc: &[f32],
-        prior: Option<&[f32]>,
+        inputs: &Inputs,
         go_on: &dyn Fn() -> Result<()>,
         painted: &mut Painted,
     ) -> Result<Report> {
         go_on()?;
+        let Inputs { pncc, sound, prior } = *inputs;
         let shape = [1, 3 * config.frames, side, side];
         match self {
             Prepared::Embedded(ops, reference) => {
@@ -174,8 +185,9 @@ impl Prepared {
                 let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
                 let stack = Tensor::There(ops.from_nhwc(shape, pncc));
                 let prior = prior.map(|flow| Tensor::There(ops.from_nhwc([1, 2, side, side], flow)));
+                let sound = sound.map(|values| Tensor::There(ops.from_nhwc([1, values.len(), 1, 1], values)));
                 let stoppable = Stoppable::new(&**ops, &stop);
-                let output = generator::forward(&stoppable, config, reference, &stack, None, prior.as_ref());
+                let output = generator::forward(&stoppable, config, reference, &stack, sound.as_ref(), prior.as_ref());
                 let keep = |from: &Tensor<<Embedded as Ops>::Tensor>, to: &mut Vec<f32>| -> Result<()> {
                     let values = from.there().ok_or_else(|| refused.take().unwrap_or(Error::Interrupted))?;
                     to.clear();
@@ -191,6 +203,10 @@ impl Prepared {
             Prepared::Library(reference) => {
                 let Painted { image, warped } = painted;
                 let mut inputs = vec![Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc }];
+                inputs.extend(sound.map(|values| {
+                    let shape = [1, values.len(), 1, 1];
+                    Array { name: "audio", shape, layout: Layout::Nchw, values }
+                }));
                 inputs.extend(prior.map(|values| {
                     let shape = [1, 2, side, side];
                     Array { name: "prior", shape, layout: Layout::Nhwc, values }

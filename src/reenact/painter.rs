@@ -1,8 +1,9 @@
 //! The generator at work on one shot.
 
-use super::engine::{Painted, Prepared};
+use super::engine::{Inputs, Painted, Prepared};
 use super::networks::Generator;
 use super::shot::CROP;
+use crate::audio::layout::ALL;
 use crate::frame::{Color, Frame};
 use crate::nets::generator::Config;
 use crate::{Error, Result};
@@ -52,6 +53,12 @@ impl Painter {
                 "the generator '{name}' needs sides divisible by {stride}; {CROP} is not"
             )));
         }
+        if config.audio != 0 && config.audio != ALL {
+            return Err(Error::Model(format!(
+                "the generator '{name}' hears {} values a frame; {ALL} are made of sounds: use another generator",
+                config.audio
+            )));
+        }
         let shown = picture.to_display(Color::Srgb);
         let mut input = Vec::with_capacity(6 * CROP * CROP);
         for (rgba, code) in shown.data.chunks_exact(4).zip(pncc.chunks_exact(3)) {
@@ -87,19 +94,25 @@ impl Painter {
         self.config.prior
     }
 
+    /// Whether [`Painter::paint`] wants what is heard.
+    pub fn listens(&self) -> bool {
+        self.config.audio > 0
+    }
+
     /// Whether the generator changes the warped reference instead of painting anew.
     pub fn composes(&self) -> bool {
         self.config.compose
     }
 
-    /// Paints a frame from its PNCC frames, oldest first, and the mesh's flow in the crop's pixels, x then y. `go_on` is asked
-    /// between the network's operations.
+    /// Paints a frame from its PNCC frames, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
+    /// the crop's pixels, x then y. `go_on` is asked between the network's operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
     pub fn paint<'a>(
         &self,
         pncc: &[Vec<f32>],
+        sound: Option<&[f32]>,
         prior: Option<&[[f32; 2]]>,
         go_on: &dyn Fn() -> Result<()>,
         painting: &'a mut Painting,
@@ -111,7 +124,8 @@ impl Painter {
                 input.extend_from_slice(&frame[3 * i..3 * i + 3]);
             }
         }
-        let report = self.reference.paint(&self.config, CROP, input, prior.map(<[_]>::as_flattened), go_on, painted)?;
+        let inputs = Inputs { pncc: input, sound, prior: prior.map(<[_]>::as_flattened) };
+        let report = self.reference.paint(&self.config, CROP, &inputs, go_on, painted)?;
         self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
         if let Some(values) = &painted.warped {
             self.fill(values, warped.get_or_insert_with(|| Frame::new(CROP, CROP)));

@@ -4,9 +4,12 @@ use super::draft::{DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use super::networks::{Generator, Networks};
 use super::painter::{Painter, Painting};
 use super::view;
+use crate::audio::Heard;
+use crate::audio::layout::ALL;
 use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
 use crate::frame::{Color, Filter, Frame, Window};
+use crate::key::Key;
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
 use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared, RigSettings};
 use crate::pncc::Rasterizer;
@@ -36,6 +39,8 @@ pub struct Look {
     pub identity_mix: f32,
     /// The mask's growth and softness.
     pub mask: DraftSettings,
+    /// Frames by which the generator hears the sound later.
+    pub audio_offset: f32,
 }
 
 impl Default for Look {
@@ -49,6 +54,7 @@ impl Default for Look {
             frontalise: 0.0,
             identity_mix: 0.0,
             mask: DraftSettings::default(),
+            audio_offset: 0.0,
         }
     }
 }
@@ -82,6 +88,7 @@ impl Look {
                 cover_reference: true,
                 fill_mouth: controls.fill_mouth,
             },
+            audio_offset: controls.audio_offset,
         }
     }
 }
@@ -98,6 +105,16 @@ impl Look {
     }
 }
 
+/// A sound as a shot's generator hears it.
+#[derive(Debug, Clone)]
+pub struct Hearing {
+    pub heard: Arc<Heard>,
+    /// Stands for what is heard.
+    pub key: Key,
+    /// The frame of the sound that belongs to the track's first.
+    pub first: f64,
+}
+
 /// One reference and one driving track.
 pub struct Shot {
     model: Arc<Prepared>,
@@ -111,6 +128,7 @@ pub struct Shot {
     head: Head,
     painter: Option<Arc<Painter>>,
     track: Track,
+    hearing: Option<Hearing>,
 }
 
 /// Memory that is kept between frames; one per thread that renders.
@@ -180,8 +198,9 @@ impl Shot {
         let window = window_around(&mesh)?;
         let head = Head::of(model.model());
         let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
-        let mut shot =
-            Shot { model, draft, stats, shape: fit.params.shape.clone(), pose, window, head, painter: None, track };
+        let shape = fit.params.shape.clone();
+        let (painter, hearing) = (None, None);
+        let mut shot = Shot { model, draft, stats, shape, pose, window, head, painter, track, hearing };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &Look::default(), &mut scratch)?;
@@ -191,7 +210,17 @@ impl Shot {
         Ok(shot)
     }
 
-    /// The same reference driven by another track; what was prepared of the reference is shared.
+    /// The same with a sound, which only a generator that listens ([`Shot::listens`]) hears; without one it is given zeros.
+    pub fn hearing(self, hearing: Option<Hearing>) -> Shot {
+        Shot { hearing, ..self }
+    }
+
+    /// Whether the generator listens to sound.
+    pub fn listens(&self) -> bool {
+        self.painter.as_ref().is_some_and(|p| p.listens())
+    }
+
+    /// The same reference driven by another track, without sound; what was prepared of the reference is shared.
     pub fn driven_by(&self, track: Track) -> Shot {
         Shot {
             model: self.model.clone(),
@@ -203,6 +232,7 @@ impl Shot {
             head: self.head,
             painter: self.painter.clone(),
             track,
+            hearing: None,
         }
     }
 
@@ -387,7 +417,12 @@ impl Shot {
         }
         let base = painter.composes().then(|| self.warp_by_draft(window, scratch));
         let prior = painter.wants_prior().then_some(&scratch.prior[..]);
-        let patch = painter.paint(&stack, prior, go_on, &mut scratch.painting)?;
+        let sound: Option<[f32; ALL]> = self
+            .hearing
+            .as_ref()
+            .filter(|_| painter.listens())
+            .map(|hearing| hearing.heard.at(hearing.first + index as f64 - f64::from(look(index).audio_offset)));
+        let patch = painter.paint(&stack, sound.as_ref().map(|s| &s[..]), prior, go_on, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
             Some(base) => {

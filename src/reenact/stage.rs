@@ -4,7 +4,7 @@
 
 use super::engine::Place;
 use super::networks::{Generator, Networks};
-use super::shot::{Look, Scratch, Shot};
+use super::shot::{Hearing, Look, Scratch, Shot};
 use crate::controls::choices::{Device, Quality};
 use crate::engine::cpu;
 use crate::face::choose::Choice;
@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::key::Key;
 use crate::models::pack::ModelSet;
 use crate::shot::analyse::{Analysis, Clip, pixels};
-use crate::shot::{Analyser, Cache, Head, Motion, Track, TrackSettings};
+use crate::shot::{Analyser, Cache, Head, Listener, Motion, Track, TrackSettings};
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -51,6 +51,8 @@ pub struct Cast<'a> {
     /// Stands for the motion.
     pub motion_key: Key,
     pub track: TrackSettings,
+    /// What a generator that listens hears.
+    pub hearing: Option<&'a Hearing>,
     pub quality: Quality,
     /// Where the generator runs.
     pub device: Device,
@@ -97,6 +99,24 @@ impl Stage {
         self.analyser(cache, each).run(clip, choice)
     }
 
+    /// What listens to the sounds of shots.
+    pub fn listener<'a>(&'a self, cache: Option<&'a Cache>) -> Listener<'a> {
+        Listener { models: &self.models, threads: self.threads, cache }
+    }
+
+    /// Whether the generator of a place that [`Stage::place`] found listens to sound.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where there is none, or it is damaged.
+    pub fn listens(&self, place: &Place) -> Result<bool> {
+        Ok(self.generator(place.to_string(), place)?.config.audio > 0)
+    }
+
+    /// Whether a generator that was loaded so far listens to sound.
+    pub fn some_listens(&self) -> bool {
+        self.generators.lock().iter().any(|(_, generator)| generator.config.audio > 0)
+    }
+
     fn analyser<'a>(&'a self, cache: Option<&'a Cache>, each: &'a (dyn Fn() -> Result<()> + Sync)) -> Analyser<'a> {
         let networks = self.networks.fingerprint();
         Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, each }
@@ -115,7 +135,8 @@ impl Stage {
         let painter = place.as_ref().map_or(String::new(), Place::to_string);
         let reference = Key::of("reference", &[pixels(cast.reference).bytes(), painter.as_bytes()]);
         let (width, height) = cast.motion.size;
-        let settings = format!("{:?} {width}x{height}", cast.track);
+        let sound = cast.hearing.map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
+        let settings = format!("{:?} {width}x{height} {sound}", cast.track);
         let key = Key::of("performance", &[reference.bytes(), cast.motion_key.bytes(), settings.as_bytes()]);
         if let Some(shot) = self.shots.lock().get(&key) {
             return Ok(shot);
@@ -124,7 +145,7 @@ impl Stage {
         // Held while a reference is prepared: threads that want the same one wait for it.
         let mut references = self.references.lock();
         let shot = match references.get(&reference) {
-            Some(shot) => Arc::new(shot.driven_by(track)),
+            Some(shot) => Arc::new(shot.driven_by(track).hearing(cast.hearing.cloned())),
             None => {
                 let generator = place.map(|place| self.generator(painter, &place)).transpose()?;
                 let seen = self.analyser(cache, &|| Ok(())).observe(cast.reference)?;
@@ -135,7 +156,7 @@ impl Stage {
                     ))
                 })?;
                 let shot = Shot::new(&self.networks, cast.reference.clone(), &fit.fit, track, generator)?;
-                references.put(reference, Arc::new(shot))
+                references.put(reference, Arc::new(shot.hearing(cast.hearing.cloned())))
             }
         };
         drop(references);

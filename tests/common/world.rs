@@ -234,10 +234,10 @@ fn write_pack(folder: &Path) {
     pack(folder, "synthetic", "takes blue blobs for faces", parts.into());
 }
 
-/// A pack with the small generator beside it.
-pub fn write_painter(models: &Path) {
-    let parts = vec![(Role::Generator, "headgan-generator", generator().1)];
-    pack(&models.join("painter"), "painter", "paints what nobody would hang up", parts);
+/// A pack with a small generator that listens to sound.
+pub fn write_listener(models: &Path) {
+    let parts = vec![(Role::Generator, "headgan-generator", generator(300).1)];
+    pack(&models.join("listener"), "listener", "paints what nobody would hang up, and hears", parts);
 }
 
 fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weights)>) {
@@ -264,16 +264,10 @@ pub fn noise(seed: u64, n: usize) -> Vec<f32> {
     Rng(seed).vec(n)
 }
 
-/// A small generator, and random weights for it.
-fn generator() -> (Network, Weights) {
-    let network = Network::Generator(generator::Config {
-        ngf: 2,
-        levels: 2,
-        spade: 8,
-        frames: 3,
-        audio: 0,
-        ..Default::default()
-    });
+/// A small generator that hears so many values a frame, and random weights for it.
+fn generator(audio: usize) -> (Network, Weights) {
+    let network =
+        Network::Generator(generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio, ..Default::default() });
     let mut state = Weights::default();
     for (i, (name, shape)) in network.layers(64).unwrap().into_iter().enumerate() {
         let n: usize = shape.iter().product();
@@ -286,7 +280,7 @@ fn generator() -> (Network, Weights) {
 
 /// The generator with an input, and what comes out of it.
 fn write_generator(path: &Path) {
-    let (network, state) = generator();
+    let (network, state) = generator(0);
     let mut file = Weights::default();
     for (name, array) in &state.arrays {
         file.insert(format!("state.{name}"), array.clone());

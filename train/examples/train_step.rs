@@ -38,6 +38,7 @@ fn batch(side: i64, kind: Kind) -> Batch {
         in_a_row: 1,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
+        sound: Tensor::zeros([1, 300, 1, 1], (kind, Device::Cpu)),
         prior: make(2, 5.0),
         draft: make(3, 0.9),
         target: make(3, 0.9),

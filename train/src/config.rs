@@ -1,6 +1,7 @@
 //! What a run is: one JSON file, stored in every checkpoint.
 
 use crate::data::prepare::SHORTEST;
+use headgan::audio::layout::ALL;
 use headgan::nets::{discriminator, generator};
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub struct TrainConfig {
     pub generator: generator::Config,
     /// Judges PNCC and picture.
     pub picture_judge: Judge,
-    /// Judges [`MOUTH`](crate::losses::MOUTH) pixels around the mouth.
+    /// Judges [`MOUTH`](crate::losses::MOUTH) pixels around the mouth, with a generator that listens together with what is heard.
     pub mouth_judge: Judge,
     /// Steps of the whole run.
     pub steps: u64,
@@ -196,8 +197,8 @@ impl TrainConfig {
     /// [`Error::Usage`] naming the value that makes no sense.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &str| Err(Error::Usage(format!("training configuration: {what}")));
-        if self.generator.audio > 0 {
-            return wrong("generator.audio must be 0: data sets hold no audio features yet");
+        if ![0, ALL].contains(&self.generator.audio) {
+            return wrong(&format!("generator.audio must be 0, or {ALL} for a generator that listens to sound"));
         }
         if self.generator.ngf == 0 || self.generator.spade == 0 || self.generator.frames == 0 {
             return wrong("generator.ngf, spade and frames must be above 0");
@@ -219,6 +220,11 @@ impl TrainConfig {
             return wrong("generator_rate, judge_rate, clip and checkpoint_minutes must be above 0");
         }
         Ok(())
+    }
+
+    /// The mouth's discriminator as the network knows it.
+    pub fn mouth(&self) -> discriminator::Config {
+        self.mouth_judge.config(3 + self.generator.audio)
     }
 
     /// Frames in a row that belong to a pair at a step.
@@ -261,5 +267,16 @@ mod tests {
         config.check().unwrap();
         config.sequences.push([30, 13]);
         assert!(config.check().unwrap_err().to_string().contains("1 to 12 frames"));
+    }
+
+    #[test]
+    fn sound_is_all_or_nothing() {
+        let mut config = TrainConfig::default();
+        assert_eq!(config.mouth().input, 3);
+        config.generator.audio = 300;
+        config.check().unwrap();
+        assert_eq!(config.mouth().input, 303);
+        config.generator.audio = 84;
+        assert!(config.check().unwrap_err().to_string().contains("0, or 300"));
     }
 }

@@ -8,8 +8,8 @@ use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
 use headgan::{Error, Result};
 use headgan_train::config::TrainConfig;
-use headgan_train::data::prepare;
 use headgan_train::data::split::HoldOut;
+use headgan_train::data::{prepare, sound};
 use headgan_train::voxceleb2::client::Patience;
 use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
 use headgan_train::{checkpoint, export, run};
@@ -27,7 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Turn a folder of clips into a data set: faces found and fitted, one window per clip, split by person.
+    /// Turn a folder of clips into a data set: faces found and fitted, one window per clip, what is heard, split by
+    /// person.
     Prepare(Prepare),
     /// Train a generator; goes on where the run's folder has a checkpoint.
     Generator(Generator),
@@ -174,7 +175,8 @@ fn hold_out(text: &str) -> Result<HoldOut> {
 
 fn prepare_data(args: &Prepare) -> Result<()> {
     let hold_out = hold_out(&args.how.hold_out)?;
-    let networks = networks(&ModelSet::discover(&[]), args.how.pack.as_deref())?;
+    let models = ModelSet::discover(&[]);
+    let networks = networks(&models, args.how.pack.as_deref())?;
     let settings = prepare::Settings {
         clips: &args.clips,
         persons_from_folders: args.persons_from_folders,
@@ -185,13 +187,15 @@ fn prepare_data(args: &Prepare) -> Result<()> {
         threads: args.how.threads,
         quiet: args.quiet,
     };
-    prepare_with(&networks, &settings)
+    prepare_with(&models, &networks, &settings)
 }
 
-fn prepare_with(networks: &Networks, settings: &prepare::Settings) -> Result<()> {
+fn prepare_with(models: &ModelSet, networks: &Networks, settings: &prepare::Settings) -> Result<()> {
     let cache = cache::standard_folder().and_then(|folder| Cache::open(&folder, cache::DEFAULT_LIMIT).ok());
     let (entries, split) = prepare::prepare(networks, cache.as_ref(), settings)?;
     println!("{}", prepare::text(&entries, &split));
+    let sounds = sound::listen(settings.clips, settings.data, models, cache.as_ref(), settings.quiet)?;
+    println!("{sounds}");
     Ok(())
 }
 
@@ -208,8 +212,9 @@ fn voxceleb2(args: &Voxceleb2) -> Result<()> {
     // What preparing needs is looked for before hours of download.
     let ready = match &args.prepare {
         Some(data) => {
-            let networks = networks(&ModelSet::discover(&[]), args.how.pack.as_deref())?;
-            Some((data, hold_out(&args.how.hold_out)?, networks))
+            let models = ModelSet::discover(&[]);
+            let networks = networks(&models, args.how.pack.as_deref())?;
+            Some((data, hold_out(&args.how.hold_out)?, models, networks))
         }
         None => None,
     };
@@ -224,8 +229,9 @@ fn voxceleb2(args: &Voxceleb2) -> Result<()> {
         quiet: args.quiet,
     })?;
     println!("{}", voxceleb2::text(&fetched));
-    let Some((data, hold_out, networks)) = ready else { return Ok(()) };
+    let Some((data, hold_out, models, networks)) = ready else { return Ok(()) };
     prepare_with(
+        &models,
         &networks,
         &prepare::Settings {
             clips: &fetched.persons,

@@ -71,6 +71,35 @@ impl DataSet {
         Ok(DataSet { usable: train.iter().map(Stored::usable).collect(), persons, train, held_out })
     }
 
+    /// Whether a generator that listens can learn from it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where nobody has looked for the sound of a clip, none has any, or different acoustic models listened.
+    pub fn check_sound(&self, data: &Path) -> Result<()> {
+        let wrong = |what: &str| {
+            Err(Error::Input(format!(
+                "{}: {what}: run headgan-train prepare again with the same --clips and --out (what is finished stays), or set \
+                 generator.audio to 0",
+                data.display()
+            )))
+        };
+        let mut heard = Vec::new();
+        for clip in self.train.iter().chain(&self.held_out) {
+            match &clip.about.sound {
+                None => return wrong(&format!("clip {} was prepared before sound was kept", clip.about.name)),
+                Some(sound) if sound.heard => heard.push(&sound.acoustic),
+                Some(_) => {}
+            }
+        }
+        match heard.first() {
+            None => wrong("no clip has sound"),
+            Some(first) if heard.iter().any(|model| model != first) => {
+                wrong("different acoustic models listened to its clips")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The pairs of a step. They follow from seed and step alone. Persons are drawn alike, however many clips they
     /// have.
     ///
@@ -136,6 +165,9 @@ pub fn run(settings: Settings) -> Result<()> {
             .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", path.display())))?;
     }
     let data = DataSet::open(settings.data)?;
+    if config.generator.audio > 0 {
+        data.check_sound(settings.data)?;
+    }
     let perceptual = Perceptual::load(config, settings.models, *device)?;
     let text = serde_json::to_string_pretty(config).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
     write_text(&folder.0.join("config.json"), &text)?;
@@ -290,4 +322,36 @@ impl Curves {
 fn read_validations(path: &Path, until: u64) -> Vec<Validation> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|l| serde_json::from_str(l).ok()).filter(|v: &Validation| v.step < until).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::sample::tests::clip;
+    use crate::data::store::Sound;
+
+    #[test]
+    fn a_generator_that_listens_needs_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let stored = clip(folder.path());
+        let with = |sound: Option<(bool, Option<&str>)>| {
+            let sound = sound.map(|(heard, model)| Sound { heard, acoustic: model.map(str::to_owned) });
+            Stored { about: store::About { sound, ..stored.about.clone() }, ..stored.clone() }
+        };
+        let check = |train: Vec<Stored>, held_out: Vec<Stored>| {
+            let data = DataSet { train, usable: Vec::new(), persons: Vec::new(), held_out };
+            data.check_sound(Path::new("set")).map_err(|e| e.to_string())
+        };
+        let (loud, silent) = (with(Some((true, None))), with(Some((false, None))));
+        check(vec![loud.clone(), silent.clone()], vec![loud.clone()]).unwrap();
+        check(vec![loud.clone(), with(Some((false, Some("m"))))], vec![]).unwrap();
+        for (train, held_out, says) in [
+            (vec![loud.clone()], vec![with(None)], "clip drawn was prepared before"),
+            (vec![silent], vec![], "no clip has sound"),
+            (vec![loud, with(Some((true, Some("m"))))], vec![], "different acoustic models"),
+        ] {
+            let said = check(train, held_out).unwrap_err();
+            assert!(said.contains(says) && said.contains("prepare again"), "{said}");
+        }
+    }
 }

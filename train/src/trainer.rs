@@ -91,7 +91,7 @@ impl Trainer {
             Learned::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0)
         };
         let picture = judge(&config.picture_judge.config(6), 64, &mut rng);
-        let mouth = judge(&config.mouth_judge.config(3), MOUTH as usize, &mut rng);
+        let mouth = judge(&config.mouth(), MOUTH as usize, &mut rng);
         Ok(Trainer {
             generator: Player { net, adam: Adam::default() },
             picture_judge: Player { net: picture, adam: Adam::default() },
@@ -123,7 +123,8 @@ impl Trainer {
         let input = |t: &Tensor| Shared(t.to_kind(compute));
         let reference = generator::reference(&ops, config, &input(&batch.reference));
         let prior = input(&batch.prior);
-        let out = generator::forward(&ops, config, &reference, &input(&batch.pncc), None, Some(&prior));
+        let sound = (config.audio > 0).then(|| input(&batch.sound));
+        let out = generator::forward(&ops, config, &reference, &input(&batch.pncc), sound.as_ref(), Some(&prior));
         let back = |t: Shared| t.0.to_kind(master);
         let image = back(out.image);
         let image = match config.compose {
@@ -148,6 +149,16 @@ impl Trainer {
         let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
         let out = discriminator::forward(&self.engine(weights), config, &Shared(x.to_kind(compute)));
         out.into_iter().map(|layers| layers.into_iter().map(|t| Shared(t.0.to_kind(master))).collect()).collect()
+    }
+
+    /// What the mouth's discriminator sees of a picture: the mouth, and of a generator that listens at every pixel all that is heard.
+    fn see_mouth(&self, picture: &Tensor, batch: &Batch) -> Tensor {
+        let mouth = losses::mouth(picture, &batch.mouths);
+        if self.config.generator.audio == 0 {
+            return mouth;
+        }
+        let size = mouth.size();
+        Tensor::cat(&[&mouth, &batch.sound.expand([size[0], -1, size[2], size[3]], false)], 1)
     }
 
     /// The generator's losses by name, each with its weight, and its picture.
@@ -178,9 +189,9 @@ impl Trainer {
         if self.config.judged(self.step) {
             let now = batch.current_pncc();
             let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
-            let mouth = |picture: &Tensor| losses::mouth(picture, &batch.mouths);
+            let mouth = |picture: &Tensor| self.see_mouth(picture, batch);
             let (p, m) = (self.picture_judge.net.frozen(), self.mouth_judge.net.frozen());
-            let (pc, mc) = (self.config.picture_judge.config(6), self.config.mouth_judge.config(3));
+            let (pc, mc) = (self.config.picture_judge.config(6), self.config.mouth());
             let real =
                 no_grad(|| [self.judge(&p, &pc, &see(&batch.target)), self.judge(&m, &mc, &mouth(&batch.target))]);
             let fake = [self.judge(&p, &pc, &see(&image)), self.judge(&m, &mc, &mouth(&image))];
@@ -219,9 +230,9 @@ impl Trainer {
             let image = batch.within(&out.image).detach();
             let now = batch.current_pncc();
             let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
-            let mouth = |picture: &Tensor| losses::mouth(picture, &batch.mouths);
+            let (real, fake) = (self.see_mouth(&batch.target, batch), self.see_mouth(&image, batch));
             fine &= self.learn_judge("picture_judge", see(&batch.target), see(&image), rate, &mut record);
-            fine &= self.learn_judge("mouth_judge", mouth(&batch.target), mouth(&image), rate, &mut record);
+            fine &= self.learn_judge("mouth_judge", real, fake, rate, &mut record);
         }
         record.skipped = !fine;
         self.skipped += u64::from(!fine);

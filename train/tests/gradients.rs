@@ -75,6 +75,32 @@ fn every_loss_of_the_generator() {
     assert!(compare(&trainer, None) > 12);
 }
 
+/// With a generator that listens: the layers that hear learn, and the mouth's discriminator hears too.
+#[test]
+fn a_generator_that_listens() {
+    let mut config = config(Precision::Fp64, 0);
+    config.generator.audio = 300;
+    let mut trainer = trainer(config);
+    assert!(compare(&trainer, None) > 12);
+    let batch = batch(1, Kind::Double);
+    let loss = |batch: &_, only| losses::value(&trainer.loss(batch, only));
+    let mut silent = common::batch(1, Kind::Double);
+    silent.sound = silent.sound.zeros_like();
+    for name in ["inside", "mouth"] {
+        assert!(loss(&batch, Some(name)) != loss(&silent, Some(name)), "{name} hears nothing");
+    }
+    trainer.weights().values().for_each(|w| w.shallow_clone().zero_grad());
+    trainer.loss(&batch, None).backward();
+    let hears = |name: &&String| name.contains("cond_dec_audio") && name.ends_with("fc.weight");
+    let layers: Vec<&String> = trainer.weights().keys().filter(hears).collect();
+    assert_eq!(layers.len(), 6);
+    for name in layers {
+        let gradient = trainer.weights()[name].grad();
+        assert!(gradient.abs().sum(None).double_value(&[]) > 0.0, "{name} learns nothing");
+    }
+    assert!(!trainer.learn(&batch).skipped);
+}
+
 #[test]
 fn the_judges_loss() {
     let mut rng = Rng::of(&[7]);

@@ -3,7 +3,7 @@
 use super::own::{self, Own, Record};
 use super::reference::Picture;
 use super::values::Controls;
-use super::{SOURCE, colour, shared};
+use super::{SOURCE, colour, shared, sound};
 use crate::host::{Effect, Progress};
 use headgan::media::FrameRange;
 use headgan::shot::Known;
@@ -42,6 +42,12 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let (first, last) = range(effect)?;
     let stage = shared::stage(effect.host.processors())?;
     let cache = shared::cache(&own.cache_folder)?;
+    // Heard while frames are looked at. What keeps it from being heard must not keep them from it: it is said at the end, or when a frame
+    // needs the sound.
+    let asked = sound::question(effect, &stage, &own, &settings, settings.quality).ok().flatten();
+    if let Some(asked) = &asked {
+        let _ = shared::begin_to_listen(asked, &stage, Some(&cache));
+    }
     let progress = Progress::start(*effect, "Analyse shot");
     // Frames are numbered as the host does where that is possible.
     let base = first.max(0) as usize;
@@ -75,6 +81,10 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         .get(own::SHOT)
         .ok_or_else(|| Error::Engine("the host has lost a parameter: make the effect anew".into()))?;
     param.set_string(&record.to_text())?;
+    if let Some(asked) = &asked {
+        let go_on = || if progress.show(1.0) { Ok(()) } else { Err(Error::Interrupted) };
+        shared::listen(asked, &stage, Some(&cache), &go_on)?;
+    }
     // What could not be stored is known to this process alone.
     cache.problem().map_or(Ok(()), |problem| Err(Error::Input(problem)))
 }

@@ -34,6 +34,10 @@ pub fn changed(effect: &Effect, args: Properties) -> Result<()> {
             shared::purge();
             Ok(())
         }
+        own::AUDIO_FILE => {
+            shared::forget_sounds();
+            Ok(())
+        }
         own::CACHE_FOLDER => {
             shared::retry();
             Ok(())

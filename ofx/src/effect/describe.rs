@@ -134,7 +134,7 @@ impl<'a> Form<'a> {
                 }
                 // Not the type angle: hosts turn its direction round where they show a dial.
                 p.offer_string(kOfxParamPropDoubleType, &kOfxParamDoubleTypePlain.to_string_lossy());
-                let coarse = matches!(unit, Unit::Degrees | Unit::Frames | Unit::PercentOfFace);
+                let coarse = matches!(unit, Unit::Degrees | Unit::Frames | Unit::Decibels | Unit::PercentOfFace);
                 let _ = p.set_double(kOfxParamPropIncrement, 0, if coarse { 0.1 } else { 0.01 });
                 p.offer_int(kOfxParamPropDigits, if coarse { 1 } else { 2 });
             }
@@ -202,6 +202,13 @@ impl<'a> Form<'a> {
             &REFERENCE_TIMES,
             "Held frame: Reference frame counts from the reference's first frame. Follows time: the reference plays \
              along.",
+        )?;
+        self.text(
+            own::AUDIO_FILE,
+            "Audio file",
+            kOfxParamStringIsFilePath,
+            "The sound that belongs to Source, from its first frame on, for generators that listen; without one they hear \
+             nothing. The host's own sound does not reach the effect.",
         )?;
         let analyse = self.define(
             kOfxParamTypePushButton,

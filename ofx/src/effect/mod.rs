@@ -10,6 +10,7 @@ pub mod performance;
 pub mod reference;
 pub mod render;
 pub mod shared;
+pub mod sound;
 pub mod status;
 pub mod values;
 

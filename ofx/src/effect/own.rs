@@ -9,6 +9,7 @@ pub const STATUS: &str = "status";
 pub const ENABLED: &str = "enabled";
 pub const REFERENCE_FILE: &str = "reference_file";
 pub const REFERENCE_TIME: &str = "reference_time";
+pub const AUDIO_FILE: &str = "audio_file";
 pub const ANALYSE: &str = "analyse";
 pub const ALLOW_UNANALYSED: &str = "allow_unanalysed";
 pub const CACHE_FOLDER: &str = "cache_folder";
@@ -33,6 +34,8 @@ pub struct Own {
     pub reference_file: String,
     /// The reference moves with time instead of standing still.
     pub reference_follows: bool,
+    /// Empty where none is chosen.
+    pub audio_file: String,
     pub allow_unanalysed: bool,
     /// Empty for the usual one.
     pub cache_folder: String,
@@ -53,6 +56,7 @@ impl Own {
             enabled: int(ENABLED) != Some(0),
             reference_file: text(REFERENCE_FILE).trim().into(),
             reference_follows: int(REFERENCE_TIME) == Some(1),
+            audio_file: text(AUDIO_FILE).trim().into(),
             allow_unanalysed: int(ALLOW_UNANALYSED) == Some(1),
             cache_folder: text(CACHE_FOLDER).trim().into(),
             color,

@@ -4,7 +4,7 @@ use super::own::Own;
 use super::performance::{self, Moment};
 use super::reference::{self, Picture, Reference, pixel, store};
 use super::values::Controls;
-use super::{LABEL, OUTPUT, SOURCE, colour, shared};
+use super::{LABEL, OUTPUT, SOURCE, colour, shared, sound};
 use crate::host::image::Rect;
 use crate::host::message::Gravity;
 use crate::host::{Effect, Properties};
@@ -97,12 +97,16 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
 
     let now = look(&controls, &own, request.time, request.interactive, false)?;
     let same = is_same(effect, &from, &own, settings.reference_frame, &request, &plate, &performance.pixels)?;
+    let asked = sound::question(effect, &stage, &own, &settings, now.quality)?;
+    let hear = |asked| sound::find(effect, &stage, asked, &performance, request.time, cache.as_ref());
+    let hearing = asked.as_ref().map(hear).transpose()?;
     let cast = Cast {
         reference: &plate.frame,
         name: "Reference",
         motion: &performance.motion,
         motion_key: performance.key,
         track: performance.track,
+        hearing: hearing.as_ref(),
         quality: now.quality,
         device: settings.device,
     };

@@ -1,20 +1,24 @@
 //! What all instances of the process share: models, caches, files. By content, never by instance.
 
+use super::sound::Question;
 use headgan::controls::choices::Device;
 use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
 use headgan::key::Key;
-use headgan::media::Source;
+use headgan::media::{Source, interrupt};
 use headgan::models::pack::ModelSet;
 use headgan::reenact::engine::Place;
 use headgan::reenact::stage::{Recent, Stage};
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
-use headgan::shot::{Cache, Known};
+use headgan::shot::sound::Listened;
+use headgan::shot::{Cache, Known, SoundFrom};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Analyses of shots that are kept.
 const SHOTS: usize = 32;
@@ -22,6 +26,10 @@ const SHOTS: usize = 32;
 const WINDOWS: usize = 128;
 /// Pictures of reference files that are kept.
 const PICTURES: usize = 6;
+/// Sounds that are kept.
+const SOUNDS_KEPT: usize = 8;
+/// How often who waits for a sound asks whether to go on.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The networks, or why there are none: asked once, until [`retry`].
 static STAGE: Mutex<Option<Result<Arc<Stage>>>> = Mutex::new(None);
@@ -31,8 +39,15 @@ static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new()
 static KNOWN: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(SHOTS));
 static WINDOW: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(WINDOWS));
 static PICTURE: Mutex<Recent<Arc<Frame>>> = Mutex::new(Recent::new(PICTURES));
+/// What was heard, and the threads that listen.
+static SOUNDS: Mutex<Vec<(Question, Sound)>> = Mutex::new(Vec::new());
 /// The lasting messages that are shown, by instance.
 static MESSAGES: Mutex<Option<HashMap<usize, String>>> = Mutex::new(None);
+
+enum Sound {
+    Heard(Listened),
+    Listening(JoinHandle<Result<Listened>>),
+}
 
 /// Notes where the host has found the plugin; models may lie there.
 pub fn note_bundle(path: Option<String>) {
@@ -148,6 +163,89 @@ pub fn picture(path: &str, number: i64, color: Color, width: usize, height: usiz
     Ok(PICTURE.lock().put(key, Arc::new(frame)))
 }
 
+/// What is heard of a file, once it is; meanwhile `go_on` is asked again and again.
+///
+/// # Errors
+/// Those of `go_on`, at once; those of listening, which is tried again next time.
+pub fn listen(
+    question: &Question,
+    stage: &Arc<Stage>,
+    cache: Option<&Arc<Cache>>,
+    go_on: &dyn Fn() -> Result<()>,
+) -> Result<Listened> {
+    loop {
+        if let Some(listened) = begin_to_listen(question, stage, cache)? {
+            return Ok(listened);
+        }
+        go_on()?;
+        std::thread::sleep(PATIENCE);
+    }
+}
+
+/// What is heard of a file where that is known; else a thread listens.
+///
+/// # Errors
+/// Those of listening, which is tried again next time.
+pub fn begin_to_listen(
+    question: &Question,
+    stage: &Arc<Stage>,
+    cache: Option<&Arc<Cache>>,
+) -> Result<Option<Listened>> {
+    let mut sounds = SOUNDS.lock();
+    let known = sounds.iter().position(|(asked, _)| asked == question);
+    match known.map(|at| sounds.remove(at)) {
+        Some((_, Sound::Heard(listened))) => {
+            sounds.push((question.clone(), Sound::Heard(listened.clone())));
+            Ok(Some(listened))
+        }
+        Some((_, Sound::Listening(thread))) if thread.is_finished() => {
+            let internal = |_| Err(Error::Engine("internal error while listening: report this".into()));
+            let listened = thread.join().unwrap_or_else(internal)?;
+            sounds.push((question.clone(), Sound::Heard(listened.clone())));
+            Ok(Some(listened))
+        }
+        Some(listening) => {
+            sounds.push(listening);
+            Ok(None)
+        }
+        None => {
+            if sounds.len() >= SOUNDS_KEPT
+                && let Some(oldest) = sounds.iter().position(|(_, sound)| matches!(sound, Sound::Heard(_)))
+            {
+                sounds.remove(oldest);
+            }
+            let (asked, stage, cache) = (question.clone(), stage.clone(), cache.cloned());
+            let work = move || {
+                let listener = stage.listener(cache.as_deref());
+                listener.listen(&SoundFrom::File(Path::new(&asked.file)), asked.fps, asked.gain)
+            };
+            let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
+            let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;
+            sounds.push((question.clone(), Sound::Listening(thread)));
+            Ok(None)
+        }
+    }
+}
+
+/// Lets files be listened to again: they may have changed.
+pub fn forget_sounds() {
+    SOUNDS.lock().retain(|(_, sound)| matches!(sound, Sound::Listening(_)));
+}
+
+/// Ends the threads that listen: their code is about to go.
+fn end_listening() {
+    let sounds = std::mem::take(&mut *SOUNDS.lock());
+    // Nothing else of this library is at work when a host unloads it.
+    interrupt::request();
+    for (_, sound) in sounds {
+        if let Sound::Listening(thread) = sound {
+            // What it has to say concerns nobody any more.
+            let _ = thread.join();
+        }
+    }
+    interrupt::reset();
+}
+
 /// Notes that an instance shows a lasting message; false where it shows the same already.
 pub fn note_message(id: usize, text: &str) -> bool {
     let mut messages = MESSAGES.lock();
@@ -168,16 +266,23 @@ pub fn purge() {
     KNOWN.lock().clear();
     WINDOW.lock().clear();
     PICTURE.lock().clear();
+    forget_sounds();
 }
 
 /// Before the plugin is unloaded.
 pub fn forget() {
+    end_listening();
     *STAGE.lock() = None;
     CACHES.lock().clear();
     KNOWN.lock().clear();
     WINDOW.lock().clear();
     PICTURE.lock().clear();
     *MESSAGES.lock() = None;
+}
+
+/// Whether a generator that was loaded listens to sound.
+pub fn some_listens() -> bool {
+    stage_so_far().and_then(Result::ok).is_some_and(|stage| stage.some_listens())
 }
 
 /// What computes, for the status line.

@@ -5,6 +5,7 @@ use super::values::Controls;
 use super::{reference, shared};
 use crate::host::Effect;
 use headgan::Result;
+use headgan::controls::choices::Quality;
 
 /// Brings the line up to date; with `thorough` the networks are loaded to see whether they can be.
 ///
@@ -45,8 +46,11 @@ fn line(effect: &Effect) -> Result<String> {
             let gaps = known.motion.frames.iter().filter(|f| f.is_none()).count();
             let without = if gaps > 0 { format!(", no face in {gaps}") } else { String::new() };
             let last = record.first + record.frames as i64 - 1;
-            let device = Controls::of(&effect.params()?).at(0.0)?.resolve(0.0).device;
-            format!("Analysed: frames {} to {last}{without}; {}", record.first, shared::engine(device))
+            let settings = Controls::of(&effect.params()?).at(0.0)?.resolve(0.0);
+            let deaf = settings.quality == Quality::Full && own.audio_file.is_empty() && shared::some_listens();
+            let silent = if deaf { "; the generator listens and hears nothing: choose an Audio file" } else { "" };
+            let engine = shared::engine(settings.device);
+            format!("Analysed: frames {} to {last}{without}; {engine}{silent}", record.first)
         }
         None => "Its analysis is not in the cache folder: choose that folder, or press Analyse shot".into(),
     })

@@ -5,6 +5,7 @@ use headgan::Result;
 use openfx::sys::generic::core::{OfxRectD, kOfxStatOK};
 use openfx::sys::image_effect_v1::image_effect::{
     OfxImageClipHandle, OfxImageEffectHandle, kOfxImageClipPropConnected, kOfxImageEffectPropFrameRange,
+    kOfxImageEffectPropFrameRate,
 };
 use std::ffi::CStr;
 use std::ptr::null_mut;
@@ -70,6 +71,11 @@ impl<'a> Effect<'a> {
         found.then(|| Clip { host: self.host, handle, properties: Properties::new(self.host, set) })
     }
 
+    /// Frames a second of what the instance puts out, where the host says.
+    pub fn frame_rate(&self) -> Option<f64> {
+        frame_rate(&self.properties().ok()?)
+    }
+
     /// Whether the host wants the rendering to stop.
     pub fn is_aborted(&self) -> bool {
         // SAFETY: a host's function and the handle that it gave.
@@ -81,6 +87,10 @@ impl<'a> Effect<'a> {
     pub fn check_abort(&self) -> Result<()> {
         if self.is_aborted() { Err(headgan::Error::Interrupted) } else { Ok(()) }
     }
+}
+
+fn frame_rate(properties: &Properties) -> Option<f64> {
+    properties.double(kOfxImageEffectPropFrameRate, 0).filter(|rate| rate.is_finite() && *rate > 0.0)
 }
 
 /// A clip of an instance.
@@ -101,6 +111,11 @@ impl<'a> Clip<'a> {
     pub fn frame_range(&self) -> Option<(f64, f64)> {
         let [first, last] = self.properties.doubles(kOfxImageEffectPropFrameRange)?;
         (first.is_finite() && last.is_finite() && first <= last).then_some((first, last))
+    }
+
+    /// Frames a second, where the host says.
+    pub fn frame_rate(&self) -> Option<f64> {
+        frame_rate(&self.properties)
     }
 
     /// What it shows at a time, in canonical coordinates; `None` where the host does not say or it is empty.

@@ -3,6 +3,7 @@
 use crate::common;
 use crate::transcribe::SpeechArgs;
 use clap::{Args as ClapArgs, ValueEnum};
+use headgan::audio::heard::BEAM;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::audio::{Alignment, Features, Layout, Sound, decode, headgan84, headgan300, short68, windows};
 use headgan::engine::Embedded;
@@ -82,9 +83,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
-
-/// The width of the beam that finds the characters of a generator's input.
-const BEAM: usize = 32;
 
 fn compute(
     args: &Args,

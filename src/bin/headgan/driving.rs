@@ -5,9 +5,11 @@ use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
 use headgan::morphable::Fit;
-use headgan::reenact::networks::Networks;
+use headgan::reenact::networks::{Generator, Networks};
+use headgan::reenact::shot::Hearing;
 use headgan::shot::motion::is_motion_name;
-use headgan::shot::{Analysis, Cache, Motion};
+use headgan::shot::sound::Listened;
+use headgan::shot::{Analysis, Cache, Listener, Motion, SoundFrom};
 use headgan::{Error, Result};
 use std::path::Path;
 
@@ -21,6 +23,51 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
             format!("{name}: frame {n} does not show the face that is followed: choose another with reference_frame");
         Error::NoFace(text)
     })
+}
+
+/// What a generator hears of the sound of a shot; of one that does not listen no sound is decoded.
+pub struct Ear<'a> {
+    pub generator: Option<&'a Generator>,
+    pub listener: Listener<'a>,
+    /// Of the controls.
+    pub gain: f32,
+    pub quiet: bool,
+}
+
+impl Ear<'_> {
+    /// Listens to a sound in frames of `fps` a second, and says what the generator has to do without; `None` where it does not listen
+    /// or there is none.
+    pub fn listen(&self, sound: Option<SoundFrom>, fps: Rational) -> Result<Option<Listened>> {
+        if !self.listens() {
+            return Ok(None);
+        }
+        let say = |text: &str| {
+            if !self.quiet {
+                eprintln!("headgan: {text}");
+            }
+        };
+        let Some(sound) = sound else {
+            say(
+                "the generator listens to sound and there is none: it is given zeros (reenact takes a sound with --audio FILE)",
+            );
+            return Ok(None);
+        };
+        let listened = self.listener.listen(&sound, fps, self.gain)?;
+        if !listened.heard.knows_characters() {
+            say("there is no acoustic model: what the generator hears of characters is zeros; headgan models import \
+                 deepspeech2 brings one");
+        }
+        Ok(Some(listened))
+    }
+
+    pub fn listens(&self) -> bool {
+        self.generator.is_some_and(|g| g.config.audio > 0)
+    }
+}
+
+/// What a shot hears whose first frame is that of the sound.
+pub fn from_the_start(listened: &Listened) -> Hearing {
+    Hearing { heard: listened.heard.clone(), key: listened.key, first: 0.0 }
 }
 
 /// Who performs: a clip that is to be analysed, or a motion that is known.
@@ -67,6 +114,14 @@ impl Driving {
             Driving::Clip(source) if source.info().kind == SourceKind::Video => source.audio_from(first),
             _ => None,
         }
+    }
+
+    /// What a generator may listen to: the file that was named, else the clip's own sound.
+    pub fn heard_from<'a>(&'a self, named: Option<&'a Path>) -> Option<SoundFrom<'a>> {
+        named.map(SoundFrom::File).or(match self {
+            Driving::Clip(source) => SoundFrom::of_clip(source),
+            Driving::Motion(_) => None,
+        })
     }
 
     /// Fails where a motion does not go with the networks or the controls.

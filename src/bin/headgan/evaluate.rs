@@ -1,7 +1,7 @@
 //! `headgan evaluate`: how good a reenactment is, beside two floors.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::own_fit;
+use crate::driving::{Ear, from_the_start, own_fit};
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
 use headgan::engine::cpu;
@@ -9,10 +9,11 @@ use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
-use headgan::media::{FrameRange, Source, interrupt};
+use headgan::media::{FrameRange, Rational, Source, interrupt};
+use headgan::models::pack::ModelSet;
 use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Look, Shot};
-use headgan::shot::{Cache, Head, Track};
+use headgan::shot::{Cache, Head, Listener, SoundFrom, Track};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -62,6 +63,7 @@ pub struct Args {
 
 /// What results are made and measured with.
 struct Tools {
+    packs: ModelSet,
     networks: Networks,
     generator: Option<Generator>,
     lpips: Option<Lpips>,
@@ -90,6 +92,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     let tools = Tools {
+        packs: models,
         networks,
         generator,
         lpips: args.lpips.as_deref().map(|file| Lpips::load(file, &options)).transpose()?,
@@ -215,6 +218,11 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         }
     };
     let shot = Shot::new(networks, picture, &fit, track, generator.clone())?;
+    let listener = Listener { models: &tools.packs, threads: args.models.threads, cache: cache.as_ref() };
+    let ear = Ear { generator: generator.as_ref(), listener, gain: settings.audio_gain, quiet: args.quiet };
+    let fps = source.info().fps.unwrap_or(Rational::whole(25));
+    let listened = ear.listen(SoundFrom::of_clip(&source), fps)?;
+    let shot = shot.hearing(listened.as_ref().map(from_the_start));
     let look = Look::from_controls(settings, own);
     let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
     let last = chosen.last().copied().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! `headgan reenact`: the main job.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, own_fit};
+use crate::driving::{Driving, Ear, from_the_start, own_fit};
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
@@ -16,7 +16,7 @@ use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::reenact::view;
 use headgan::shot::track::Mark;
-use headgan::shot::{Head, Track, cache};
+use headgan::shot::{Head, Listener, Track, cache};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -44,10 +44,10 @@ pub struct Args {
     /// Keyframes of controls, as JSON.
     #[arg(long, value_name = "FILE.json")]
     keys: Option<PathBuf>,
-    /// Sound to put under the result instead of the driving clip's.
+    /// Sound that counts instead of the driving clip's: for a generator that listens, and under the result.
     #[arg(long, value_name = "FILE")]
     audio: Option<PathBuf>,
-    /// No sound.
+    /// No sound under the result.
     #[arg(long, conflicts_with = "audio")]
     no_audio: bool,
     /// draft warps the reference; full runs the generator of a pack.
@@ -121,11 +121,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let reference = Source::open(&args.reference)?;
     let driving = Driving::open(&args.driving)?;
     if let Some(audio) = &args.audio {
-        if !writer::is_video_name(Path::new(&args.output)) {
-            let text = format!("{}: images take no sound: leave --audio away, or write a video", args.output);
-            return Err(Error::Usage(text));
+        if writer::is_video_name(Path::new(&args.output)) {
+            writer::check_sound(&*Tools::find()?, audio)?;
+        } else if values.resolve(0.0).quality == Quality::Draft {
+            return Err(no_use(&args.output));
         }
-        writer::check_sound(&*Tools::find()?, audio)?;
     }
     let base = values.resolve(0.0);
     let precision = args.precision.as_deref().and_then(Precision::of_id);
@@ -142,11 +142,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     } else {
         None
     };
-    let deaf = generator.as_ref().is_some_and(|g| g.config.audio > 0);
-    if deaf && !args.quiet {
-        eprintln!(
-            "headgan: the generator listens to sound, which this version cannot analyse yet: it is given silence"
-        );
+    let listens = generator.as_ref().is_some_and(|g| g.config.audio > 0);
+    if args.audio.is_some() && !listens && !writer::is_video_name(Path::new(&args.output)) {
+        return Err(no_use(&args.output));
     }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
@@ -192,8 +190,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, None) => common::reference_fit(&networks, &picture, &args.reference)?,
         (Some(fit), _) => fit,
     };
+    let listener = Listener { models: &models, threads: args.models.threads, cache: cache.as_ref() };
+    let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
+    let listening = Instant::now();
+    let listened = ear.listen(driving.heard_from(args.audio.as_deref()), driving.fps())?;
+    let listening = listening.elapsed();
     let direction = Direction { values, first: motion.first, same };
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
+    let shot = shot.hearing(listened.as_ref().map(from_the_start));
     let frames = range.first - motion.first..=last - motion.first;
     let data = view::is_data(look.view).then(|| Path::new(&args.output));
     let at_once = if args.models.threads == 1 { 1 } else { AT_ONCE };
@@ -211,9 +215,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
-            "quality": base.quality, "engine": engine, "frames_repeated_in_fp32": repeated, "generator_given_silence": deaf, "frames_without_face": gaps, "outliers": outliers,
+            "quality": base.quality, "engine": engine, "frames_repeated_in_fp32": repeated, "frames_without_face": gaps, "outliers": outliers,
+            "generator_given_silence": listens && listened.is_none(),
+            "generator_hears": listened.map(|l| json!({
+                "frames": l.heard.frames(), "characters": l.heard.knows_characters(), "cached": l.cached,
+            })),
             "frames_per_second": fps, "analysis": analysis.map(|a| a.work),
-            "seconds": {"analysis": analysed.as_secs_f64(), "render": rendered.as_secs_f64()},
+            "seconds": {
+                "analysis": analysed.as_secs_f64(), "listening": listening.as_secs_f64(), "render": rendered.as_secs_f64(),
+            },
         }))?;
     } else if !args.quiet {
         eprintln!(
@@ -224,6 +234,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said to a sound that nobody would hear.
+fn no_use(output: &str) -> Error {
+    Error::Usage(format!(
+        "{output}: images take no sound, and no generator listens: leave --audio away, or write a video"
+    ))
 }
 
 /// Fails where a range leaves the `frames` frames of a clip.
@@ -268,6 +285,7 @@ fn sink_spec(
     }
     spec.audio = match (&args.audio, args.no_audio) {
         (_, true) => None,
+        (Some(_), _) if !writer::is_video_name(Path::new(&args.output)) => None,
         (Some(path), _) => {
             let start = (range.first - driving.first()) as f64 / fps.as_f64();
             Some(AudioFrom { path: path.clone(), start })

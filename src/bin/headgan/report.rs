@@ -1,7 +1,7 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, own_fit};
+use crate::driving::{Driving, Ear, from_the_start, own_fit};
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
@@ -12,7 +12,7 @@ use headgan::reenact::networks::Generator;
 use headgan::reenact::shot::{Look, Scratch, Shot};
 use headgan::report::of_shot::{ShotParts, expressions, generator as generator_line, models, of_shot};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
-use headgan::shot::{Head, Track};
+use headgan::shot::{Head, Listener, Track};
 use headgan::{Error, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -116,7 +116,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
         Err(other) => return Err(other),
     };
+    let listener = Listener { models: &packs, threads: args.models.threads, cache: cache.as_ref() };
+    let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
+    let listened = ear.listen(driving.heard_from(None), driving.fps())?;
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
+    let shot = shot.hearing(listened.as_ref().map(from_the_start));
     let mut scratch = Scratch::default();
     let mut views = [("PNCC", View::Pncc, Vec::new(), 0.0), ("RESULT", View::Result, Vec::new(), 0.0)];
     for &i in &shown {

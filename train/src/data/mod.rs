@@ -1,8 +1,9 @@
-//! Data sets: clips prepared once ([`prepare`]), stored compactly ([`store`]), split by person ([`split`]), read as
-//! pairs of a reference and a driving frame ([`sample`]).
+//! Data sets: clips prepared once ([`prepare`]) and listened to ([`sound`]), stored compactly ([`store`]), split by person
+//! ([`split`]), read as pairs of a reference and a driving frame ([`sample`]).
 
 pub mod prepare;
 pub mod sample;
+pub mod sound;
 pub mod split;
 pub mod store;
 
@@ -19,6 +20,8 @@ pub struct Batch {
     pub reference: Tensor,
     /// Driving PNCC frames, oldest first, `[n, 3 frames, h, w]`.
     pub pncc: Tensor,
+    /// What is heard in the driving frame, `[n, 300, 1, 1]`; zeros where the clip has no sound.
+    pub sound: Tensor,
     /// The mesh's flow, `[n, 2, h, w]`, pixels.
     pub prior: Tensor,
     /// What Draft makes of the pair, RGB in -1..1, `[n, 3, h, w]`.
@@ -42,10 +45,13 @@ impl Batch {
                 samples.iter().map(|s| Tensor::from_slice(planes(s)).reshape([1, -1, side, side])).collect();
             Tensor::cat(&each, 0).to_kind(kind).to_device(device)
         };
+        let vectors: Vec<Tensor> = samples.iter().map(|s| Tensor::from_slice(&s.sound)).collect();
+        let vectors = Tensor::stack(&vectors, 0).reshape([samples.len() as i64, -1, 1, 1]);
         Batch {
             in_a_row: in_a_row as i64,
             reference: stack(|s| &s.reference),
             pncc: stack(|s| &s.pncc),
+            sound: vectors.to_kind(kind).to_device(device),
             prior: stack(|s| &s.prior),
             draft: stack(|s| &s.draft),
             target: stack(|s| &s.target),

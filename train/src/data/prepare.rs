@@ -380,6 +380,7 @@ impl Whole<'_> {
             inset: inset.map(|rect| edges(rect.map(|v| v as f64))),
             identity: mean_direction(&identities),
             model: self.networks.model_hash().into(),
+            sound: None,
         };
         finish(&folder, &about, &stored)?;
         Ok(vec![Entry { source: source.into(), clip: Some(clip.into()), frames, usable: count, rejected: None }])

@@ -5,6 +5,7 @@
 
 use super::store::{Edges, SIDE, Stored};
 use crate::config::Augment;
+use headgan::audio::layout::ALL;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{Identity, Mesh, Morphable, Prepared};
@@ -25,6 +26,8 @@ pub struct Sample {
     pub reference: Vec<f32>,
     /// Driving PNCC, oldest first, 3 planes a frame.
     pub pncc: Vec<f32>,
+    /// What is heard in the driving frame; zeros where the clip has no sound.
+    pub sound: [f32; ALL],
     /// The mesh's flow, x and y, pixels.
     pub prior: Vec<f32>,
     /// What Draft makes of the pair, RGB in -1..1: a composing generator's change goes onto it.
@@ -121,6 +124,7 @@ impl Sampler {
         let mut out = Sample {
             reference: self.pncc(&in_window(&from.reference, vary.window))?.0,
             pncc: Vec::with_capacity(3 * self.frames * CROP * CROP),
+            sound: clip.heard.as_ref().map_or([0.0; ALL], |heard| heard.at(target as f64)),
             prior: Vec::with_capacity(2 * CROP * CROP),
             draft: Vec::new(),
             target: planes(&wanted),
@@ -235,13 +239,15 @@ fn flip(sample: &mut Sample, twice_middle: f32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::store::{self, About, StoredFrame};
     use super::*;
+    use headgan::audio::{Heard, layout::SIGNAL};
+    use headgan::models::{Array, Weights};
     use headgan::synthetic;
 
     /// A clip of the drawn head, stored as `prepare` stores clips.
-    fn clip(folder: &std::path::Path) -> Stored {
+    pub fn clip(folder: &std::path::Path) -> Stored {
         let side = SIDE as f64;
         std::fs::create_dir_all(folder.join("frames")).unwrap();
         let mut frames = Vec::new();
@@ -270,6 +276,7 @@ mod tests {
             inset: Some([0.0, side - 40.0, 40.0, side]),
             identity: Vec::new(),
             model: "synthetic".into(),
+            sound: None,
         };
         store::finish(folder, &about, &frames).unwrap();
         Stored::open(folder).unwrap()
@@ -318,6 +325,16 @@ mod tests {
             flow_leads_to_the_same_surface(sample);
         }
         let n = CROP * CROP;
+        // What is heard is a driving frame's, whatever is done to pictures.
+        let arrays = [0.25, 0.5].map(|v| vec![v; 3 * SIGNAL]).concat();
+        let arrays =
+            Weights { arrays: [("signal".into(), Array::f32([6, SIGNAL], arrays))].into(), ..Weights::default() };
+        let loud = Stored { heard: Some(Heard::from_arrays(&arrays).unwrap()), ..clip.clone() };
+        let vary = Variation { flip: true, window, gain: 0.8, gamma: 1.2 };
+        let heard = sampler.pair(&loud, 0, 5, &vary).unwrap().sound;
+        assert!(heard[..SIGNAL] == [0.5; SIGNAL] && heard[SIGNAL..].iter().all(|v| *v == 0.0));
+        assert_eq!(sampler.pair(&loud, 5, 2, &vary).unwrap().sound[0], 0.25);
+        assert_eq!(plain.sound, [0.0; ALL]);
         // Mirrored: the picture, the silhouette, the sign of x; and the codes stay a face's.
         for i in [100 * CROP + 90, 140 * CROP + 128, 180 * CROP + 40] {
             let m = i - i % CROP + CROP - 1 - i % CROP;

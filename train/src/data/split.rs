@@ -173,6 +173,7 @@ mod tests {
             person: None,
             identity: identity.into(),
             model: String::new(),
+            sound: None,
         }
     }
 

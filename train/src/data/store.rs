@@ -4,8 +4,10 @@
 //! margin, which augmentation moves into. `fits.safetensors`, cameras in the pixels of these pictures:
 //! `reference_camera` [n, 12], `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera`
 //! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`About`]) is written
-//! last: a folder that has it is finished.
+//! last: a folder that has it is finished. [`SOUND`], where the clip has sound, is what is heard in each frame
+//! ([`Heard::to_arrays`]).
 
+use headgan::audio::Heard;
 use headgan::media::{atomic, still};
 use headgan::models::{Array, Weights, file};
 use headgan::morphable::ImageCamera;
@@ -20,6 +22,9 @@ use std::path::{Path, PathBuf};
 pub const SIDE: usize = CROP * 5 / 4;
 /// JPEG quality of the stored pictures.
 pub const QUALITY: u8 = 95;
+
+/// The file with what is heard in a clip.
+pub const SOUND: &str = "sound.safetensors";
 
 /// A rectangle in the stored pictures' pixels: edges, x0 y0 x1 y1.
 pub type Edges = [f64; 4];
@@ -48,6 +53,18 @@ pub struct About {
     pub identity: Vec<f32>,
     /// blake3 of the morphable model.
     pub model: String,
+    /// None where nobody has looked for it yet: data sets of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
+}
+
+/// A clip's sound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Whether there is any, and [`SOUND`] holds it.
+    pub heard: bool,
+    /// blake3 of the acoustic model that listened, where one did.
+    pub acoustic: Option<String>,
 }
 
 /// A clip that can be read.
@@ -56,6 +73,8 @@ pub struct Stored {
     pub about: About,
     pub folder: PathBuf,
     pub frames: Vec<StoredFrame>,
+    /// What is heard in them; none where the clip has no sound, or nobody has looked for it.
+    pub heard: Option<Heard>,
 }
 
 /// A frame's fits, in the pixels of the stored pictures.
@@ -92,6 +111,14 @@ pub fn finish(folder: &Path, about: &About, frames: &[StoredFrame]) -> Result<()
     put("expression", frames.iter().flat_map(|f| f.driving.expr.clone()).collect());
     put("usable", frames.iter().map(|f| f32::from(u8::from(f.usable))).collect());
     file::save_safetensors(&folder.join("fits.safetensors"), &out)?;
+    write_about(folder, about)
+}
+
+/// Writes `clip.json`.
+///
+/// # Errors
+/// [`Error::Input`] where that fails.
+pub fn write_about(folder: &Path, about: &About) -> Result<()> {
     let text = serde_json::to_string_pretty(about).map_err(|e| Error::Engine(format!("clip.json: {e}")))?;
     write_text(&folder.join("clip.json"), &text)
 }
@@ -147,7 +174,14 @@ impl Stored {
         if frames.len() != about.frames {
             return Err(bad("its parts are of different lengths"));
         }
-        Ok(Stored { about, folder: folder.to_owned(), frames })
+        let heard = match about.sound.as_ref().is_some_and(|s| s.heard) {
+            true => Some(Heard::from_arrays(&file::load_safetensors(&folder.join(SOUND))?)?),
+            false => None,
+        };
+        if heard.as_ref().is_some_and(|h| h.frames() != about.frames) {
+            return Err(bad("its sound is of another length"));
+        }
+        Ok(Stored { about, folder: folder.to_owned(), frames, heard })
     }
 
     /// The frames that pairs may be made of.

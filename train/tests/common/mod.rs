@@ -40,6 +40,7 @@ pub fn batch(step: u64, kind: Kind) -> Batch {
         in_a_row: n,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
+        sound: tensor(&mut Rng::of(&[10, step]), [n, 300, 1, 1], 1.0, kind),
         prior: make(2, 2.0),
         draft: make(3, 0.9),
         target: make(3, 0.9),

@@ -12,6 +12,7 @@ pub mod data;
 pub mod export;
 pub mod learned;
 pub mod losses;
+pub mod morphable;
 pub mod page;
 pub mod perceptual;
 pub mod run;

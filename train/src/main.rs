@@ -3,16 +3,19 @@
 use clap::{Parser, Subcommand};
 use headgan::engine::cpu;
 use headgan::media::interrupt;
+use headgan::media::still::{self, StillOptions};
+use headgan::models::fitting;
 use headgan::models::pack::ModelSet;
 use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
+use headgan::synthetic::head;
 use headgan::{Error, Result};
 use headgan_train::config::TrainConfig;
 use headgan_train::data::prepare;
 use headgan_train::data::split::HoldOut;
 use headgan_train::voxceleb2::client::Patience;
 use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
-use headgan_train::{checkpoint, export, run};
+use headgan_train::{checkpoint, export, morphable, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tch::{Cuda, Device};
@@ -36,6 +39,8 @@ enum Verb {
     Voxceleb2(Voxceleb2),
     /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes, or as a model pack.
     Export(Export),
+    /// Write the procedural head as a model pack, and compare it with the one of 3DDFA-V2 where that is there.
+    BuildMorphable(BuildMorphable),
 }
 
 #[derive(clap::Args)]
@@ -147,6 +152,19 @@ struct Export {
     /// What the pack says of its licence.
     #[arg(long, value_name = "TEXT", default_value = "not stated", requires = "pack")]
     licence: String,
+}
+
+#[derive(clap::Args)]
+struct BuildMorphable {
+    /// The pack's folder, whose name is the pack's.
+    #[arg(long, value_name = "PACKDIR")]
+    out: PathBuf,
+    /// Also write a picture of the mean head, its coordinate code and its modes.
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    /// The pack to compare with.
+    #[arg(long, value_name = "NAME", default_value = "3ddfa-v2")]
+    beside: String,
 }
 
 /// `TEXT=X,Y,W,H`.
@@ -283,6 +301,24 @@ fn export_run(args: &Export) -> Result<()> {
     Ok(())
 }
 
+fn build_morphable(args: &BuildMorphable) -> Result<()> {
+    let model = head();
+    let pack = fitting::write(&args.out, &model, None, fitting::LICENCE, headgan::reenact::networks::check)?;
+    println!(
+        "{}: {} vertices, {} triangles, {} identity and {} expression modes",
+        pack.folder.display(),
+        model.vertex_count(),
+        model.triangles.len(),
+        model.shape_dim,
+        model.expr_dim
+    );
+    println!("{}", morphable::comparison(&model, &ModelSet::discover(&[]), &args.beside)?);
+    if let Some(path) = &args.sheet {
+        still::write(path, &morphable::sheet(&model)?, &StillOptions::default())?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = interrupt::install().and_then(|()| match cli.verb {
@@ -290,6 +326,7 @@ fn main() -> ExitCode {
         Verb::Generator(args) => train(args),
         Verb::Voxceleb2(args) => voxceleb2(&args),
         Verb::Export(args) => export_run(&args),
+        Verb::BuildMorphable(args) => build_morphable(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

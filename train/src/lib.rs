@@ -15,6 +15,7 @@ pub mod losses;
 pub mod morphable;
 pub mod page;
 pub mod perceptual;
+pub mod regressor;
 pub mod run;
 pub mod trainer;
 pub mod validate;

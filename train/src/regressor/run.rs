@@ -1,4 +1,5 @@
-//! A run of the regressor: `log.jsonl` and `checkpoints/` in its folder.
+//! A run of the regressor: `config.json`, `log.jsonl`, `batch.png` (what a step saw, with the landmarks that it wants) and
+//! `checkpoints/` in its folder.
 
 use super::heads::Heads;
 use super::labels::Labels;
@@ -8,8 +9,11 @@ use super::view::{self, View};
 use crate::checkpoint;
 use crate::data::store::write_text;
 use crate::run::DataSet;
+use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
+use headgan::media::still::{self, StillOptions};
 use headgan::morphable::{Morphable, Prepared};
+use headgan::nets::mobilenet::SIZE;
 use headgan::random::Rng;
 use headgan::synthetic::head;
 use headgan::{Error, Result};
@@ -18,7 +22,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// Heads that are there before the first step.
 const FIRST_HEADS: usize = 240;
@@ -118,6 +122,10 @@ pub fn run(settings: &Settings, fitted: &Morphable) -> Result<()> {
         let step = trainer.step;
         heads.grow(settings.heads.min(FIRST_HEADS + 2 * step as usize))?;
         let batch = batch(settings, &frames, &heads.heads, step)?;
+        if step == first {
+            let path = settings.run.join("batch.png");
+            still::write(&path, &sheet(&batch, &trainer)?, &StillOptions::default())?;
+        }
         let record = trainer.learn(&batch, rate(settings, step));
         let line = serde_json::to_string(&record).map_err(|e| Error::Engine(format!("log: {e}")))?;
         writeln!(log, "{line}").map_err(log_error)?;
@@ -183,6 +191,32 @@ fn batch(settings: &Settings, frames: &Frames, heads: &[Sample], step: u64) -> R
         }
     }
     Ok(Batch::of(&crops, settings.device))
+}
+
+/// The crops of a batch with the landmarks that are wanted.
+fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
+    let values = |t: &Tensor| {
+        let flat = Vec::<f32>::try_from(t.to_device(Device::Cpu).contiguous().reshape([-1]));
+        flat.map_err(|e| Error::Engine(format!("batch.png: {e}")))
+    };
+    let (pixels, places) = (values(&batch.pixels)?, values(&trainer.places(&batch.params))?);
+    let area = SIZE * SIZE;
+    let mut sheet = ContactSheet::new(12, (SIZE, SIZE));
+    for (planes, points) in pixels.chunks_exact(3 * area).zip(places.chunks_exact(3 * 68)) {
+        let mut frame = Frame::new(SIZE, SIZE);
+        for i in 0..area {
+            let [b, g, r] = [0, 1, 2].map(|c| (planes[c * area + i] * 128.0 + 127.5) / 255.0);
+            frame.set_pixel(i % SIZE, i / SIZE, [r, g, b, 1.0]);
+        }
+        for point in points.chunks_exact(3) {
+            let (x, y) = ((point[0] - 1.0).round(), (SIZE as f32 - point[1]).round());
+            if x >= 0.0 && y >= 0.0 && x < SIZE as f32 && y < SIZE as f32 {
+                frame.set_pixel(x as usize, y as usize, [0.1, 1.0, 0.2, 1.0]);
+            }
+        }
+        sheet.push(&frame, "");
+    }
+    Ok(sheet.render())
 }
 
 /// Mean and deviation of the parameters of what will be seen.

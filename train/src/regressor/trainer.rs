@@ -151,7 +151,7 @@ impl Trainer {
     }
 
     /// Landmarks in the crop's coordinates, [n, 68, 3], of parameters [n, parameters].
-    fn places(&self, params: &Tensor) -> Tensor {
+    pub fn places(&self, params: &Tensor) -> Tensor {
         let n = params.size()[0];
         let (mean, basis) = &self.landmarks;
         let coefficients = params.narrow(1, CAMERA, self.shape_dim + self.expr_dim);

@@ -194,7 +194,7 @@ struct Regressor {
     /// Width of the network; 3DDFA-V2's have 0.5 and 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     width: f32,
-    #[arg(long, value_name = "RATE", default_value_t = 2e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     rate: f64,
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,

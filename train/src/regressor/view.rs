@@ -175,16 +175,16 @@ fn chain(a: &Map, b: &Map) -> Map {
 /// Light, colour, blur, noise, something in front.
 fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
     let n = picture.width;
-    if rng.unit() < 0.25 {
+    if rng.unit() < 0.2 {
         *picture = blurred(picture, 1 + rng.below(2));
     }
     let gains: [f64; 3] = {
-        let light = rng.within(0.5).exp();
-        std::array::from_fn(|_| light * rng.within(0.15).exp())
+        let light = rng.within(0.35).exp();
+        std::array::from_fn(|_| light * rng.within(0.1).exp())
     };
     let gamma = rng.within(0.35).exp();
     // Light that falls off across the picture.
-    let slope = [rng.within(0.35), rng.within(0.35)];
+    let slope = [rng.within(0.25), rng.within(0.25)];
     let grey = if rng.unit() < 0.1 { 1.0 } else { 0.0 };
     let noise = if rng.unit() < 0.4 { 12.0 * rng.unit() } else { 0.0 };
     let curve: Vec<f64> = (0..256).map(|v| (f64::from(v) / 255.0).powf(gamma)).collect();
@@ -198,7 +198,7 @@ fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
             *v = (lit + if noise > 0.0 { rng.within(noise) } else { 0.0 }).clamp(0.0, 255.0) as u8;
         }
     }
-    if rng.unit() < 0.25 {
+    if rng.unit() < 0.2 {
         hide(picture, rng);
     }
 }

@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use headgan::engine::cpu;
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::{ModelSet, Role};
-use headgan::models::{Weights, fitting, morphable_from};
+use headgan::models::pack::ModelSet;
+use headgan::models::{Weights, fitting};
 use headgan::morphable::Morphable;
 use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
@@ -14,6 +14,7 @@ use headgan::{Error, Result};
 use headgan_train::config::TrainConfig;
 use headgan_train::data::prepare;
 use headgan_train::data::split::HoldOut;
+use headgan_train::data::store::model_of;
 use headgan_train::regressor::{self, measure::Subject};
 use headgan_train::run::DataSet;
 use headgan_train::voxceleb2::client::Patience;
@@ -211,9 +212,6 @@ struct Regressor {
     /// Threads on a processor; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
-    /// Model pack that the data set was fitted with.
-    #[arg(long, value_name = "NAME")]
-    pack: Option<String>,
     #[arg(long, short)]
     quiet: bool,
 }
@@ -234,9 +232,6 @@ struct RegressorMeasure {
     heads: usize,
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Model pack that the data set was fitted with.
-    #[arg(long, value_name = "NAME")]
-    pack: Option<String>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -407,13 +402,6 @@ fn build_morphable(args: &BuildMorphable) -> Result<()> {
     Ok(())
 }
 
-/// The morphable model of a pack: the one that a data set was fitted with.
-fn fitted_with(pack: Option<&str>) -> Result<Morphable> {
-    let models = ModelSet::discover(&[]);
-    let (pack, part) = models.find(Role::Morphable, None, pack)?;
-    morphable_from(&*pack.load(part, headgan::reenact::networks::check)?)
-}
-
 fn train_regressor(args: &Regressor) -> Result<()> {
     if args.threads > 0 {
         tch::set_num_threads(i32::try_from(args.threads).unwrap_or(i32::MAX));
@@ -436,7 +424,9 @@ fn train_regressor(args: &Regressor) -> Result<()> {
         device: device(&args.device)?,
         quiet: args.quiet,
     };
-    regressor::run::run(&settings, &fitted_with(args.pack.as_deref())?)
+    let data = DataSet::open(&args.data)?;
+    let fitted = model_of(&data.train, &ModelSet::discover(&[]))?;
+    regressor::run::run(&settings, &data, &fitted)
 }
 
 /// The newest regressor of a run, its model, and how many steps it has learned.
@@ -449,10 +439,10 @@ fn regressor_of(run: &Path) -> Result<(Weights, Morphable, u64)> {
 
 fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
     let (weights, model, step) = regressor_of(&args.run)?;
-    let held_out = DataSet::open(&args.data)?.held_out;
-    let fitted = fitted_with(args.pack.as_deref())?;
+    let data = DataSet::open(&args.data)?;
+    let fitted = model_of(data.train.iter().chain(&data.held_out), &ModelSet::discover(&[]))?;
     let subject = Subject::new(weights, model)?;
-    let figures = subject.measure(&held_out, &fitted, args.frames, args.heads, args.seed)?;
+    let figures = subject.measure(&data.held_out, &fitted, args.frames, args.heads, args.seed)?;
     if args.json {
         let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
         println!("{text}");

@@ -44,7 +44,7 @@ pub struct Settings<'a> {
     pub width: f32,
     pub rate: f64,
     pub seed: u64,
-    /// Heads that are drawn in all; a few are added each step.
+    /// Heads that are drawn in all; one is added each step.
     pub heads: usize,
     /// Every so many frames of a clip are used: neighbours are alike.
     pub every: usize,
@@ -59,12 +59,12 @@ pub struct Settings<'a> {
 struct Frames(Vec<Vec<Sample>>);
 
 impl Frames {
-    fn load(settings: &Settings, model: &Prepared, labels: &Labels) -> Result<Frames> {
+    fn load(settings: &Settings, data: &DataSet, model: &Prepared, labels: &Labels) -> Result<Frames> {
         let mut clips = Vec::new();
-        for clip in DataSet::open(settings.data)?.train {
+        for clip in &data.train {
             interrupt::check()?;
             let frames = clip.usable().into_iter().step_by(settings.every.max(1));
-            clips.push(frames.map(|i| sample::of_frame(&clip, i, model, labels)).collect::<Result<Vec<_>>>()?);
+            clips.push(frames.map(|i| sample::of_frame(clip, i, model, labels)).collect::<Result<Vec<_>>>()?);
         }
         Ok(Frames(clips))
     }
@@ -82,20 +82,20 @@ impl Frames {
     }
 }
 
-/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. `fitted` is the model that the data set
-/// was fitted with. What a step sees follows from seed and step.
+/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. `fitted` is the model that `data` was fitted
+/// with. What a step sees follows from seed and step.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
 /// missing.
-pub fn run(settings: &Settings, fitted: &Morphable) -> Result<()> {
+pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()> {
     let folder = settings.run.join("checkpoints");
     std::fs::create_dir_all(&folder)
         .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
     let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
     write_text(&settings.run.join("config.json"), &text)?;
     let model = Prepared::new(head())?;
-    let frames = Frames::load(settings, &model, &Labels::new(model.model(), fitted)?)?;
+    let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
     let mut heads = Drawn { source: Heads::new(settings.seed), heads: Vec::new() };
     heads.grow(FIRST_HEADS.min(settings.heads))?;
     let statistics = statistics(&frames, &heads.heads, settings.seed)?;
@@ -120,7 +120,7 @@ pub fn run(settings: &Settings, fitted: &Morphable) -> Result<()> {
             break;
         }
         let step = trainer.step;
-        heads.grow(settings.heads.min(FIRST_HEADS + 2 * step as usize))?;
+        heads.grow(settings.heads.min(FIRST_HEADS + step as usize))?;
         let batch = batch(settings, &frames, &heads.heads, step)?;
         if step == first {
             let path = settings.run.join("batch.png");

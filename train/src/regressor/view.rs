@@ -62,9 +62,12 @@ pub fn bytes(frame: &Frame) -> Bgr8 {
 /// The square picture whose pixel p shows `source` at `map` of p, bilinear, black outside.
 pub fn resample(source: &Bgr8, map: &Map, side: usize) -> Bgr8 {
     let (w, h) = (source.width as i64, source.height as i64);
-    let at = |x: i64, y: i64, c: usize| match x >= 0 && y >= 0 && x < w && y < h {
-        true => f32::from(source.data[3 * (y * w + x) as usize + c]),
-        false => 0.0,
+    let at = |x: i64, y: i64| -> [f32; 3] {
+        if x < 0 || y < 0 || x >= w || y >= h {
+            return [0.0; 3];
+        }
+        let i = 3 * (y * w + x) as usize;
+        [source.data[i], source.data[i + 1], source.data[i + 2]].map(f32::from)
     };
     let mut data = Vec::with_capacity(3 * side * side);
     for y in 0..side {
@@ -72,10 +75,12 @@ pub fn resample(source: &Bgr8, map: &Map, side: usize) -> Bgr8 {
             let (px, py) = apply(map, [x as f64, y as f64]);
             let (fx, fy) = (px.floor(), py.floor());
             let (ix, iy, tx, ty) = (fx as i64, fy as i64, (px - fx) as f32, (py - fy) as f32);
+            let corners = [at(ix, iy), at(ix + 1, iy), at(ix, iy + 1), at(ix + 1, iy + 1)];
             for c in 0..3 {
-                let top = at(ix, iy, c) * (1.0 - tx) + at(ix + 1, iy, c) * tx;
-                let bottom = at(ix, iy + 1, c) * (1.0 - tx) + at(ix + 1, iy + 1, c) * tx;
-                data.push((top * (1.0 - ty) + bottom * ty + 0.5) as u8);
+                let [a, b, d, e] = corners.map(|p| p[c]);
+                let top = a + (b - a) * tx;
+                let bottom = d + (e - d) * tx;
+                data.push((top + (bottom - top) * ty + 0.5) as u8);
             }
         }
     }
@@ -152,7 +157,8 @@ pub fn crop(sample: &Sample, view: &View, spoil: Option<&mut Rng>) -> Result<Cro
     camera[11] = 0.0;
     // The regressor's coordinates count from 1, and y from below.
     let to_turned = [k, 0.0, x0 - k, 0.0, -k, y0 + k * SIZE as f64];
-    let plane = |c: usize| picture.data.iter().skip(c).step_by(3).map(|v| (f32::from(*v) - 127.5) / 128.0);
+    let pixels = picture.data.as_chunks::<3>().0;
+    let plane = |c: usize| pixels.iter().map(move |p| (f32::from(p[c]) - 127.5) / 128.0);
     Ok(Crop {
         pixels: (0..3).flat_map(plane).collect(),
         params: [&camera[..], &sample.shape, &sample.expr].concat(),

@@ -1,24 +1,30 @@
 //! How good a regressor is: beside the data set's fits on persons held out, and beside the truth on drawn heads that
 //! training has not seen.
+//!
+//! The crop is the one that the true landmarks give, moved and scaled at random as a detector's would be: in the very crop a
+//! network that always answers with the mean face is not far off. How far that one is stands beside each figure.
 
 use super::heads::Heads;
-use super::sample::{AROUND, SIDE, Sample};
+use super::sample::Sample;
 use super::view::bytes;
 use crate::data::store::Stored;
-use headgan::Result;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::regress::{self, Regressor};
 use headgan::face::{Rect, roi};
 use headgan::media::interrupt;
 use headgan::models::Weights;
-use headgan::morphable::{Euler, ImageCamera, Morphable, Prepared};
+use headgan::morphable::{Euler, Fit, ImageCamera, Morphable, Params, Prepared};
+use headgan::random::Rng;
 use headgan::synthetic::head::Expression;
+use headgan::{Error, Result};
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Added to a run's seed for the heads that are measured on.
 pub const OTHER_SEED: u64 = 1 << 40;
+/// How far crops are moved, in their sides, and scaled (a logarithm).
+const MOVED: [f64; 2] = [0.06, 0.1];
 /// Outer corners of the eyes.
 const EYES: [usize; 2] = [36, 45];
 /// Coefficients whose correlation with the truth is measured.
@@ -72,14 +78,17 @@ impl Errors {
 }
 
 /// All figures.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Figures {
     /// Beside the data set's own fits, on persons held out.
     pub held_out: Errors,
-    /// The same, clip by clip.
+    /// What always answering with the mean face gives there.
+    pub held_out_mean: Errors,
+    /// Of the regressor, clip by clip.
     pub clips: Vec<(String, Errors)>,
     /// Beside the truth, on drawn heads.
     pub drawn: Errors,
+    pub drawn_mean: Errors,
     /// Of coefficients on drawn heads with the truth.
     pub correlations: Vec<(&'static str, f64)>,
 }
@@ -100,18 +109,30 @@ impl Subject {
         Ok(Subject { regressor, model: Prepared::new(model)? })
     }
 
-    fn look(&self, picture: &impl Pixels, crop: &Rect) -> Result<([[f32; 3]; 68], Euler, Vec<f32>)> {
-        let fit = self.regressor.regress(picture, crop)?;
-        Ok((self.model.landmarks68(&fit)?, ImageCamera::from_fit(&fit)?.euler(), fit.params.expr))
+    /// Errors of the regressor and of the mean face, and the regressor's expression.
+    fn look(
+        &self,
+        picture: &impl Pixels,
+        wanted: (&[[f32; 3]; 68], Euler),
+        rng: &mut Rng,
+    ) -> Result<([Errors; 2], Vec<f32>)> {
+        let exact = roi::from_landmarks(wanted.0)
+            .ok_or_else(|| Error::NoFace("a face's landmarks are not finite: prepare the data set again".into()))?;
+        let roi = moved(&exact, rng);
+        let model = self.model.model();
+        let fit = self.regressor.regress(picture, &roi)?;
+        let mean = Params::from_slice(&model.param_mean, model.shape_dim, model.expr_dim)?;
+        let errors = |fit: &Fit| -> Result<Errors> {
+            let points = self.model.landmarks68(fit)?;
+            Ok(Errors::of((&points, ImageCamera::from_fit(fit)?.euler()), wanted))
+        };
+        let both = [errors(&fit)?, errors(&Fit { params: mean, roi })?];
+        Ok((both, fit.params.expr))
     }
 
-    /// Up to `frames` frames of each clip, which `fitted`'s fits are of. The crop is the one that the fit's landmarks give, as
-    /// in a shot that is followed.
-    ///
-    /// # Errors
-    /// Those of the clips and networks.
-    fn clip(&self, clip: &Stored, fitted: &Prepared, frames: usize) -> Result<Errors> {
-        let mut errors = Errors::default();
+    /// Up to `frames` frames of a clip, which `fitted`'s fits are of.
+    fn clip(&self, clip: &Stored, fitted: &Prepared, frames: usize, seed: u64) -> Result<[Errors; 2]> {
+        let mut sums: [Errors; 2] = Default::default();
         let usable = clip.usable();
         let every = usable.len().div_ceil(frames.max(1)).max(1);
         for i in usable.into_iter().step_by(every) {
@@ -119,22 +140,17 @@ impl Subject {
             let frame = &clip.frames[i];
             let camera = &frame.reference.camera;
             let wanted = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, camera)?;
-            let Some(crop) = roi::from_landmarks(&wanted) else { continue };
-            let (got, turn, _) = self.look(&bytes(&clip.picture(i)?), &crop)?;
-            errors.add(&Errors::of((&got, turn), (&wanted, camera.euler())));
+            let picture = bytes(&clip.picture(i)?);
+            let (errors, _) = self.look(&picture, (&wanted, camera.euler()), &mut Rng::of(&[seed, 9, i as u64]))?;
+            sums.iter_mut().zip(&errors).for_each(|(sum, e)| sum.add(e));
         }
-        Ok(errors)
+        Ok(sums)
     }
 
-    fn head(&self, sample: &Sample) -> Result<(Errors, Vec<f32>)> {
+    fn head(&self, sample: &Sample, rng: &mut Rng) -> Result<([Errors; 2], Vec<f32>)> {
         let camera = ImageCamera::from_matrix(&sample.camera)?;
         let wanted = self.model.posed_landmarks(&sample.shape, &sample.expr, &camera)?;
-        let side = (SIDE as f64 / AROUND) as f32;
-        let from = 0.5 * (SIDE as f32 - side);
-        let crop =
-            roi::from_landmarks(&wanted).unwrap_or(Rect { x0: from, y0: from, x1: from + side, y1: from + side });
-        let (got, turn, expr) = self.look(&sample.picture, &crop)?;
-        Ok((Errors::of((&got, turn), (&wanted, camera.euler())), expr))
+        self.look(&sample.picture, (&wanted, camera.euler()), rng)
     }
 
     /// All figures: `frames` frames of each clip held out, and `heads` drawn heads.
@@ -150,28 +166,26 @@ impl Subject {
         seed: u64,
     ) -> Result<Figures> {
         let fitted = Prepared::new(fitted.clone())?;
-        let mut figures = Figures {
-            held_out: Errors::default(),
-            clips: Vec::new(),
-            drawn: Errors::default(),
-            correlations: Vec::new(),
-        };
+        let mut figures = Figures::default();
         for clip in held_out {
-            let errors = self.clip(clip, &fitted, frames)?;
-            if errors.faces > 0 {
-                figures.held_out.add(&errors);
-                figures.clips.push((clip.about.name.clone(), errors));
+            let [own, mean] = self.clip(clip, &fitted, frames, seed)?;
+            if own.faces > 0 {
+                figures.held_out.add(&own);
+                figures.held_out_mean.add(&mean);
+                figures.clips.push((clip.about.name.clone(), own));
             }
         }
         // Every clip counts alike, however many frames it has.
-        figures.held_out.faces = figures.clips.iter().map(|(_, e)| e.faces).sum();
+        let faces = figures.clips.iter().map(|(_, e)| e.faces).sum();
+        (figures.held_out.faces, figures.held_out_mean.faces) = (faces, faces);
         let mut source = Heads::new(seed ^ OTHER_SEED);
         let mut pairs = vec![Vec::new(); FOLLOWED.len()];
-        for _ in 0..heads {
+        for i in 0..heads {
             interrupt::check()?;
             let sample = source.next()?;
-            let (errors, expr) = self.head(&sample)?;
-            figures.drawn.add(&errors);
+            let ([own, mean], expr) = self.head(&sample, &mut Rng::of(&[seed, 10, i as u64]))?;
+            figures.drawn.add(&own);
+            figures.drawn_mean.add(&mean);
             for (pairs, (_, e)) in pairs.iter_mut().zip(FOLLOWED) {
                 pairs.push((f64::from(expr[e as usize]), f64::from(sample.expr[e as usize])));
             }
@@ -179,6 +193,14 @@ impl Subject {
         figures.correlations = FOLLOWED.iter().zip(&pairs).map(|((name, _), p)| (*name, correlation(p))).collect();
         Ok(figures)
     }
+}
+
+/// A crop as a detector might have given it.
+fn moved(exact: &Rect, rng: &mut Rng) -> Rect {
+    let side = exact.width();
+    let [cx, cy] = exact.center().map(|c| c + side * rng.within(MOVED[0]) as f32);
+    let half = 0.5 * side * rng.within(MOVED[1]).exp() as f32;
+    Rect { x0: cx - half, y0: cy - half, x1: cx + half, y1: cy + half }
 }
 
 /// Pearson's; 0 where one side does not vary.
@@ -204,7 +226,9 @@ pub fn text(figures: &Figures) -> String {
     };
     let mut out: Vec<String> = figures.clips.iter().map(|(name, e)| line(&format!("  {name}"), e)).collect();
     out.push(line("persons held out", &figures.held_out));
+    out.push(line("  the mean face there", &figures.held_out_mean));
     out.push(line("drawn heads", &figures.drawn));
+    out.push(line("  the mean face there", &figures.drawn_mean));
     let of = |(name, v): &(&str, f64)| format!("{name} {v:.3}");
     let correlations: Vec<String> = figures.correlations.iter().map(of).collect();
     out.push(format!("correlation with the truth: {}", correlations.join(", ")));
@@ -226,6 +250,16 @@ mod tests {
         mean.add(&e);
         mean.add(&Errors::of((&wanted, turn), (&wanted, turn)));
         assert!(mean.faces == 2 && (mean.landmarks - 0.05).abs() < 1e-6 && mean.yaw == 1.5);
+    }
+
+    #[test]
+    fn crops_are_moved_a_little() {
+        let exact = Rect { x0: 10.0, y0: 20.0, x1: 110.0, y1: 120.0 };
+        let mut rng = Rng(1);
+        let all: Vec<Rect> = (0..20).map(|_| moved(&exact, &mut rng)).collect();
+        assert!(all.iter().all(|r| (85.0..116.0).contains(&r.width()) && (r.center()[0] - 60.0).abs() <= 6.0));
+        assert!(all.iter().all(|r| (r.width() - r.height()).abs() < 1e-3 && r.iou(&exact) > 0.6));
+        assert!(all.iter().any(|r| (r.center()[1] - 70.0).abs() > 2.0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod element;
 pub mod file;
+pub mod fitting;
 pub mod import;
 pub mod mat;
 mod morphable;

@@ -98,6 +98,17 @@ impl Morphable {
         self.mean.len() / 3
     }
 
+    /// How far the coordinate codes of two models lie apart at each landmark, per axis. A generator reads poses from
+    /// these codes, so it serves two models as far as they agree.
+    pub fn code_differences(&self, other: &Morphable) -> Vec<[f32; 3]> {
+        let code = |model: &Morphable, v: &u32| model.ncc[*v as usize];
+        let difference = |(a, b): (&u32, &u32)| {
+            let (a, b) = (code(self, a), code(other, b));
+            std::array::from_fn(|c| a[c] - b[c])
+        };
+        self.landmarks.iter().zip(&other.landmarks).map(difference).collect()
+    }
+
     /// Parameters from the regressor's normalised outputs: `output * std + mean`.
     ///
     /// # Errors

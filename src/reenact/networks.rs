@@ -105,6 +105,16 @@ pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
     Ok(config)
 }
 
+/// The pack to fit faces with, and its morphable model: `pack`, or the first that has a regressor too (one that was imported
+/// or built for its model alone fits nothing), or the first that has a model.
+fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a Component)> {
+    let both = |p: &'a Pack| Some((p, p.component(Role::Morphable, None)?, p.component(Role::Regressor, None)?));
+    match models.packs().iter().find_map(both) {
+        Some((home, model, _)) if pack.is_none() => Ok((home, model)),
+        _ => models.find(Role::Morphable, None, pack),
+    }
+}
+
 impl Networks {
     /// Loads from `pack` (or the first pack that has a morphable model with a regressor), with the detector of the
     /// architecture `detector` (`retinaface`, `faceboxes`; `None`: the pack's own).
@@ -117,7 +127,7 @@ impl Networks {
         detector: Option<&str>,
         options: &cpu::Options,
     ) -> Result<Networks> {
-        let (home, model) = models.find(Role::Morphable, None, pack)?;
+        let (home, model) = home(models, pack)?;
         let mut ids = vec![ModelId::of(home, model)];
         let name = home.name().to_owned();
         let model = morphable_from(&*home.load(model, check)?)?;
@@ -265,5 +275,40 @@ impl Generator {
         })?;
         let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;
         Ok(Generator { engine, config, name, blake3, licence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Array, fitting};
+    use crate::nets::mobilenet;
+    use crate::synthetic::head;
+
+    #[test]
+    fn a_model_without_a_regressor_is_taken_only_when_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str, weights| {
+            fitting::write(&folder.path().join(name), &head(), weights, fitting::LICENCE, check).unwrap();
+        };
+        let config = mobilenet::Config { width: 0.125, head: "fc".into(), outputs: head().param_mean.len() };
+        let mut weights = Weights::default();
+        let layers = shape::layers(|ops| {
+            mobilenet::mobilenet(ops, &[1, 3, mobilenet::SIZE, mobilenet::SIZE], &config);
+        });
+        for (name, shape) in layers {
+            let len = shape.iter().product();
+            weights.insert(name, Array::f32(shape, vec![1e-3; len]));
+        }
+        make("alone", None);
+        let found = |pack| {
+            let models = ModelSet::from_folders(&[folder.path().to_owned()]);
+            home(&models, pack).map(|(p, _)| p.name().to_owned())
+        };
+        assert_eq!(found(None).unwrap(), "alone");
+        make("both", Some(weights));
+        assert_eq!(found(None).unwrap(), "both");
+        assert_eq!(found(Some("alone")).unwrap(), "alone");
+        assert!(found(Some("neither")).is_err());
     }
 }

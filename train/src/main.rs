@@ -3,17 +3,24 @@
 use clap::{Parser, Subcommand};
 use headgan::engine::cpu;
 use headgan::media::interrupt;
+use headgan::media::still::{self, StillOptions};
 use headgan::models::pack::ModelSet;
+use headgan::models::{Weights, fitting};
+use headgan::morphable::Morphable;
 use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
+use headgan::synthetic::head;
 use headgan::{Error, Result};
 use headgan_train::config::TrainConfig;
 use headgan_train::data::split::HoldOut;
+use headgan_train::data::store::model_of;
 use headgan_train::data::{prepare, sound};
+use headgan_train::regressor::{self, measure::Subject};
+use headgan_train::run::DataSet;
 use headgan_train::voxceleb2::client::Patience;
 use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
-use headgan_train::{checkpoint, export, run};
-use std::path::PathBuf;
+use headgan_train::{checkpoint, export, morphable, run};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tch::{Cuda, Device};
 
@@ -37,6 +44,15 @@ enum Verb {
     Voxceleb2(Voxceleb2),
     /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes, or as a model pack.
     Export(Export),
+    /// Write the procedural head as a model pack, and compare it with the one of 3DDFA-V2 where that is there.
+    BuildMorphable(BuildMorphable),
+    /// Train a regressor of the procedural head's parameters on drawn heads and a data set's frames; goes on where the
+    /// run's folder has a checkpoint.
+    Regressor(Regressor),
+    /// Measure a run's regressor on persons held out and on drawn heads.
+    RegressorMeasure(RegressorMeasure),
+    /// Write a run's regressor and the head as a model pack.
+    RegressorExport(RegressorExport),
 }
 
 #[derive(clap::Args)]
@@ -147,6 +163,91 @@ struct Export {
     pack: Option<PathBuf>,
     /// What the pack says of its licence.
     #[arg(long, value_name = "TEXT", default_value = "not stated", requires = "pack")]
+    licence: String,
+}
+
+#[derive(clap::Args)]
+struct BuildMorphable {
+    /// The pack's folder, whose name is the pack's.
+    #[arg(long, value_name = "PACKDIR")]
+    out: PathBuf,
+    /// Also write a picture of the mean head, its coordinate code and its modes.
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    /// The pack to compare with.
+    #[arg(long, value_name = "NAME", default_value = "3ddfa-v2")]
+    beside: String,
+}
+
+#[derive(clap::Args)]
+struct Regressor {
+    /// A prepared data set.
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// The run's folder.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Steps in all; the rate falls towards the last.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    steps: u64,
+    /// Faces a step; each is seen in two crops.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch: usize,
+    /// Width of the network; 3DDFA-V2's have 0.5 and 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    width: f32,
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    rate: f64,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Heads that are drawn in all.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    heads: usize,
+    /// Use every so many frames of a clip.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    every: usize,
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
+    checkpoint_minutes: f64,
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
+    device: String,
+    /// Threads on a processor; all cores unless told.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(clap::Args)]
+struct RegressorMeasure {
+    /// The run's folder.
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// The data set with the persons held out.
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// Frames of each clip held out.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    frames: usize,
+    /// Drawn heads.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    heads: usize,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct RegressorExport {
+    /// The run's folder.
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// The pack's folder, whose name is the pack's.
+    #[arg(long, value_name = "DIR")]
+    pack: PathBuf,
+    /// What the pack says of its licence.
+    #[arg(long, value_name = "TEXT", default_value = "not stated")]
     licence: String,
 }
 
@@ -289,6 +390,82 @@ fn export_run(args: &Export) -> Result<()> {
     Ok(())
 }
 
+fn build_morphable(args: &BuildMorphable) -> Result<()> {
+    let model = head();
+    let pack = fitting::write(&args.out, &model, None, fitting::LICENCE, headgan::reenact::networks::check)?;
+    println!(
+        "{}: {} vertices, {} triangles, {} identity and {} expression modes",
+        pack.folder.display(),
+        model.vertex_count(),
+        model.triangles.len(),
+        model.shape_dim,
+        model.expr_dim
+    );
+    println!("{}", morphable::comparison(&model, &ModelSet::discover(&[]), &args.beside)?);
+    if let Some(path) = &args.sheet {
+        still::write(path, &morphable::sheet(&model)?, &StillOptions::default())?;
+    }
+    Ok(())
+}
+
+fn train_regressor(args: &Regressor) -> Result<()> {
+    if args.threads > 0 {
+        tch::set_num_threads(i32::try_from(args.threads).unwrap_or(i32::MAX));
+    }
+    let positive = args.batch > 0 && args.heads > 0 && args.width > 0.0 && args.width <= 4.0 && args.rate > 0.0;
+    if !positive {
+        return Err(Error::Usage("--batch, --heads, --width and --rate must be above 0 (--width at most 4)".into()));
+    }
+    let settings = regressor::run::Settings {
+        data: &args.data,
+        run: &args.out,
+        steps: args.steps,
+        batch: args.batch,
+        width: args.width,
+        rate: args.rate,
+        seed: args.seed,
+        heads: args.heads,
+        every: args.every,
+        checkpoint_minutes: args.checkpoint_minutes,
+        device: device(&args.device)?,
+        quiet: args.quiet,
+    };
+    let data = DataSet::open(&args.data)?;
+    let fitted = model_of(&data.train, &ModelSet::discover(&[]))?;
+    regressor::run::run(&settings, &data, &fitted)
+}
+
+/// The newest regressor of a run, its model, and how many steps it has learned.
+fn regressor_of(run: &Path) -> Result<(Weights, Morphable, u64)> {
+    let checkpoint = checkpoint::newest(&run.join("checkpoints"), Device::Cpu)?
+        .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", run.display())))?;
+    let (weights, model) = regressor::trainer::export(&checkpoint, &head())?;
+    Ok((weights, model, checkpoint.number("step")?))
+}
+
+fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
+    let (weights, model, step) = regressor_of(&args.run)?;
+    let data = DataSet::open(&args.data)?;
+    let fitted = model_of(data.train.iter().chain(&data.held_out), &ModelSet::discover(&[]))?;
+    let subject = Subject::new(weights, model)?;
+    let figures = subject.measure(&data.held_out, &fitted, args.frames, args.heads, args.seed)?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
+        println!("{text}");
+    } else {
+        println!("step {step}\n{}", regressor::measure::text(&figures));
+    }
+    Ok(())
+}
+
+fn export_regressor(args: &RegressorExport) -> Result<()> {
+    let (weights, model, step) = regressor_of(&args.run)?;
+    let licence = args.licence.clone();
+    let pack = fitting::write(&args.pack, &model, Some(weights), licence, headgan::reenact::networks::check)?;
+    println!("{}: step {step}", pack.folder.display());
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = interrupt::install().and_then(|()| match cli.verb {
@@ -296,6 +473,10 @@ fn main() -> ExitCode {
         Verb::Generator(args) => train(args),
         Verb::Voxceleb2(args) => voxceleb2(&args),
         Verb::Export(args) => export_run(&args),
+        Verb::BuildMorphable(args) => build_morphable(&args),
+        Verb::Regressor(args) => train_regressor(&args),
+        Verb::RegressorMeasure(args) => measure_regressor(&args),
+        Verb::RegressorExport(args) => export_regressor(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

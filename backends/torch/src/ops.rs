@@ -13,6 +13,9 @@ use tch::{Device, Kind, Tensor};
 /// Epsilon of every instance normalisation, PyTorch's default.
 const EPS: f64 = 1e-5;
 
+/// What a batch's statistics weigh in the running ones, PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
 /// An executor: weights by name (the checkpoint's keys) on one device in one kind of number.
 #[derive(Debug)]
 pub struct Torch {
@@ -26,6 +29,8 @@ pub struct Torch {
     channels_last: bool,
     /// Whether a CUDA device may round the factors of products to 10 bits.
     tf32: bool,
+    /// Whether batch norms take the batch's own statistics and average them into the running ones.
+    batch_statistics: bool,
     /// Weights and bias of the convolutions that run as one ([`Ops::conv2d_pair`]).
     pairs: RefCell<HashMap<String, (Tensor, Option<Tensor>)>>,
 }
@@ -56,6 +61,7 @@ impl Torch {
             inference: false,
             channels_last: false,
             tf32: true,
+            batch_statistics: false,
             pairs: RefCell::default(),
         }
     }
@@ -83,6 +89,13 @@ impl Torch {
     /// Whether a CUDA device may round the factors of products to 10 bits (it may, unless told).
     pub fn tf32(mut self, allowed: bool) -> Torch {
         self.tf32 = allowed;
+        self
+    }
+
+    /// With batch norms as training has them: normalised by the batch's own mean and variance, which are averaged into
+    /// `running_mean` and `running_var` where they lie.
+    pub fn batch_statistics(mut self) -> Torch {
+        self.batch_statistics = true;
         self
     }
 
@@ -202,7 +215,8 @@ impl Ops for Torch {
     fn batch_norm(&self, x: &Shared, layer: Layer, eps: f32) -> Shared {
         let part = |part| Some(self.layer(layer, part));
         let (mean, var) = (part("running_mean"), part("running_var"));
-        x.0.batch_norm(part("weight"), part("bias"), mean, var, false, 0.0, f64::from(eps), true).into()
+        let training = self.batch_statistics;
+        x.0.batch_norm(part("weight"), part("bias"), mean, var, training, MOMENTUM, f64::from(eps), true).into()
     }
 
     fn instance_norm(&self, x: &Shared, affine: Option<Layer>, act: Act) -> Shared {
@@ -362,6 +376,29 @@ impl Ops for Torch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batch_norm_learns_what_it_has_seen() {
+        let named = |name: &str, values: &[f64]| (format!("bn.{name}"), Tensor::from_slice(values));
+        let parts = [("weight", [2.0]), ("bias", [1.0]), ("running_mean", [0.0]), ("running_var", [1.0])];
+        let weights: HashMap<String, Tensor> = parts.iter().map(|(name, v)| named(name, v)).collect();
+        let running = ["bn.running_mean", "bn.running_var"].map(|name| weights[name].shallow_clone());
+        // Mean 4, variance 5 (biased) and 20/3.
+        let x = Shared(Tensor::from_slice(&[1.0f64, 3.0, 5.0, 7.0]).reshape([4, 1, 1, 1]));
+        let apply = |learns: bool| {
+            let copies = weights.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+            let ops = Torch::over(copies, Device::Cpu, Kind::Double);
+            let ops = if learns { ops.batch_statistics() } else { ops };
+            Vec::<f64>::try_from(ops.batch_norm(&x, "bn", 0.0).0.reshape([-1])).unwrap()
+        };
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        let y = apply(true);
+        assert!(near(y[0], 1.0 - 6.0 / 5f64.sqrt()) && near(y[3], 1.0 + 6.0 / 5f64.sqrt()), "{y:?}");
+        let [mean, var] = running.map(|t| t.double_value(&[0]));
+        assert!(near(mean, 0.4) && near(var, 0.9 + 0.1 * 20.0 / 3.0), "{mean} {var}");
+        let y = apply(false);
+        assert!(near(y[0], 1.0 + 2.0 * (1.0 - mean) / var.sqrt()), "{y:?}");
+    }
 
     /// The trainer relies on its derivative.
     #[test]

@@ -53,7 +53,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         map.extend(sizes.as_object().cloned().unwrap_or_default());
     }
     Ok(Draft {
-        licence: "MIT (the program that trained it); its training data may have others",
+        licence: "MIT (the program that trained it); its training data may have others".into(),
         source: "https://github.com/SeanNaren/deepspeech.pytorch",
         purpose: "turns speech into characters and their times",
         parts: vec![Part::new(Role::Speech, ARCHITECTURE, ARCHITECTURE, described, weights)],

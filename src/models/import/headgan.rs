@@ -91,7 +91,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     // The generator is what the pack is for, whatever the file names are.
     parts.sort_by_key(|p| (p.component.role != Role::Generator, p.component.file.len()));
     Ok(Draft {
-        licence: "as stated by its authors",
+        licence: "as stated by its authors".into(),
         source: "https://github.com/michaildoukas/headGAN",
         purpose: "paints the reference face with the driver's pose, expression and speech (HeadGAN)",
         parts,

@@ -64,7 +64,7 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     weights.insert("mean", Array::f32([rows], mean));
     let config = json!({"vertices": n, "triangles": triangles, "shape_dim": dims[0], "expr_dim": dims[1]});
     Ok(Draft {
-        licence: "as agreed with its authors (research only, unless they say otherwise)",
+        licence: "as agreed with its authors (research only, unless they say otherwise)".into(),
         source: "https://github.com/menpo/lsfm",
         purpose: "3D morphable model for dense alignment",
         parts: vec![Part::new(Role::Morphable, "linear-morphable", "lsfm", config, weights)],

@@ -26,7 +26,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         "embedding": shape(&weights, "linear1.conv.weight", 4, path)?[0],
     });
     Ok(Draft {
-        licence: "none stated by its authors",
+        licence: "none stated by its authors".into(),
         source: "https://github.com/Xiaoccer/MobileFaceNet_Pytorch",
         purpose: "tells identities apart (CSIM)",
         parts: vec![Part::new(Role::Embedder, "mobilefacenet", "mobilefacenet", config, weights)],

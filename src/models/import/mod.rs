@@ -16,6 +16,7 @@ pub use headgan::{Networks, networks};
 use super::pack::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
 use super::{Data, Weights, file, torch};
 use crate::{Error, Result};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What [`import`] takes.
@@ -80,22 +81,22 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
 }
 
 /// A pack before it is written.
-struct Draft {
-    licence: &'static str,
-    source: &'static str,
-    purpose: &'static str,
-    parts: Vec<Part>,
+pub(in crate::models) struct Draft {
+    pub licence: Cow<'static, str>,
+    pub source: &'static str,
+    pub purpose: &'static str,
+    pub parts: Vec<Part>,
 }
 
 /// One component of a [`Draft`].
-struct Part {
+pub(in crate::models) struct Part {
     component: Component,
     weights: Weights,
 }
 
 impl Part {
     /// `config` must be a JSON object.
-    fn new(role: Role, architecture: &str, file: &str, config: serde_json::Value, weights: Weights) -> Part {
+    pub fn new(role: Role, architecture: &str, file: &str, config: serde_json::Value, weights: Weights) -> Part {
         let config = match config {
             serde_json::Value::Object(map) => map,
             _ => serde_json::Map::new(),
@@ -113,7 +114,7 @@ impl Part {
 
 impl Draft {
     /// Checks all components and writes into each what it is, so that a file can also be used without its pack.
-    fn finish(&mut self, check: Check) -> Result<()> {
+    pub fn finish(&mut self, check: Check) -> Result<()> {
         for Part { component, weights } in &mut self.parts {
             let what = &component.architecture;
             for (name, array) in &weights.arrays {
@@ -133,7 +134,7 @@ impl Draft {
         Ok(())
     }
 
-    fn write(mut self, name: &str, dest_root: &Path) -> Result<Pack> {
+    pub fn write(mut self, name: &str, dest_root: &Path) -> Result<Pack> {
         let fail =
             |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
         std::fs::create_dir_all(dest_root).map_err(|e| fail(dest_root, e))?;
@@ -149,7 +150,7 @@ impl Draft {
             format: FORMAT,
             name: name.to_owned(),
             version: "1".to_owned(),
-            licence: self.licence.to_owned(),
+            licence: self.licence.into_owned(),
             source: self.source.to_owned(),
             purpose: self.purpose.to_owned(),
             components: self.parts.into_iter().map(|p| p.component).collect(),

@@ -37,7 +37,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         return Err(Error::Model(format!("{}: {text}; download one", from.display())));
     }
     Ok(Draft {
-        licence: "MIT",
+        licence: "MIT".into(),
         source: "https://github.com/biubug6/Pytorch_Retinaface",
         purpose: "finds faces and their five landmarks",
         parts,

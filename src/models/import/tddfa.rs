@@ -33,7 +33,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     }
     parts.push(bfm(from)?);
     Ok(Draft {
-        licence: "networks: MIT; the morphable model is derived from the Basel Face Model: academic use only",
+        licence: "networks: MIT; the morphable model is derived from the Basel Face Model: academic use only".into(),
         source: "https://github.com/cleardusk/3DDFA_V2",
         purpose: "finds faces (FaceBoxes) and fits the 3D morphable model to them (3DDFA-V2)",
         parts,

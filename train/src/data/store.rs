@@ -9,9 +9,11 @@
 
 use headgan::audio::Heard;
 use headgan::media::{atomic, still};
-use headgan::models::{Array, Weights, file};
-use headgan::morphable::ImageCamera;
+use headgan::models::pack::{ModelSet, Pack, Role};
+use headgan::models::{Array, Weights, file, morphable_from};
 use headgan::morphable::retarget::FramePose;
+use headgan::morphable::{ImageCamera, Morphable};
+use headgan::reenact::networks;
 use headgan::reenact::shot::CROP;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -203,6 +205,27 @@ impl Stored {
         }
         Ok(picture)
     }
+}
+
+/// The morphable model that clips were fitted with, from whichever pack has it.
+///
+/// # Errors
+/// [`Error::Input`] where the clips were fitted with several; [`Error::Model`] where no pack has it.
+pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a Stored>, models: &ModelSet) -> Result<Morphable> {
+    let mut hashes: Vec<&str> = clips.into_iter().map(|c| c.about.model.as_str()).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let [hash] = hashes[..] else {
+        let text = format!("the clips were fitted with {} models: prepare them with one", hashes.len());
+        return Err(Error::Input(text));
+    };
+    let of = |pack: &Pack| -> Option<Result<Morphable>> {
+        let part = pack.components().iter().find(|c| c.role == Role::Morphable && c.blake3 == hash)?;
+        Some(pack.load(part, networks::check).and_then(|weights| morphable_from(&weights)))
+    };
+    models.packs().iter().find_map(of).unwrap_or_else(|| {
+        Err(Error::Model(format!("no pack has the model that the clips were fitted with ({hash}): import it again")))
+    })
 }
 
 /// The finished clips of a data set, by name.

@@ -1,0 +1,163 @@
+//! Drawn heads: any face, pose, expression, light and background, with the true parameters.
+
+use super::sample::{AROUND, SIDE, Sample, crop_of};
+use super::view::bytes;
+use headgan::Result;
+use headgan::face::Rect;
+use headgan::morphable::{Euler, Fit, ImageCamera, Params};
+use headgan::random::Rng;
+use headgan::synthetic::head::Expression;
+use headgan::synthetic::render::HairStyle;
+use headgan::synthetic::{Look, Renderer};
+
+/// Heads that one look is drawn with: making a scene takes longer than drawing it.
+const PER_LOOK: u64 = 6;
+/// Standard deviation of identities.
+const IDENTITY: f64 = 0.8;
+
+/// An endless row of heads; each follows from seed and number alone.
+pub struct Heads {
+    seed: u64,
+    number: u64,
+    renderer: Option<Renderer>,
+}
+
+impl Heads {
+    pub fn new(seed: u64) -> Heads {
+        Heads { seed, number: 0, renderer: None }
+    }
+
+    /// The next head.
+    ///
+    /// # Errors
+    /// Those of the renderer.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Sample> {
+        let mut rng = Rng::of(&[self.seed, 8, self.number]);
+        if self.number.is_multiple_of(PER_LOOK) {
+            self.renderer = None;
+        }
+        let renderer = match &mut self.renderer {
+            Some(renderer) => renderer,
+            none => none.insert(Renderer::new(look(&mut Rng::of(&[self.seed, 7, self.number / PER_LOOK])))?),
+        };
+        self.number += 1;
+        let shape: Vec<f32> = (0..renderer.prepared().model().shape_dim)
+            .map(|_| (IDENTITY * normal(&mut rng)).clamp(-2.5, 2.5) as f32)
+            .collect();
+        let expr = expression(&mut rng, renderer.prepared().model().expr_dim);
+        let turned = Euler {
+            yaw: (22.0 * normal(&mut rng)).clamp(-60.0, 60.0) as f32,
+            pitch: (11.0 * normal(&mut rng)).clamp(-30.0, 30.0) as f32,
+            roll: (8.0 * normal(&mut rng)).clamp(-30.0, 30.0) as f32,
+        };
+        // Once at any size to see how large it is, then in the middle of the picture.
+        let mut camera = ImageCamera::new(1e-3, turned.rotation(), [0.0; 3]);
+        let crop = crop_of(renderer.prepared(), &shape, &expr, &camera)?;
+        let k = (SIDE as f64 / AROUND / f64::from(crop.width())) as f32;
+        camera.scale *= k;
+        let middle = 0.5 * SIDE as f32 - 0.5;
+        let [cx, cy] = crop.center();
+        camera.translation = [middle - k * cx, middle - k * cy, 0.0];
+        let side = SIDE as f32;
+        let roi = Rect { x0: 0.0, y0: 0.0, x1: side, y1: side };
+        let params = Params { camera: camera.to_fit_camera(&roi)?, shape, expr };
+        let fit = Fit { params, roi };
+        let picture = bytes(&renderer.render(&fit, SIDE, SIDE)?);
+        let Params { shape, expr, .. } = fit.params;
+        Ok(Sample { picture, camera: camera.matrix(), shape, expr, truth: true })
+    }
+}
+
+/// Standard normal.
+fn normal(rng: &mut Rng) -> f64 {
+    (-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos()
+}
+
+/// At rest, or some of everything.
+fn expression(rng: &mut Rng, dim: usize) -> Vec<f32> {
+    let mut out = vec![0.0; dim];
+    let mut set = |e: Expression, v: f64| out[e as usize] = v as f32;
+    let some = |rng: &mut Rng, often: f64| if rng.unit() < often { rng.unit() } else { 0.0 };
+    set(Expression::JawOpen, some(rng, 0.6).powf(1.4) - 0.13 * rng.unit());
+    let smile = some(rng, 0.4);
+    set(Expression::Smile, smile);
+    set(Expression::Frown, if smile > 0.3 { 0.0 } else { some(rng, 0.2) });
+    set(Expression::Pucker, some(rng, 0.25));
+    set(Expression::Wide, some(rng, 0.25));
+    set(Expression::BrowRaise, some(rng, 0.35));
+    set(Expression::BrowLower, some(rng, 0.25));
+    let both = some(rng, 0.45);
+    let (left, right) = match rng.below(6) {
+        0 => (both, some(rng, 0.5)),
+        _ => (both, (both + rng.within(0.1)).clamp(0.0, 1.0)),
+    };
+    set(Expression::BlinkLeft, left);
+    set(Expression::BlinkRight, right);
+    set(Expression::MouthSide, if rng.unit() < 0.25 { rng.within(0.7) } else { 0.0 });
+    out
+}
+
+/// Anybody, in any light, before anything.
+fn look(rng: &mut Rng) -> Look {
+    let mix = |a: [f32; 3], b: [f32; 3], t: f32| std::array::from_fn(|c| a[c] + (b[c] - a[c]) * t);
+    let about = |rng: &mut Rng, colour: [f32; 3], reach: f64| colour.map(|v| v * rng.within(reach).exp() as f32);
+    let any = |rng: &mut Rng, most: f64| std::array::from_fn(|_| (most * rng.unit().powi(2)) as f32);
+    let skin = mix([0.64, 0.41, 0.31], [0.085, 0.042, 0.026], rng.unit() as f32);
+    let skin = about(rng, skin, 0.15);
+    let lips = about(rng, [0.85 * skin[0], 0.4 * skin[1], 0.5 * skin[2]], 0.2);
+    let hairs =
+        [[0.012, 0.010, 0.009], [0.06, 0.03, 0.016], [0.20, 0.11, 0.05], [0.45, 0.33, 0.18], [0.35, 0.35, 0.35]];
+    let hair = hairs[rng.below(hairs.len())];
+    let hair = about(rng, hair, 0.3);
+    let irises = [[0.05, 0.025, 0.012], [0.10, 0.22, 0.16], [0.10, 0.18, 0.32]];
+    let direction = |rng: &mut Rng| [rng.signed(), -0.3 + 0.7 * rng.signed(), 0.35 + 0.6 * rng.unit() as f32];
+    let strength = rng.within(0.35).exp();
+    let warmth = rng.within(0.15);
+    let key = [1.7 * (1.0 + warmth), 1.7, 1.7 * (1.0 - warmth)].map(|v| (v * strength) as f32);
+    Look {
+        skin,
+        lips,
+        brows: hair.map(|v| (0.7 * v).min(0.15)),
+        brow_weight: 0.4 + 0.6 * rng.unit() as f32,
+        hair,
+        style: [HairStyle::Shaved, HairStyle::Short, HairStyle::Bob][rng.below(3)],
+        iris: irises[rng.below(3)],
+        cloth: any(rng, 0.6),
+        neck: 0.84 + 0.24 * rng.unit() as f32,
+        beard: if rng.unit() < 0.3 { rng.unit() as f32 } else { 0.0 },
+        freckles: if rng.unit() < 0.2 { rng.unit() as f32 } else { 0.0 },
+        key_direction: direction(rng),
+        key,
+        fill_direction: direction(rng),
+        fill: [0.4 * rng.unit() as f32; 3],
+        ambient: [0.15 + 0.3 * rng.unit() as f32; 3],
+        background: [any(rng, 0.9), any(rng, 0.9)],
+        seed: rng.below(1 << 20) as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_repeat_and_differ() {
+        let draw = |seed| {
+            let mut heads = Heads::new(seed);
+            (0..2).map(|_| heads.next().unwrap()).collect::<Vec<_>>()
+        };
+        let (a, b, c) = (draw(1), draw(1), draw(2));
+        assert!(a[0].picture == b[0].picture && a[1].picture == b[1].picture);
+        assert!(a[0].picture != a[1].picture && a[0].picture != c[0].picture);
+        // The face is in the middle and fills its crop.
+        let at = |s: &Sample, v: [f64; 3]| -> [f64; 2] {
+            let m = &s.camera;
+            [0, 4].map(|r| m[r] * v[0] + m[r + 1] * v[1] + m[r + 2] * v[2] + m[r + 3])
+        };
+        for s in &a {
+            let [x, y] = at(s, [0.0, -5_000.0, 110_000.0]);
+            assert!((30.0..130.0).contains(&x) && (30.0..130.0).contains(&y), "{x} {y}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A run of the regressor: `config.json`, `log.jsonl`, `batch.png` (what a step saw, with the landmarks that it wants) and
+//! `checkpoints/` in its folder.
+
+use super::heads::Heads;
+use super::labels::Labels;
+use super::sample::{self, Sample};
+use super::trainer::{Batch, Trainer};
+use super::view::{self, View};
+use crate::checkpoint;
+use crate::data::store::write_text;
+use crate::run::DataSet;
+use headgan::frame::{ContactSheet, Frame};
+use headgan::media::interrupt;
+use headgan::media::still::{self, StillOptions};
+use headgan::morphable::{Morphable, Prepared};
+use headgan::nets::mobilenet::SIZE;
+use headgan::random::Rng;
+use headgan::synthetic::head;
+use headgan::{Error, Result};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tch::{Device, Tensor};
+
+/// Heads that are there before the first step.
+const FIRST_HEADS: usize = 240;
+/// Deviations are at least this for identity and expression, so that rare modes do not count for much.
+const LEAST: [f32; 2] = [0.3, 0.15];
+/// Steps until the full rate.
+const WARM_UP: f64 = 100.0;
+/// Share of drawn heads in a batch.
+const DRAWN: f64 = 0.5;
+
+/// What [`run`] needs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings<'a> {
+    pub data: &'a Path,
+    pub run: &'a Path,
+    pub steps: u64,
+    /// Samples a step; each is seen twice.
+    pub batch: usize,
+    pub width: f32,
+    pub rate: f64,
+    pub seed: u64,
+    /// Heads that are drawn in all; one is added each step.
+    pub heads: usize,
+    /// Every so many frames of a clip are used: neighbours are alike.
+    pub every: usize,
+    pub checkpoint_minutes: f64,
+    #[serde(skip)]
+    pub device: Device,
+    #[serde(skip)]
+    pub quiet: bool,
+}
+
+/// Frames of the data set, clip by clip.
+struct Frames(Vec<Vec<Sample>>);
+
+impl Frames {
+    fn load(settings: &Settings, data: &DataSet, model: &Prepared, labels: &Labels) -> Result<Frames> {
+        let mut clips = Vec::new();
+        for clip in &data.train {
+            interrupt::check()?;
+            let frames = clip.usable().into_iter().step_by(settings.every.max(1));
+            clips.push(frames.map(|i| sample::of_frame(clip, i, model, labels)).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(Frames(clips))
+    }
+
+    /// Clips are drawn by the root of their length: many frames of one face are not many faces.
+    fn draw(&self, rng: &mut Rng) -> &Sample {
+        let weights: Vec<f64> = self.0.iter().map(|c| (c.len() as f64).sqrt()).collect();
+        let mut at = rng.unit() * weights.iter().sum::<f64>();
+        let clip = weights.iter().position(|w| {
+            at -= w;
+            at < 0.0
+        });
+        let clip = &self.0[clip.unwrap_or(self.0.len() - 1)];
+        &clip[rng.below(clip.len())]
+    }
+}
+
+/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. `fitted` is the model that `data` was fitted
+/// with. What a step sees follows from seed and step.
+///
+/// # Errors
+/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
+/// missing.
+pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()> {
+    let folder = settings.run.join("checkpoints");
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
+    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
+    write_text(&settings.run.join("config.json"), &text)?;
+    let model = Prepared::new(head())?;
+    let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
+    let mut heads = Drawn { source: Heads::new(settings.seed), heads: Vec::new() };
+    heads.grow(FIRST_HEADS.min(settings.heads))?;
+    let statistics = statistics(&frames, &heads.heads, settings.seed)?;
+    let mut trainer = Trainer::new(model.model(), settings.width, settings.seed, statistics, settings.device);
+    if let Some(checkpoint) = checkpoint::newest(&folder, settings.device)? {
+        trainer.restore(&checkpoint)?;
+    }
+    if !settings.quiet {
+        let n: usize = frames.0.iter().map(Vec::len).sum();
+        eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.0.len(), trainer.step);
+    }
+    let log_path = settings.run.join("log.jsonl");
+    let log_error = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", log_path.display()));
+    let mut log = File::options().create(true).append(true).open(&log_path).map_err(log_error)?;
+    let save = |trainer: &Trainer| checkpoint::write(&folder, trainer.step, &trainer.checkpoint()).map(drop);
+    let (mut saved, begun) = (Instant::now(), Instant::now());
+    let first = trainer.step;
+    let mut outcome = Ok(());
+    while trainer.step < settings.steps {
+        if let Err(stop) = interrupt::check() {
+            outcome = Err(stop);
+            break;
+        }
+        let step = trainer.step;
+        heads.grow(settings.heads.min(FIRST_HEADS + step as usize))?;
+        let batch = batch(settings, &frames, &heads.heads, step)?;
+        if step == first {
+            let path = settings.run.join("batch.png");
+            still::write(&path, &sheet(&batch, &trainer)?, &StillOptions::default())?;
+        }
+        let record = trainer.learn(&batch, rate(settings, step));
+        let line = serde_json::to_string(&record).map_err(|e| Error::Engine(format!("log: {e}")))?;
+        writeln!(log, "{line}").map_err(log_error)?;
+        if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
+            let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
+            let seconds = begun.elapsed().as_secs_f64() / (trainer.step - first) as f64;
+            eprintln!(
+                "step {}: {}; {seconds:.2} s a step; {} heads; {} skipped",
+                trainer.step,
+                losses.join(", "),
+                heads.heads.len(),
+                trainer.skipped
+            );
+        }
+        if saved.elapsed() >= Duration::from_secs_f64(60.0 * settings.checkpoint_minutes) {
+            save(&trainer)?;
+            saved = Instant::now();
+        }
+    }
+    save(&trainer)?;
+    outcome
+}
+
+/// Up to the full rate, then down along half a cosine.
+fn rate(settings: &Settings, step: u64) -> f64 {
+    let way = step as f64 / settings.steps.max(1) as f64;
+    let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+    settings.rate * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
+}
+
+/// Heads drawn so far.
+struct Drawn {
+    source: Heads,
+    heads: Vec<Sample>,
+}
+
+impl Drawn {
+    fn grow(&mut self, n: usize) -> Result<()> {
+        while self.heads.len() < n {
+            self.heads.push(self.source.next()?);
+        }
+        Ok(())
+    }
+}
+
+fn batch(settings: &Settings, frames: &Frames, heads: &[Sample], step: u64) -> Result<Batch> {
+    let mut crops = Vec::with_capacity(2 * settings.batch);
+    for i in 0..settings.batch {
+        let mut rng = Rng::of(&[settings.seed, 4, step, i as u64]);
+        // Alternately, so that a batch's statistics are those of both.
+        let drawn = (i as f64 + 0.5) * DRAWN % 1.0 < DRAWN;
+        let sample = if drawn { &heads[rng.below(heads.len())] } else { frames.draw(&mut rng) };
+        let turned;
+        let sample = if rng.unit() < 0.5 {
+            turned = view::mirrored(sample);
+            &turned
+        } else {
+            sample
+        };
+        for _ in 0..2 {
+            let view = View::draw(&mut rng);
+            crops.push((view::crop(sample, &view, Some(&mut rng))?, sample.truth));
+        }
+    }
+    Ok(Batch::of(&crops, settings.device))
+}
+
+/// The crops of a batch with the landmarks that are wanted.
+fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
+    let values = |t: &Tensor| {
+        let flat = Vec::<f32>::try_from(t.to_device(Device::Cpu).contiguous().reshape([-1]));
+        flat.map_err(|e| Error::Engine(format!("batch.png: {e}")))
+    };
+    let (pixels, places) = (values(&batch.pixels)?, values(&trainer.places(&batch.params))?);
+    let area = SIZE * SIZE;
+    let mut sheet = ContactSheet::new(12, (SIZE, SIZE));
+    for (planes, points) in pixels.chunks_exact(3 * area).zip(places.chunks_exact(3 * 68)) {
+        let mut frame = Frame::new(SIZE, SIZE);
+        for i in 0..area {
+            let [b, g, r] = [0, 1, 2].map(|c| (planes[c * area + i] * 128.0 + 127.5) / 255.0);
+            frame.set_pixel(i % SIZE, i / SIZE, [r, g, b, 1.0]);
+        }
+        for point in points.chunks_exact(3) {
+            let (x, y) = ((point[0] - 1.0).round(), (SIZE as f32 - point[1]).round());
+            if x >= 0.0 && y >= 0.0 && x < SIZE as f32 && y < SIZE as f32 {
+                frame.set_pixel(x as usize, y as usize, [0.1, 1.0, 0.2, 1.0]);
+            }
+        }
+        sheet.push(&frame, "");
+    }
+    Ok(sheet.render())
+}
+
+/// Mean and deviation of the parameters of what will be seen.
+fn statistics(frames: &Frames, heads: &[Sample], seed: u64) -> Result<[Vec<f32>; 2]> {
+    let mut rng = Rng::of(&[seed, 5]);
+    let mut rows: Vec<Vec<f32>> = Vec::new();
+    for sample in heads {
+        for sample in [sample, frames.draw(&mut rng)] {
+            rows.push(view::crop(sample, &View::draw(&mut rng), None)?.params);
+        }
+    }
+    let shape_dim = heads.first().map_or(0, |s| s.shape.len());
+    let n = rows.len().max(1) as f64;
+    let column = |k: usize| rows.iter().map(move |r| f64::from(r[k]));
+    let (mut mean, mut deviation) = (Vec::new(), Vec::new());
+    for k in 0..rows.first().map_or(0, Vec::len) {
+        let m = column(k).sum::<f64>() / n;
+        let d = (column(k).map(|v| (v - m).powi(2)).sum::<f64>() / n).sqrt() as f32;
+        // The depth's offset never varies.
+        let d = if k == 11 { 1.0 } else { d };
+        let least = if k < 12 { 0.0 } else { LEAST[usize::from(k >= 12 + shape_dim)] };
+        mean.push(m as f32);
+        deviation.push(d.max(least));
+    }
+    Ok([mean, deviation])
+}

@@ -194,8 +194,9 @@ fn a_clips_own_sound() {
     write(&clip, moving(6), Some(&dir.join("s.wav")));
     let run = |out: &str, extra: &[&str]| json(&works(&mut reenact_as("full", &clip, &dir, out, extra)));
     let own = run("own.mp4", &["-q"]);
-    assert!(own["generator_hears"]["frames"].as_u64().unwrap() >= 6, "{own}");
-    assert_eq!((&own["generator_given_silence"], &own["generator_hears"]["cached"]), (&false.into(), &false.into()));
+    assert!(own["generator_hears"]["frames"].as_u64().unwrap() > 0, "{own}");
+    let no = Value::Bool(false);
+    assert_eq!((&own["generator_given_silence"], &own["generator_hears"]["cached"]), (&no, &no));
     assert_eq!(run("again.mp4", &["-q", "--no-audio"])["generator_hears"]["cached"], true);
     std::fs::write(dir.join("long.wav"), synthetic::sound::wav(&synthetic::demo_sound(40, 25.0))).unwrap();
     let other = run("other.mp4", &["-q", "--audio", "long.wav"]);

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// A network of the usual 29 labels as a file for import.
 fn network(file: &Path, cell: Cell, context: usize) {
-    let config = Config { cell, hidden: 16, layers: 2, context, labels: 29, bins: 161 };
+    let config = Config { cell, channels: 32, hidden: 16, layers: 2, context, labels: 29, bins: 161 };
     let layers = shape::layers(|ops| {
         deepspeech2(ops, &config, &[1, 1, 161, 64]);
     });

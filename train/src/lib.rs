@@ -15,6 +15,7 @@ pub mod losses;
 pub mod page;
 pub mod perceptual;
 pub mod run;
+pub mod speech;
 pub mod trainer;
 pub mod validate;
 pub mod vgg;

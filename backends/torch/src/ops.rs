@@ -22,6 +22,8 @@ pub struct Torch {
     /// Whether weights stay as they are and nobody asks for gradients: results may then be written over what they are made
     /// of, and what is made of weights is kept.
     inference: bool,
+    /// How much of their running averages batch norms leave to a batch, where they normalise by its own statistics.
+    momentum: Option<f64>,
     /// Whether pictures lie pixel by pixel in memory.
     channels_last: bool,
     /// Whether a CUDA device may round the factors of products to 10 bits.
@@ -54,6 +56,7 @@ impl Torch {
             device,
             kind,
             inference: false,
+            momentum: None,
             channels_last: false,
             tf32: true,
             pairs: RefCell::default(),
@@ -83,6 +86,13 @@ impl Torch {
     /// Whether a CUDA device may round the factors of products to 10 bits (it may, unless told).
     pub fn tf32(mut self, allowed: bool) -> Torch {
         self.tf32 = allowed;
+        self
+    }
+
+    /// Batch norms normalise by the statistics of the batch, as in training, and bring them into their running averages, which are
+    /// changed in place, by this share of what is new.
+    pub fn batch_statistics(mut self, momentum: f64) -> Torch {
+        self.momentum = Some(momentum);
         self
     }
 
@@ -202,7 +212,8 @@ impl Ops for Torch {
     fn batch_norm(&self, x: &Shared, layer: Layer, eps: f32) -> Shared {
         let part = |part| Some(self.layer(layer, part));
         let (mean, var) = (part("running_mean"), part("running_var"));
-        x.0.batch_norm(part("weight"), part("bias"), mean, var, false, 0.0, f64::from(eps), true).into()
+        let (training, momentum) = (self.momentum.is_some(), self.momentum.unwrap_or(0.0));
+        x.0.batch_norm(part("weight"), part("bias"), mean, var, training, momentum, f64::from(eps), true).into()
     }
 
     fn instance_norm(&self, x: &Shared, affine: Option<Layer>, act: Act) -> Shared {

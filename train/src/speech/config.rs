@@ -56,19 +56,19 @@ impl Default for SpeechConfig {
         SpeechConfig {
             cell: Cell::Gru,
             channels: 8,
-            hidden: 192,
+            hidden: 160,
             layers: 2,
             context: 0,
-            spectrogram: spectrogram::Config::default(),
-            steps: 1500,
-            warm_up: 100,
-            batch: 16,
+            spectrogram: spectrogram::Config { window_stride: 0.015, ..spectrogram::Config::default() },
+            steps: 1400,
+            warm_up: 60,
+            batch: 8,
             seed: 1,
-            rate: 1.5e-3,
+            rate: 2e-3,
             betas: [0.9, 0.99],
             clip: 2.0,
             momentum: 0.05,
-            timing: 0.5,
+            timing: 1.0,
             checkpoint_minutes: 3.0,
             validation_minutes: 5.0,
             validation_sounds: 20,
@@ -163,7 +163,9 @@ mod tests {
         };
         assert_eq!(of("{}").unwrap(), SpeechConfig::default());
         assert_eq!(of("{\"hidden\": 64}").unwrap().hidden, 64);
-        for (text, says) in [("{\"hiden\": 1}", "hiden"), ("{\"batch\": 0}", "batch is 0"), ("{\"rate\": -1}", "rate is -1")] {
+        for (text, says) in
+            [("{\"hiden\": 1}", "hiden"), ("{\"batch\": 0}", "batch is 0"), ("{\"rate\": -1}", "rate is -1")]
+        {
             assert!(of(text).unwrap_err().to_string().contains(says));
         }
     }

@@ -123,7 +123,10 @@ impl Espeak {
         // SAFETY: espeak-ng runs no code when it is loaded.
         let found = NAMES.iter().find_map(|name| unsafe { Library::new(*name) }.ok());
         let library = found.ok_or_else(|| {
-            Error::Engine("espeak-ng: its library is not there: install it (apt install espeak-ng, brew install espeak-ng)".into())
+            Error::Engine(
+                "espeak-ng: its library is not there: install it (apt install espeak-ng, brew install espeak-ng)"
+                    .into(),
+            )
         })?;
         let mut out = Espeak { library, rate: 0, _alone: alone };
         // SAFETY: the types are those of speak_lib.h.
@@ -135,8 +138,9 @@ impl Espeak {
             set_callback(heard);
             rate
         };
-        out.rate = u32::try_from(rate)
-            .map_err(|_| Error::Engine("espeak-ng: finds no voices: install its data (apt install espeak-ng-data)".into()))?;
+        out.rate = u32::try_from(rate).map_err(|_| {
+            Error::Engine("espeak-ng: finds no voices: install its data (apt install espeak-ng-data)".into())
+        })?;
         Ok(out)
     }
 
@@ -144,8 +148,9 @@ impl Espeak {
     /// `T` must be the function's type.
     unsafe fn symbol<T>(&self, name: &[u8]) -> Result<Symbol<'_, T>> {
         // SAFETY: the caller's.
-        unsafe { self.library.get(name) }
-            .map_err(|e| Error::Engine(format!("espeak-ng: is not a version that is known ({e}): install 1.50 or later")))
+        unsafe { self.library.get(name) }.map_err(|e| {
+            Error::Engine(format!("espeak-ng: is not a version that is known ({e}): install 1.50 or later"))
+        })
     }
 
     /// Reads a text aloud.
@@ -164,12 +169,20 @@ impl Espeak {
             let set: Symbol<unsafe extern "C" fn(c_int, c_int, c_int) -> c_int> =
                 self.symbol(b"espeak_SetParameter\0")?;
             type Synth = unsafe extern "C" fn(
-                *const c_void, usize, c_uint, c_int, c_uint, c_uint, *mut c_uint, *mut c_void,
+                *const c_void,
+                usize,
+                c_uint,
+                c_int,
+                c_uint,
+                c_uint,
+                *mut c_uint,
+                *mut c_void,
             ) -> c_int;
             let synth: Symbol<Synth> = self.symbol(b"espeak_Synth\0")?;
             if set_voice(voice.as_ptr()) != 0 {
                 return Err(Error::Usage(format!(
-                    "espeak-ng: there is no voice '{}': espeak-ng --voices lists them", manner.voice
+                    "espeak-ng: there is no voice '{}': espeak-ng --voices lists them",
+                    manner.voice
                 )));
             }
             for (what, value) in [(RATE, manner.rate), (PITCH, manner.pitch), (RANGE, manner.range)] {

@@ -75,10 +75,8 @@ pub fn onsets(text: &str, events: &[Event]) -> Vec<Option<f64>> {
     let mut words: Vec<(usize, Vec<(&str, f64)>)> = Vec::new();
     for event in events {
         match (event, words.last_mut()) {
-            (Event::Word { first }, last) => {
-                if last.is_none_or(|last| last.0 < *first) {
-                    words.push((*first, Vec::new()));
-                }
+            (Event::Word { first }, last) if last.as_ref().is_none_or(|last| last.0 < *first) => {
+                words.push((*first, Vec::new()));
             }
             (Event::Phoneme { name, seconds }, Some(word)) => word.1.push((name, *seconds)),
             _ => {}

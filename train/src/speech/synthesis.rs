@@ -18,9 +18,8 @@ const ACCENTS: [&str; 4] = ["en-us", "en", "en-gb-x-rp", "en-gb-scotland"];
 /// Accents are drawn with these; the last two are rarer.
 const OFTEN: [usize; 8] = [0, 0, 0, 0, 1, 1, 2, 3];
 /// Variants of voices that are trained on.
-const VARIANTS: [&str; 16] = [
-    "m1", "m2", "m3", "m4", "m5", "m7", "m8", "f1", "f2", "f3", "f5", "Alex", "Andy", "Annie", "belinda", "Mike",
-];
+const VARIANTS: [&str; 16] =
+    ["m1", "m2", "m3", "m4", "m5", "m7", "m8", "f1", "f2", "f3", "f5", "Alex", "Andy", "Annie", "belinda", "Mike"];
 /// Voices that are never trained on.
 const HELD_OUT: [&str; 2] = ["en-us+m6", "en-us+f4"];
 /// The sets that are held out: other sentences by voices that are trained on, and by [`HELD_OUT`].
@@ -46,7 +45,8 @@ pub struct Settings<'a> {
 pub fn make(settings: &Settings) -> Result<f64> {
     let espeak = Espeak::load()?;
     let folder = settings.out.join("sounds");
-    std::fs::create_dir_all(&folder).map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
     let (mut manifest, mut seconds) = (String::new(), 0.0);
     let mut known = HashSet::new();
     // What is held out comes first, so that training takes other sentences.
@@ -81,8 +81,7 @@ fn speak(espeak: &Espeak, text: &str, set: &str, path: &Path, rng: &mut Rng) -> 
         _ => format!("{}+{}", ACCENTS[OFTEN[rng.below(OFTEN.len())]], VARIANTS[rng.below(VARIANTS.len())]),
     };
     let mut between = |low: u32, high: u32| low + rng.below((high - low + 1) as usize) as u32;
-    let manner =
-        Manner { voice: &voice, rate: between(90, 180), pitch: between(20, 80), range: between(20, 80) };
+    let manner = Manner { voice: &voice, rate: between(90, 180), pitch: between(20, 80), range: between(20, 80) };
     let spoken = espeak.speak(text, manner)?;
     let onsets = letters::onsets(text, &spoken.events);
     let sound = Sound::new(spoken.rate, spoken.samples)?.resampled(SAMPLE_RATE)?;

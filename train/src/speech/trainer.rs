@@ -77,12 +77,11 @@ impl Trainer {
         let started = Instant::now();
         // Averages are kept aside, so that a step that is skipped leaves none.
         let averages: BTreeMap<String, Tensor> = self.statistics.iter().map(|(k, v)| (k.clone(), v.copy())).collect();
-        let weights = self.learned.effective().into_iter().chain(averages.iter().map(|(k, v)| (k.clone(), v.shallow_clone())));
+        let weights =
+            self.learned.effective().into_iter().chain(averages.iter().map(|(k, v)| (k.clone(), v.shallow_clone())));
         let torch = Torch::over(weights.collect(), self.device, Kind::Float).batch_statistics(self.config.momentum);
         let logits = deepspeech2(&torch, &self.network, &Shared(batch.spectra.shallow_clone())).0;
-        let sentences = Sentences { labels: &batch.labels, lengths: &batch.lengths };
-        let letters = batch.labels.len().max(1) as f64 / batch.lengths.len().max(1) as f64;
-        let ctc = ctc::loss(&logits, &batch.moments, sentences, BLANK) / letters;
+        let ctc = ctc_a_letter(&logits, batch);
         let timing = timing(&logits, &batch.timed);
         let loss = &ctc + &timing * self.config.timing;
         self.learned.zero_grad();
@@ -107,6 +106,16 @@ impl Trainer {
             seconds: started.elapsed().as_secs_f64(),
             sound: stride * (batch.spectra.size()[0] * batch.spectra.size()[3]) as f64,
         }
+    }
+
+    /// A letter's loss with the running averages of batch norms, as a program runs the network.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::weights`].
+    pub fn loss_as_run(&self, batch: &Batch) -> Result<f64> {
+        let torch = Torch::new(&self.weights()?, self.device, Kind::Float);
+        let logits = no_grad(|| deepspeech2(&torch, &self.network, &Shared(batch.spectra.shallow_clone())).0);
+        Ok(ctc_a_letter(&logits, batch).double_value(&[]))
     }
 
     /// The weights as a program loads them.
@@ -164,6 +173,13 @@ impl Trainer {
 /// Whether a layer's part is a running average of a batch norm.
 pub fn is_statistic(name: &str) -> bool {
     name.ends_with("running_mean") || name.ends_with("running_var")
+}
+
+/// [`ctc::loss`] over the mean number of letters.
+fn ctc_a_letter(logits: &Tensor, batch: &Batch) -> Tensor {
+    let sentences = Sentences { labels: &batch.labels, lengths: &batch.lengths };
+    let letters = batch.labels.len().max(1) as f64 / batch.lengths.len().max(1) as f64;
+    ctc::loss(logits, &batch.moments, sentences, BLANK) / letters
 }
 
 /// The negative log probability of letters at the moments at which they begin, mean over `timed`: sound, label and moment of each; 0

@@ -182,7 +182,7 @@ pub fn align(emissions: &Emissions, labels: &[usize]) -> Option<Vec<Token>> {
 
 /// The label of state `s`: blanks stand around and between all labels.
 fn label_at(emissions: &Emissions, labels: &[usize], s: usize) -> usize {
-    if s % 2 == 0 { emissions.blank } else { labels[s / 2] }
+    if s.is_multiple_of(2) { emissions.blank } else { labels[s / 2] }
 }
 
 /// The states from which `s` is reached: itself, the one before, and over a blank that may be left out the one before that.

@@ -17,8 +17,8 @@ use tch::Device;
 
 /// Tones that stand for letters, and when.
 const TONES: [(char, f64); 3] = [('A', 400.0), ('B', 1_100.0), ('C', 2_900.0)];
-/// Seconds of a tone and from one to the next.
-const TONE: f64 = 0.12;
+/// Seconds of a tone.
+const TONE: f64 = 0.18;
 
 fn config() -> SpeechConfig {
     SpeechConfig {
@@ -34,15 +34,19 @@ fn config() -> SpeechConfig {
     }
 }
 
-/// Words of three tones in some noise.
+/// Words of three tones, each another than the one before, in some noise.
 fn tones(folder: &Path, count: usize) {
     let (mut manifest, mut rng) = (String::new(), Rng(5));
     for i in 0..count {
-        let word: Vec<(char, f64)> = (0..3).map(|_| TONES[rng.below(3)]).collect();
-        let mut samples = vec![0.0f32; 16_000];
+        let mut at = rng.below(3);
+        let word: [(char, f64); 3] = std::array::from_fn(|_| {
+            at = (at + 1 + rng.below(2)) % 3;
+            TONES[at]
+        });
+        let mut samples = vec![0.0f32; 10_400];
         let (mut text, mut onsets) = (String::new(), Vec::new());
         for (k, (letter, hertz)) in word.iter().enumerate() {
-            let first = 0.1 + 2.0 * TONE * k as f64;
+            let first = 0.05 + TONE * k as f64;
             for n in 0..(16_000.0 * TONE) as usize {
                 let t = n as f64 / 16_000.0;
                 samples[(16_000.0 * first) as usize + n] = 0.4 * (std::f64::consts::TAU * hertz * t).sin() as f32;
@@ -59,7 +63,7 @@ fn tones(folder: &Path, count: usize) {
     std::fs::write(folder.join(MANIFEST), manifest).unwrap();
 }
 
-/// It learns tones it has not heard in this order, says when they begin, and a pack of it hears the same on the embedded engine.
+/// It learns tones it has not heard in this order, says roughly when they begin (a tone lasts 0.18 s), and a pack of it hears the same on the embedded engine.
 #[test]
 fn learns_exports_and_is_heard_alike() {
     let folder = tempfile::tempdir().unwrap();
@@ -76,7 +80,7 @@ fn learns_exports_and_is_heard_alike() {
     let (config, weights) = export::read(&checkpoint).unwrap();
     let trained = measure::model(&config, weights).unwrap();
     let (figures, _) = measure::measure(&trained, &data, &data.held_out["held"]).unwrap();
-    assert!(figures.error_rate < 0.2 && figures.timed > 8 && figures.onset_error < 0.06, "{figures:?}");
+    assert!(figures.error_rate < 0.2 && figures.timed > 8 && figures.onset_error < 0.12, "{figures:?}");
 
     let pack = folder.path().join("packs/tones");
     let size = export::export_pack(&checkpoint, &pack, "none").unwrap();
@@ -148,5 +152,5 @@ fn averages_become_the_statistics() {
     // Statistics of a batch divide by n, running averages by n - 1.
     assert!((as_run - after).abs() < 1e-2 * after, "{as_run} {after}");
     let fresh = Trainer::new(config, Device::Cpu).unwrap().loss_as_run(&batch).unwrap();
-    assert!((fresh - after).abs() > 2e-2 * after, "averages that know nothing differ: {fresh} {after}");
+    assert!((fresh - after).abs() > 4.0 * (as_run - after).abs(), "averages that know nothing: {fresh} {as_run} {after}");
 }

@@ -100,7 +100,7 @@ mod tests {
         for (word, phonemes, expected) in [
             ("knight", "n aI t", "-01--2"),
             ("thought", "T O: t", "0-1---2"),
-            ("one", "w V n", "01-"),
+            ("one", "w V n", "02-"),
             ("phone", "f oU n", "0-12-"),
             ("box", "b 0 k s", "012"),
             ("little", "l I t @L", "012--3"),

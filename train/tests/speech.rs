@@ -152,5 +152,8 @@ fn averages_become_the_statistics() {
     // Statistics of a batch divide by n, running averages by n - 1.
     assert!((as_run - after).abs() < 1e-2 * after, "{as_run} {after}");
     let fresh = Trainer::new(config, Device::Cpu).unwrap().loss_as_run(&batch).unwrap();
-    assert!((fresh - after).abs() > 4.0 * (as_run - after).abs(), "averages that know nothing: {fresh} {as_run} {after}");
+    assert!(
+        (fresh - after).abs() > 4.0 * (as_run - after).abs(),
+        "averages that know nothing: {fresh} {as_run} {after}"
+    );
 }

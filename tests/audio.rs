@@ -577,7 +577,7 @@ fn commands_that_fail() {
         c.arg("audio-features").args(arguments);
         c
     };
-    let all = ["--layout", "headgan300", "-o", "o.npy"];
+    let all = ["--layout", "headgan300", "--pack", "none", "-o", "o.npy"];
     fails(run(&["s.wav"]).args(all), 4, &["headgan300", "acoustic model", "headgan84"]);
     let low = ["--layout", "headgan84", "-o", "o.npy"];
     fails(run(&["nosuch.wav"]).args(low), 3, &["nosuch.wav", "no such file"]);

@@ -3,8 +3,11 @@
 mod common;
 
 use common::{fails, headgan, works};
-use headgan::engine::{Cell, shape};
+use headgan::audio::Sound;
+use headgan::audio::speech::{Decoder, Speech};
+use headgan::engine::{Cell, cpu, shape};
 use headgan::models::file::save_safetensors;
+use headgan::models::pack::{ModelSet, Role};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::testing::random_weights;
 use serde_json::Value;
@@ -12,7 +15,7 @@ use std::path::Path;
 
 /// A network of the usual 29 labels as a file for import.
 fn network(file: &Path, cell: Cell, context: usize) {
-    let config = Config { cell, hidden: 16, layers: 2, context, labels: 29, bins: 161 };
+    let config = Config { cell, channels: 32, hidden: 16, layers: 2, context, labels: 29, bins: 161 };
     let layers = shape::layers(|ops| {
         deepspeech2(ops, &config, &[1, 1, 161, 64]);
     });
@@ -47,10 +50,11 @@ fn from_a_checkpoint_to_a_generators_input() {
         c.args(args);
         c
     };
-    // Without a model everything says what to do.
-    fails(&mut run(&["transcribe", "s.wav"]), 4, &["speech", "models import deepspeech2"]);
-    let all = ["audio-features", "s.wav", "--layout", "headgan300", "-o", "o.npy"];
-    fails(&mut run(&all), 4, &["acoustic model", "models import deepspeech2", "headgan84"]);
+    // Without a model everything says what to do. (The program itself finds the repository's.)
+    let error = ModelSet::from_folders(&[dir.into()]).find(Role::Speech, Some("deepspeech2"), None).unwrap_err();
+    assert!(error.to_string().contains("models import deepspeech2"), "{error}");
+    let all = ["audio-features", "s.wav", "--layout", "headgan300", "--pack", "none", "-o", "o.npy"];
+    fails(&mut run(&all), 4, &["acoustic model", "'none'", "headgan84"]);
 
     for (name, cell, context) in [("both", Cell::Gru, 0), ("one", Cell::Lstm, 5)] {
         network(&dir.join("net.safetensors"), cell, context);
@@ -99,4 +103,18 @@ fn from_a_checkpoint_to_a_generators_input() {
     fails(&mut run(&["transcribe", "none.wav"]), 3, &["none.wav"]);
     std::fs::write(dir.join("bad.pth"), [0x5a; 3000]).unwrap();
     fails(&mut run(&["models", "import", "deepspeech2", "--from", "bad.pth", "--to", "models"]), 4, &["bad.pth"]);
+}
+
+/// The pack that comes with the repository: it is whole, and hears nothing in silence.
+#[test]
+fn the_starter_pack() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter-speech");
+    let models = ModelSet::from_folders(&[folder]);
+    assert_eq!(models.problems(), Vec::<String>::new());
+    let model = Speech::load(&models, Some("starter-speech"), &cpu::Options::default()).unwrap();
+    let silence = Sound::new(16_000, vec![0.0; 32_000]).unwrap();
+    assert_eq!(model.hear(&silence, Decoder::Greedy).unwrap(), []);
+    let (_, component) = models.find(Role::Speech, None, None).unwrap();
+    let size = std::fs::metadata(models.packs()[0].path(component)).unwrap().len();
+    assert!(size < 4 << 20, "{size} bytes");
 }

@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn weights(cell: Cell, context: usize, bins: usize) -> Weights {
-        let network = deepspeech2::Config { cell, hidden: 8, layers: 2, context, labels: 5, bins };
+        let network = deepspeech2::Config { cell, channels: 32, hidden: 8, layers: 2, context, labels: 5, bins };
         let layers = shape::layers(|ops| {
             deepspeech2(ops, &network, &[1, 1, bins, 9]);
         });

@@ -226,7 +226,7 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
     for (seed, (cell, context)) in
         (21..).zip([(Cell::Gru, 0), (Cell::Gru, 5), (Cell::Lstm, 0), (Cell::Lstm, 5), (Cell::Tanh, 0)])
     {
-        let config = deepspeech2::Config { cell, hidden: 40, layers: 3, context, labels: 29, bins: 161 };
+        let config = deepspeech2::Config { cell, channels: 32, hidden: 40, layers: 3, context, labels: 29, bins: 161 };
         let shape = [1, 1, config.bins, 75];
         let layers = shape::layers(|ops| {
             deepspeech2::deepspeech2(ops, &config, &shape);

@@ -11,8 +11,6 @@ use crate::{Error, Result};
 
 /// Epsilon of every batch norm of the network.
 const EPS: f32 = 1e-5;
-/// Channels of both convolutions.
-const CHANNELS: usize = 32;
 /// What both convolutions' results are clamped to, and a look-ahead's.
 const TOP: f32 = 20.0;
 /// Most of everything that a configuration counts, so that damaged weights cannot ask for all memory.
@@ -25,6 +23,8 @@ pub const STRIDE: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     pub cell: Cell,
+    /// Channels of both convolutions; 32 in deepspeech.pytorch.
+    pub channels: usize,
     /// Values of a recurrent layer's state.
     pub hidden: usize,
     /// Recurrent layers.
@@ -65,10 +65,11 @@ impl Config {
                 "layer 'rnns.0.rnn.weight_hh_l0' has shape {state:?}, which no GRU, LSTM or tanh RNN has"
             ))
         })?;
-        let rows = first[1] / CHANNELS;
-        if !first[1].is_multiple_of(CHANNELS) || rows == 0 {
+        let channels = shape("conv.seq_module.0.weight", 4)?[0];
+        let rows = first[1] / channels;
+        if !first[1].is_multiple_of(channels) || rows == 0 {
             return Err(Error::Model(format!(
-                "layer 'rnns.0.rnn.weight_ih_l0' has {} inputs, no multiple of {CHANNELS}",
+                "layer 'rnns.0.rnn.weight_ih_l0' has {} inputs, no multiple of the convolutions' {channels} channels",
                 first[1]
             )));
         }
@@ -78,7 +79,7 @@ impl Config {
             None => shape("lookahead.0.conv.weight", 3)?[2],
         };
         let labels = shape("fc.0.module.1.weight", 4)?[0];
-        Ok(Config { cell, hidden, layers, context, labels, bins: 4 * rows - 3 })
+        Ok(Config { cell, channels, hidden, layers, context, labels, bins: 4 * rows - 3 })
     }
 }
 
@@ -90,12 +91,12 @@ pub fn moments(spectra: usize) -> usize {
 /// The network on `x`, `[n, 1, bins, t]`: spectrograms as [`audio::spectrogram`](crate::audio::spectrogram) makes them. Returns
 /// `[n, labels, 1, ceil(t / 2)]`, logits.
 pub fn deepspeech2<O: Ops>(ops: &O, config: &Config, x: &O::Tensor) -> O::Tensor {
-    let first = Conv { kernel: (41, 11), stride: (2, 2), pad: (20, 5), ..Conv::same(CHANNELS, 1) };
-    let second = Conv { kernel: (21, 11), stride: (2, 1), pad: (10, 5), ..Conv::same(CHANNELS, 1) };
+    let first = Conv { kernel: (41, 11), stride: (2, 2), pad: (20, 5), ..Conv::same(config.channels, 1) };
+    let second = Conv { kernel: (21, 11), stride: (2, 1), pad: (10, 5), ..Conv::same(config.channels, 1) };
     let x = ops.conv_bn(x, "conv.seq_module.0", first, "conv.seq_module.1", EPS);
-    let x = ops.clamp(&x, 0.0, TOP); // [n, 32, bins/2, t/2]
+    let x = ops.clamp(&x, 0.0, TOP); // [n, channels, bins/2, t/2]
     let x = ops.conv_bn(&x, "conv.seq_module.3", second, "conv.seq_module.4", EPS);
-    let mut x = ops.clamp(&x, 0.0, TOP); // [n, 32, bins/4, t/2]
+    let mut x = ops.clamp(&x, 0.0, TOP); // [n, channels, bins/4, t/2]
     let rnn = Rnn { cell: config.cell, hidden: config.hidden, bidirectional: config.bidirectional() };
     for i in 0..config.layers {
         if i > 0 {
@@ -122,7 +123,7 @@ mod tests {
     use std::sync::Arc;
 
     fn config(cell: Cell, context: usize) -> Config {
-        Config { cell, hidden: 12, layers: 3, context, labels: 5, bins: 33 }
+        Config { cell, channels: 8, hidden: 12, layers: 3, context, labels: 5, bins: 33 }
     }
 
     fn weights(config: &Config) -> Weights {

@@ -3,7 +3,9 @@
 //! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`,
 //! and the vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
 
+use headgan::models::{Array, Weights};
 use headgan::random::Rng;
+use headgan::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -40,7 +42,7 @@ impl Learned {
             let (layer, part) = name.rsplit_once('.').unwrap_or(("", name));
             let len = shape.iter().product::<usize>();
             let values: Vec<f64> = match part {
-                "weight" if shape.len() > 1 => {
+                part if part.starts_with("weight") && shape.len() > 1 => {
                     let reach = gain(layer) / ((len / shape[0].max(1)) as f64).sqrt();
                     (0..len).map(|_| rng.within(reach)).collect()
                 }
@@ -125,4 +127,20 @@ fn unit(v: &Tensor) -> Tensor {
 /// The map that an executor takes, in the kind that it computes with.
 pub fn for_engine(weights: &BTreeMap<String, Tensor>, kind: Kind) -> HashMap<String, Tensor> {
     weights.iter().map(|(name, t)| (name.clone(), t.to_kind(kind))).collect()
+}
+
+/// Tensors as arrays of float32.
+///
+/// # Errors
+/// [`Error::Engine`] where one cannot be read.
+pub fn weights_of<T: std::borrow::Borrow<Tensor>>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<Weights> {
+    let mut out = Weights::default();
+    for (name, tensor) in tensors {
+        let tensor = tensor.borrow().detach().to_device(Device::Cpu).to_kind(Kind::Float);
+        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+        let values = Vec::<f32>::try_from(tensor.contiguous().reshape([-1]));
+        let values = values.map_err(|e| Error::Engine(format!("'{name}' cannot be read ({e})")))?;
+        out.insert(name, Array::f32(shape, values));
+    }
+    Ok(out)
 }

@@ -17,6 +17,7 @@ pub mod page;
 pub mod perceptual;
 pub mod regressor;
 pub mod run;
+pub mod speech;
 pub mod trainer;
 pub mod validate;
 pub mod vgg;

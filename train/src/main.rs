@@ -1,6 +1,7 @@
 //! `headgan-train`: prepares data sets, trains generators, exports them.
 
 use clap::{Parser, Subcommand};
+use headgan::audio;
 use headgan::engine::cpu;
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
@@ -11,12 +12,14 @@ use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
 use headgan::synthetic::head;
 use headgan::{Error, Result};
+use headgan_train::checkpoint::Checkpoint;
 use headgan_train::config::TrainConfig;
 use headgan_train::data::split::HoldOut;
 use headgan_train::data::store::model_of;
 use headgan_train::data::{prepare, sound};
 use headgan_train::regressor::{self, measure::Subject};
 use headgan_train::run::DataSet;
+use headgan_train::speech::{self, measure, synthesis};
 use headgan_train::voxceleb2::client::Patience;
 use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
 use headgan_train::{checkpoint, export, morphable, run};
@@ -42,7 +45,14 @@ enum Verb {
     /// Download VoxCeleb2's videos, unpack them and, with --prepare, turn them into a data set. Goes on where it was
     /// left.
     Voxceleb2(Voxceleb2),
-    /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes, or as a model pack.
+    /// Make transcribed speech with espeak-ng: sounds, what they say, and when each letter begins.
+    SpeechData(SpeechData),
+    /// Train an acoustic model on transcribed speech; goes on where the run's folder has a checkpoint.
+    Speech(Speech),
+    /// Say how much of the held-out sets of transcribed speech a run's acoustic model hears, and how near the letters' times.
+    SpeechMeasure(SpeechMeasure),
+    /// Write a run's generator as a file that `headgan reenact --quality full --generator FILE` takes, or a run's
+    /// generator or acoustic model as a model pack.
     Export(Export),
     /// Write the procedural head as a model pack, and compare it with the one of 3DDFA-V2 where that is there.
     BuildMorphable(BuildMorphable),
@@ -149,6 +159,64 @@ struct Generator {
     pack: Option<String>,
     #[arg(long, short)]
     quiet: bool,
+}
+
+#[derive(clap::Args)]
+struct SpeechData {
+    /// Gets `manifest.jsonl` and `sounds`.
+    #[arg(long, value_name = "DATA")]
+    out: PathBuf,
+    /// Sentences to train on.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    count: usize,
+    /// Sentences of each of the two sets that are held out.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    hold_out: usize,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(clap::Args)]
+struct Speech {
+    /// The run's configuration; what it leaves out is the small model's (docs/TRAINING.md).
+    #[arg(long, value_name = "FILE.json")]
+    config: PathBuf,
+    /// A folder with `manifest.jsonl` (docs/FORMATS.md).
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// The run's folder.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Stop after so many steps.
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
+    device: String,
+    /// Threads on a processor; all cores unless told.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(clap::Args)]
+struct SpeechMeasure {
+    /// The run's folder.
+    #[arg(long, value_name = "RUN", required_unless_present = "pack")]
+    run: Option<PathBuf>,
+    /// The acoustic model of a pack instead, on the embedded engine.
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pack: Option<String>,
+    /// A folder with `manifest.jsonl`.
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// Print what was said and what was heard of every sound too.
+    #[arg(long)]
+    each: bool,
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -360,9 +428,7 @@ fn device(name: &str) -> Result<Device> {
 
 fn train(args: Generator) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
-    if args.threads > 0 {
-        tch::set_num_threads(i32::try_from(args.threads).unwrap_or(i32::MAX));
-    }
+    threads(args.threads);
     let models = ModelSet::discover(&[]);
     let networks = networks(&models, args.pack.as_deref())?;
     run::run(run::Settings {
@@ -378,10 +444,95 @@ fn train(args: Generator) -> Result<()> {
     })
 }
 
+fn threads(n: usize) {
+    if n > 0 {
+        tch::set_num_threads(i32::try_from(n).unwrap_or(i32::MAX));
+    }
+}
+
+fn speech_data(args: &SpeechData) -> Result<()> {
+    let SpeechData { out, count, hold_out, seed, quiet } = args;
+    let settings = synthesis::Settings { out, count: *count, held_out: *hold_out, seed: *seed, quiet: *quiet };
+    let seconds = synthesis::make(&settings)?;
+    println!("{}: {:.2} hours of speech", out.display(), seconds / 3600.0);
+    Ok(())
+}
+
+fn train_speech(args: &Speech) -> Result<()> {
+    threads(args.threads);
+    speech::run::run(&speech::run::Settings {
+        config: speech::SpeechConfig::load(&args.config)?,
+        data: &args.data,
+        run: &args.out,
+        device: device(&args.device)?,
+        steps: args.steps,
+        quiet: args.quiet,
+    })
+}
+
+fn measure_speech(args: &SpeechMeasure) -> Result<()> {
+    let data = speech::data::Speech::open(&args.data)?;
+    let sets = &data.held_out;
+    match &args.run {
+        Some(run) => {
+            let (config, weights) = speech::export::read(&newest(run)?)?;
+            let model = measure::model(&config, weights)?;
+            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of)?))))
+        }
+        None => {
+            let model =
+                audio::speech::Speech::load(&ModelSet::discover(&[]), args.pack.as_deref(), &cpu::Options::default())?;
+            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of)?))))
+        }
+    }
+}
+
+/// A set's name and what was measured of it.
+type Measured<'a> = (&'a String, (measure::Figures, Vec<measure::Heard>));
+
+fn print_figures<'a>(args: &SpeechMeasure, sets: impl Iterator<Item = Result<Measured<'a>>>) -> Result<()> {
+    let mut all = serde_json::Map::new();
+    for set in sets {
+        let (set, (figures, each)) = set?;
+        if args.json {
+            let each = if args.each { Some(each) } else { None };
+            all.insert(set.clone(), serde_json::json!({"figures": figures, "each": each}));
+            continue;
+        }
+        println!(
+            "{set}: {} sounds, {} characters, {:.2} % wrong; {} letters timed, {:.0} ms apart, {:+.0} ms late, on average",
+            figures.sounds,
+            figures.characters,
+            100.0 * figures.error_rate,
+            figures.timed,
+            1000.0 * figures.onset_error,
+            1000.0 * figures.onset_delay
+        );
+        if args.each {
+            each.iter().for_each(|h| println!("  {}\n  {}  {:.0} %", h.text, h.heard, 100.0 * h.figures.error_rate));
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::Value::Object(all));
+    }
+    Ok(())
+}
+
+/// The newest checkpoint of a run.
+fn newest(run: &Path) -> Result<Checkpoint> {
+    checkpoint::newest(&run.join("checkpoints"), Device::Cpu)?
+        .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", run.display())))
+}
+
 fn export_run(args: &Export) -> Result<()> {
-    let checkpoint = checkpoint::newest(&args.run.join("checkpoints"), Device::Cpu)?
-        .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", args.run.display())))?;
+    let checkpoint = newest(&args.run)?;
     let (path, size) = match (&args.output, &args.pack) {
+        (Some(_), _) if speech::export::is_speech(&checkpoint) => {
+            return Err(Error::Usage("export: an acoustic model is written as a pack: give --pack DIR".into()));
+        }
+        (None, Some(folder)) if speech::export::is_speech(&checkpoint) => {
+            (folder, speech::export::export_pack(&checkpoint, folder, &args.licence)?)
+        }
         (Some(file), _) => (file, export::export(&checkpoint, file)?),
         (None, Some(folder)) => (folder, export::export_pack(&checkpoint, folder, &args.licence)?),
         (None, None) => return Err(Error::Usage("export: give --output FILE or --pack DIR".into())),
@@ -472,6 +623,9 @@ fn main() -> ExitCode {
         Verb::Prepare(args) => prepare_data(&args),
         Verb::Generator(args) => train(args),
         Verb::Voxceleb2(args) => voxceleb2(&args),
+        Verb::SpeechData(args) => speech_data(&args),
+        Verb::Speech(args) => train_speech(&args),
+        Verb::SpeechMeasure(args) => measure_speech(&args),
         Verb::Export(args) => export_run(&args),
         Verb::BuildMorphable(args) => build_morphable(&args),
         Verb::Regressor(args) => train_regressor(&args),

@@ -275,7 +275,11 @@ fn summary(record: &Record, loading: f64, skipped: u64) -> String {
     )
 }
 
-fn append(path: &Path) -> Result<File> {
+/// Opens a file to write behind its end.
+///
+/// # Errors
+/// [`Error::Input`] where that fails.
+pub fn append(path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path);
     file.map_err(|e| Error::Input(format!("{}: cannot be written ({e})", path.display())))
 }

@@ -76,7 +76,7 @@ fn what_does_not_fit_counts_as_nothing() {
 #[test]
 fn through_the_network() {
     for (cell, context) in [(Cell::Gru, 0), (Cell::Lstm, 0), (Cell::Tanh, 0), (Cell::Gru, 3)] {
-        let config = Config { cell, hidden: 6, layers: 2, context, labels: 5, bins: 9 };
+        let config = Config { cell, channels: 32, hidden: 6, layers: 2, context, labels: 5, bins: 9 };
         let mut rng = Rng(7);
         let layers = shape::layers(|ops| {
             deepspeech2(ops, &config, &[1, 1, 9, 14]);

@@ -13,9 +13,6 @@ use tch::{Device, Kind, Tensor};
 /// Epsilon of every instance normalisation, PyTorch's default.
 const EPS: f64 = 1e-5;
 
-/// What a batch's statistics weigh in the running ones, PyTorch's default.
-const MOMENTUM: f64 = 0.1;
-
 /// An executor: weights by name (the checkpoint's keys) on one device in one kind of number.
 #[derive(Debug)]
 pub struct Torch {
@@ -25,12 +22,12 @@ pub struct Torch {
     /// Whether weights stay as they are and nobody asks for gradients: results may then be written over what they are made
     /// of, and what is made of weights is kept.
     inference: bool,
+    /// How much of their running averages batch norms leave to a batch, where they normalise by its own statistics.
+    momentum: Option<f64>,
     /// Whether pictures lie pixel by pixel in memory.
     channels_last: bool,
     /// Whether a CUDA device may round the factors of products to 10 bits.
     tf32: bool,
-    /// Whether batch norms take the batch's own statistics and average them into the running ones.
-    batch_statistics: bool,
     /// Weights and bias of the convolutions that run as one ([`Ops::conv2d_pair`]).
     pairs: RefCell<HashMap<String, (Tensor, Option<Tensor>)>>,
 }
@@ -59,9 +56,9 @@ impl Torch {
             device,
             kind,
             inference: false,
+            momentum: None,
             channels_last: false,
             tf32: true,
-            batch_statistics: false,
             pairs: RefCell::default(),
         }
     }
@@ -92,10 +89,10 @@ impl Torch {
         self
     }
 
-    /// With batch norms as training has them: normalised by the batch's own mean and variance, which are averaged into
-    /// `running_mean` and `running_var` where they lie.
-    pub fn batch_statistics(mut self) -> Torch {
-        self.batch_statistics = true;
+    /// Batch norms normalise by the statistics of the batch, as in training, and bring them into their running averages, which are
+    /// changed in place, by this share of what is new.
+    pub fn batch_statistics(mut self, momentum: f64) -> Torch {
+        self.momentum = Some(momentum);
         self
     }
 
@@ -215,8 +212,8 @@ impl Ops for Torch {
     fn batch_norm(&self, x: &Shared, layer: Layer, eps: f32) -> Shared {
         let part = |part| Some(self.layer(layer, part));
         let (mean, var) = (part("running_mean"), part("running_var"));
-        let training = self.batch_statistics;
-        x.0.batch_norm(part("weight"), part("bias"), mean, var, training, MOMENTUM, f64::from(eps), true).into()
+        let (training, momentum) = (self.momentum.is_some(), self.momentum.unwrap_or(0.0));
+        x.0.batch_norm(part("weight"), part("bias"), mean, var, training, momentum, f64::from(eps), true).into()
     }
 
     fn instance_norm(&self, x: &Shared, affine: Option<Layer>, act: Act) -> Shared {
@@ -388,7 +385,7 @@ mod tests {
         let apply = |learns: bool| {
             let copies = weights.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
             let ops = Torch::over(copies, Device::Cpu, Kind::Double);
-            let ops = if learns { ops.batch_statistics() } else { ops };
+            let ops = if learns { ops.batch_statistics(0.1) } else { ops };
             Vec::<f64>::try_from(ops.batch_norm(&x, "bn", 0.0).0.reshape([-1])).unwrap()
         };
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;

@@ -133,7 +133,8 @@ mod tests {
 
     /// Layers under the checkpoint's names and in its shapes.
     fn layers(cell: Cell, context: usize, labels: usize, rows: usize) -> Vec<(String, Vec<usize>)> {
-        let network = deepspeech2::Config { cell, hidden: 4, layers: 2, context, labels, bins: 4 * rows - 3 };
+        let network =
+            deepspeech2::Config { cell, channels: 32, hidden: 4, layers: 2, context, labels, bins: 4 * rows - 3 };
         let layers = shape::layers(|ops| {
             deepspeech2(ops, &network, &[1, 1, network.bins, 64]);
         });

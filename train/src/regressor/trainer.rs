@@ -16,6 +16,9 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
+/// What a batch's statistics weigh in the running ones, PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
 /// Camera values before the coefficients.
 const CAMERA: i64 = 12;
 /// Pixels of a crop that the outer corners of the eyes are apart, about: makes losses of landmarks shares of it.
@@ -146,7 +149,7 @@ impl Trainer {
     /// The normalised outputs for pictures, with batch norms as training has them.
     fn outputs(&self, pixels: &Tensor) -> Tensor {
         let weights = self.all().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let ops = Torch::over(for_engine(&weights, Kind::Float), self.device, Kind::Float).batch_statistics();
+        let ops = Torch::over(for_engine(&weights, Kind::Float), self.device, Kind::Float).batch_statistics(MOMENTUM);
         mobilenet(&ops, &Shared(pixels.shallow_clone()), &self.config).0.reshape([-1, self.config.outputs as i64])
     }
 

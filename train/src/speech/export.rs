@@ -1,0 +1,56 @@
+//! A run's acoustic model: its weights as they were, and as a model pack.
+
+use super::config::SpeechConfig;
+use super::trainer::NOTE;
+use crate::checkpoint::Checkpoint;
+use crate::export;
+use crate::learned::weights_of;
+use headgan::audio::speech::{self, ARCHITECTURE};
+use headgan::models::Weights;
+use headgan::models::pack::Role;
+use headgan::{Error, Result};
+use std::path::Path;
+
+/// The file of a pack's acoustic model.
+const FILE: &str = "speech.safetensors";
+
+/// Whether it is a checkpoint of an acoustic model.
+pub fn is_speech(checkpoint: &Checkpoint) -> bool {
+    checkpoint.notes.contains_key(NOTE)
+}
+
+/// The configuration and the weights of a checkpoint.
+///
+/// # Errors
+/// [`Error::Input`] for a checkpoint that is none of an acoustic model.
+pub fn read(checkpoint: &Checkpoint) -> Result<(SpeechConfig, Weights)> {
+    let text = checkpoint.notes.get(NOTE).map(String::as_str).unwrap_or_default();
+    let config: SpeechConfig = serde_json::from_str(text)
+        .map_err(|e| Error::Input(format!("the checkpoint is of no acoustic model, or of another version ({e})")))?;
+    let mut weights = weights_of(checkpoint.part("weights").into_iter().chain(checkpoint.part("statistics")))?;
+    weights.metadata.insert("architecture".into(), ARCHITECTURE.into());
+    weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
+    Ok((config, weights))
+}
+
+/// Writes a pack of the name of `folder`, weights in half precision; returns their size in bytes.
+///
+/// # Errors
+/// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written; [`Error::Model`] where
+/// the weights would not run.
+pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Result<u64> {
+    let (config, weights) = read(checkpoint)?;
+    let weights = export::halved(weights);
+    // As a program that loads it will.
+    speech::check(&config.speech(), &weights)?;
+    let values = serde_json::to_value(config.speech()).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+    let about = export::About {
+        role: Role::Speech,
+        architecture: ARCHITECTURE,
+        config: values,
+        file: FILE,
+        purpose: "hears which characters are spoken, and when: for a mouth's timing, not for dictation",
+        licence,
+    };
+    export::write_pack(folder, &weights, about)
+}

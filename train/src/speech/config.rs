@@ -60,7 +60,7 @@ impl Default for SpeechConfig {
             layers: 2,
             context: 0,
             spectrogram: spectrogram::Config { window_stride: 0.015, ..spectrogram::Config::default() },
-            steps: 1400,
+            steps: 3600,
             warm_up: 60,
             batch: 8,
             seed: 1,

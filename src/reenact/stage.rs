@@ -212,11 +212,12 @@ impl Stage {
 
     /// Forgets prepared references, shots and buffers; the networks' weights stay.
     pub fn purge(&self) {
-        self.networks.release();
-        self.generators.lock().iter().for_each(|(_, generator)| generator.engine.release());
         self.references.lock().clear();
         self.shots.lock().clear();
         self.scratches.lock().clear();
+        // Last: what a reference holds goes back to its engine's buffers.
+        self.networks.release();
+        self.generators.lock().iter().for_each(|(_, generator)| generator.engine.release());
     }
 }
 

@@ -18,28 +18,14 @@ import json
 import pathlib
 import sys
 import time
-import wave
 
 import numpy as np
+import speechlike
 from program import Program
 from pyAudioAnalysis import MidTermFeatures, ShortTermFeatures
+from speechlike import RATE
 
 PROGRAM = pathlib.Path("target/release/examples/bench_audio" + (".exe" if sys.platform == "win32" else ""))
-RATE = 16000
-
-
-def sound(path):
-    """A minute of something like speech: a buzz of changing pitch and loudness, hiss, pauses."""
-    t = np.arange(60 * RATE) / RATE
-    pitch = np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.4 * t)) / RATE
-    loud = np.clip(np.sin(2 * np.pi * 1.7 * t), 0, None) * (np.sin(2 * np.pi * 0.11 * t) > -0.7)
-    buzz = sum(np.sin(2 * np.pi * k * pitch) / k for k in range(1, 30))
-    hiss = np.random.default_rng(1).normal(0, 0.05, t.size)
-    samples = np.round(6000 * (loud * buzz + hiss * (0.2 + loud))).clip(-32768, 32767).astype("<i2")
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, RATE, samples.size, "NONE", "NONE"))
-        out.writeframes(samples.tobytes())
-    return samples
 
 
 def short68(samples):
@@ -88,7 +74,7 @@ def main():
         sys.exit(f"{PROGRAM} is missing: run this from the repository root after `cargo build --release --examples`")
     args.out.mkdir(parents=True, exist_ok=True)
     wav = args.out / "minute.wav"
-    samples = sound(wav)
+    samples = speechlike.write(wav, 60, pauses=True)
     for layout, peer in (("short68", short68), ("headgan84", headgan84)):
         result = bench(layout, peer, samples, wav, args)
         if args.json:

@@ -15,15 +15,16 @@ import pathlib
 import subprocess
 import sys
 import time
-import wave
 
 import numpy as np
 import torch
 from torch import nn
 
+import speechlike
+from speechlike import RATE
+
 PROGRAM = pathlib.Path("target/release/headgan" + (".exe" if sys.platform == "win32" else ""))
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "
-RATE = 16000
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM, "rnn": nn.RNN}
 BAR = 1e-4
 
@@ -103,20 +104,6 @@ def randomise(model, seed):
         x.copy_(values)
 
 
-def sound(path, seconds):
-    """Something like speech: a buzz of changing pitch and loudness, hiss, pauses."""
-    t = np.arange(int(seconds * RATE)) / RATE
-    pitch = np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.4 * t)) / RATE
-    loud = np.clip(np.sin(2 * np.pi * 1.7 * t), 0, None)
-    buzz = sum(np.sin(2 * np.pi * k * pitch) / k for k in range(1, 30))
-    hiss = np.random.default_rng(1).normal(0, 0.05, t.size)
-    samples = np.round(6000 * (loud * buzz + hiss * (0.2 + loud))).clip(-32768, 32767).astype("<i2")
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, RATE, samples.size, "NONE", "NONE"))
-        out.writeframes(samples.tobytes())
-    return samples
-
-
 def spectrogram(samples):
     x = torch.from_numpy(samples.astype(np.float32) / 32767)
     window = torch.hamming_window(320, periodic=False)
@@ -151,7 +138,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
     wav = args.out / "sound.wav"
-    samples = sound(wav, args.seconds)
+    samples = speechlike.write(wav, args.seconds, pauses=False)
     results = []
     for seed, (cell, context) in enumerate((c, k) for c in args.cells for k in (0, args.context)):
         model = DeepSpeech2(cell, args.hidden, args.layers, context).eval()

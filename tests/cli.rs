@@ -275,9 +275,9 @@ fn no_generator_and_no_device() {
         let says = ["generator", "headgan models import headgan-official"];
         fails(good(&dir, "f_%02d.png").args(["--quality", "full"]), 4, &says);
     }
-    fails(good(&dir, "f_%02d.png").args(["--device", "cuda"]), 6, &["'cuda'", "--device cpu"]);
+    fails(good(&dir, "f_%02d.png").args(["--device", "cuda"]), 6, &["'cuda'", "device 'cpu'"]);
     fails(headgan(&w.models, &dir).arg("fit").arg(&w.face).args(["--device", "cuda"]), 6, &["'cuda'"]);
-    let says = ["'torch_cpu'", "not installed", "cargo xtask engine", "--device cpu"];
+    let says = ["'torch_cpu'", "not installed", "cargo xtask engine", "device 'cpu'"];
     // From a folder of its own: the build folder may hold an engine library, which is searched beside the program.
     let alone = dir.join(format!("alone{}", std::env::consts::EXE_SUFFIX));
     std::fs::copy(env!("CARGO_BIN_EXE_headgan"), &alone).unwrap();

@@ -649,7 +649,7 @@ fn the_device_that_is_asked_for() {
         assert_eq!(status == kOfxStatOK, there, "{device:?}: {:?}", LASTING.lock());
         if !there {
             let said = LASTING.lock().clone().unwrap_or_default();
-            assert!(said.contains(&format!("device '{}'", device.id())) && said.contains("--device cpu"), "{said}");
+            assert!(said.contains(&format!("device '{}'", device.id())) && said.contains("device 'cpu'"), "{said}");
         }
     }
 }

@@ -2,10 +2,11 @@
 //! frame; where it fails after that, the frame is an error and no other engine steps in.
 
 use crate::controls::choices::Device;
-use crate::engine::library::{self, Array, Layout, Library, Output, Precision, Report, Session, Source};
+use crate::engine::library::{self, Array, DeviceKind, Layout, Library, Output, Precision, Report, Session, Source};
 use crate::engine::stoppable::{Stoppable, Tensor};
 use crate::engine::{Embedded, Ops, cpu};
 use crate::models::Weights;
+use crate::morphable::Morphable;
 use crate::nets::generator::{self, Config};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -25,6 +26,8 @@ pub enum Place {
         precision: Precision,
         /// Bytes that weights and frames may take together; 0: no limit.
         memory: u64,
+        /// Whether the library renders PNCC from meshes: on a CUDA device it does, on a CPU this program's own rasteriser is faster.
+        meshes: bool,
     },
 }
 
@@ -38,11 +41,12 @@ impl Place {
     pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
         let on = |library: &'static Library, device: &library::Device| {
             let precision = precision.unwrap_or_default();
-            Place::Library { library, device: device.clone(), precision, memory }
+            let meshes = device.kind == DeviceKind::Cuda;
+            Place::Library { library, device: device.clone(), precision, memory, meshes }
         };
         let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?)));
         let cpu = || library::load(extra).and_then(|library| Ok(on(library, library.cpu()?)));
-        let refused = |e: Error| Error::Engine(format!("device '{}': {e}; or use --device cpu", device.id()));
+        let refused = |e: Error| Error::Engine(format!("device '{}': {e}; or choose the device 'cpu'", device.id()));
         match device {
             Device::Cuda => cuda().map_err(refused),
             Device::TorchCpu => cpu().map_err(refused),
@@ -80,7 +84,8 @@ impl fmt::Display for Place {
 #[derive(Clone)]
 pub enum Engine {
     Embedded(Arc<Embedded>),
-    Library(Session),
+    /// A session, and whether it renders PNCC from meshes.
+    Library(Session, bool),
 }
 
 impl From<Embedded> for Engine {
@@ -97,7 +102,7 @@ impl Engine {
     pub fn open(weights: Arc<Weights>, source: &Source, place: &Place, options: &cpu::Options) -> Result<Engine> {
         match place {
             Place::Embedded => Ok(Embedded::new(weights, options).into()),
-            Place::Library { library, device, precision, memory } => {
+            Place::Library { library, device, precision, memory, meshes } => {
                 // The library reads them itself: memory for one copy is enough.
                 drop(weights);
                 let options = library::Options {
@@ -106,7 +111,7 @@ impl Engine {
                     threads: options.threads,
                     memory: *memory,
                 };
-                Session::open(library, source, &options).map(Engine::Library)
+                Ok(Engine::Library(Session::open(library, source, &options)?, *meshes))
             }
         }
     }
@@ -118,11 +123,11 @@ impl Engine {
         }
     }
 
-    /// Encodes a reference: PNCC (0..1) and RGB (-1..1), `side` pixels square, 6 values a pixel.
+    /// Encodes a reference: PNCC (0..1) and RGB (-1..1), `side` pixels square, 6 values a pixel; `head` is whose it is.
     ///
     /// # Errors
     /// Those of [`Session::reference`].
-    pub fn reference(&self, config: &Config, side: usize, values: &[f32]) -> Result<Prepared> {
+    pub fn reference(&self, config: &Config, side: usize, values: &[f32], head: &Morphable) -> Result<Prepared> {
         let shape = [1, 6, side, side];
         match self {
             Engine::Embedded(ops) => {
@@ -130,19 +135,31 @@ impl Engine {
                 let features = generator::reference(&Stoppable::new(&**ops, &|| false), config, &input);
                 Ok(Prepared::Embedded(ops.clone(), features))
             }
-            Engine::Library(session) => {
+            Engine::Library(session, meshes) => {
                 let input = Array { name: "reference", shape, layout: Layout::Nhwc, values };
-                session.reference(&[input]).map(Prepared::Library)
+                let reference = session.reference(&[input])?;
+                if *meshes {
+                    reference.set_topology(&head.triangles, &head.ncc)?;
+                }
+                Ok(Prepared::Library(reference, *meshes))
             }
         }
     }
 }
 
+/// Where the head is in each of the frames that a generator sees, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub enum Poses<'a> {
+    /// 3 values a pixel for each frame.
+    Pncc(&'a [f32]),
+    /// The vertices of each frame's mesh, in the crop's pixels: for who renders PNCC ([`Prepared::takes_meshes`]).
+    Meshes(&'a [[f32; 3]]),
+}
+
 /// What a frame is computed from.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// 3 values a pixel for each of the generator's frames, oldest first.
-    pub pncc: &'a [f32],
+    pub poses: Poses<'a>,
     /// For a generator that listens: as many values as it hears a frame; zeros stand for none.
     pub sound: Option<&'a [f32]>,
     /// For a generator that takes it: the mesh's flow, x then y, 2 values a pixel.
@@ -160,10 +177,16 @@ pub struct Painted {
 /// A generator that has seen a reference.
 pub enum Prepared {
     Embedded(Arc<Embedded>, generator::Reference<Tensor<<Embedded as Ops>::Tensor>>),
-    Library(library::Reference),
+    /// And whether it takes meshes.
+    Library(library::Reference, bool),
 }
 
 impl Prepared {
+    /// Whether [`Poses::Meshes`] is what [`Prepared::paint`] wants; otherwise it is [`Poses::Pncc`].
+    pub fn takes_meshes(&self) -> bool {
+        matches!(self, Prepared::Library(_, true))
+    }
+
     /// Computes a frame. `go_on` is asked before it, and by the embedded engine between its operations.
     ///
     /// # Errors
@@ -177,10 +200,13 @@ impl Prepared {
         painted: &mut Painted,
     ) -> Result<Report> {
         go_on()?;
-        let Inputs { pncc, sound, prior } = *inputs;
+        let Inputs { poses, sound, prior } = *inputs;
         let shape = [1, 3 * config.frames, side, side];
         match self {
             Prepared::Embedded(ops, reference) => {
+                let Poses::Pncc(pncc) = poses else {
+                    return Err(Error::Engine("the embedded engine takes PNCC, not meshes: report this".into()));
+                };
                 let refused = RefCell::new(None);
                 let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
                 let stack = Tensor::There(ops.from_nhwc(shape, pncc));
@@ -200,9 +226,15 @@ impl Prepared {
                 }
                 Ok(Report::default())
             }
-            Prepared::Library(reference) => {
+            Prepared::Library(reference, _) => {
                 let Painted { image, warped } = painted;
-                let mut inputs = vec![Array { name: "pncc", shape, layout: Layout::Nhwc, values: pncc }];
+                let mut inputs = vec![match poses {
+                    Poses::Pncc(values) => Array { name: "pncc", shape, layout: Layout::Nhwc, values },
+                    Poses::Meshes(vertices) => {
+                        let shape = [1, config.frames, vertices.len() / config.frames.max(1), 3];
+                        Array { name: "mesh", shape, layout: Layout::Nchw, values: vertices.as_flattened() }
+                    }
+                }];
                 inputs.extend(sound.map(|values| {
                     let shape = [1, values.len(), 1, 1];
                     Array { name: "audio", shape, layout: Layout::Nchw, values }

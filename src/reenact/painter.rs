@@ -1,10 +1,11 @@
 //! The generator at work on one shot.
 
-use super::engine::{Inputs, Painted, Prepared};
+use super::engine::{Inputs, Painted, Poses, Prepared};
 use super::networks::Generator;
 use super::shot::CROP;
 use crate::audio::layout::ALL;
 use crate::frame::{Color, Frame};
+use crate::morphable::Morphable;
 use crate::nets::generator::Config;
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,15 @@ pub struct Painting {
     warped: Option<Frame>,
 }
 
+/// Where the head is in each of the frames that a generator sees, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub enum Stack<'a> {
+    /// 3 values a pixel, a picture for each frame.
+    Pncc(&'a [Vec<f32>]),
+    /// The vertices of all frames' meshes, one mesh after the other, in the crop's pixels.
+    Meshes(&'a [[f32; 3]]),
+}
+
 impl Painting {
     /// From now on keeps what the generator's own flow makes of the reference.
     pub fn keep_warped(&mut self) {
@@ -41,11 +51,11 @@ impl Painting {
 }
 
 impl Painter {
-    /// `picture` is the reference's crop, `pncc` its PNCC (3 floats per pixel), both [`CROP`] pixels square.
+    /// `picture` is the reference's crop, `pncc` its PNCC (3 floats per pixel), both [`CROP`] pixels square; `head` is whose it is.
     ///
     /// # Errors
     /// [`Error::Model`] when the generator cannot work at this size; those of its engine.
-    pub fn new(generator: Generator, picture: &Frame, pncc: &[f32]) -> Result<Painter> {
+    pub fn new(generator: Generator, picture: &Frame, pncc: &[f32], head: &Morphable) -> Result<Painter> {
         let Generator { engine, config, name, .. } = generator;
         if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
@@ -67,7 +77,7 @@ impl Painter {
             let alpha = rgba[3].clamp(0.0, 1.0);
             input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
-        let reference = engine.reference(&config, CROP, &input)?;
+        let reference = engine.reference(&config, CROP, &input, head)?;
         Ok(Painter { color: shown.color, config, reference, repeated: AtomicUsize::new(0) })
     }
 
@@ -80,7 +90,7 @@ impl Painter {
     pub fn buffers(&self) -> (usize, usize) {
         match &self.reference {
             Prepared::Embedded(ops, _) => ops.buffers(),
-            Prepared::Library(_) => (0, 0),
+            Prepared::Library(..) => (0, 0),
         }
     }
 
@@ -104,27 +114,38 @@ impl Painter {
         self.config.compose
     }
 
-    /// Paints a frame from its PNCC frames, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
+    /// Whether [`Painter::paint`] wants the frames' meshes, and renders their PNCC itself.
+    pub fn takes_meshes(&self) -> bool {
+        self.reference.takes_meshes()
+    }
+
+    /// Paints a frame from its PNCC frames or meshes, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
     /// the crop's pixels, x then y. `go_on` is asked between the network's operations.
     ///
     /// # Errors
     /// Those of `go_on`, at once; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
     pub fn paint<'a>(
         &self,
-        pncc: &[Vec<f32>],
+        poses: Stack,
         sound: Option<&[f32]>,
         prior: Option<&[[f32; 2]]>,
         go_on: &dyn Fn() -> Result<()>,
         painting: &'a mut Painting,
     ) -> Result<&'a Frame> {
         let Painting { input, painted, patch, warped } = painting;
-        input.clear();
-        for i in 0..CROP * CROP {
-            for frame in pncc {
-                input.extend_from_slice(&frame[3 * i..3 * i + 3]);
+        let poses = match poses {
+            Stack::Meshes(vertices) => Poses::Meshes(vertices),
+            Stack::Pncc(frames) => {
+                input.clear();
+                for i in 0..CROP * CROP {
+                    for frame in frames {
+                        input.extend_from_slice(&frame[3 * i..3 * i + 3]);
+                    }
+                }
+                Poses::Pncc(input)
             }
-        }
-        let inputs = Inputs { pncc: input, sound, prior: prior.map(<[_]>::as_flattened) };
+        };
+        let inputs = Inputs { poses, sound, prior: prior.map(<[_]>::as_flattened) };
         let report = self.reference.paint(&self.config, CROP, &inputs, go_on, painted)?;
         self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
         if let Some(values) = &painted.warped {

@@ -2,7 +2,7 @@
 
 use super::draft::{DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use super::networks::{Generator, Networks};
-use super::painter::{Painter, Painting};
+use super::painter::{Painter, Painting, Stack};
 use super::view;
 use crate::audio::Heard;
 use crate::audio::layout::ALL;
@@ -205,7 +205,7 @@ impl Shot {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &Look::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
-            shot.painter = Some(Arc::new(Painter::new(generator, &picture, &pncc)?));
+            shot.painter = Some(Arc::new(Painter::new(generator, &picture, &pncc, shot.model.model())?));
         }
         Ok(shot)
     }
@@ -403,26 +403,33 @@ impl Shot {
         })?;
         let frames = painter.frames();
         let window = self.window_at(index, look)?;
-        let mut stack = Vec::with_capacity(frames);
+        let (mut pncc, mut meshes) = (Vec::with_capacity(frames), Vec::new());
         for back in (0..frames).rev() {
             // Before the first frame there is only the first frame.
             let i = index.saturating_sub(back);
             let then = look(i);
             let pose = self.pose(i, &then)?;
-            stack.push(self.pncc_in_window(&pose, window, &then, scratch)?);
+            if painter.takes_meshes() {
+                self.mesh_into(&pose, &in_window(&pose.camera, window), &then, scratch)?;
+                meshes.extend_from_slice(&scratch.mesh.vertices);
+            } else {
+                pncc.push(self.pncc_in_window(&pose, window, &then, scratch)?);
+            }
         }
-        if painter.wants_prior() {
+        let stack = if painter.takes_meshes() { Stack::Meshes(&meshes) } else { Stack::Pncc(&pncc) };
+        // Warping leaves the flow that a generator takes.
+        let base = painter.composes().then(|| self.warp_by_draft(window, scratch));
+        if painter.wants_prior() && base.is_none() {
             let size = (plate.width, plate.height);
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
-        let base = painter.composes().then(|| self.warp_by_draft(window, scratch));
         let prior = painter.wants_prior().then_some(&scratch.prior[..]);
         let sound: Option<[f32; ALL]> = self
             .hearing
             .as_ref()
             .filter(|_| painter.listens())
             .map(|hearing| hearing.heard.at(hearing.first + index as f64 - f64::from(look(index).audio_offset)));
-        let patch = painter.paint(&stack, sound.as_ref().map(|s| &s[..]), prior, go_on, &mut scratch.painting)?;
+        let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, go_on, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
             Some(base) => {

@@ -2,7 +2,8 @@
 //! panics and libtorch's exceptions (which tch turns into panics) become a status and a line of text.
 
 use crate::devices::{self, Found};
-use crate::session::{Options, Reference, Session};
+use crate::session::{Options, Pose, Reference, Session, settle};
+use crate::stream::OnStream;
 use headgan::engine::library::{Precision, abi};
 use headgan::models::Weights;
 use headgan::models::file;
@@ -36,6 +37,7 @@ pub extern "C" fn headgan_engine() -> *const abi::Table {
         release,
         close,
         last_error,
+        topology,
     };
     &TABLE
 }
@@ -238,16 +240,21 @@ unsafe fn weights(options: &abi::Options) -> Result<Weights> {
     Ok(weights)
 }
 
-/// The tensor of a caller's memory that a description names, as n c h w, without a copy.
+/// The tensor of a caller's memory that a description names, as n c h w, without a copy; `session` is the session's device.
 ///
 /// # Safety
 /// The interface's contract; the tensor must not outlive the memory.
-unsafe fn blob(given: &abi::Tensor, name: &str) -> Result<Tensor> {
-    if given.place != abi::HOST {
-        return Err(Error::Engine(format!(
-            "'{name}' lies in device memory, which this version of the torch engine does not take: pass host memory"
-        )));
-    }
+unsafe fn blob(given: &abi::Tensor, name: &str, session: Device) -> Result<Tensor> {
+    let device = match given.place {
+        abi::HOST => Device::Cpu,
+        abi::DEVICE if session.is_cuda() => session,
+        abi::DEVICE => {
+            return Err(Error::Usage(format!(
+                "'{name}' lies in device memory and the session is on the CPU: pass host memory, or open it on a CUDA device"
+            )));
+        }
+        other => return Err(Error::Usage(format!("'{name}' lies in the unknown place {other}"))),
+    };
     let aligned = given.data.cast::<f32>().is_aligned();
     let limit = i64::MAX as u64 / 4;
     let values = given.shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d)).filter(|n| (1..limit).contains(n));
@@ -264,7 +271,7 @@ unsafe fn blob(given: &abi::Tensor, name: &str) -> Result<Tensor> {
         other => return Err(Error::Usage(format!("'{name}' has the unknown layout {other}"))),
     };
     // SAFETY: the caller's.
-    Ok(unsafe { Tensor::from_blob(given.data.cast(), &[n, c, h, w], &strides, Kind::Float, Device::Cpu) })
+    Ok(unsafe { Tensor::from_blob(given.data.cast(), &[n, c, h, w], &strides, Kind::Float, device) })
 }
 
 /// The caller's tensors by name.
@@ -283,13 +290,6 @@ unsafe fn tensors<'a>(first: *const abi::Tensor, count: usize) -> Result<Vec<(&'
     }
 }
 
-fn no_stream(stream: *mut c_void) -> Result<()> {
-    if stream.is_null() {
-        return Ok(());
-    }
-    Err(Error::Engine("this version of the torch engine does not work on a caller's stream: pass none".into()))
-}
-
 unsafe extern "C" fn reference(
     session: *mut abi::Session,
     inputs: *const abi::Tensor,
@@ -303,13 +303,16 @@ unsafe extern "C" fn reference(
             unsafe { (session.cast::<SessionHandle>().as_ref(), tensors(inputs, count)?, out.as_mut()) };
         let missing = || Error::Usage("the caller has no session, or no place for the reference".into());
         let (session, out) = session.zip(out).ok_or_else(missing)?;
-        no_stream(stream)?;
         let [("reference", input)] = inputs[..] else {
             return Err(Error::Usage("a reference has one input, 'reference'".into()));
         };
-        // SAFETY: the tensor goes when this call returns; what is kept is a copy.
-        let input = unsafe { blob(input, "reference") }?;
-        let reference = session.lock().reference(&input)?;
+        let locked = session.lock();
+        // SAFETY: the tensor goes when this call returns; what is kept is a copy. The stream lives as long.
+        let (input, _on_stream) = unsafe {
+            (blob(input, "reference", locked.device())?, OnStream::enter(stream, locked.device())?)
+        };
+        let reference = locked.reference(&input)?;
+        drop(locked);
         let handle = ReferenceHandle { session: session.clone(), reference: Mutex::new(reference) };
         *out = Box::into_raw(Box::new(handle)).cast();
         Ok(())
@@ -336,21 +339,29 @@ unsafe extern "C" fn render(
             )
         };
         let handle = handle.ok_or_else(|| Error::Usage("the caller has no reference".into()))?;
-        no_stream(stream)?;
-        let (mut pncc, mut audio, mut prior) = (None, None, None);
+        let mut session = handle.session.lock();
+        let device = session.device();
+        // SAFETY: the interface's contract.
+        let _on_stream = unsafe { OnStream::enter(stream, device) }?;
+        let (mut pncc, mut mesh, mut audio, mut prior) = (None, None, None, None);
         for (name, input) in inputs {
             let place = match name {
                 "pncc" => &mut pncc,
+                "mesh" => &mut mesh,
                 "audio" => &mut audio,
                 "prior" => &mut prior,
                 other => return Err(Error::Usage(format!("this engine knows no input '{other}'"))),
             };
             // SAFETY: the tensor goes when this call returns.
-            *place = Some(unsafe { blob(input, name) }?);
+            *place = Some(unsafe { blob(input, name, device) }?);
         }
-        let pncc = pncc.ok_or_else(|| Error::Usage("the input 'pncc' is missing".into()))?;
-        let mut session = handle.session.lock();
-        let frame = session.render(&mut handle.reference.lock(), &pncc, audio.as_ref(), prior.as_ref())?;
+        let pose = match (&pncc, &mesh) {
+            (Some(pncc), None) => Pose::Pncc(pncc),
+            (None, Some(mesh)) => Pose::Meshes(mesh),
+            (None, None) => return Err(Error::Usage("the input 'pncc' is missing, or 'mesh' in its place".into())),
+            _ => return Err(Error::Usage("the inputs 'pncc' and 'mesh' say the same: pass one of them".into())),
+        };
+        let frame = session.render(&mut handle.reference.lock(), pose, audio.as_ref(), prior.as_ref())?;
         for (name, output) in outputs {
             let computed = match name {
                 "image" => &frame.output.image,
@@ -360,7 +371,7 @@ unsafe extern "C" fn render(
                 other => return Err(Error::Usage(format!("this engine knows no output '{other}'"))),
             };
             // SAFETY: as above.
-            let mut target = unsafe { blob(output, name) }?;
+            let mut target = unsafe { blob(output, name, device) }?;
             if computed.0.size() != target.size() {
                 let (want, have) = (computed.0.size(), target.size());
                 return Err(Error::Usage(format!(
@@ -368,9 +379,38 @@ unsafe extern "C" fn render(
                 )));
             }
             target.copy_(&computed.0);
+            if stream.is_null() {
+                settle(&target);
+            }
         }
         report.repeated = u32::from(frame.repeated);
         Ok(())
+    })
+}
+
+unsafe extern "C" fn topology(
+    reference: *mut abi::Reference,
+    triangles: *const u32,
+    triangle_count: usize,
+    codes: *const f32,
+    vertex_count: usize,
+) -> abi::Status {
+    guard(|| {
+        // SAFETY: the interface's contract.
+        let handle = unsafe { reference.cast::<ReferenceHandle>().as_ref() };
+        let handle = handle.ok_or_else(|| Error::Usage("the caller has no reference".into()))?;
+        if triangles.is_null() || codes.is_null() {
+            return Err(Error::Usage("the caller has no triangles, or no codes".into()));
+        }
+        // SAFETY: the interface's contract: three values each.
+        let (triangles, codes) = unsafe {
+            (
+                std::slice::from_raw_parts(triangles.cast::<[u32; 3]>(), triangle_count),
+                std::slice::from_raw_parts(codes.cast::<[f32; 3]>(), vertex_count),
+            )
+        };
+        let _session = handle.session.lock();
+        handle.reference.lock().set_topology(triangles, codes)
     })
 }
 
@@ -444,7 +484,7 @@ mod tests {
         assert!(text("no kernel").contains("headgan doctor"));
     }
 
-    /// Null pointers, short structures, device memory and streams: refused with a message, nothing is read.
+    /// Null pointers, short structures, device memory where there is no device: refused with a message, nothing is read.
     #[test]
     fn what_cannot_be_used_is_refused() {
         let mut values = [1.0; 16];
@@ -459,11 +499,12 @@ mod tests {
             assert_eq!(render(null_mut(), null(), 0, null(), 0, null_mut(), null_mut()), 2);
             close(null_mut());
             release(null_mut());
-            let blob = blob(&tensor(&mut values, c"pncc", abi::DEVICE), "pncc").map(drop).unwrap_err();
-            assert!(blob.exit_code() == 6 && blob.to_string().contains("'pncc' lies in device memory"), "{blob}");
+            assert_eq!(topology(null_mut(), null(), 0, null(), 0), 2);
+            let mut blob = |place| blob(&tensor(&mut values, c"pncc", place), "pncc", Device::Cpu).map(drop).unwrap_err();
+            let (device, unknown) = (blob(abi::DEVICE), blob(7));
+            assert!(device.exit_code() == 2 && device.to_string().contains("'pncc' lies in device memory"), "{device}");
+            assert!(unknown.exit_code() == 2 && unknown.to_string().contains("place 7"), "{unknown}");
         }
-        let stream = no_stream(values.as_mut_ptr().cast()).unwrap_err();
-        assert!(stream.exit_code() == 6 && stream.to_string().contains("stream"), "{stream}");
     }
 
     #[test]
@@ -472,14 +513,89 @@ mod tests {
         let good = tensor(&mut values, c"x", abi::HOST);
         for shape in [[0, 1, 4, 4], [u64::MAX, 2, 4, 4], [1 << 40, 1 << 40, 1, 1]] {
             // SAFETY: refused before anything is read.
-            let refused = unsafe { blob(&abi::Tensor { shape, ..good }, "x") };
+            let refused = unsafe { blob(&abi::Tensor { shape, ..good }, "x", Device::Cpu) };
             assert!(refused.is_err(), "{shape:?}");
         }
         // SAFETY: 16 values are there.
         unsafe {
-            assert!(blob(&abi::Tensor { data: null_mut(), ..good }, "x").is_err());
-            assert!(blob(&abi::Tensor { layout: 7, ..good }, "x").is_err());
-            assert_eq!(blob(&good, "x").unwrap().size(), [1, 1, 4, 4]);
+            assert!(blob(&abi::Tensor { data: null_mut(), ..good }, "x", Device::Cpu).is_err());
+            assert!(blob(&abi::Tensor { layout: 7, ..good }, "x", Device::Cpu).is_err());
+            assert_eq!(blob(&good, "x", Device::Cpu).unwrap().size(), [1, 1, 4, 4]);
+        }
+    }
+
+    /// With a CUDA device: inputs and output in its memory, on a stream of the caller's, equal those in host memory.
+    #[test]
+    fn device_memory_on_a_stream() {
+        use headgan::engine::shape;
+        use headgan::nets::generator::{self, Config};
+        use headgan::testing::{Rng, random_weights};
+        if !tch::Cuda::is_available() {
+            eprintln!("skipped: there is no CUDA device");
+            return;
+        }
+        const SIDE: usize = 48;
+        let config = Config { ngf: 4, spade: 24, audio: 0, ..Config::default() };
+        let layers = shape::layers(|ops| {
+            let reference = generator::reference(ops, &config, &[1, 6, SIDE, SIDE]);
+            generator::forward(ops, &config, &reference, &[1, 9, SIDE, SIDE], None, None);
+        });
+        let bytes = headgan::models::file::to_bytes(&random_weights(&layers, 5)).unwrap();
+        let options = abi::Options {
+            size: size_of::<abi::Options>(),
+            path: null(),
+            bytes: bytes.as_ptr(),
+            length: bytes.len(),
+            checksum: null(),
+            device: abi::CUDA,
+            index: 0,
+            precision: abi::FP32,
+            threads: 0,
+            memory: 0,
+        };
+        type StreamCreate = unsafe extern "C" fn(*mut *mut c_void, u32) -> i32;
+        type StreamSynchronize = unsafe extern "C" fn(*mut c_void) -> i32;
+        let device = Device::Cuda(0);
+        let values = |c: usize, seed: u64| {
+            Tensor::from_slice(&Rng(seed).vec(c * SIDE * SIDE)).reshape([1, c as i64, SIDE as i64, SIDE as i64])
+        };
+        let side = SIDE as u64;
+        let described = |tensor: &Tensor, name: &CStr, channels: u64| abi::Tensor {
+            size: size_of::<abi::Tensor>(),
+            name: name.as_ptr(),
+            data: tensor.data_ptr(),
+            shape: [1, channels, side, side],
+            layout: abi::NCHW,
+            place: if tensor.device().is_cuda() { abi::DEVICE } else { abi::HOST },
+        };
+        let (input, pncc) = (values(6, 1), values(9, 2));
+        // SAFETY: the driver's functions are those of its header; tensors outlive the calls.
+        unsafe {
+            let driver = libloading::Library::new(if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" }).unwrap();
+            let mut stream = null_mut();
+            // 1: not ordered with the default stream.
+            assert_eq!(driver.get::<StreamCreate>("cuStreamCreate").unwrap()(&mut stream, 1), 0);
+            let mut session = null_mut();
+            assert_eq!(open(&options, &mut session), 0, "{}", said());
+            let paint = |input: &Tensor, pncc: &Tensor, image: &Tensor, stream: *mut c_void| {
+                let mut handle = null_mut();
+                let given = described(input, c"reference", 6);
+                assert_eq!(reference(session, &given, 1, stream, &mut handle), 0, "{}", said());
+                let (pncc, image) = (described(pncc, c"pncc", 9), described(image, c"image", 3));
+                let mut report = abi::Report { size: size_of::<abi::Report>(), repeated: 0 };
+                assert_eq!(render(handle, &pncc, 1, &image, 1, stream, &mut report), 0, "{}", said());
+                release(handle);
+            };
+            let room = || Tensor::zeros([1, 3, side as i64, side as i64], (Kind::Float, Device::Cpu));
+            let (host, on_device) = (room(), room().to_device(device));
+            paint(&input, &pncc, &host, null_mut());
+            let (input, pncc) = (input.to_device(device), pncc.to_device(device));
+            tch::Cuda::synchronize(0);
+            paint(&input, &pncc, &on_device, stream);
+            assert_eq!(driver.get::<StreamSynchronize>("cuStreamSynchronize").unwrap()(stream), 0);
+            let apart = (on_device.to_device(Device::Cpu) - host).abs().max().double_value(&[]);
+            assert!(apart < 1e-4, "{apart}");
+            close(session);
         }
     }
 }

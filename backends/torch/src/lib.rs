@@ -6,6 +6,8 @@
 pub mod abi;
 pub mod devices;
 pub mod ops;
+pub mod pncc;
 pub mod session;
+pub mod stream;
 
 pub use ops::{Shared, Torch};

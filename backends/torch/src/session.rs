@@ -1,6 +1,7 @@
 //! A generator at work on libtorch: weights on a device, references' features kept there, frames.
 
 use crate::ops::{Shared, Torch};
+use crate::pncc::Topology;
 use headgan::engine::library::Precision;
 use headgan::engine::{Ops, memory};
 use headgan::models::{Data, Weights, spectral};
@@ -49,6 +50,28 @@ pub struct Reference {
     size: (usize, usize),
     /// Frames at once that have been found to fit into memory.
     fits: usize,
+    /// The head whose meshes may stand for PNCC.
+    topology: Option<Topology>,
+}
+
+/// What says where the head is.
+#[derive(Debug, Clone, Copy)]
+pub enum Pose<'a> {
+    /// `[n, 3 frames, h, w]`.
+    Pncc(&'a Tensor),
+    /// Posed meshes whose PNCC is rendered on the device, `[n, frames, vertices, 3]`; see [`Topology::render`].
+    Meshes(&'a Tensor),
+}
+
+impl Reference {
+    /// From now on meshes of this head may stand for PNCC.
+    ///
+    /// # Errors
+    /// Those of [`Topology::new`].
+    pub fn set_topology(&mut self, triangles: &[[u32; 3]], codes: &[[f32; 3]]) -> Result<()> {
+        self.topology = Some(Topology::new(triangles, codes, self.input.device())?);
+        Ok(())
+    }
 }
 
 /// A computed frame.
@@ -82,6 +105,10 @@ impl Session {
             Cuda::cudnn_set_benchmark(true);
         }
         let torch = executor(&weights, options.device, options.precision);
+        if let Device::Cuda(index) = options.device {
+            // Frames may be computed on other streams than the one that the weights came on.
+            Cuda::synchronize(index as i64);
+        }
         let careful = match options.precision {
             Precision::Fp32 => Careful::Same,
             _ => Careful::Weights(Box::new(weights)),
@@ -92,6 +119,11 @@ impl Session {
     /// The generator's configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What it computes on.
+    pub fn device(&self) -> Device {
+        self.options.device
     }
 
     /// Encodes a reference: PNCC (0..1) and RGB (-1..1), 1 x 6 x h x w, of any kind, anywhere.
@@ -117,10 +149,14 @@ impl Session {
         };
         self.check_frames(size, 1)?;
         let features = generator::reference(&self.torch, &self.config, &self.torch.take(input));
-        Ok(Reference { features, input: input.copy(), careful: None, size, fits: 1 })
+        // A copy on the device: what the caller has goes, and frames may be computed on another stream than this.
+        let input = input.to_device(self.options.device).copy();
+        features.features.iter().for_each(|f| settle(&f.0));
+        settle(&input);
+        Ok(Reference { features, input, careful: None, size, fits: 1, topology: None })
     }
 
-    /// Computes frames: `pncc` is n x 3 frames x h x w, `audio` n x length x 1 x 1 (silence where there is none), `prior`, the
+    /// Computes frames: `pose` says where the head is, `audio` is n x length x 1 x 1 (silence where there is none), `prior`, the
     /// mesh's flow in pixels for a generator that takes it, n x 2 x h x w (at rest where there is none).
     ///
     /// # Errors
@@ -132,14 +168,17 @@ impl Session {
     pub fn render(
         &mut self,
         reference: &mut Reference,
-        pncc: &Tensor,
+        pose: Pose,
         audio: Option<&Tensor>,
         prior: Option<&Tensor>,
     ) -> Result<Frame> {
         let _guard = no_grad_guard();
         let (h, w) = reference.size;
         let config = &self.config;
-        let n = pncc.size().first().copied().unwrap_or(0);
+        let given = match pose {
+            Pose::Pncc(tensor) | Pose::Meshes(tensor) => tensor,
+        };
+        let n = given.size().first().copied().unwrap_or(0);
         let expect = |what: &str, tensor: &Tensor, shape: [i64; 4]| {
             if tensor.size() == shape && n > 0 {
                 return Ok(());
@@ -147,7 +186,16 @@ impl Session {
             let text = format!("the input '{what}' has the shape {:?} where {shape:?} is needed", tensor.size());
             Err(Error::Usage(text))
         };
-        expect("pncc", pncc, [n, 3 * config.frames as i64, h as i64, w as i64])?;
+        let coded = [n, 3 * config.frames as i64, h as i64, w as i64];
+        match (pose, &reference.topology) {
+            (Pose::Pncc(pncc), _) => expect("pncc", pncc, coded)?,
+            (Pose::Meshes(_), None) => {
+                return Err(Error::Usage(
+                    "the input 'mesh' is of a head that the reference does not know: tell it the topology first".into(),
+                ));
+            }
+            (Pose::Meshes(mesh), Some(head)) => expect("mesh", mesh, [n, config.frames as i64, head.vertices(), 3])?,
+        }
         if let Some(audio) = audio {
             if config.audio == 0 {
                 return Err(Error::Usage("this generator takes no 'audio': leave it away".into()));
@@ -165,6 +213,15 @@ impl Session {
             self.check_frames(reference.size, n)?;
             reference.fits = n;
         }
+        let rendered;
+        let pncc = match (pose, &reference.topology) {
+            (Pose::Meshes(meshes), Some(head)) => {
+                let all = meshes.reshape([-1, head.vertices(), 3]);
+                rendered = head.render(&all, (h as i64, w as i64))?.reshape(coded);
+                &rendered
+            }
+            _ => given,
+        };
         let output = forward(&self.torch, &self.config, &reference.features, pncc, audio, prior);
         if is_finite(&output.image) {
             return Ok(Frame { output, repeated: false });
@@ -250,6 +307,13 @@ fn forward(
     let reference = generator::Reference { features, rgb: spread(&reference.rgb) };
     let [audio, prior] = [audio, prior].map(|x| x.map(|x| torch.take(x)));
     generator::forward(torch, config, &reference, &torch.take(pncc), audio.as_ref(), prior.as_ref())
+}
+
+/// Waits until a tensor is computed, and for nothing else than the stream that it is computed on.
+pub(crate) fn settle(x: &Tensor) {
+    if x.device().is_cuda() && x.numel() > 0 {
+        let _ = x.flatten(0, -1).get(0).double_value(&[]);
+    }
 }
 
 /// Whether all values are numbers. Waits for the device.

@@ -5,6 +5,8 @@ use headgan::engine::library::{self, Array, Device, Layout, Library, Options, Ou
 use headgan::engine::{Executor, Ops, shape};
 use headgan::models::{Weights, file};
 use headgan::nets::generator::{self, Config};
+use headgan::pncc::Rasterizer;
+use headgan::synthetic::head;
 use headgan::testing::{Rng, random_weights};
 use std::sync::Arc;
 
@@ -180,6 +182,52 @@ fn frames_may_come_together() {
     reference.render(&[both("pncc", 9, SIDE, &pncc), both("audio", 20, 1, &audio)], &mut [out]).unwrap();
     assert!(apart(&one, &got[..one.len()]) < 1e-4, "{}", apart(&one, &got[..one.len()]));
     assert!(apart(&one, &got[one.len()..]) > 1e-3);
+}
+
+/// Posed meshes in place of PNCC; a head must be known, and only one of the two may come.
+#[test]
+fn meshes_stand_for_pncc() {
+    let (inputs, head) = (inputs(), head());
+    let mut rng = Rng(2);
+    let mesh = |rng: &mut Rng| -> Vec<[f32; 3]> {
+        let (x, y) = (24.0 + 4.0 * rng.signed(), 24.0 + 4.0 * rng.signed());
+        let place = |p: &[f32]| [x + 1.5e-4 * p[0], y - 1.5e-4 * p[1], 1.5e-4 * p[2]];
+        head.mean.chunks_exact(3).map(place).collect()
+    };
+    let meshes: Vec<Vec<[f32; 3]>> = (0..3).map(|_| mesh(&mut rng)).collect();
+    // Planes of the three frames' codes, one after the other.
+    let mut pncc = Vec::new();
+    for mesh in &meshes {
+        let mut pixels = Vec::new();
+        let mut raster = Rasterizer::single_thread();
+        raster.render(mesh, &head.triangles, SIDE, SIDE).unwrap().pncc_f32_into(&head.ncc, &mut pixels).unwrap();
+        assert!(pixels.iter().filter(|v| **v > 0.0).count() > 300, "the head is out of the picture");
+        pncc.extend((0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied().collect::<Vec<_>>()));
+    }
+    let session = open(&weights(), &options(Precision::Fp32)).unwrap();
+    let (expected, _) = image(&session, &Inputs { pncc: pncc.clone(), ..inputs }).unwrap();
+
+    let inputs = self::inputs();
+    let reference = session.reference(&[array("reference", 6, SIDE, &inputs.reference)]).unwrap();
+    let vertices: Vec<f32> = meshes.concat().into_flattened();
+    let shape = [1, 3, head.mean.len() / 3, 3];
+    let posed = Array { name: "mesh", shape, layout: Layout::Nchw, values: &vertices };
+    let audio = array("audio", 20, 1, &inputs.audio);
+    let render = |given: &[Array]| {
+        let mut got = vec![0.0; 3 * SIDE * SIDE];
+        let out = Output { name: "image", shape: [1, 3, SIDE, SIDE], layout: Layout::Nchw, values: &mut got };
+        reference.render(given, &mut [out]).map(|_| got)
+    };
+    let unknown = render(&[posed, audio]).unwrap_err();
+    assert!(unknown.exit_code() == 2 && unknown.to_string().contains("topology"), "{unknown}");
+    let wrong = reference.set_topology(&head.triangles, &head.ncc[..100]).unwrap_err();
+    assert!(wrong.exit_code() == 4 && wrong.to_string().contains("mesh with 100"), "{wrong}");
+    reference.set_topology(&head.triangles, &head.ncc).unwrap();
+    assert_eq!(render(&[posed, audio]).unwrap(), expected);
+    let both = render(&[posed, audio, array("pncc", 9, SIDE, &pncc)]).unwrap_err();
+    assert!(both.exit_code() == 2 && both.to_string().contains("one of them"), "{both}");
+    let short = render(&[Array { shape: [1, 3, 7, 3], values: &vertices[..63], ..posed }, audio]).unwrap_err();
+    assert!(short.exit_code() == 2 && short.to_string().contains("'mesh' has the shape"), "{short}");
 }
 
 /// A layer whose values leave fp16's range: the frame is computed again in fp32, and says so.

@@ -2,7 +2,7 @@
 
 use super::own::{self, COLORS, REFERENCE_TIMES};
 use super::{GROUPING, LABEL, OUTPUT, REFERENCE, SOURCE, colour, shared};
-use crate::host::{Effect, Params, Properties};
+use crate::host::{Effect, Params, Properties, cuda};
 use headgan::Result;
 use headgan::controls::{Control, Group, Kind, Presets, Unit};
 use openfx::sys::generic::core::*;
@@ -46,6 +46,10 @@ pub fn describe(effect: &Effect) -> Result<()> {
     p.offer_int(kOfxImageEffectPropSupportsMultipleClipDepths, 0);
     p.offer_int(kOfxImageEffectPropSupportsMultipleClipPARs, 0);
     p.offer_int(kOfxImageEffectPluginPropFieldRenderTwiceAlways, 0);
+    if cuda::is_offered() {
+        p.offer_string(cuda::SUPPORTED, "true");
+        p.offer_string(cuda::STREAM_SUPPORTED, "true");
+    }
     colour::describe(effect.host, p);
     p.offer_string(kOfxImageEffectPluginRenderThreadSafety, &kOfxImageEffectRenderFullySafe.to_string_lossy());
     Ok(())

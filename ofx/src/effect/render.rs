@@ -69,6 +69,7 @@ pub fn look(controls: &Controls, own: &Own, time: f64, interactive: bool, same: 
 /// Everything that keeps a frame from being rendered as asked.
 pub fn render(effect: &Effect, args: Properties) -> Result<()> {
     let request = Request::of(args)?;
+    let effect = &effect.with_pictures_of(args);
     let own = Own::of(effect)?;
     let controls = Controls::of(&effect.params()?);
     let settings = controls.at(request.time)?.resolve(request.time);
@@ -204,6 +205,5 @@ fn deliver(effect: &Effect, request: &Request, plate: &Picture, picture: &Frame,
             let untouched = on_plate && new.map(f32::to_bits) == pixel(&plate.frame.data, i).map(f32::to_bits);
             if untouched { plate.stored(i, alpha) } else { store(new, alpha) }
         }
-    });
-    Ok(())
+    })
 }

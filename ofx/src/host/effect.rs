@@ -1,5 +1,6 @@
 //! An effect (its descriptor or an instance) and its clips, for the time of one action.
 
+use super::cuda::Stream;
 use super::{Host, Image, Params, Properties, check, lacking};
 use headgan::Result;
 use openfx::sys::generic::core::{OfxRectD, kOfxStatOK};
@@ -15,12 +16,19 @@ use std::ptr::null_mut;
 pub struct Effect<'a> {
     pub host: &'a Host,
     pub(super) handle: OfxImageEffectHandle,
+    /// Where the action's pictures lie in a CUDA device's memory, the stream for them.
+    cuda: Option<Stream>,
 }
 
 impl<'a> Effect<'a> {
     /// The handle must be the one that the action came with.
     pub fn new(host: &'a Host, handle: OfxImageEffectHandle) -> Effect<'a> {
-        Effect { host, handle }
+        Effect { host, handle, cuda: None }
+    }
+
+    /// The same where the action's pictures may lie in a CUDA device's memory.
+    pub fn with_pictures_of(self, args: Properties) -> Effect<'a> {
+        Effect { cuda: Stream::of(args), ..self }
     }
 
     /// A number that tells instances apart.
@@ -68,7 +76,8 @@ impl<'a> Effect<'a> {
         // SAFETY: a host's function and the handle that it gave.
         let status = unsafe { get(self.handle, name.as_ptr(), &mut handle, &mut set) };
         let found = status == kOfxStatOK && !handle.is_null();
-        found.then(|| Clip { host: self.host, handle, properties: Properties::new(self.host, set) })
+        let properties = Properties::new(self.host, set);
+        found.then(|| Clip { host: self.host, handle, cuda: self.cuda, properties })
     }
 
     /// Frames a second of what the instance puts out, where the host says.
@@ -98,6 +107,7 @@ fn frame_rate(properties: &Properties) -> Option<f64> {
 pub struct Clip<'a> {
     host: &'a Host,
     handle: OfxImageClipHandle,
+    cuda: Option<Stream>,
     pub properties: Properties<'a>,
 }
 
@@ -142,6 +152,6 @@ impl<'a> Clip<'a> {
         if status != kOfxStatOK || handle.is_null() {
             return Ok(None);
         }
-        Image::new(self.host, handle)
+        Image::new(self.host, handle, self.cuda)
     }
 }

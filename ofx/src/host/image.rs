@@ -1,6 +1,7 @@
 //! Pictures of a host: any depth, any components, rows in any direction and with any padding, bounds anywhere. y points
 //! up and rows are numbered from the bottom; [`headgan::frame::Frame`] has them from the top.
 
+use super::cuda::Stream;
 use super::{Host, Properties};
 use half::f16;
 use headgan::frame::Sample;
@@ -91,6 +92,15 @@ pub struct Image<'a> {
     /// Samples per pixel: 4 RGBA, 3 RGB, 1 alpha.
     channels: usize,
     pub alpha: Alpha,
+    device: Option<OnDevice>,
+}
+
+/// Where a picture really is; [`Image::data`] then points into the copy.
+struct OnDevice {
+    stream: Stream,
+    /// The picture's lowest byte.
+    first: *mut u8,
+    copy: Vec<u8>,
 }
 
 impl Drop for Image<'_> {
@@ -106,8 +116,13 @@ impl<'a> Image<'a> {
     /// Takes over a picture that was fetched; `None` where it has no pixels.
     ///
     /// # Errors
-    /// `Input` for a layout that makes no sense or is none of those that the effect supports.
-    pub(super) fn new(host: &'a Host, handle: OfxPropertySetHandle) -> Result<Option<Image<'a>>> {
+    /// `Input` for a layout that makes no sense or is none of those that the effect supports; those of [`Stream::fetch`] for a
+    /// picture that lies in a CUDA device's memory (`cuda`).
+    pub(super) fn new(
+        host: &'a Host,
+        handle: OfxPropertySetHandle,
+        cuda: Option<Stream>,
+    ) -> Result<Option<Image<'a>>> {
         let properties = Properties::new(host, handle);
         // From here on it is released, whatever is wrong with it.
         let mut image = Image {
@@ -119,6 +134,7 @@ impl<'a> Image<'a> {
             depth: Depth::Float,
             channels: 4,
             alpha: Alpha::Straight,
+            device: None,
         };
         image.data = properties.pointer(kOfxImagePropData, 0).unwrap_or(std::ptr::null_mut()).cast();
         let bounds = properties.ints::<4>(kOfxImagePropBounds);
@@ -164,7 +180,23 @@ impl<'a> Image<'a> {
             a if a == kOfxImagePreMultiplied.to_bytes() => Alpha::Premultiplied,
             _ => Alpha::Straight,
         };
+        if let Some(stream) = cuda {
+            image.fetch(stream, needed, height as usize)?;
+        }
         Ok(Some(image))
+    }
+
+    /// Works on a copy of a picture that lies in a device's memory, rows of `needed` bytes.
+    fn fetch(&mut self, stream: Stream, needed: usize, height: usize) -> Result<()> {
+        let span = (height - 1) * self.row_bytes.unsigned_abs();
+        let below = if self.row_bytes < 0 { span } else { 0 };
+        let first = self.data.wrapping_sub(below);
+        let mut copy = vec![0; span + needed];
+        // SAFETY: rows of a picture lie within these bytes; the host keeps it until it is released.
+        unsafe { stream.fetch(first, &mut copy) }?;
+        self.data = copy.as_mut_ptr().wrapping_add(below);
+        self.device = Some(OnDevice { stream, first, copy });
+        Ok(())
     }
 
     /// All pixels, as they are stored, RGBA, rows from the top. RGB has alpha 1; a single channel is a grey picture.
@@ -202,12 +234,20 @@ impl<'a> Image<'a> {
 
     /// Writes the pixels of a window (what of it lies outside the picture is left out): `pixel(x, y)` as they are to be
     /// stored. A single channel gets the luma.
-    pub fn write(&mut self, window: &Rect, pixel: impl Fn(i32, i32) -> [f32; 4]) {
+    ///
+    /// # Errors
+    /// Those of [`Stream::store`] for a picture that lies in a CUDA device's memory.
+    pub fn write(&mut self, window: &Rect, pixel: impl Fn(i32, i32) -> [f32; 4]) -> Result<()> {
         match self.depth {
             Depth::Byte => self.write_samples::<u8>(window, pixel),
             Depth::Short => self.write_samples::<u16>(window, pixel),
             Depth::Half => self.write_samples::<f16>(window, pixel),
             Depth::Float => self.write_samples::<f32>(window, pixel),
+        }
+        match &self.device {
+            // SAFETY: as many bytes as were fetched from there.
+            Some(device) => unsafe { device.stream.store(&device.copy, device.first) },
+            None => Ok(()),
         }
     }
 

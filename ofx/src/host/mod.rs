@@ -2,6 +2,7 @@
 //! loaded, and only used where they are there; everything else of a host's lives no longer than the action that it came
 //! with.
 
+pub mod cuda;
 pub mod effect;
 pub mod image;
 pub mod message;

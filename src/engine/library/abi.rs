@@ -13,7 +13,7 @@
 use std::ffi::{c_char, c_void};
 
 /// Changes when a caller and a library that differ in it could not understand each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// `u32 headgan_engine_version(void)`
 pub const VERSION_SYMBOL: &str = "headgan_engine_version";
 /// `const Table *headgan_engine(void)`
@@ -56,10 +56,12 @@ pub struct Table {
         stream: *mut c_void,
         out: *mut *mut Reference,
     ) -> Status,
-    /// Computes frames. Inputs: `pncc`, n x 3 frames x h x w, and those that the generator has besides: `audio`, n x length x
-    /// 1 x 1. Outputs, any of them: `image`, n x 3 x h x w; `flow`, n x 2 x h x w; `mask`, n x 1 x h x w; `warped`, n x 3 x h x w.
-    /// They are complete when the call returns, unless `stream` (a `cudaStream_t`; null: none) and device memory are given:
-    /// then when what was put on the stream before is done. An engine that knows no streams refuses them.
+    /// Computes frames. Inputs: `pncc`, n x 3 frames x h x w, or in its place `mesh`, posed meshes in the crop's pixels whose PNCC
+    /// the engine renders, n x frames x vertices x 3 (see [`Table::topology`]); and those that the generator has besides: `audio`,
+    /// n x length x 1 x 1, `prior`, n x 2 x h x w. Outputs, any of them: `image`, n x 3 x h x w; `flow`, n x 2 x h x w; `mask`, n x 1 x h x w; `warped`, n x 3 x h x w.
+    /// They are complete when the call returns, unless `stream` (a `cudaStream_t` of the session's device; null: none) and device
+    /// memory are given: then when what was put on the stream before is done. Inputs in device memory must be complete, or
+    /// be so when the stream gets there. Other streams are not waited for.
     pub render: unsafe extern "C" fn(
         reference: *mut Reference,
         inputs: *const Tensor,
@@ -75,6 +77,15 @@ pub struct Table {
     pub close: unsafe extern "C" fn(session: *mut Session),
     /// What the last failed call of this thread has to say; valid until the thread's next call.
     pub last_error: unsafe extern "C" fn() -> *const c_char,
+    /// Tells a reference the head that `mesh` poses: triangles, 3 vertices each, and for every vertex its coordinate code, 3 values 0..1.
+    /// In host memory; copied.
+    pub topology: unsafe extern "C" fn(
+        reference: *mut Reference,
+        triangles: *const u32,
+        triangle_count: usize,
+        codes: *const f32,
+        vertex_count: usize,
+    ) -> Status,
 }
 
 /// What a library is. Strings live as long as the process.

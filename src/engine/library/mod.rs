@@ -294,9 +294,9 @@ mod tests {
         let cases = [
             ("int other(void) { return 0; }", "is no engine library: headgan_engine_version"),
             ("unsigned headgan_engine_version(void) { return 99; }", "has version 99 of the engine interface"),
-            ("unsigned headgan_engine_version(void) { return 1; }", "headgan_engine is missing"),
+            ("unsigned headgan_engine_version(void) { return 2; }", "headgan_engine is missing"),
             (
-                "unsigned headgan_engine_version(void) { return 1; } void *headgan_engine(void) { return 0; }",
+                "unsigned headgan_engine_version(void) { return 2; } void *headgan_engine(void) { return 0; }",
                 "returns no functions",
             ),
             ("extern int absent(void); int call(void) { return absent(); }", "undefined symbol: absent"),

@@ -197,8 +197,20 @@ impl Drop for Reference {
 }
 
 impl Reference {
-    /// Computes frames from `pncc` (n x 3 frames x h x w) and what else the generator takes; see [`abi::Table::render`] for the
-    /// outputs.
+    /// Tells it the head whose posed meshes may stand for PNCC: triangles, and a coordinate code (0..1) for every vertex.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where a triangle names a vertex that is not there.
+    pub fn set_topology(&self, triangles: &[[u32; 3]], codes: &[[f32; 3]]) -> Result<()> {
+        let table = self.session.0.library.table;
+        let (t, c) = (triangles.as_flattened().as_ptr(), codes.as_flattened().as_ptr());
+        // SAFETY: the reference is there; pointers and counts are those of two slices.
+        let status = unsafe { (table.topology)(self.reference, t, triangles.len(), c, codes.len()) };
+        check(table, status)
+    }
+
+    /// Computes frames from `pncc` (n x 3 frames x h x w) or `mesh` (n x frames x vertices x 3), and what else the generator takes;
+    /// see [`abi::Table::render`] for both, and for the outputs.
     ///
     /// # Errors
     /// [`Error::Usage`] for other inputs, outputs or shapes, [`Error::Engine`] where memory does not do, the device fails, or the

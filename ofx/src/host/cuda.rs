@@ -1,0 +1,114 @@
+//! Pictures in a CUDA device's memory (OpenFX's GPU render, `ofxGPURender.h`): copied to the host's memory and back on the stream
+//! that the host renders on. No other stream is waited for.
+//!
+//! The driver's library is loaded when it is first needed; the context is the one that the host has made current on its thread.
+
+use super::Properties;
+use headgan::{Error, Result};
+use libloading::Library;
+use std::ffi::{CStr, c_void};
+use std::sync::OnceLock;
+
+/// `kOfxImageEffectPropCudaRenderSupported`
+pub const SUPPORTED: &CStr = c"OfxImageEffectPropCudaRenderSupported";
+/// `kOfxImageEffectPropCudaStreamSupported`
+pub const STREAM_SUPPORTED: &CStr = c"OfxImageEffectPropCudaStreamSupported";
+/// `kOfxImageEffectPropCudaEnabled`
+const ENABLED: &CStr = c"OfxImageEffectPropCudaEnabled";
+/// `kOfxImageEffectPropCudaStream`
+const STREAM: &CStr = c"OfxImageEffectPropCudaStream";
+
+/// Set to 1, the plugin offers hosts to take CUDA pictures.
+pub const SWITCH: &str = "HEADGAN_CUDA_IMAGES";
+
+/// A stream of a host's (`cudaStream_t`; null is the default one).
+#[derive(Debug, Clone, Copy)]
+pub struct Stream(*mut c_void);
+
+impl Stream {
+    /// The stream of an action whose pictures lie in a device's memory; `None` where they lie in the host's.
+    pub fn of(args: Properties) -> Option<Stream> {
+        let enabled = args.int(ENABLED, 0) == Some(1);
+        enabled.then(|| Stream(args.pointer(STREAM, 0).unwrap_or(std::ptr::null_mut()).cast()))
+    }
+
+    /// Copies `to.len()` bytes from the device's memory.
+    ///
+    /// # Errors
+    /// `Engine` where there is no driver, or it refuses.
+    ///
+    /// # Safety
+    /// As many bytes must be there, in the memory of the current context.
+    pub unsafe fn fetch(self, from: *const u8, to: &mut [u8]) -> Result<()> {
+        let driver = driver()?;
+        // SAFETY: the caller's; the copy is complete before the slice can go.
+        unsafe {
+            driver.check((driver.fetch)(to.as_mut_ptr().cast(), from as u64, to.len(), self.0), "is not read")?;
+            driver.check((driver.synchronize)(self.0), "is not read")
+        }
+    }
+
+    /// Copies bytes to the device's memory.
+    ///
+    /// # Errors
+    /// As [`Stream::fetch`].
+    ///
+    /// # Safety
+    /// There must be room for them, in the memory of the current context.
+    pub unsafe fn store(self, from: &[u8], to: *mut u8) -> Result<()> {
+        let driver = driver()?;
+        // SAFETY: as above.
+        unsafe {
+            driver.check((driver.store)(to as u64, from.as_ptr().cast(), from.len(), self.0), "is not written")?;
+            driver.check((driver.synchronize)(self.0), "is not written")
+        }
+    }
+}
+
+/// Whether hosts are offered to hand over CUDA pictures: it was asked for, and the driver is there.
+pub fn is_offered() -> bool {
+    std::env::var_os(SWITCH).is_some_and(|v| v == "1") && driver().is_ok()
+}
+
+/// The driver's functions, as `cuda.h` has them.
+struct Driver {
+    /// `cuMemcpyDtoHAsync_v2`
+    fetch: unsafe extern "C" fn(*mut c_void, u64, usize, *mut c_void) -> i32,
+    /// `cuMemcpyHtoDAsync_v2`
+    store: unsafe extern "C" fn(u64, *const c_void, usize, *mut c_void) -> i32,
+    /// `cuStreamSynchronize`
+    synchronize: unsafe extern "C" fn(*mut c_void) -> i32,
+}
+
+impl Driver {
+    fn load() -> std::result::Result<Driver, libloading::Error> {
+        let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+        // SAFETY: the driver's library and the types of its functions.
+        unsafe {
+            let library = Library::new(name)?;
+            let driver = Driver {
+                fetch: *library.get("cuMemcpyDtoHAsync_v2")?,
+                store: *library.get("cuMemcpyHtoDAsync_v2")?,
+                synchronize: *library.get("cuStreamSynchronize")?,
+            };
+            // Hosts that render with CUDA keep it loaded as well.
+            std::mem::forget(library);
+            Ok(driver)
+        }
+    }
+
+    fn check(&self, status: i32, what: &str) -> Result<()> {
+        if status == 0 {
+            return Ok(());
+        }
+        Err(Error::Engine(format!(
+            "a picture in CUDA memory {what} (driver error {status}): render on the CPU, or unset {SWITCH}"
+        )))
+    }
+}
+
+fn driver() -> Result<&'static Driver> {
+    static DRIVER: OnceLock<std::result::Result<Driver, String>> = OnceLock::new();
+    let found = DRIVER.get_or_init(|| Driver::load().map_err(|e| e.to_string()));
+    found.as_ref().map_err(|e| Error::Engine(format!("the CUDA driver cannot be used ({e}): render on the CPU")))
+}

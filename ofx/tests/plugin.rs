@@ -110,18 +110,12 @@ fn wire(effect: &mut Effect, layout: Layout) {
 }
 
 /// What the command line makes of the same frames; frame `index`, and the mask.
-fn expected(world: &World, values: &Values, index: usize, picture: Frame) -> (Frame, Vec<f32>) {
-    expected_with(world, values, index, picture, None)
+fn expected(values: &Values, index: usize, picture: Frame) -> (Frame, Vec<f32>) {
+    expected_with(values, index, picture, None)
 }
 
 /// The same with a sound of 25 frames a second.
-fn expected_with(
-    world: &World,
-    values: &Values,
-    index: usize,
-    picture: Frame,
-    sound: Option<&std::path::Path>,
-) -> (Frame, Vec<f32>) {
+fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&std::path::Path>) -> (Frame, Vec<f32>) {
     // As the plugin finds them: an acoustic model may be among them.
     let models = ModelSet::discover(&[]);
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
@@ -233,15 +227,15 @@ fn both_contexts_are_described_within_50_ms() {
 /// The bar: at every depth and layout what the library makes, and outside the mask the plate's own samples.
 #[test]
 fn every_depth_and_layout_shows_the_same() {
-    let (_one, plugin, world) = plugin();
+    let (_one, plugin, _) = plugin();
     let whole = {
         // What whole numbers can hold.
         let mut frame = reference();
         frame.data.iter_mut().for_each(|v| *v = v.min(1.0));
         frame
     };
-    let of_floats = (reference(), expected(world, &Values::new(), 4, reference()));
-    let of_whole = (whole.clone(), expected(world, &Values::new(), 4, whole));
+    let of_floats = (reference(), expected(&Values::new(), 4, reference()));
+    let of_whole = (whole.clone(), expected(&Values::new(), 4, whole));
     for (depth, step) in [
         (kOfxBitDepthFloat, 1e-6),
         (kOfxBitDepthHalf, 2e-3),
@@ -303,7 +297,7 @@ fn name(of: &std::ffi::CStr) -> &str {
 
 #[test]
 fn keyframes_and_windows() {
-    let (_one, plugin, world) = plugin();
+    let (_one, plugin, _) = plugin();
     let mut effect = wired(plugin, Layout::FLOAT);
     analyse(plugin, &mut effect);
     effect.param("yaw_offset").keys = vec![(FIRST, -10.0), (FIRST + 5.0, 15.0)];
@@ -320,7 +314,7 @@ fn keyframes_and_windows() {
     std::fs::write(&file, keys).unwrap();
     values.read_keys(&file).unwrap();
     for i in [3, 0, 5] {
-        let (result, _) = expected(world, &values, i, reference());
+        let (result, _) = expected(&values, i, reference());
         let out = ok(plugin.render(&effect, Request::at(FIRST + i as f64, (SIDE, SIDE))));
         let off = out.samples().iter().zip(&result.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 1e-5, "frame {i}: {off}");
@@ -505,7 +499,7 @@ fn who_stops_a_rendering_is_obeyed_without_a_message() {
 /// Full quality is the library's own, and a host that stops it is heard between any two operations of the network.
 #[test]
 fn full_quality_and_its_end() {
-    let (_one, plugin, world) = plugin();
+    let (_one, plugin, _) = plugin();
     let mut effect = wired(plugin, Layout::FLOAT);
     analyse(plugin, &mut effect);
     const MANY: usize = 1_000_000;
@@ -518,7 +512,7 @@ fn full_quality_and_its_end() {
     effect.set("quality", Val::Int(1));
     let mut values = Values::new();
     values.set("quality", "full").unwrap();
-    let (result, mask) = expected(world, &values, 3, reference());
+    let (result, mask) = expected(&values, 3, reference());
     ok(plugin.render(&effect, request));
     effect.abort_after.store(MANY, Ordering::SeqCst);
     let out = ok(plugin.render(&effect, request)).samples();
@@ -563,19 +557,28 @@ fn sound_comes_from_a_file() {
     let heard = ok(plugin.render(&effect, request)).samples();
     let mut values = Values::new();
     values.set("quality", "full").unwrap();
-    let (result, _) = expected_with(world, &values, 3, reference(), Some(&world.sound));
+    let (result, _) = expected_with(&values, 3, reference(), Some(&world.sound));
     assert!(farthest(&heard, &result.data) < 1e-5 && farthest(&heard, &silent) > 1e-3);
 
     effect.set("audio_gain", Val::Double(12.0));
     values.set("audio_gain", "12").unwrap();
     let loud = ok(plugin.render(&effect, request)).samples();
-    let (result, _) = expected_with(world, &values, 3, reference(), Some(&world.sound));
+    let (result, _) = expected_with(&values, 3, reference(), Some(&world.sound));
     assert!(farthest(&loud, &result.data) < 1e-5 && farthest(&loud, &heard) > 1e-4);
+    // A file that is replaced is heard without a word to the plugin.
+    let voice = world::workshop().join("replaced.wav");
+    std::fs::copy(&world.sound, &voice).unwrap();
+    effect.set("audio_file", Val::Text(voice.display().to_string()));
+    assert_eq!(ok(plugin.render(&effect, request)).samples(), loud);
+    let samples: Vec<f32> = (0..24_000).map(|i| (0.05 * i as f32).sin()).collect();
+    std::fs::write(&voice, headgan::synthetic::sound::wav(&samples)).unwrap();
+    assert!(farthest(&ok(plugin.render(&effect, request)).samples(), &loud) > 1e-4);
+    effect.set("audio_file", Val::Text(world.sound.display().to_string()));
     // So late that it has not begun.
     effect.set("audio_offset", Val::Double(1000.0));
     values.set("audio_offset", "1000").unwrap();
     let late = ok(plugin.render(&effect, request)).samples();
-    let (result, _) = expected_with(world, &values, 3, reference(), Some(&world.sound));
+    let (result, _) = expected_with(&values, 3, reference(), Some(&world.sound));
     assert!(farthest(&late, &result.data) < 1e-5 && farthest(&late, &loud) > 1e-3);
     // Draft has no use for it, whatever is wrong with it.
     effect.set("audio_file", Val::Text("/nowhere/voice.wav".into()));

@@ -308,9 +308,8 @@ unsafe extern "C" fn reference(
         };
         let locked = session.lock();
         // SAFETY: the tensor goes when this call returns; what is kept is a copy. The stream lives as long.
-        let (input, _on_stream) = unsafe {
-            (blob(input, "reference", locked.device())?, OnStream::enter(stream, locked.device())?)
-        };
+        let (input, _on_stream) =
+            unsafe { (blob(input, "reference", locked.device())?, OnStream::enter(stream, locked.device())?) };
         let reference = locked.reference(&input)?;
         drop(locked);
         let handle = ReferenceHandle { session: session.clone(), reference: Mutex::new(reference) };
@@ -500,7 +499,8 @@ mod tests {
             close(null_mut());
             release(null_mut());
             assert_eq!(topology(null_mut(), null(), 0, null(), 0), 2);
-            let mut blob = |place| blob(&tensor(&mut values, c"pncc", place), "pncc", Device::Cpu).map(drop).unwrap_err();
+            let mut blob =
+                |place| blob(&tensor(&mut values, c"pncc", place), "pncc", Device::Cpu).map(drop).unwrap_err();
             let (device, unknown) = (blob(abi::DEVICE), blob(7));
             assert!(device.exit_code() == 2 && device.to_string().contains("'pncc' lies in device memory"), "{device}");
             assert!(unknown.exit_code() == 2 && unknown.to_string().contains("place 7"), "{unknown}");

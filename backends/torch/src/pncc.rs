@@ -66,7 +66,8 @@ impl Topology {
     pub fn render(&self, meshes: &Tensor, (h, w): (i64, i64)) -> Result<Tensor> {
         let _guard = no_grad_guard();
         let meshes = meshes.to_device(self.codes.device()).to_kind(Kind::Float);
-        let pictures = (0..meshes.size()[0]).map(|i| self.one(&meshes.select(0, i), h, w)).collect::<Result<Vec<_>>>()?;
+        let pictures =
+            (0..meshes.size()[0]).map(|i| self.one(&meshes.select(0, i), h, w)).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::stack(&pictures, 0))
     }
 
@@ -232,9 +233,9 @@ mod tests {
             vertices[2][2] = f32::NAN;
             vertices[3][2] = -1e9;
             vertices[4] = [1e7, -1e7, -0.0];
-            let codes: Vec<[f32; 3]> = (0..60).map(|_| [rng.unit() as f32, rng.unit() as f32, rng.unit() as f32]).collect();
-            let triangles: Vec<[u32; 3]> =
-                (0..80).map(|_| std::array::from_fn(|_| rng.below(60) as u32)).collect();
+            let codes: Vec<[f32; 3]> =
+                (0..60).map(|_| [rng.unit() as f32, rng.unit() as f32, rng.unit() as f32]).collect();
+            let triangles: Vec<[u32; 3]> = (0..80).map(|_| std::array::from_fn(|_| rng.below(60) as u32)).collect();
             let topology = Topology::new(&triangles, &codes, Device::Cpu).unwrap();
             let size = (24, 30);
             assert_eq!(rendered(&topology, &vertices, size), expected(&vertices, &triangles, &codes, size), "{round}");

@@ -35,7 +35,8 @@ impl OnStream {
         }
         let Device::Cuda(index) = device else {
             return Err(Error::Usage(
-                "a CUDA stream was given to a session on the CPU: pass none, or open the session on a CUDA device".into(),
+                "a CUDA stream was given to a session on the CPU: pass none, or open the session on a CUDA device"
+                    .into(),
             ));
         };
         let (create, delete) = functions()?;
@@ -74,7 +75,9 @@ fn functions() -> Result<(Create, Delete)> {
     };
     FOUND.get_or_init(find).clone().map_err(|e| {
         let line = e.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Engine(format!("this libtorch has no CUDA streams ({line}): install the one with CUDA, or pass no stream"))
+        Error::Engine(format!(
+            "this libtorch has no CUDA streams ({line}): install the one with CUDA, or pass no stream"
+        ))
     })
 }
 

@@ -12,11 +12,14 @@ use headgan::reenact::stage::Stage;
 use headgan::shot::Cache;
 use headgan::{Error, Result};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What is to be heard of which file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     pub file: String,
+    /// When the file was written and how long it is: one that is replaced is listened to again.
+    pub state: Option<(SystemTime, u64)>,
     pub fps: Rational,
     pub gain: f32,
 }
@@ -43,7 +46,10 @@ pub fn question(
                 .into(),
         )
     })?;
-    Ok(Some(Question { file: own.audio_file.clone(), fps, gain: settings.audio_gain }))
+    // What cannot be read is said by whoever listens.
+    let state = std::fs::metadata(&own.audio_file).ok();
+    let state = state.and_then(|m| Some((m.modified().ok()?, m.len())));
+    Ok(Some(Question { file: own.audio_file.clone(), state, fps, gain: settings.audio_gain }))
 }
 
 /// What a performance hears. The first who asks has it computed by a thread of its own, which goes on where the host stops those

@@ -118,11 +118,7 @@ impl<'a> Image<'a> {
     /// # Errors
     /// `Input` for a layout that makes no sense or is none of those that the effect supports; those of [`Stream::fetch`] for a
     /// picture that lies in a CUDA device's memory (`cuda`).
-    pub(super) fn new(
-        host: &'a Host,
-        handle: OfxPropertySetHandle,
-        cuda: Option<Stream>,
-    ) -> Result<Option<Image<'a>>> {
+    pub(super) fn new(host: &'a Host, handle: OfxPropertySetHandle, cuda: Option<Stream>) -> Result<Option<Image<'a>>> {
         let properties = Properties::new(host, handle);
         // From here on it is released, whatever is wrong with it.
         let mut image = Image {

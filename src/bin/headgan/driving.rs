@@ -11,6 +11,7 @@ use headgan::shot::motion::is_motion_name;
 use headgan::shot::sound::Listened;
 use headgan::shot::{Analysis, Cache, Listener, Motion, SoundFrom};
 use headgan::{Error, Result};
+use parking_lot::Mutex;
 use std::path::Path;
 
 /// The fit of a clip that performs itself, in its frame with this index: of the face that is followed through it, which need not be
@@ -41,9 +42,9 @@ impl Ear<'_> {
         if !self.listens() {
             return Ok(None);
         }
-        let say = |text: &str| {
+        let say = |text: &'static str| {
             if !self.quiet {
-                eprintln!("headgan: {text}");
+                say_once(text);
             }
         };
         let Some(sound) = sound else {
@@ -62,6 +63,16 @@ impl Ear<'_> {
 
     pub fn listens(&self) -> bool {
         self.generator.is_some_and(|g| g.config.audio > 0)
+    }
+}
+
+/// Says what holds for every clip of a command, such as those of an evaluation, once.
+fn say_once(text: &'static str) {
+    static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let mut said = SAID.lock();
+    if !said.contains(&text) {
+        said.push(text);
+        eprintln!("headgan: {text}");
     }
 }
 

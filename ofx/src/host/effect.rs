@@ -77,7 +77,7 @@ impl<'a> Effect<'a> {
         let status = unsafe { get(self.handle, name.as_ptr(), &mut handle, &mut set) };
         let found = status == kOfxStatOK && !handle.is_null();
         let properties = Properties::new(self.host, set);
-        found.then(|| Clip { host: self.host, handle, cuda: self.cuda, properties })
+        found.then_some(Clip { host: self.host, handle, cuda: self.cuda, properties })
     }
 
     /// Frames a second of what the instance puts out, where the host says.

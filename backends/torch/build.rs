@@ -27,8 +27,8 @@ fn main() {
         if home.join("lib/libtorch_cuda.so").exists() {
             // Nothing refers to it by name: kernels register themselves when it is loaded.
             let lib = home.join("lib");
-            println!("cargo:rustc-cdylib-link-arg=-L{}", lib.display());
-            println!("cargo:rustc-cdylib-link-arg=-Wl,--no-as-needed,-ltorch_cuda,--as-needed");
+            println!("cargo:rustc-link-arg=-L{}", lib.display());
+            println!("cargo:rustc-link-arg=-Wl,--no-as-needed,-ltorch_cuda,--as-needed");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! status, with a message that the user sees.
 
 use crate::effect;
+use crate::host::cuda::{self, Stream};
 use crate::host::message::Gravity;
 use crate::host::{Effect, Host, Properties};
 use headgan::{Error, Result};
@@ -68,7 +69,16 @@ pub fn main_entry(
     };
     // A message may fail as well; then the status alone tells.
     let _ = catch_unwind(AssertUnwindSafe(|| tell(action, handle, &error)));
-    kOfxStatFailed
+    match error {
+        Error::Engine(_) if on_cuda(action, in_args) => cuda::RENDER_FAILED,
+        _ => kOfxStatFailed,
+    }
+}
+
+/// Whether a frame is rendered from pictures in a CUDA device's memory.
+fn on_cuda(action: &CStr, in_args: OfxPropertySetHandle) -> bool {
+    let host = HOST.read().clone();
+    action == kOfxImageEffectActionRender && host.is_some_and(|h| Stream::of(Properties::new(&h, in_args)).is_some())
 }
 
 fn load() -> OfxStatus {

@@ -2,7 +2,8 @@
 //! panics and libtorch's exceptions (which tch turns into panics) become a status and a line of text.
 
 use crate::devices::{self, Found};
-use crate::session::{Options, Pose, Reference, Session, settle};
+use crate::ops::settle;
+use crate::session::{Options, Pose, Reference, Session};
 use crate::stream::OnStream;
 use headgan::engine::library::{Precision, abi};
 use headgan::models::Weights;
@@ -568,19 +569,20 @@ mod tests {
             layout: abi::NCHW,
             place: if tensor.device().is_cuda() { abi::DEVICE } else { abi::HOST },
         };
-        let (input, pncc) = (values(6, 1), values(9, 2));
         // SAFETY: the driver's functions are those of its header; tensors outlive the calls.
         unsafe {
             let driver = libloading::Library::new(if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" }).unwrap();
-            let mut stream = null_mut();
+            let (mut session, mut stream) = (null_mut(), null_mut());
+            // Which makes the device's context this thread's.
+            assert_eq!(open(&options, &mut session), 0, "{}", said());
             // 1: not ordered with the default stream.
             assert_eq!(driver.get::<StreamCreate>("cuStreamCreate").unwrap()(&mut stream, 1), 0);
-            let mut session = null_mut();
-            assert_eq!(open(&options, &mut session), 0, "{}", said());
             let paint = |input: &Tensor, pncc: &Tensor, image: &Tensor, stream: *mut c_void| {
                 let mut handle = null_mut();
                 let given = described(input, c"reference", 6);
                 assert_eq!(reference(session, &given, 1, stream, &mut handle), 0, "{}", said());
+                // What was given may go.
+                let _ = input.shallow_clone().fill_(9.0);
                 let (pncc, image) = (described(pncc, c"pncc", 9), described(image, c"image", 3));
                 let mut report = abi::Report { size: size_of::<abi::Report>(), repeated: 0 };
                 assert_eq!(render(handle, &pncc, 1, &image, 1, stream, &mut report), 0, "{}", said());
@@ -588,8 +590,10 @@ mod tests {
             };
             let room = || Tensor::zeros([1, 3, side as i64, side as i64], (Kind::Float, Device::Cpu));
             let (host, on_device) = (room(), room().to_device(device));
+            let (input, pncc) = (values(6, 1), values(9, 2));
+            let (input_there, pncc_there) = (input.to_device(device), pncc.to_device(device));
             paint(&input, &pncc, &host, null_mut());
-            let (input, pncc) = (input.to_device(device), pncc.to_device(device));
+            let (input, pncc) = (input_there, pncc_there);
             tch::Cuda::synchronize(0);
             paint(&input, &pncc, &on_device, stream);
             assert_eq!(driver.get::<StreamSynchronize>("cuStreamSynchronize").unwrap()(stream), 0);

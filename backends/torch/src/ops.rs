@@ -169,6 +169,14 @@ impl Executor for Torch {
     }
 }
 
+/// Waits until a tensor is computed, and for nothing else than the stream that it is computed on.
+pub(crate) fn settle(x: &Tensor) {
+    if x.device().is_cuda() && x.numel() > 0 {
+        let one = (0..x.dim()).fold(x.shallow_clone(), |x, _| x.select(0, 0));
+        let _ = one.double_value(&[]);
+    }
+}
+
 /// The same tensor with the channels of a pixel beside each other in memory.
 fn by_pixels(x: &Tensor) -> Tensor {
     if x.dim() != 4 { x.shallow_clone() } else { x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) }
@@ -361,7 +369,9 @@ impl Ops for Torch {
         let mut pairs = self.pairs.borrow_mut();
         let (weight, bias) = pairs.entry(format!("{first}|{second}")).or_insert_with(|| {
             let pair = made();
-            // Nobody asks for one of the two alone.
+            // Other streams may use the pair, and the memory of the two, which nobody asks for alone any more.
+            settle(&pair.0);
+            pair.1.iter().for_each(settle);
             let mut weights = self.weights.borrow_mut();
             weights.retain(|name, _| ![first, second].iter().any(|l| name.strip_suffix(".weight") == Some(l)));
             pair

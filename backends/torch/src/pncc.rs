@@ -7,9 +7,9 @@
 use headgan::{Error, Result};
 use tch::{Device, Kind, Tensor, no_grad_guard};
 
-/// Most pixels in the boxes of all triangles of a mesh: a bound on memory (about 100 bytes each). A head that fills a picture of
-/// 512 pixels has about 1.5 million.
-const MOST: i64 = 1 << 24;
+/// Most pixels in the boxes of all triangles of a mesh: a bound on memory, 200 to 300 bytes each, which the session's budget does
+/// not count.
+const MOST: i64 = 1 << 22;
 /// No pixel shows what lies behind this (upstream's background).
 const FAR: f64 = -1e8;
 /// The key of a pixel that shows nothing.

@@ -1,6 +1,6 @@
 //! A generator at work on libtorch: weights on a device, references' features kept there, frames.
 
-use crate::ops::{Shared, Torch};
+use crate::ops::{Shared, Torch, settle};
 use crate::pncc::Topology;
 use headgan::engine::library::Precision;
 use headgan::engine::{Ops, memory};
@@ -148,11 +148,11 @@ impl Session {
             }
         };
         self.check_frames(size, 1)?;
-        let features = generator::reference(&self.torch, &self.config, &self.torch.take(input));
-        // A copy on the device: what the caller has goes, and frames may be computed on another stream than this.
+        // A copy first: what the features hold of it is a part of the same memory, and what the caller has goes.
         let input = input.to_device(self.options.device).copy();
+        let features = generator::reference(&self.torch, &self.config, &self.torch.take(&input));
+        // Frames may be computed on another stream than this.
         features.features.iter().for_each(|f| settle(&f.0));
-        settle(&input);
         Ok(Reference { features, input, careful: None, size, fits: 1, topology: None })
     }
 
@@ -307,13 +307,6 @@ fn forward(
     let reference = generator::Reference { features, rgb: spread(&reference.rgb) };
     let [audio, prior] = [audio, prior].map(|x| x.map(|x| torch.take(x)));
     generator::forward(torch, config, &reference, &torch.take(pncc), audio.as_ref(), prior.as_ref())
-}
-
-/// Waits until a tensor is computed, and for nothing else than the stream that it is computed on.
-pub(crate) fn settle(x: &Tensor) {
-    if x.device().is_cuda() && x.numel() > 0 {
-        let _ = x.flatten(0, -1).get(0).double_value(&[]);
-    }
 }
 
 /// Whether all values are numbers. Waits for the device.

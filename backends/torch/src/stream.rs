@@ -45,7 +45,7 @@ impl OnStream {
         let status = unsafe { create(stream, index as i32, &mut guard) };
         if status != 0 || guard.is_null() {
             return Err(Error::Engine(format!(
-                "libtorch does not work on the caller's stream (status {status}): is it a stream of CUDA device {index}?"
+                "libtorch does not work on the caller's stream of CUDA device {index} (status {status}): pass none"
             )));
         }
         Ok(Some(OnStream { guard, delete }))
@@ -94,7 +94,7 @@ mod tests {
         let stream = std::ptr::dangling_mut::<c_void>();
         let refused = enter(stream, Device::Cpu).unwrap_err();
         assert!(refused.exit_code() == 2 && refused.to_string().contains("on the CPU"), "{refused}");
-        if !tch::Cuda::is_available() {
+        if !tch::utils::has_cuda() {
             let missing = functions().map(drop).unwrap_err();
             assert!(missing.exit_code() == 6 && missing.to_string().contains("no CUDA streams"), "{missing}");
         }

@@ -184,6 +184,23 @@ fn frames_may_come_together() {
     assert!(apart(&one, &got[one.len()..]) > 1e-3);
 }
 
+/// What a reference was made of may go: nothing of it is looked at later.
+#[test]
+fn a_reference_keeps_its_own_copy() {
+    let inputs = inputs();
+    let session = open(&weights(), &options(Precision::Fp32)).unwrap();
+    let (expected, _) = image(&session, &inputs).unwrap();
+    let mut given = inputs.reference.clone();
+    let reference = session.reference(&[array("reference", 6, SIDE, &given)]).unwrap();
+    given.fill(0.7);
+    let mut got = vec![0.0; 3 * SIDE * SIDE];
+    let out = Output { name: "image", shape: [1, 3, SIDE, SIDE], layout: Layout::Nchw, values: &mut got };
+    reference
+        .render(&[array("pncc", 9, SIDE, &inputs.pncc), array("audio", 20, 1, &inputs.audio)], &mut [out])
+        .unwrap();
+    assert_eq!(got, expected);
+}
+
 /// Posed meshes in place of PNCC; a head must be known, and only one of the two may come.
 #[test]
 fn meshes_stand_for_pncc() {

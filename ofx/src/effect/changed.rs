@@ -26,7 +26,7 @@ pub fn changed(effect: &Effect, args: Properties) -> Result<()> {
     let time = args.double(kOfxPropTime, 0).unwrap_or(0.0);
     let name = args.string(kOfxPropName, 0).unwrap_or_default();
     let result = match name.as_str() {
-        own::ANALYSE => analyse::analyse(effect, scale(args), time),
+        own::ANALYSE => analyse::analyse(&effect.with_pictures_of(args), scale(args), time),
         own::PRESET => apply_chosen(effect),
         own::PRESET_LOAD => load(effect),
         own::PRESET_SAVE => save(effect, time),

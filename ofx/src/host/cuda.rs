@@ -1,7 +1,8 @@
 //! Pictures in a CUDA device's memory (OpenFX's GPU render, `ofxGPURender.h`): copied to the host's memory and back on the stream
 //! that the host renders on. No other stream is waited for.
 //!
-//! The driver's library is loaded when it is first needed; the context is the one that the host has made current on its thread.
+//! The driver's library is loaded when it is first needed. Copies are made in the stream's context, or the picture's where the stream is
+//! the default one: no host promises that either is current on the thread that renders.
 
 use super::Properties;
 use headgan::{Error, Result};
@@ -17,6 +18,9 @@ pub const STREAM_SUPPORTED: &CStr = c"OfxImageEffectPropCudaStreamSupported";
 const ENABLED: &CStr = c"OfxImageEffectPropCudaEnabled";
 /// `kOfxImageEffectPropCudaStream`
 const STREAM: &CStr = c"OfxImageEffectPropCudaStream";
+
+/// `kOfxStatGPURenderFailed`: a host may try the frame again with pictures in its own memory.
+pub const RENDER_FAILED: i32 = 1002;
 
 /// Set to 1, the plugin offers hosts to take CUDA pictures.
 pub const SWITCH: &str = "HEADGAN_CUDA_IMAGES";
@@ -38,9 +42,10 @@ impl Stream {
     /// `Engine` where there is no driver, or it refuses.
     ///
     /// # Safety
-    /// As many bytes must be there, in the memory of the current context.
+    /// As many bytes must be there.
     pub unsafe fn fetch(self, from: *const u8, to: &mut [u8]) -> Result<()> {
         let driver = driver()?;
+        let _context = driver.enter(self.0, from as u64)?;
         // SAFETY: the caller's; the copy is complete before the slice can go.
         unsafe {
             driver.check((driver.fetch)(to.as_mut_ptr().cast(), from as u64, to.len(), self.0), "is not read")?;
@@ -48,20 +53,26 @@ impl Stream {
         }
     }
 
-    /// Copies bytes to the device's memory.
+    /// Copies pieces to the device's memory.
     ///
     /// # Errors
     /// As [`Stream::fetch`].
     ///
     /// # Safety
-    /// There must be room for them, in the memory of the current context.
-    pub unsafe fn store(self, from: &[u8], to: *mut u8) -> Result<()> {
+    /// There must be room for each piece where it is to go.
+    pub unsafe fn store<'a>(self, pieces: impl Iterator<Item = (&'a [u8], *mut u8)>) -> Result<()> {
         let driver = driver()?;
-        // SAFETY: as above.
-        unsafe {
-            driver.check((driver.store)(to as u64, from.as_ptr().cast(), from.len(), self.0), "is not written")?;
-            driver.check((driver.synchronize)(self.0), "is not written")
+        let mut context = None;
+        for (from, to) in pieces {
+            if context.is_none() {
+                context = Some(driver.enter(self.0, to as u64)?);
+            }
+            // SAFETY: as above; nothing goes before the stream has got there.
+            let status = unsafe { (driver.store)(to as u64, from.as_ptr().cast(), from.len(), self.0) };
+            driver.check(status, "is not written")?;
         }
+        // SAFETY: the driver's function.
+        driver.check(unsafe { (driver.synchronize)(self.0) }, "is not written")
     }
 }
 
@@ -78,6 +89,28 @@ struct Driver {
     store: unsafe extern "C" fn(u64, *const c_void, usize, *mut c_void) -> i32,
     /// `cuStreamSynchronize`
     synchronize: unsafe extern "C" fn(*mut c_void) -> i32,
+    /// `cuStreamGetCtx`
+    of_stream: unsafe extern "C" fn(*mut c_void, *mut *mut c_void) -> i32,
+    /// `cuPointerGetAttribute`
+    of_pointer: unsafe extern "C" fn(*mut *mut c_void, u32, u64) -> i32,
+    /// `cuCtxPushCurrent_v2`
+    push: unsafe extern "C" fn(*mut c_void) -> i32,
+    /// `cuCtxPopCurrent_v2`
+    pop: unsafe extern "C" fn(*mut *mut c_void) -> i32,
+}
+
+/// `CU_POINTER_ATTRIBUTE_CONTEXT`
+const CONTEXT: u32 = 1;
+
+/// A context that is current on this thread while this lives.
+struct Current(&'static Driver);
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the driver's function; a context was pushed.
+        unsafe { (self.0.pop)(&mut context) };
+    }
 }
 
 impl Driver {
@@ -90,11 +123,31 @@ impl Driver {
                 fetch: *library.get("cuMemcpyDtoHAsync_v2")?,
                 store: *library.get("cuMemcpyHtoDAsync_v2")?,
                 synchronize: *library.get("cuStreamSynchronize")?,
+                of_stream: *library.get("cuStreamGetCtx")?,
+                of_pointer: *library.get("cuPointerGetAttribute")?,
+                push: *library.get("cuCtxPushCurrent_v2")?,
+                pop: *library.get("cuCtxPopCurrent_v2")?,
             };
             // Hosts that render with CUDA keep it loaded as well.
             std::mem::forget(library);
             Ok(driver)
         }
+    }
+
+    /// Makes the context current that a stream, or else a pointer, belongs to.
+    fn enter(&'static self, stream: *mut c_void, pointer: u64) -> Result<Current> {
+        let mut context = std::ptr::null_mut();
+        // SAFETY: the driver's functions; it says whether it knows the pointer.
+        let status = unsafe {
+            match stream.is_null() {
+                false => (self.of_stream)(stream, &mut context),
+                true => (self.of_pointer)(&mut context, CONTEXT, pointer),
+            }
+        };
+        self.check(status, "belongs to no context")?;
+        // SAFETY: as above.
+        self.check(unsafe { (self.push)(context) }, "is in a context that cannot be entered")?;
+        Ok(Current(self))
     }
 
     fn check(&self, status: i32, what: &str) -> Result<()> {

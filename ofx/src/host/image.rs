@@ -187,7 +187,12 @@ impl<'a> Image<'a> {
         let span = (height - 1) * self.row_bytes.unsigned_abs();
         let below = if self.row_bytes < 0 { span } else { 0 };
         let first = self.data.wrapping_sub(below);
-        let mut copy = vec![0; span + needed];
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(span + needed).is_err() {
+            let text = format!("a picture of {} bytes, for which there is no memory", span + needed);
+            return Err(Error::Input(format!("the host hands over {text}: close other programs, or report this")));
+        }
+        copy.resize(span + needed, 0);
         // SAFETY: rows of a picture lie within these bytes; the host keeps it until it is released.
         unsafe { stream.fetch(first, &mut copy) }?;
         self.data = copy.as_mut_ptr().wrapping_add(below);
@@ -240,11 +245,21 @@ impl<'a> Image<'a> {
             Depth::Half => self.write_samples::<f16>(window, pixel),
             Depth::Float => self.write_samples::<f32>(window, pixel),
         }
-        match &self.device {
-            // SAFETY: as many bytes as were fetched from there.
-            Some(device) => unsafe { device.stream.store(&device.copy, device.first) },
-            None => Ok(()),
+        let Some(OnDevice { stream, first, copy }) = &self.device else { return Ok(()) };
+        // Rows of the window alone: what lies beside them may be another's.
+        let part = window.intersect(&self.bounds);
+        if part.width() == 0 || part.height() == 0 {
+            return Ok(());
         }
+        let pixel = self.channels * self.depth.bytes();
+        let origin = self.data as usize - copy.as_ptr() as usize;
+        let rows = (part.y1..part.y2).map(|y| {
+            let row = origin.wrapping_add_signed((y - self.bounds.y1) as isize * self.row_bytes);
+            let at = row + pixel * (part.x1 - self.bounds.x1) as usize;
+            (&copy[at..at + pixel * part.width()], first.wrapping_add(at))
+        });
+        // SAFETY: bytes that were fetched from there.
+        unsafe { stream.store(rows) }
     }
 
     fn write_samples<S: Sample>(&mut self, window: &Rect, pixel: impl Fn(i32, i32) -> [f32; 4]) {

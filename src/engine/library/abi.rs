@@ -60,8 +60,9 @@ pub struct Table {
     /// the engine renders, n x frames x vertices x 3 (see [`Table::topology`]); and those that the generator has besides: `audio`,
     /// n x length x 1 x 1, `prior`, n x 2 x h x w. Outputs, any of them: `image`, n x 3 x h x w; `flow`, n x 2 x h x w; `mask`, n x 1 x h x w; `warped`, n x 3 x h x w.
     /// They are complete when the call returns, unless `stream` (a `cudaStream_t` of the session's device; null: none) and device
-    /// memory are given: then when what was put on the stream before is done. Inputs in device memory must be complete, or
-    /// be so when the stream gets there. Other streams are not waited for.
+    /// memory are given: then when what was put on the stream before is done. The call itself returns when the network is
+    /// computed, so a stream must not wait for what its caller does later. Inputs in device memory must be complete, or be so when
+    /// the stream gets there; memory and stream belong to the device's primary context.
     pub render: unsafe extern "C" fn(
         reference: *mut Reference,
         inputs: *const Tensor,

@@ -134,6 +134,11 @@ fn reenact_as(quality: &str, driving: &Path, dir: &Path, out: &str, extra: &[&st
     c
 }
 
+/// Whether the program finds an acoustic model: that of this repository, where it was built within it.
+fn knows_characters(dir: &Path) -> bool {
+    works(headgan(&world().models, dir).args(["models", "list"])).contains("speech: ")
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
@@ -153,12 +158,13 @@ fn the_program_listens() {
     let report = json(&text(&out.stdout));
     assert_eq!((&report["generator_given_silence"], &report["generator_hears"]), (&Value::Bool(true), &Value::Null));
 
-    // With a file it hears it, once computed; what is missing is the acoustic model.
+    // With a file it hears it, once computed; what may be missing is the acoustic model.
+    let characters = knows_characters(&dir);
     let out = reenact(&dir, "heard/f_%02d.png", &["--audio", "s.wav"]).output().unwrap();
     let said = text(&out.stderr);
-    assert!(out.status.success() && said.matches("acoustic model").count() == 1, "{said}");
+    assert!(out.status.success() && said.matches("acoustic model").count() == usize::from(!characters), "{said}");
     let report = json(&text(&out.stdout));
-    assert_eq!(report["generator_hears"], serde_json::json!({"frames": 25, "characters": false, "cached": false}));
+    assert_eq!(report["generator_hears"], serde_json::json!({"frames": 25, "characters": characters, "cached": false}));
     assert_eq!(report["generator_given_silence"], false);
     let again = json(&works(&mut reenact(&dir, "again/f_%02d.png", &["-q", "--audio", "s.wav"])));
     assert_eq!(again["generator_hears"]["cached"], true);
@@ -200,7 +206,10 @@ fn a_clips_own_sound() {
     assert_eq!(run("again.mp4", &["-q", "--no-audio"])["generator_hears"]["cached"], true);
     std::fs::write(dir.join("long.wav"), synthetic::sound::wav(&synthetic::demo_sound(40, 25.0))).unwrap();
     let other = run("other.mp4", &["-q", "--audio", "long.wav"]);
-    assert_eq!(other["generator_hears"], serde_json::json!({"frames": 40, "characters": false, "cached": false}));
+    assert_eq!(
+        other["generator_hears"],
+        serde_json::json!({"frames": 40, "characters": knows_characters(&dir), "cached": false})
+    );
 
     // A motion has no sound of its own.
     works(headgan(&world().models, &dir).args(["analyse", "-q", "--motion", "m.hgm"]).arg(&clip));

@@ -128,7 +128,8 @@ fn a_stream() {
     };
     // What the library makes of it.
     let speech =
-        Speech::load(&ModelSet::from_folders(&[models.clone()]), Some("one"), &cpu::Options::default()).unwrap();
+        Speech::load(&ModelSet::from_folders(std::slice::from_ref(&models)), Some("one"), &cpu::Options::default())
+            .unwrap();
     let mut stream = speech.stream(16_000, Normalisation::Running).unwrap();
     let values = samples.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0);
     let mut log = stream.push(&values.collect::<Vec<_>>()).unwrap().values().to_vec();

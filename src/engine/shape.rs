@@ -199,13 +199,7 @@ impl Ops for ShapeOps<'_> {
     fn clamp(&self, x: &[usize; 4], _low: f32, _high: f32) -> [usize; 4] {
         *x
     }
-    fn rnn_from(
-        &self,
-        x: &[usize; 4],
-        state: &[usize; 4],
-        layer: Layer,
-        rnn: Rnn,
-    ) -> ([usize; 4], [usize; 4]) {
+    fn rnn_from(&self, x: &[usize; 4], state: &[usize; 4], layer: Layer, rnn: Rnn) -> ([usize; 4], [usize; 4]) {
         let rows = rnn.cell.gates() * rnn.hidden;
         for direction in rnn.directions() {
             self.expect(format!("{layer}.weight_ih_{direction}"), &[rows, x[1] * x[2]]);

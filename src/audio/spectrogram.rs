@@ -176,7 +176,7 @@ pub enum Normalisation {
     /// Those of the whole sound, from a first pass over it.
     Known(Statistics),
     /// Those of what was heard so far: each spectrum by itself and all before it. What a model hears then differs from what it would hear
-    /// in the whole sound, most at the beginning.
+    /// in the whole sound, most at the beginning; how much is measured in docs/USER_GUIDE.md, "Speech".
     Running,
 }
 

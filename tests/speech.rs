@@ -4,6 +4,8 @@ mod common;
 
 use common::{fails, headgan, works};
 use headgan::audio::Sound;
+use headgan::audio::ctc::Emissions;
+use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Cell, cpu, shape};
 use headgan::models::file::save_safetensors;
@@ -11,7 +13,9 @@ use headgan::models::pack::{ModelSet, Role};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::testing::random_weights;
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 /// A network of the usual 29 labels as a file for import.
 fn network(file: &Path, cell: Cell, context: usize) {
@@ -103,6 +107,103 @@ fn from_a_checkpoint_to_a_generators_input() {
     fails(&mut run(&["transcribe", "none.wav"]), 3, &["none.wav"]);
     std::fs::write(dir.join("bad.pth"), [0x5a; 3000]).unwrap();
     fails(&mut run(&["models", "import", "deepspeech2", "--from", "bad.pth", "--to", "models"]), 4, &["bad.pth"]);
+}
+
+/// Raw samples through stdin: the text of the whole is printed, its characters with their times, whatever comes how.
+#[test]
+fn a_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, models) = (dir.path(), dir.path().join("models"));
+    sound(&dir.join("s.wav"));
+    let samples = std::fs::read(dir.join("s.wav")).unwrap()[44..].to_vec();
+    for (name, context) in [("both", 0), ("one", 5)] {
+        network(&dir.join("net.safetensors"), Cell::Gru, context);
+        let import = ["models", "import", "deepspeech2", "--from", "net.safetensors", "--name", name, "--to", "models"];
+        works(headgan(&models, dir).args(import));
+    }
+    let run = |args: &[&str]| {
+        let mut c = headgan(&models, dir);
+        c.args(["transcribe", "--stream", "-"]).args(args);
+        c
+    };
+    // What the library makes of it.
+    let speech =
+        Speech::load(&ModelSet::from_folders(std::slice::from_ref(&models)), Some("one"), &cpu::Options::default())
+            .unwrap();
+    let mut stream = speech.stream(16_000, Normalisation::Running).unwrap();
+    let values = samples.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0);
+    let mut log = stream.push(&values.collect::<Vec<_>>()).unwrap().values().to_vec();
+    log.extend_from_slice(stream.finish().unwrap().values());
+    let emissions = Emissions::new(29, 0, log).unwrap();
+    let expected = speech.characters(&emissions, Decoder::Greedy);
+    let text: String = expected.iter().map(|c| c.character).collect();
+    assert!(expected.len() > 3, "{text}");
+
+    let fed = |args: &[&str], pieces: &[&[u8]]| {
+        let mut child = run(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        for piece in pieces {
+            stdin.write_all(piece).unwrap();
+            stdin.flush().unwrap();
+        }
+        drop(stdin);
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{}", common::text(&out.stderr));
+        common::text(&out.stdout)
+    };
+    let odd: Vec<&[u8]> = samples.chunks(6_001).collect();
+    assert_eq!(fed(&["--pack", "one"], &odd), format!("{text}\n"));
+    let lines = fed(&["--pack", "one", "--json"], &[&samples]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, expected.iter().map(|c| serde_json::json!(c)).collect::<Vec<_>>());
+    assert_eq!(fed(&["--pack", "one"], &[]), "\n");
+
+    fails(&mut run(&["--pack", "both"]), 4, &["look-ahead", "whole sound"]);
+    fails(&mut run(&["--pack", "one", "--decoder", "beam"]), 2, &["greedy"]);
+    fails(headgan(&models, dir).args(["transcribe", "--stream", "s.wav"]), 2, &["stdin", "s.wav"]);
+    fails(&mut run(&["--emissions", "e.npy"]), 2, &["--emissions"]);
+}
+
+/// A stream that nobody ends: Ctrl-C and a reader that goes away do.
+#[cfg(unix)]
+#[test]
+fn a_stream_is_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, models) = (dir.path(), dir.path().join("models"));
+    network(&dir.join("net.safetensors"), Cell::Gru, 5);
+    let import = ["models", "import", "deepspeech2", "--from", "net.safetensors", "--name", "one", "--to", "models"];
+    works(headgan(&models, dir).args(import));
+    sound(&dir.join("s.wav"));
+    let samples = std::fs::read(dir.join("s.wav")).unwrap()[44..].to_vec();
+    let spawn = || {
+        let mut c = headgan(&models, dir);
+        c.args(["transcribe", "--stream", "-", "--pack", "one", "--json"]);
+        c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let first_line = |child: &mut Child| {
+        child.stdin.as_mut().unwrap().write_all(&samples).unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        lines.read_line(&mut String::new()).unwrap();
+        lines
+    };
+    // Characters come while stdin is open; then it waits, and is interrupted.
+    let mut child = spawn();
+    let mut lines = first_line(&mut child);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert!(rest.lines().last().is_some_and(|line| line.ends_with('}')), "{rest}");
+    let stdin = child.stdin.take();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
+    drop(stdin);
+    // Nobody reads any more: it ends while more comes in.
+    let mut child = spawn();
+    drop(first_line(&mut child));
+    let mut stdin = child.stdin.take().unwrap();
+    while stdin.write_all(&samples).is_ok() {}
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && out.stderr.is_empty(), "{out:?}");
 }
 
 /// The pack that comes with the repository: it is whole, and hears nothing in silence.

@@ -108,23 +108,49 @@ impl Emissions {
 
 /// What the most probable alignment says.
 pub fn greedy(emissions: &Emissions) -> Vec<Token> {
-    let mut out: Vec<Token> = Vec::new();
-    let mut before = emissions.blank;
-    for (moment, row) in emissions.log.chunks_exact(emissions.labels).enumerate() {
-        let mut label = 0;
-        for (i, v) in row.iter().enumerate() {
-            if *v > row[label] {
-                label = i;
-            }
-        }
-        match out.last_mut() {
-            Some(token) if label == before && label != emissions.blank => token.last = moment,
-            _ if label != emissions.blank => out.push(Token { label, first: moment, last: moment }),
-            _ => {}
-        }
-        before = label;
-    }
+    let mut greedy = Greedy::default();
+    let mut out = greedy.push(emissions);
+    out.extend(greedy.finish());
     out
+}
+
+/// [`greedy`] of emissions that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct Greedy {
+    /// Moments so far.
+    moments: usize,
+    /// The label that is being said.
+    open: Option<Token>,
+}
+
+impl Greedy {
+    /// The tokens that end with the next moments; moments count from the first piece's first.
+    pub fn push(&mut self, emissions: &Emissions) -> Vec<Token> {
+        let mut out = Vec::new();
+        for row in emissions.log.chunks_exact(emissions.labels) {
+            let mut label = 0;
+            for (i, v) in row.iter().enumerate() {
+                if *v > row[label] {
+                    label = i;
+                }
+            }
+            match &mut self.open {
+                Some(token) if token.label == label => token.last = self.moments,
+                open => {
+                    out.extend(open.take());
+                    *open =
+                        (label != emissions.blank).then_some(Token { label, first: self.moments, last: self.moments });
+                }
+            }
+            self.moments += 1;
+        }
+        out
+    }
+
+    /// The token that has not ended.
+    pub fn finish(self) -> Option<Token> {
+        self.open
+    }
 }
 
 /// The log probability that `labels` were said: of all alignments that say so, together.
@@ -330,6 +356,14 @@ mod tests {
             }
             let best = all.iter().max_by(|a, b| a.2.total_cmp(&b.2)).unwrap();
             assert_eq!(greedy(&e).iter().map(|t| t.label).collect::<Vec<_>>(), best.1);
+            for cut in 0..=moments {
+                let mut pieces = Greedy::default();
+                let mut tokens = pieces.push(&e.part(0..cut));
+                tokens.extend(pieces.push(&e.part(cut..moments)));
+                assert!(tokens.iter().all(|t| t.last + 1 < moments), "what has not ended is not said");
+                tokens.extend(pieces.finish());
+                assert_eq!(tokens, greedy(&e));
+            }
             // The most probable alignment of everything that can be said.
             for says in said.keys() {
                 let best = all.iter().filter(|a| a.1 == *says).max_by(|a, b| a.2.total_cmp(&b.2)).unwrap();

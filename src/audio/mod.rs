@@ -57,9 +57,7 @@ impl Sound {
         if samples.len() > MAX_SAMPLES {
             return Err(too_long());
         }
-        if let Some(i) = samples.iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
-            return Err(Error::Input(format!("sample {i} of the sound is {}: export the sound again", samples[i])));
-        }
+        check_samples(&samples)?;
         Ok(Sound { rate, samples, level: 1.0 })
     }
 
@@ -98,6 +96,13 @@ fn check_rate(rate: u32) -> Result<()> {
     Err(Error::Input(format!(
         "{rate} samples a second are not worked with, {low} to {high} are: convert the sound to 48000"
     )))
+}
+
+fn check_samples(samples: &[f64]) -> Result<()> {
+    match samples.iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
+        Some(i) => Err(Error::Input(format!("sample {i} of the sound is {}: export the sound again", samples[i]))),
+        None => Ok(()),
+    }
 }
 
 fn too_long() -> Error {

@@ -7,13 +7,17 @@
 use super::Sound;
 use crate::media::interrupt;
 use crate::{Error, Result};
-use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
+use realfft::{RealFftPlanner, RealToComplex};
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 /// 16-bit samples are divided by 32767 there, by 32768 here.
 const FULL_SCALE: f64 = 32768.0 / 32767.0;
 /// Longest window in samples.
 const LONGEST: usize = 1 << 16;
+/// Samples that are worked on at a time.
+const PIECE: usize = 1 << 16;
 
 /// Weights of a window's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -127,38 +131,225 @@ impl Spectrogram {
 /// # Errors
 /// [`Error::Model`] as [`Config::samples`], [`Error::Input`] as [`Sound::resampled`], [`Error::Interrupted`].
 pub fn spectrogram(sound: &Sound, config: &Config) -> Result<Spectrogram> {
-    let (window, step) = config.samples()?;
+    let mut statistics = Statistics::default();
+    let mut out = collect(sound, config, |spectrum, to| {
+        statistics.add(spectrum);
+        to.extend(spectrum.iter().map(|v| *v as f32));
+    })?;
+    statistics.normalise(&mut out.values);
+    Ok(out)
+}
+
+/// The same by other statistics than the whole sound's.
+///
+/// # Errors
+/// As [`spectrogram`].
+pub fn spectrogram_by(sound: &Sound, config: &Config, normalisation: Normalisation) -> Result<Spectrogram> {
+    let mut normaliser = Normaliser::new(normalisation);
+    collect(sound, config, |spectrum, to| normaliser.add(spectrum, to))
+}
+
+/// All spectra of a sound; `each` adds one as it shall be to the end of an empty list.
+fn collect(sound: &Sound, config: &Config, mut each: impl FnMut(&[f64], &mut Vec<f32>)) -> Result<Spectrogram> {
+    let mut spectra = Spectra::new(config)?;
     let sound = sound.resampled(config.sample_rate)?;
-    let samples = sound.samples();
-    let (bins, frames) = (window / 2 + 1, 1 + samples.len() / step);
-    let weights: Vec<f64> = config.window.weights(window, config.periodic).iter().map(|w| w * FULL_SCALE).collect();
-    let fft = RealFftPlanner::<f64>::new().plan_fft_forward(window);
-    let (mut x, mut spectrum, mut scratch) = (fft.make_input_vec(), fft.make_output_vec(), fft.make_scratch_vec());
-    let mut values = vec![0.0f32; bins * frames];
-    let (mut sum, mut squares) = (0.0f64, 0.0f64);
-    for frame in 0..frames {
-        if frame % 1024 == 0 {
-            interrupt::check()?;
-        }
-        let first = (frame * step) as isize - (window / 2) as isize;
-        for (i, (x, w)) in x.iter_mut().zip(&weights).enumerate() {
-            *x = samples[mirrored(first + i as isize, samples.len())] * w;
-        }
-        // The lengths are the plan's own, so there is nothing that could fail.
-        let _ = fft.process_with_scratch(&mut x, &mut spectrum, &mut scratch);
-        for (k, c) in spectrum.iter().enumerate() {
-            let v = c.norm().ln_1p();
-            values[k * frames + frame] = v as f32;
-            sum += v;
-            squares += v * v;
+    let (bins, frames) = (config.bins()?, 1 + sound.samples().len() / spectra.step);
+    let (mut values, mut frame, mut one) = (vec![0.0f32; bins * frames], 0, Vec::with_capacity(bins));
+    let mut keep = |spectrum: &[f64]| {
+        one.clear();
+        each(spectrum, &mut one);
+        values[frame..].iter_mut().step_by(frames).zip(&one).for_each(|(to, v)| *to = *v);
+        frame += 1;
+    };
+    for chunk in sound.samples().chunks(PIECE) {
+        interrupt::check()?;
+        spectra.push(chunk, &mut keep);
+    }
+    spectra.finish(&mut keep);
+    Ok(Spectrogram { bins, values })
+}
+
+/// By which mean and deviation spectra are normalised. Acoustic models are trained on sounds that are normalised as a whole, and of a
+/// sound that is heard as it comes nobody knows them before its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Normalisation {
+    /// Those of the whole sound, from a first pass over it.
+    Known(Statistics),
+    /// Those of what was heard so far: each spectrum by itself and all before it. What a model hears then differs from what it would hear
+    /// in the whole sound, most at the beginning; how much is measured in docs/USER_GUIDE.md, "Speech".
+    Running,
+}
+
+/// Normalises spectra as they come.
+pub(super) struct Normaliser {
+    statistics: Statistics,
+    running: bool,
+}
+
+impl Normaliser {
+    pub(super) fn new(normalisation: Normalisation) -> Normaliser {
+        match normalisation {
+            Normalisation::Known(statistics) => Normaliser { statistics, running: false },
+            Normalisation::Running => Normaliser { statistics: Statistics::default(), running: true },
         }
     }
-    let n = values.len() as f64;
-    let mean = sum / n;
-    let deviation = ((squares - n * mean * mean).max(0.0) / (n - 1.0)).sqrt();
-    let scale = if deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
-    values.iter_mut().for_each(|v| *v = ((f64::from(*v) - mean) * scale) as f32);
-    Ok(Spectrogram { bins, values })
+
+    /// Adds a spectrum to the end of `to`.
+    pub(super) fn add(&mut self, spectrum: &[f64], to: &mut Vec<f32>) {
+        if self.running {
+            self.statistics.add(spectrum);
+        }
+        let from = to.len();
+        to.extend(spectrum.iter().map(|v| *v as f32));
+        self.statistics.normalise(&mut to[from..]);
+    }
+}
+
+/// Mean and deviation of the values of spectra, gathered as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Statistics {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Statistics {
+    /// Those of a whole sound, at the configuration's rate or another.
+    ///
+    /// # Errors
+    /// As [`spectrogram`].
+    pub fn of(sound: &Sound, config: &Config) -> Result<Statistics> {
+        let (mut spectra, mut out) = (Spectra::new(config)?, Statistics::default());
+        for chunk in sound.resampled(config.sample_rate)?.samples().chunks(PIECE) {
+            interrupt::check()?;
+            spectra.push(chunk, |spectrum| out.add(spectrum));
+        }
+        spectra.finish(|spectrum| out.add(spectrum));
+        Ok(out)
+    }
+
+    /// Takes a spectrum as [`Spectra`] gives it into account.
+    pub fn add(&mut self, spectrum: &[f64]) {
+        self.count += spectrum.len() as f64;
+        for v in spectrum {
+            self.sum += v;
+            self.squares += v * v;
+        }
+    }
+
+    /// 0 of nothing.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count.max(1.0)
+    }
+
+    /// That of a sample; 0 of fewer than two values.
+    pub fn deviation(&self) -> f64 {
+        let mean = self.mean();
+        ((self.squares - self.count * mean * mean).max(0.0) / (self.count - 1.0).max(1.0)).sqrt()
+    }
+
+    /// Brings values to mean 0 and deviation 1; to zeros where all that was heard is alike.
+    pub fn normalise(&self, values: &mut [f32]) {
+        let (mean, deviation) = (self.mean(), self.deviation());
+        let scale = if deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
+        values.iter_mut().for_each(|v| *v = ((f64::from(*v) - mean) * scale) as f32);
+    }
+}
+
+/// Spectra of a sound that comes in chunks, before they are normalised: those of [`spectrogram`], each as soon as the samples that it
+/// is made of are there. It remembers no more than a window.
+///
+/// A first pass over a sound that does not fit into memory:
+///
+/// ```
+/// use headgan::audio::spectrogram::{Config, Spectra, Statistics};
+/// # let chunks = [vec![0.25; 1_000], vec![-0.5; 70]];
+/// let (mut spectra, mut statistics) = (Spectra::new(&Config::default())?, Statistics::default());
+/// for chunk in &chunks {
+///     spectra.push(chunk, |spectrum| statistics.add(spectrum));
+/// }
+/// spectra.finish(|spectrum| statistics.add(spectrum));
+/// # assert!(statistics.deviation() > 0.0);
+/// # Ok::<(), headgan::Error>(())
+/// ```
+pub struct Spectra {
+    step: usize,
+    /// Of a window's samples.
+    weights: Vec<f64>,
+    fft: Arc<dyn RealToComplex<f64>>,
+    x: Vec<f64>,
+    spectrum: Vec<Complex<f64>>,
+    scratch: Vec<Complex<f64>>,
+    magnitudes: Vec<f64>,
+    /// The last samples, and how many there were before them.
+    kept: Vec<f64>,
+    gone: usize,
+    /// Spectra made.
+    made: usize,
+}
+
+impl Spectra {
+    /// Nothing heard yet.
+    ///
+    /// # Errors
+    /// As [`Config::samples`].
+    pub fn new(config: &Config) -> Result<Spectra> {
+        let (window, step) = config.samples()?;
+        let weights = config.window.weights(window, config.periodic).iter().map(|w| w * FULL_SCALE).collect();
+        let fft = RealFftPlanner::<f64>::new().plan_fft_forward(window);
+        Ok(Spectra {
+            step,
+            weights,
+            x: fft.make_input_vec(),
+            spectrum: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
+            magnitudes: vec![0.0; window / 2 + 1],
+            fft,
+            kept: Vec::new(),
+            gone: 0,
+            made: 0,
+        })
+    }
+
+    /// Hears the next samples, at the configuration's rate and of full scale 1; `each` is given the spectra that are settled by them, in
+    /// order: `ln(1 + magnitude)` of each bin.
+    pub fn push(&mut self, samples: &[f64], mut each: impl FnMut(&[f64])) {
+        for piece in samples.chunks(PIECE) {
+            self.kept.extend_from_slice(piece);
+            let (heard, half) = (self.gone + self.kept.len(), self.weights.len() / 2);
+            // The first one's mirror image reaches as far back as it itself reaches ahead.
+            while self.made * self.step + half < heard {
+                self.make(heard, &mut each);
+            }
+            // At its end the sound is mirrored too, of odd windows from two samples before it.
+            let needed = (self.made * self.step).min(heard.saturating_sub(2)).saturating_sub(half);
+            self.kept.drain(..needed - self.gone);
+            self.gone = needed;
+        }
+    }
+
+    /// There are no more samples: the rest of the spectra. None where there never were any.
+    pub fn finish(mut self, mut each: impl FnMut(&[f64])) {
+        let heard = self.gone + self.kept.len();
+        while heard > 0 && self.made * self.step <= heard {
+            self.make(heard, &mut each);
+        }
+    }
+
+    /// The next spectrum of a sound of which `heard` samples are known, and which is mirrored behind them.
+    fn make(&mut self, heard: usize, each: &mut impl FnMut(&[f64])) {
+        let first = (self.made * self.step) as isize - (self.weights.len() / 2) as isize;
+        for (i, (x, w)) in self.x.iter_mut().zip(&self.weights).enumerate() {
+            *x = self.kept[mirrored(first + i as isize, heard) - self.gone] * w;
+        }
+        // The lengths are the plan's own, so there is nothing that could fail.
+        let _ = self.fft.process_with_scratch(&mut self.x, &mut self.spectrum, &mut self.scratch);
+        for (v, c) in self.magnitudes.iter_mut().zip(&self.spectrum) {
+            *v = c.norm().ln_1p();
+        }
+        each(&self.magnitudes);
+        self.made += 1;
+    }
 }
 
 /// The sample that stands for `i`: a sound goes on as its mirror image, without its last sample twice, as often as need be.
@@ -174,6 +365,7 @@ fn mirrored(i: isize, n: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Rng;
 
     #[test]
     fn mirrors() {
@@ -212,6 +404,54 @@ mod tests {
             assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
             assert_eq!(s.part(3..5), (0..161).flat_map(|k| [at(k, 3), at(k, 4)]).collect::<Vec<_>>());
         }
+    }
+
+    /// Spectra by definition, of sounds that are shorter and longer than a window, for windows of even and odd numbers of samples and
+    /// steps below and above them.
+    #[test]
+    fn spectra_in_chunks() {
+        for (window, step) in [(16, 8), (9, 4), (8, 20), (7, 10), (33, 5), (5, 1)] {
+            // The half beside a whole number keeps a division from falling just below it.
+            let seconds = |samples: usize| (samples as f64 + 0.5) / 8_000.0;
+            let config = Config {
+                sample_rate: 8_000,
+                window_size: seconds(window),
+                window_stride: seconds(step),
+                ..Config::default()
+            };
+            assert_eq!(config.samples().unwrap(), (window, step));
+            let weights = Window::Hamming.weights(window, true);
+            for n in [1, 2, 3, 4, 5, 8, 9, 10, 16, 17, 20, 40, 41, 100] {
+                let samples: Vec<f64> = Rng(n as u64).vec(n).iter().map(|v| f64::from(*v)).collect();
+                let expected: Vec<f64> = (0..=n / step)
+                    .flat_map(|frame| (0..=window / 2).map(move |bin| (frame, bin)))
+                    .map(|(frame, bin)| {
+                        let (mut re, mut im) = (0.0, 0.0);
+                        for (i, w) in weights.iter().enumerate() {
+                            let at = (frame * step + i) as isize - (window / 2) as isize;
+                            let (v, turn) = (samples[mirrored(at, n)] * w, TAU * (bin * i) as f64 / window as f64);
+                            (re, im) = (re + v * turn.cos(), im - v * turn.sin());
+                        }
+                        (FULL_SCALE * f64::hypot(re, im)).ln_1p()
+                    })
+                    .collect();
+                for chunk in [1, 7, 1_000] {
+                    let (mut spectra, mut got) = (Spectra::new(&config).unwrap(), Vec::new());
+                    for (i, part) in samples.chunks(chunk).enumerate() {
+                        spectra.push(part, |spectrum| got.extend_from_slice(spectrum));
+                        let heard = n.min((i + 1) * chunk);
+                        let settled = heard.saturating_sub(window / 2).div_ceil(step);
+                        assert_eq!(got.len(), settled * (window / 2 + 1), "of {heard} samples");
+                        assert!(spectra.kept.len() <= window + 2);
+                    }
+                    spectra.finish(|spectrum| got.extend_from_slice(spectrum));
+                    assert_eq!(got.len(), expected.len(), "{n} samples, windows of {window} every {step}");
+                    let apart = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    assert!(apart < 1e-12, "{n} samples, windows of {window} every {step}: {apart}");
+                }
+            }
+        }
+        Spectra::new(&Config::default()).unwrap().finish(|_| panic!("nothing was heard"));
     }
 
     #[test]

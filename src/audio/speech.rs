@@ -1,8 +1,12 @@
 //! Acoustic models: a sound as characters, and when they are spoken.
 
+mod stream;
+
+pub use stream::Stream;
+
 use super::Sound;
-use super::ctc::{self, Emissions};
-use super::spectrogram::{self, spectrogram};
+use super::ctc::{self, Emissions, Token};
+use super::spectrogram::{self, Normalisation, Spectrogram, Statistics, spectrogram, spectrogram_by};
 use crate::engine::stoppable::Stoppable;
 use crate::engine::{Embedded, Executor, cpu, shape};
 use crate::media::interrupt;
@@ -16,11 +20,11 @@ use std::sync::Arc;
 pub const ARCHITECTURE: &str = "deepspeech2";
 /// What stands for the blank in a model's labels.
 const BLANK: char = '_';
-/// Seconds that the network sees at a time; longer sounds are seen in pieces.
+/// Seconds that a network in both directions sees at a time; longer sounds are seen in pieces.
 const PIECE: f64 = 60.0;
 /// Seconds before and after a piece that it sees besides.
 const CONTEXT: f64 = 5.0;
-/// Moments that are decoded at a time.
+/// Moments that a beam decodes at a time.
 const DECODED: usize = 3_000;
 
 /// What a pack says about its acoustic model.
@@ -121,15 +125,47 @@ impl<E: Executor> Speech<E> {
         deepspeech2::STRIDE as f64 * stride / f64::from(self.spectrogram.sample_rate)
     }
 
+    /// How the sound is heard.
+    pub fn spectrogram(&self) -> &spectrogram::Config {
+        &self.spectrogram
+    }
+
     /// The log probability of each label at each moment.
     ///
-    /// The network sees a minute at a time, with five seconds before and after it: what a longer sound comes to differs a little from
-    /// what it would as a whole. The spectrogram is that of the whole sound.
+    /// A network in both directions sees a minute at a time, with five seconds before and after it: what a longer sound comes to differs a
+    /// little from what it would as a whole. The spectrogram is that of the whole sound. A network in one direction sees any sound as
+    /// a whole.
     ///
     /// # Errors
-    /// As [`spectrogram`]; [`Error::Engine`] where the network returns values that are not numbers; [`Error::Interrupted`].
+    /// As [`spectrogram()`]; [`Error::Engine`] where the network returns values that are not numbers; [`Error::Interrupted`].
     pub fn emissions(&self, sound: &Sound) -> Result<Emissions> {
-        let spectra = spectrogram(sound, &self.spectrogram)?;
+        if self.network.bidirectional() {
+            return self.in_pieces(&spectrogram(sound, &self.spectrogram)?);
+        }
+        self.emissions_by(sound, Normalisation::Known(Statistics::of(sound, &self.spectrogram)?))
+    }
+
+    /// The same with spectra normalised by other statistics than the whole sound's: what a stream makes of it, where the
+    /// network can be streamed.
+    ///
+    /// # Errors
+    /// As [`Speech::emissions`].
+    pub fn emissions_by(&self, sound: &Sound, normalisation: Normalisation) -> Result<Emissions> {
+        if self.network.bidirectional() {
+            return self.in_pieces(&spectrogram_by(sound, &self.spectrogram, normalisation)?);
+        }
+        let sound = sound.resampled(self.spectrogram.sample_rate)?;
+        let mut stream = self.stream(sound.rate(), normalisation)?;
+        let mut log = Vec::new();
+        for second in sound.samples().chunks(sound.rate() as usize) {
+            interrupt::check()?;
+            log.extend_from_slice(stream.push(second)?.values());
+        }
+        log.extend_from_slice(stream.finish()?.values());
+        Emissions::new(self.labels.len(), self.blank, log)
+    }
+
+    fn in_pieces(&self, spectra: &Spectrogram) -> Result<Emissions> {
         let moments = deepspeech2::moments(spectra.frames());
         let count = |seconds: f64| ((seconds / self.step()).ceil() as usize).max(1);
         let (piece, context) = (count(PIECE), count(CONTEXT));
@@ -146,6 +182,11 @@ impl<E: Executor> Speech<E> {
             }
             from = to;
         }
+        self.emissions_of(logits)
+    }
+
+    /// The emissions of logits, `[moments, labels]`.
+    fn emissions_of(&self, logits: Vec<f32>) -> Result<Emissions> {
         if logits.iter().any(|v| !v.is_finite()) {
             return Err(Error::Engine("the acoustic model's outputs are not numbers: import it again".into()));
         }
@@ -163,24 +204,34 @@ impl<E: Executor> Speech<E> {
 
     /// What emissions of this model say.
     pub fn characters(&self, emissions: &Emissions, decoder: Decoder) -> Vec<Character> {
-        let step = self.step();
-        let mut out = Vec::new();
-        for piece in emissions.pieces(DECODED) {
-            let part = emissions.part(piece.clone());
-            let tokens = match decoder {
-                Decoder::Greedy => ctc::greedy(&part),
-                Decoder::Beam(width) => {
+        let tokens = match decoder {
+            Decoder::Greedy => ctc::greedy(emissions),
+            Decoder::Beam(width) => {
+                let mut tokens = Vec::new();
+                for piece in emissions.pieces(DECODED) {
+                    let part = emissions.part(piece.clone());
                     let best = ctc::beam(&part, width).into_iter().next();
-                    best.and_then(|best| ctc::align(&part, &best.labels)).unwrap_or_default()
+                    let said = best.and_then(|best| ctc::align(&part, &best.labels)).unwrap_or_default();
+                    let moved = |t: Token| Token { first: piece.start + t.first, last: piece.start + t.last, ..t };
+                    tokens.extend(said.into_iter().map(moved));
                 }
-            };
-            out.extend(tokens.iter().map(|t| Character {
-                character: self.labels[t.label],
-                start: (piece.start + t.first) as f64 * step,
-                end: (piece.start + t.last + 1) as f64 * step,
-            }));
+                tokens
+            }
+        };
+        tokens.into_iter().map(|token| self.character(token)).collect()
+    }
+
+    /// The character that a token of this model's emissions stands for.
+    ///
+    /// # Panics
+    /// Where its label is none of the model's.
+    pub fn character(&self, token: Token) -> Character {
+        let step = self.step();
+        Character {
+            character: self.labels[token.label],
+            start: token.first as f64 * step,
+            end: (token.last + 1) as f64 * step,
         }
-        out
     }
 
     /// [`Speech::emissions`], then [`Speech::characters`].
@@ -211,6 +262,10 @@ mod tests {
         random_weights(&layers, 4)
     }
 
+    fn fast(weights: Arc<Weights>) -> cpu::Cpu {
+        cpu::Cpu::new(weights, &cpu::Options::default())
+    }
+
     fn noise(seconds: f64) -> Sound {
         let mut rng = Rng(9);
         let loud = |i: usize| (i as f64 / 1_500.0).sin();
@@ -218,12 +273,25 @@ mod tests {
             .unwrap()
     }
 
+    /// The emissions of a sound that the network sees at once.
+    fn whole<E: Executor>(speech: &Speech<E>, sound: &Sound) -> Emissions {
+        let spectra = spectrogram(sound, &speech.spectrogram).unwrap();
+        let (values, moments) = (speech.run(spectra.values(), spectra.frames()).unwrap(), spectra.frames().div_ceil(2));
+        let logits = (0..moments).flat_map(|t| values[t..].iter().step_by(moments).copied()).collect();
+        Emissions::of_logits(5, 0, logits).unwrap()
+    }
+
+    fn apart(a: &Emissions, b: &Emissions) -> f32 {
+        assert_eq!(a.moments(), b.moments());
+        a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
     #[test]
     fn engines_hear_alike_and_times_are_in_order() {
         for (cell, context) in [(Cell::Gru, 0), (Cell::Lstm, 3)] {
             let weights = Arc::new(weights(cell, context, 81));
             let plain = Speech::new(&config(), weights.clone(), Plain::new).unwrap();
-            let fast = Speech::new(&config(), weights, |w| cpu::Cpu::new(w, &cpu::Options::default())).unwrap();
+            let fast = Speech::new(&config(), weights, fast).unwrap();
             let sound = noise(0.53);
             let (a, b) = (plain.emissions(&sound).unwrap(), fast.emissions(&sound).unwrap());
             // 4240 samples: 54 spectra, 27 moments of 20 ms.
@@ -244,16 +312,89 @@ mod tests {
         let coarse = spectrogram::Config { window_size: 0.004, window_stride: 0.02, ..config().spectrogram };
         let config = Config { spectrogram: coarse, ..config() };
         let weights = Arc::new(weights(Cell::Gru, 0, 17));
-        let speech = Speech::new(&config, weights, |w| cpu::Cpu::new(w, &cpu::Options::default())).unwrap();
+        let speech = Speech::new(&config, weights, fast).unwrap();
         let sound = noise(140.0);
-        let pieces = speech.emissions(&sound).unwrap();
-        assert_eq!(pieces.moments(), 3_501);
-        let spectra = spectrogram(&sound, &coarse).unwrap();
-        let whole = speech.run(spectra.values(), spectra.frames()).unwrap();
-        let logits = (0..3_501).flat_map(|t| whole[t..].iter().step_by(3_501).copied()).collect();
-        let whole = Emissions::of_logits(5, 0, logits).unwrap();
-        let apart = pieces.values().iter().zip(whole.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(apart < 1e-3, "{apart}");
+        assert!(apart(&speech.emissions(&sound).unwrap(), &whole(&speech, &sound)) < 1e-3);
+    }
+
+    /// Streams `sound` in chunks of what `size` gives, and checks that moments come when [`Speech::delay`] says.
+    fn streamed(
+        speech: &Speech<impl Executor>,
+        sound: &Sound,
+        normalisation: Normalisation,
+        mut size: impl FnMut() -> usize,
+    ) -> Emissions {
+        let mut stream = speech.stream(8_000, normalisation).unwrap();
+        let (mut heard, mut log) = (0, Vec::new());
+        while heard < sound.samples().len() {
+            let to = sound.samples().len().min(heard + size());
+            log.extend_from_slice(stream.push(&sound.samples()[heard..to]).unwrap().values());
+            heard = to;
+            let late = heard as f64 / 8_000.0 - speech.delay().unwrap();
+            let settled = ((late / speech.step() + 1e-9).floor() + 1.0).max(0.0) as usize;
+            assert_eq!(log.len(), 5 * settled, "after {heard} samples");
+        }
+        log.extend_from_slice(stream.finish().unwrap().values());
+        Emissions::new(5, 0, log).unwrap()
+    }
+
+    #[test]
+    fn chunks_are_heard_as_the_whole() {
+        let mut rng = Rng(5);
+        for cell in [Cell::Tanh, Cell::Gru, Cell::Lstm] {
+            let weights = Arc::new(weights(cell, 3, 81));
+            let (plain, fast) = (
+                Speech::new(&config(), weights.clone(), Plain::new).unwrap(),
+                Speech::new(&config(), weights, fast).unwrap(),
+            );
+            // 2 + 5 moments and 5 spectra, half a window, and one sample.
+            assert!((fast.delay().unwrap() - (0.19 + 0.01 + 1.0 / 8_000.0)).abs() < 1e-12, "{:?}", fast.delay());
+            // Shorter than a window, than what the network looks ahead, and longer.
+            for samples in [1, 79, 81, 700, 4_240, 16_001] {
+                let sound = Sound::new(8_000, noise(3.0).samples()[..samples].to_vec()).unwrap();
+                let whole = whole(&fast, &sound);
+                assert!(apart(&fast.emissions(&sound).unwrap(), &whole) < 1e-5);
+                let known = Normalisation::Known(Statistics::of(&sound, fast.spectrogram()).unwrap());
+                let running = streamed(&fast, &sound, Normalisation::Running, || samples);
+                assert!(apart(&fast.emissions_by(&sound, Normalisation::Running).unwrap(), &running) < 1e-5);
+                assert_eq!(running.moments(), whole.moments());
+                let all: Vec<usize> = [1, 7, 997].into_iter().filter(|size| samples / size < 5_000).collect();
+                for size in all {
+                    assert!(apart(&streamed(&fast, &sound, known, || size), &whole) < 1e-5, "{cell:?}, {size} a chunk");
+                    assert!(apart(&streamed(&fast, &sound, Normalisation::Running, || size), &running) < 1e-5);
+                }
+                for most in [100, 3_000] {
+                    assert!(apart(&streamed(&fast, &sound, known, || 1 + rng.below(most)), &whole) < 1e-5);
+                }
+                if samples <= 700 {
+                    assert!(apart(&streamed(&plain, &sound, known, || 131), &whole) < 1e-4);
+                }
+            }
+        }
+    }
+
+    /// A minute and more in one direction is one piece.
+    #[test]
+    fn long_sounds_in_one_direction() {
+        let coarse = spectrogram::Config { window_size: 0.004, window_stride: 0.02, ..config().spectrogram };
+        let weights = Arc::new(weights(Cell::Gru, 3, 17));
+        let speech = Speech::new(&Config { spectrogram: coarse, ..config() }, weights, fast).unwrap();
+        let sound = noise(140.0);
+        assert!(apart(&speech.emissions(&sound).unwrap(), &whole(&speech, &sound)) < 1e-5);
+    }
+
+    #[test]
+    fn what_cannot_be_streamed() {
+        let both = Speech::new(&config(), Arc::new(weights(Cell::Gru, 0, 81)), fast).unwrap();
+        let text = both.stream(8_000, Normalisation::Running).err().unwrap().to_string();
+        assert!(text.contains("look-ahead") && both.delay().is_none(), "{text}");
+        let one = Speech::new(&config(), Arc::new(weights(Cell::Gru, 3, 81)), fast).unwrap();
+        let text = one.stream(16_000, Normalisation::Running).err().unwrap().to_string();
+        assert!(text.contains("8000") && text.contains("16000"), "{text}");
+        let mut stream = one.stream(8_000, Normalisation::Running).unwrap();
+        assert!(stream.push(&[0.0, f64::NAN]).unwrap_err().to_string().contains("sample 1"));
+        assert_eq!(stream.push(&[]).unwrap().moments(), 0);
+        assert_eq!(stream.finish().unwrap().moments(), 0, "nothing was heard");
     }
 
     #[test]

@@ -95,6 +95,12 @@ impl Ops for Check {
         let plain: Vec<_> = xs.iter().map(|x| self.up(x)).collect();
         self.same(self.cpu.concat(xs), self.plain.concat(&plain.iter().collect::<Vec<_>>()), "concat")
     }
+    fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {
+        let fast = self.cpu.rnn_from(x, state, layer, rnn);
+        let plain = self.plain.rnn_from(&self.up(x), &self.up(state), layer, rnn);
+        let operation = format!("rnn_from {layer:?} {rnn:?}");
+        (self.same(fast.0, plain.0, &operation), self.same(fast.1, plain.1, &format!("{operation}, its state")))
+    }
 
     operations!(both);
 }

@@ -71,6 +71,10 @@ impl Ops for Counting {
         let shapes: Vec<_> = xs.iter().map(|x| &x.shape).collect();
         self.hold(self.shapes.concat(&shapes))
     }
+    fn rnn_from(&self, x: &Rc<Held>, state: &Rc<Held>, layer: Layer, rnn: Rnn) -> (Rc<Held>, Rc<Held>) {
+        let (out, last) = self.shapes.rnn_from(&x.shape, &state.shape, layer, rnn);
+        (self.hold(out), self.hold(last))
+    }
 
     operations!(by_shape);
 }

@@ -145,6 +145,12 @@ impl Rnn {
     pub fn directions(&self) -> &'static [&'static str] {
         if self.bidirectional { &["l0", "l0_reverse"] } else { &["l0"] }
     }
+
+    /// Values of what the layer remembers of one sequence: each direction's hidden values, then, with an LSTM, each direction's cell.
+    pub fn state(&self) -> usize {
+        let parts = if self.cell == Cell::Lstm { 2 } else { 1 };
+        parts * self.directions().len() * self.hidden
+    }
 }
 
 /// A layer's name, as the checkpoint writes it without the trailing `.weight`.
@@ -152,7 +158,7 @@ pub type Layer<'a> = &'a str;
 
 /// The operations on tensors and plain values as a table, for executors that treat all of them alike: `operations!(each)` is
 /// `each! { fn NAME(&self, TENSOR: &Self::Tensor, ..; VALUE: TYPE, ..); .. }`. What is not in it ([`Ops::shape`],
-/// [`Ops::tensor`], [`Ops::concat`]) is of another form; [`Ops::act`] is made of others.
+/// [`Ops::tensor`], [`Ops::concat`], [`Ops::rnn_from`]) is of another form; [`Ops::rnn`] and [`Ops::act`] are made of others.
 macro_rules! operations {
     ($each:ident) => {
         $each! {
@@ -176,7 +182,6 @@ macro_rules! operations {
             fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
             fn clamp(&self, x: &Self::Tensor; low: f32, high: f32);
             fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
-            fn rnn(&self, x: &Self::Tensor; layer: Layer, rnn: Rnn);
             fn lookahead(&self, x: &Self::Tensor; layer: Layer, context: usize);
             fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
             fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
@@ -247,8 +252,15 @@ pub trait Ops {
     fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor) -> Self::Tensor;
 
     /// A recurrent layer along the columns, which are moments: `[n, c, h, t]`, each moment's values in c, h order, to
-    /// `[n, hidden, 1, t]`, or with two directions `[n, 2 hidden, 1, t]`, forward first. States begin at zero.
-    fn rnn(&self, x: &Self::Tensor, layer: Layer, rnn: Rnn) -> Self::Tensor;
+    /// `[n, hidden, 1, t]`, or with two directions `[n, 2 hidden, 1, t]`, forward first. It begins with `state`, of shape
+    /// `[n, rnn.state(), 1, 1]`, and also returns that with which it ends, so that a sequence may come in pieces. The
+    /// direction from the end to the beginning begins behind the last column.
+    fn rnn_from(&self, x: &Self::Tensor, state: &Self::Tensor, layer: Layer, rnn: Rnn) -> (Self::Tensor, Self::Tensor);
+    /// [`Ops::rnn_from`] a state of zeros.
+    fn rnn(&self, x: &Self::Tensor, layer: Layer, rnn: Rnn) -> Self::Tensor {
+        let shape = [self.shape(x)[0], rnn.state(), 1, 1];
+        self.rnn_from(x, &self.tensor(shape, &vec![0.0; shape[0] * shape[1]]), layer, rnn).0
+    }
     /// What each channel will be in the `context` columns from this one on, weighted; zero beyond the end. Weights:
     /// `<layer>.weight` of `[c, 1, context]`.
     fn lookahead(&self, x: &Self::Tensor, layer: Layer, context: usize) -> Self::Tensor;

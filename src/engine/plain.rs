@@ -281,10 +281,11 @@ impl Ops for Plain {
         map(x, |v| v.clamp(low, high))
     }
 
-    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+    fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {
         let ([n, c, h, t], hidden) = (x.shape, rnn.hidden);
         let directions = rnn.directions();
         let mut out = vec![0.0; n * directions.len() * hidden * t];
+        let mut last = state.data.to_vec();
         for (d, direction) in directions.iter().enumerate() {
             let part = |name: &str| self.layer(layer, &format!("{name}_{direction}"));
             let (wx, wh, bx, bh) = (part("weight_ih"), part("weight_hh"), part("bias_ih"), part("bias_hh"));
@@ -294,7 +295,10 @@ impl Ops for Plain {
             };
             let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
             for n in 0..n {
-                let (mut state, mut cell) = (vec![0.0f32; hidden], vec![0.0f64; hidden]);
+                let states = &mut last[n * rnn.state()..][..rnn.state()];
+                let (hiddens, cells) = states.split_at_mut(directions.len() * hidden);
+                let mut state = hiddens[d * hidden..][..hidden].to_vec();
+                let mut cell: Vec<f64> = cells.iter().skip(d * hidden).take(hidden).map(|v| f64::from(*v)).collect();
                 for step in 0..t {
                     let at = if d == 0 { step } else { t - 1 - step };
                     let input: Vec<f32> = (0..c * h).map(|i| x.at(n, i / h, i % h, at)).collect();
@@ -322,9 +326,13 @@ impl Ops for Plain {
                         out[((n * directions.len() + d) * hidden + i) * t + at] = *v;
                     }
                 }
+                hiddens[d * hidden..][..hidden].copy_from_slice(&state);
+                for (kept, v) in cells.iter_mut().skip(d * hidden).zip(&cell) {
+                    *kept = *v as f32;
+                }
             }
         }
-        Tensor::new([n, directions.len() * hidden, 1, t], out)
+        (Tensor::new([n, directions.len() * hidden, 1, t], out), Tensor::new(state.shape, last))
     }
 
     fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {

@@ -199,7 +199,7 @@ impl Ops for ShapeOps<'_> {
     fn clamp(&self, x: &[usize; 4], _low: f32, _high: f32) -> [usize; 4] {
         *x
     }
-    fn rnn(&self, x: &[usize; 4], layer: Layer, rnn: Rnn) -> [usize; 4] {
+    fn rnn_from(&self, x: &[usize; 4], state: &[usize; 4], layer: Layer, rnn: Rnn) -> ([usize; 4], [usize; 4]) {
         let rows = rnn.cell.gates() * rnn.hidden;
         for direction in rnn.directions() {
             self.expect(format!("{layer}.weight_ih_{direction}"), &[rows, x[1] * x[2]]);
@@ -207,7 +207,10 @@ impl Ops for ShapeOps<'_> {
             self.expect(format!("{layer}.bias_ih_{direction}"), &[rows]);
             self.expect(format!("{layer}.bias_hh_{direction}"), &[rows]);
         }
-        [x[0], rnn.directions().len() * rnn.hidden, 1, x[3]]
+        if *state != [x[0], rnn.state(), 1, 1] {
+            self.problem(format!("layer '{layer}': a state of shape {state:?} for an input of shape {x:?}"));
+        }
+        ([x[0], rnn.directions().len() * rnn.hidden, 1, x[3]], *state)
     }
     fn lookahead(&self, x: &[usize; 4], layer: Layer, context: usize) -> [usize; 4] {
         self.expect(format!("{layer}.weight"), &[x[1], 1, context]);

@@ -79,6 +79,16 @@ impl<O: Ops> Ops for Stoppable<'_, O> {
             }
         }
     }
+    fn rnn_from(&self, x: &Self::Tensor, state: &Self::Tensor, layer: Layer, rnn: Rnn) -> (Self::Tensor, Self::Tensor) {
+        if self.goes_on()
+            && let (Tensor::There(x), Tensor::There(state)) = (x, state)
+        {
+            let (out, last) = self.ops.rnn_from(x, state, layer, rnn);
+            return (Tensor::There(out), Tensor::There(last));
+        }
+        let (out, last) = self.shapes.rnn_from(&self.shape(x), &self.shape(state), layer, rnn);
+        (Tensor::Gone(out), Tensor::Gone(last))
+    }
     fn name(&self, x: &Self::Tensor, name: &str) {
         if let Some(x) = x.there() {
             self.ops.name(x, name);

@@ -202,6 +202,10 @@ fn recurrent<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
                 let x = ops.tensor([2, c, h, t], &Rng(seed).vec(2 * c * h * t));
                 let name = format!("{rnn:?} of {c} x {h} x {t}");
                 out.push(Outcome::of(&ops, name.clone(), &ops.rnn(&x, "r", rnn)));
+                let state = ops.tensor([2, rnn.state(), 1, 1], &Rng(seed + 1).vec(2 * rnn.state()));
+                let (y, last) = ops.rnn_from(&x, &state, "r", rnn);
+                out.push(Outcome::of(&ops, format!("{name}, from a state"), &y));
+                out.push(Outcome::of(&ops, format!("{name}, the state after it"), &last));
                 out.push(Outcome::of(&ops, format!("lookahead, {name}"), &ops.lookahead(&x, "l", 6)));
             }
         }

@@ -5,7 +5,11 @@
 //! layer names of SeanNaren/deepspeech.pytorch (`deepspeech_pytorch/model.py`). Two layers are stored as what they are here,
 //! convolutions: the last one's weights are `[labels, hidden, 1, 1]`.
 
-use crate::engine::{Cell, Conv, Ops, Rnn};
+mod stream;
+
+pub use stream::Stream;
+
+use crate::engine::{Cell, Conv, Layer, Ops, Rnn};
 use crate::models::Weights;
 use crate::{Error, Result};
 
@@ -41,6 +45,17 @@ impl Config {
     /// Whether recurrent layers run in both directions.
     pub fn bidirectional(&self) -> bool {
         self.context == 0
+    }
+
+    /// How many spectra behind its own a moment depends on; `None` where the network runs in both directions.
+    pub fn reach(&self) -> Option<usize> {
+        let [first, second] = convolutions(self);
+        let ahead = self.context.checked_sub(1)?;
+        Some((ahead + second.pad.1) * STRIDE + first.pad.1)
+    }
+
+    fn rnn(&self) -> Rnn {
+        Rnn { cell: self.cell, hidden: self.hidden, bidirectional: self.bidirectional() }
     }
 
     /// The configuration that weights with the names of this module belong to. Several numbers of bins give the same shapes; it is the
@@ -89,24 +104,50 @@ pub fn moments(spectra: usize) -> usize {
 }
 
 /// The network on `x`, `[n, 1, bins, t]`: spectrograms as [`audio::spectrogram`](crate::audio::spectrogram) makes them. Returns
-/// `[n, labels, 1, ceil(t / 2)]`, logits.
+/// `[n, labels, 1, ceil(t / 2)]`, logits. [`Stream`] is the same on a spectrogram that comes in pieces.
 pub fn deepspeech2<O: Ops>(ops: &O, config: &Config, x: &O::Tensor) -> O::Tensor {
-    let first = Conv { kernel: (41, 11), stride: (2, 2), pad: (20, 5), ..Conv::same(config.channels, 1) };
+    let [first, second] = convolutions(config);
+    let x = convolved(ops, x, 0, first); // [n, channels, bins/2, t/2]
+    let x = convolved(ops, &x, 1, second); // [n, channels, bins/4, t/2]
+    let x = recurrent(ops, config, x, |_, x, layer, rnn| ops.rnn(x, layer, rnn)); // [n, hidden, 1, t/2]
+    labelled(ops, config, &x)
+}
+
+/// Both convolutions. Along time they see zeros before the first moment and behind the last one.
+fn convolutions(config: &Config) -> [Conv; 2] {
+    let first = Conv { kernel: (41, 11), stride: (2, STRIDE), pad: (20, 5), ..Conv::same(config.channels, 1) };
     let second = Conv { kernel: (21, 11), stride: (2, 1), pad: (10, 5), ..Conv::same(config.channels, 1) };
-    let x = ops.conv_bn(x, "conv.seq_module.0", first, "conv.seq_module.1", EPS);
-    let x = ops.clamp(&x, 0.0, TOP); // [n, channels, bins/2, t/2]
-    let x = ops.conv_bn(&x, "conv.seq_module.3", second, "conv.seq_module.4", EPS);
-    let mut x = ops.clamp(&x, 0.0, TOP); // [n, channels, bins/4, t/2]
-    let rnn = Rnn { cell: config.cell, hidden: config.hidden, bidirectional: config.bidirectional() };
+    [first, second]
+}
+
+/// The convolution of this number with what follows it.
+fn convolved<O: Ops>(ops: &O, x: &O::Tensor, number: usize, conv: Conv) -> O::Tensor {
+    let [layer, bn] = [3 * number, 3 * number + 1].map(|i| format!("conv.seq_module.{i}"));
+    ops.clamp(&ops.conv_bn(x, &layer, conv, &bn, EPS), 0.0, TOP)
+}
+
+/// The recurrent layers; each is run by `run(number, x, name, layer)`.
+fn recurrent<O: Ops>(
+    ops: &O,
+    config: &Config,
+    mut x: O::Tensor,
+    mut run: impl FnMut(usize, &O::Tensor, Layer, Rnn) -> O::Tensor,
+) -> O::Tensor {
     for i in 0..config.layers {
         if i > 0 {
             x = ops.batch_norm(&x, &format!("rnns.{i}.batch_norm.module"), EPS);
         }
-        x = ops.rnn(&x, &format!("rnns.{i}.rnn"), rnn);
-        if rnn.bidirectional {
+        x = run(i, &x, &format!("rnns.{i}.rnn"), config.rnn());
+        if config.bidirectional() {
             x = ops.add(&ops.slice(&x, 0, config.hidden), &ops.slice(&x, config.hidden, config.hidden));
-        } // [n, hidden, 1, t/2]
+        }
     }
+    x
+}
+
+/// The look-ahead, where there is one, and the labels' logits.
+fn labelled<O: Ops>(ops: &O, config: &Config, x: &O::Tensor) -> O::Tensor {
+    let mut x = x.clone();
     if config.context > 0 {
         x = ops.clamp(&ops.lookahead(&x, "lookahead.0.conv", config.context), 0.0, TOP);
     }

@@ -135,30 +135,47 @@ struct Voxceleb2 {
     quiet: bool,
 }
 
+/// What a run learns from, where it lies and what it runs on.
 #[derive(clap::Args)]
-struct Generator {
-    /// The run's configuration; what it leaves out is the small generator's (docs/TRAINING.md).
-    #[arg(long, value_name = "FILE.json")]
-    config: PathBuf,
-    /// A prepared data set.
+struct RunArgs {
+    /// A prepared data set; for an acoustic model a folder with `manifest.jsonl` (docs/FORMATS.md).
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
     /// The run's folder.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// Stop after so many steps.
-    #[arg(long, value_name = "N")]
-    steps: Option<u64>,
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
     device: String,
     /// Threads on a processor; all cores unless told.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl RunArgs {
+    /// The device, with as many threads as told.
+    fn place(&self) -> Result<Device> {
+        if self.threads > 0 {
+            tch::set_num_threads(i32::try_from(self.threads).unwrap_or(i32::MAX));
+        }
+        device(&self.device)
+    }
+}
+
+#[derive(clap::Args)]
+struct Generator {
+    /// The run's configuration; what it leaves out is the small generator's (docs/TRAINING.md).
+    #[arg(long, value_name = "FILE.json")]
+    config: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Stop after so many steps.
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
     /// Model pack that the data set was fitted with.
     #[arg(long, value_name = "NAME")]
     pack: Option<String>,
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 #[derive(clap::Args)]
@@ -183,22 +200,11 @@ struct Speech {
     /// The run's configuration; what it leaves out is the small model's (docs/TRAINING.md).
     #[arg(long, value_name = "FILE.json")]
     config: PathBuf,
-    /// A folder with `manifest.jsonl` (docs/FORMATS.md).
-    #[arg(long, value_name = "DATA")]
-    data: PathBuf,
-    /// The run's folder.
-    #[arg(long, value_name = "RUN")]
-    out: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// Stop after so many steps.
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    device: String,
-    /// Threads on a processor; all cores unless told.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 #[derive(clap::Args)]
@@ -212,6 +218,9 @@ struct SpeechMeasure {
     /// A folder with `manifest.jsonl`.
     #[arg(long, value_name = "DATA")]
     data: PathBuf,
+    /// Normalise spectra as a stream does, by what was heard before them.
+    #[arg(long)]
+    running: bool,
     /// Print what was said and what was heard of every sound too.
     #[arg(long)]
     each: bool,
@@ -249,12 +258,8 @@ struct BuildMorphable {
 
 #[derive(clap::Args)]
 struct Regressor {
-    /// A prepared data set.
-    #[arg(long, value_name = "DATA")]
-    data: PathBuf,
-    /// The run's folder.
-    #[arg(long, value_name = "RUN")]
-    out: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// Steps in all; the rate falls towards the last.
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     steps: u64,
@@ -276,13 +281,6 @@ struct Regressor {
     every: usize,
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    device: String,
-    /// Threads on a processor; all cores unless told.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 #[derive(clap::Args)]
@@ -428,26 +426,20 @@ fn device(name: &str) -> Result<Device> {
 
 fn train(args: Generator) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
-    threads(args.threads);
+    let device = args.run.place()?;
     let models = ModelSet::discover(&[]);
     let networks = networks(&models, args.pack.as_deref())?;
     run::run(run::Settings {
         config,
-        data: &args.data,
-        run: &args.out,
-        device: device(&args.device)?,
+        data: &args.run.data,
+        run: &args.run.out,
+        device,
         steps: args.steps,
         model: networks.morphable.clone(),
         draft: networks.draft.clone(),
         models: &models,
-        quiet: args.quiet,
+        quiet: args.run.quiet,
     })
-}
-
-fn threads(n: usize) {
-    if n > 0 {
-        tch::set_num_threads(i32::try_from(n).unwrap_or(i32::MAX));
-    }
 }
 
 fn speech_data(args: &SpeechData) -> Result<()> {
@@ -459,30 +451,29 @@ fn speech_data(args: &SpeechData) -> Result<()> {
 }
 
 fn train_speech(args: &Speech) -> Result<()> {
-    threads(args.threads);
     speech::run::run(&speech::run::Settings {
         config: speech::SpeechConfig::load(&args.config)?,
-        data: &args.data,
-        run: &args.out,
-        device: device(&args.device)?,
+        data: &args.run.data,
+        run: &args.run.out,
+        device: args.run.place()?,
         steps: args.steps,
-        quiet: args.quiet,
+        quiet: args.run.quiet,
     })
 }
 
 fn measure_speech(args: &SpeechMeasure) -> Result<()> {
     let data = speech::data::Speech::open(&args.data)?;
-    let sets = &data.held_out;
+    let (sets, running) = (&data.held_out, args.running);
     match &args.run {
         Some(run) => {
             let (config, weights) = speech::export::read(&newest(run)?)?;
             let model = measure::model(&config, weights)?;
-            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of)?))))
+            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of, running)?))))
         }
         None => {
             let model =
                 audio::speech::Speech::load(&ModelSet::discover(&[]), args.pack.as_deref(), &cpu::Options::default())?;
-            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of)?))))
+            print_figures(args, sets.iter().map(|(set, of)| Ok((set, measure::measure(&model, &data, of, running)?))))
         }
     }
 }
@@ -560,16 +551,13 @@ fn build_morphable(args: &BuildMorphable) -> Result<()> {
 }
 
 fn train_regressor(args: &Regressor) -> Result<()> {
-    if args.threads > 0 {
-        tch::set_num_threads(i32::try_from(args.threads).unwrap_or(i32::MAX));
-    }
     let positive = args.batch > 0 && args.heads > 0 && args.width > 0.0 && args.width <= 4.0 && args.rate > 0.0;
     if !positive {
         return Err(Error::Usage("--batch, --heads, --width and --rate must be above 0 (--width at most 4)".into()));
     }
     let settings = regressor::run::Settings {
-        data: &args.data,
-        run: &args.out,
+        data: &args.run.data,
+        run: &args.run.out,
         steps: args.steps,
         batch: args.batch,
         width: args.width,
@@ -578,10 +566,10 @@ fn train_regressor(args: &Regressor) -> Result<()> {
         heads: args.heads,
         every: args.every,
         checkpoint_minutes: args.checkpoint_minutes,
-        device: device(&args.device)?,
-        quiet: args.quiet,
+        device: args.run.place()?,
+        quiet: args.run.quiet,
     };
-    let data = DataSet::open(&args.data)?;
+    let data = DataSet::open(&args.run.data)?;
     let fitted = model_of(&data.train, &ModelSet::discover(&[]))?;
     regressor::run::run(&settings, &data, &fitted)
 }

@@ -1,9 +1,9 @@
 //! A training run: a folder with its configuration, log, checkpoints and page.
 //!
 //! `config.json`, `log.jsonl` (a line a step), `validation.jsonl`, `checkpoints/`, `validation/` (pictures),
-//! `index.html`.
+//! `index.html`. [`Folder`] is what the runs of all trainers share.
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::config::TrainConfig;
 use crate::data::Batch;
 use crate::data::prepare::SHORTEST;
@@ -20,11 +20,13 @@ use headgan::morphable::Prepared;
 use headgan::random::Rng;
 use headgan::reenact::draft::DraftModel;
 use headgan::{Error, Result};
+use serde::Serialize;
+use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tch::Device;
 
 /// The clips of a data set, by side.
@@ -139,15 +141,119 @@ pub struct Settings<'a> {
     pub quiet: bool,
 }
 
+/// What a run trains.
+pub trait Learner {
+    /// Steps taken.
+    fn step(&self) -> u64;
+
+    /// Everything that the run needs to go on.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where it cannot be written down.
+    fn checkpoint(&self) -> Result<Checkpoint>;
+}
+
 /// A run's folder.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn checkpoints(&self) -> PathBuf {
-        self.0.join("checkpoints")
+    /// Makes it, with `config.json`: what the run is.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where that fails.
+    pub fn make(path: &Path, config: &impl Serialize) -> Result<Folder> {
+        let folder = Folder(path.to_owned());
+        let checkpoints = folder.checkpoints();
+        std::fs::create_dir_all(&checkpoints)
+            .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", checkpoints.display())))?;
+        let text = serde_json::to_string_pretty(config).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
+        write_text(&folder.file("config.json"), &text)?;
+        Ok(folder)
     }
-    fn pictures(&self) -> PathBuf {
-        self.0.join("validation")
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.file("checkpoints")
+    }
+
+    /// Leaves out of a log what it says of the step `from` and later ones: they are done again.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the log cannot be written.
+    pub fn cut(&self, log: &str, from: u64) -> Result<()> {
+        let path = self.file(log);
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+        let before = |line: &&str| {
+            let value: Option<Value> = serde_json::from_str(line).ok();
+            value.and_then(|v| v["step"].as_u64()).is_some_and(|step| step < from)
+        };
+        let kept: String = text.lines().filter(before).flat_map(|line| [line, "\n"]).collect();
+        write_text(&path, &kept)
+    }
+
+    /// Adds a line to a log.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it cannot be written.
+    pub fn log(&self, log: &str, line: &impl Serialize) -> Result<()> {
+        let line = serde_json::to_string(line).map_err(|e| Error::Engine(format!("{log}: {e}")))?;
+        let path = self.file(log);
+        let file = File::options().create(true).append(true).open(&path);
+        file.and_then(|mut file| writeln!(file, "{line}"))
+            .map_err(|e| Error::Input(format!("{}: cannot be written ({e})", path.display())))
+    }
+
+    /// Takes steps until `end` or Ctrl-C. Each `step` takes one, or is interrupted before, and returns its line of `log.jsonl`; a
+    /// checkpoint is written every so many minutes, and at the end.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after Ctrl-C, with everything saved; those of the steps and of the disk.
+    pub fn learn<T: Learner>(
+        &self,
+        trainer: &mut T,
+        end: u64,
+        minutes: f64,
+        mut step: impl FnMut(&mut T) -> Result<Value>,
+    ) -> Result<()> {
+        let save =
+            |trainer: &T| checkpoint::write(&self.checkpoints(), trainer.step(), &trainer.checkpoint()?).map(drop);
+        let (mut saved, mut outcome) = (Instant::now(), Ok(()));
+        while trainer.step() < end {
+            match interrupt::check().and_then(|()| step(trainer)) {
+                Ok(line) => self.log("log.jsonl", &line)?,
+                Err(Error::Interrupted) => {
+                    outcome = Err(Error::Interrupted);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            if saved.elapsed().as_secs_f64() >= 60.0 * minutes {
+                save(trainer)?;
+                saved = Instant::now();
+            }
+        }
+        save(trainer)?;
+        outcome
+    }
+}
+
+/// A step's record as a line of the log.
+///
+/// # Errors
+/// [`Error::Engine`] where it cannot be written down.
+pub fn line_of(record: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(record).map_err(|e| Error::Engine(format!("log.jsonl: {e}")))
+}
+
+impl Learner for Trainer {
+    fn step(&self) -> u64 {
+        self.step
+    }
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Trainer::checkpoint(self)
     }
 }
 
@@ -159,18 +265,15 @@ impl Folder {
 /// missing.
 pub fn run(settings: Settings) -> Result<()> {
     let Settings { config, device, .. } = &settings;
-    let folder = Folder(settings.run.to_owned());
-    for path in [folder.checkpoints(), folder.pictures()] {
-        std::fs::create_dir_all(&path)
-            .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", path.display())))?;
-    }
     let data = DataSet::open(settings.data)?;
     if config.generator.audio > 0 {
         data.check_sound(settings.data)?;
     }
     let perceptual = Perceptual::load(config, settings.models, *device)?;
-    let text = serde_json::to_string_pretty(config).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
-    write_text(&folder.0.join("config.json"), &text)?;
+    let folder = Folder::make(settings.run, config)?;
+    let pictures = folder.file("validation");
+    std::fs::create_dir_all(&pictures)
+        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", pictures.display())))?;
     if !settings.quiet {
         eprintln!(
             "headgan-train: {} clips of {} persons to train on, {} clips held out; perceptual loss on {}",
@@ -187,46 +290,29 @@ pub fn run(settings: Settings) -> Result<()> {
     let begun = trainer.step;
     let mut sampler = Sampler::new(settings.model.clone(), settings.draft.clone(), config.generator.frames);
     let pairs = validate::pairs(&data.held_out, config.validation_pairs, config.seed);
-    // What was logged behind the checkpoint is done again.
-    let mut curves = Curves::read(&folder.0.join("log.jsonl"), begun)?;
-    let mut validations = read_validations(&folder.0.join("validation.jsonl"), begun);
-    let mut log = append(&folder.0.join("log.jsonl"))?;
-    let minutes = |m: f64| Duration::from_secs_f64(60.0 * m);
-    let (mut saved, mut validated) = (Instant::now(), None::<Instant>);
-
-    let save = |trainer: &Trainer| -> Result<()> {
-        checkpoint::write(&folder.checkpoints(), trainer.step, &trainer.checkpoint()?).map(drop)
-    };
+    folder.cut("log.jsonl", begun)?;
+    let mut curves = Curves::read(&folder.file("log.jsonl"));
+    let mut validations = read_validations(&folder.file("validation.jsonl"), begun);
+    let mut validated = None::<Instant>;
     let end = config.steps.min(settings.steps.map_or(u64::MAX, |n| begun + n));
-    let mut outcome = Ok(());
-    while trainer.step < end {
-        if let Err(stop) = interrupt::check() {
-            outcome = Err(stop);
-            break;
-        }
-        let due = validated.is_none_or(|at| at.elapsed() >= minutes(config.validation_minutes));
+    folder.learn(&mut trainer, end, config.checkpoint_minutes, |trainer| {
+        let due = validated.is_none_or(|at| at.elapsed().as_secs_f64() >= 60.0 * config.validation_minutes);
         if due && !pairs.is_empty() {
-            look(&trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
+            look(trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
             validated = Some(Instant::now());
         }
         let started = Instant::now();
         let batch = data.batch(&mut sampler, config, trainer.step, *device)?;
         let loading = started.elapsed().as_secs_f64();
         let record = trainer.learn(&batch);
-        let mut line = serde_json::to_value(&record).map_err(|e| Error::Engine(format!("log: {e}")))?;
+        let mut line = line_of(&record)?;
         line["loading"] = loading.into();
-        writeln!(log, "{line}").map_err(|e| Error::Input(format!("log.jsonl: cannot be written ({e})")))?;
         if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == begun + 1) {
             eprintln!("{}", summary(&record, loading, trainer.skipped));
         }
         curves.push(&record);
-        if saved.elapsed() >= minutes(config.checkpoint_minutes) {
-            save(&trainer)?;
-            saved = Instant::now();
-        }
-    }
-    save(&trainer)?;
-    outcome?;
+        Ok(line)
+    })?;
     if !pairs.is_empty() {
         look(&trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
     }
@@ -244,10 +330,9 @@ fn look(
     curves: &Curves,
 ) -> Result<()> {
     let (validation, sheet) = validate::validate(trainer, sampler, clips, pairs)?;
-    still::write(&folder.pictures().join(format!("step_{:08}.png", trainer.step)), &sheet, &StillOptions::default())?;
-    let line = serde_json::to_string(&validation).map_err(|e| Error::Engine(format!("validation: {e}")))?;
-    let mut file = append(&folder.0.join("validation.jsonl"))?;
-    writeln!(file, "{line}").map_err(|e| Error::Input(format!("validation.jsonl: cannot be written ({e})")))?;
+    let picture = folder.file("validation").join(format!("step_{:08}.png", trainer.step));
+    still::write(&picture, &sheet, &StillOptions::default())?;
+    folder.log("validation.jsonl", &validation)?;
     let Validation { draft, result, .. } = &validation;
     eprintln!(
         "step {}: held out L1 {:.2} (Draft {:.2}), PSNR {:.2} ({:.2}), SSIM {:.3} ({:.3})",
@@ -262,7 +347,7 @@ fn look(
         sheet: Some(sheet),
         config: serde_json::to_string_pretty(&trainer.config).unwrap_or_default(),
     };
-    page.write(&folder.0.join("index.html"))
+    page.write(&folder.file("index.html"))
 }
 
 fn summary(record: &Record, loading: f64, skipped: u64) -> String {
@@ -275,37 +360,23 @@ fn summary(record: &Record, loading: f64, skipped: u64) -> String {
     )
 }
 
-/// Opens a file to write behind its end.
-///
-/// # Errors
-/// [`Error::Input`] where that fails.
-pub fn append(path: &Path) -> Result<File> {
-    let file = File::options().create(true).append(true).open(path);
-    file.map_err(|e| Error::Input(format!("{}: cannot be written ({e})", path.display())))
-}
-
 /// The losses of a run so far, a curve a name.
 struct Curves(Vec<(String, Vec<(f64, f64)>)>);
 
 impl Curves {
-    /// From a log, up to a step; the log is cut there.
-    fn read(path: &Path, until: u64) -> Result<Curves> {
+    /// From a log.
+    fn read(path: &Path) -> Curves {
         let mut out = Curves(Vec::new());
-        let Ok(file) = File::open(path) else { return Ok(out) };
-        let mut kept = String::new();
-        for line in BufReader::new(file).lines().map_while(std::result::Result::ok) {
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-            let Some(step) = value["step"].as_u64().filter(|s| *s < until) else { continue };
+        for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+            let Ok(value) = serde_json::from_str::<Value>(line) else { continue };
+            let Some(step) = value["step"].as_u64() else { continue };
             for (name, loss) in value["losses"].as_object().into_iter().flatten() {
                 if let Some(loss) = loss.as_f64() {
                     out.add(name, step, loss);
                 }
             }
-            kept.push_str(&line);
-            kept.push('\n');
         }
-        write_text(path, &kept)?;
-        Ok(out)
+        out
     }
 
     fn push(&mut self, record: &Record) {
@@ -333,6 +404,51 @@ mod tests {
     use super::*;
     use crate::data::sample::tests::clip;
     use crate::data::store::Sound;
+
+    struct Counter(u64);
+
+    impl Learner for Counter {
+        fn step(&self) -> u64 {
+            self.0
+        }
+        fn checkpoint(&self) -> Result<Checkpoint> {
+            let mut out = Checkpoint::default();
+            out.notes.insert("step".into(), self.0.to_string());
+            Ok(out)
+        }
+    }
+
+    /// What is logged behind the last checkpoint is cut and done again; a line a step, a checkpoint at the end.
+    #[test]
+    fn a_log_goes_on_where_its_checkpoint_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::make(&dir.path().join("run"), &serde_json::json!({"seed": 3})).unwrap();
+        let mut step = |counter: &mut Counter| {
+            counter.0 += 1;
+            line_of(&serde_json::json!({"step": counter.0}))
+        };
+        folder.learn(&mut Counter(0), 3, 1e9, &mut step).unwrap();
+        let newest =
+            || checkpoint::newest(&folder.checkpoints(), Device::Cpu).unwrap().unwrap().number("step").unwrap();
+        assert_eq!(newest(), 3);
+        // Two steps whose checkpoint was never written, and half a line.
+        folder.log("log.jsonl", &serde_json::json!({"step": 4})).unwrap();
+        folder.log("log.jsonl", &serde_json::json!({"step": 5})).unwrap();
+        std::fs::write(
+            folder.file("log.jsonl"),
+            std::fs::read(folder.file("log.jsonl")).unwrap().split_last().unwrap().1,
+        )
+        .unwrap();
+        folder.cut("log.jsonl", newest() + 1).unwrap();
+        folder.learn(&mut Counter(newest()), 6, 1e9, &mut step).unwrap();
+        let log = std::fs::read_to_string(folder.file("log.jsonl")).unwrap();
+        assert_eq!(log, (1..=6).map(|n| format!("{{\"step\":{n}}}\n")).collect::<String>());
+        folder.cut("none.jsonl", 1).unwrap();
+        assert!(!folder.file("none.jsonl").exists());
+        // A step that fails ends the run; nothing is saved that it may have spoilt.
+        let failed = folder.learn(&mut Counter(6), 9, 1e9, |_| Err(Error::Engine("no".into())));
+        assert!(failed.is_err() && newest() == 6);
+    }
 
     #[test]
     fn a_generator_that_listens_needs_sound() {

@@ -79,7 +79,7 @@ fn learns_exports_and_is_heard_alike() {
     let data = Data::open(&data).unwrap();
     let (config, weights) = export::read(&checkpoint).unwrap();
     let trained = measure::model(&config, weights).unwrap();
-    let (figures, _) = measure::measure(&trained, &data, &data.held_out["held"]).unwrap();
+    let (figures, _) = measure::measure(&trained, &data, &data.held_out["held"], false).unwrap();
     assert!(figures.error_rate < 0.2 && figures.timed > 8 && figures.onset_error < 0.12, "{figures:?}");
 
     let pack = folder.path().join("packs/tones");

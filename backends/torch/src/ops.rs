@@ -289,7 +289,7 @@ impl Ops for Torch {
         x.0.clamp(f64::from(low), f64::from(high)).into()
     }
 
-    fn rnn(&self, x: &Shared, layer: Layer, rnn: Rnn) -> Shared {
+    fn rnn_from(&self, x: &Shared, state: &Shared, layer: Layer, rnn: Rnn) -> (Shared, Shared) {
         let moments = x.0.flatten(1, 2).permute([2, 0, 1]).contiguous();
         let weights: Vec<Tensor> = rnn
             .directions()
@@ -297,20 +297,29 @@ impl Ops for Torch {
             .flat_map(|d| ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|part| format!("{part}_{d}")))
             .map(|part| self.layer(layer, &part))
             .collect();
-        let batch = moments.size()[1];
-        let state = [rnn.directions().len() as i64, batch, rnn.hidden as i64];
-        let zero = Tensor::zeros(state, (x.0.kind(), x.0.device()));
+        let (batch, directions, hidden) = (moments.size()[1], rnn.directions().len() as i64, rnn.hidden as i64);
+        let parts = rnn.state() as i64 / (directions * hidden);
+        // Hidden values, and an LSTM's cell, each of [directions, batch, hidden].
+        let states: Vec<Tensor> = state.0.reshape([batch, parts, directions, hidden]).permute([1, 2, 0, 3]).unbind(0);
+        let states: Vec<Tensor> = states.iter().map(Tensor::contiguous).collect();
         // cuDNN keeps what a derivative needs only where it is told that this is training.
         let (training, both) = (!self.inference, rnn.bidirectional);
-        let out = match rnn.cell {
-            Cell::Tanh => moments.rnn_tanh(&zero, &weights, true, 1, 0.0, training, both, false).0,
-            Cell::Gru => moments.gru(&zero, &weights, true, 1, 0.0, training, both, false).0,
+        let (out, last) = match rnn.cell {
+            Cell::Tanh => {
+                let (out, h) = moments.rnn_tanh(&states[0], &weights, true, 1, 0.0, training, both, false);
+                (out, vec![h])
+            }
+            Cell::Gru => {
+                let (out, h) = moments.gru(&states[0], &weights, true, 1, 0.0, training, both, false);
+                (out, vec![h])
+            }
             Cell::Lstm => {
-                let zeros = [zero.shallow_clone(), zero];
-                moments.lstm(&zeros, &weights, true, 1, 0.0, training, both, false).0
+                let (out, h, c) = moments.lstm(&states, &weights, true, 1, 0.0, training, both, false);
+                (out, vec![h, c])
             }
         };
-        out.permute([1, 2, 0]).unsqueeze(2).into()
+        let last = Tensor::stack(&last, 0).permute([2, 0, 1, 3]).reshape([batch, -1, 1, 1]);
+        (out.permute([1, 2, 0]).unsqueeze(2).into(), last.into())
     }
 
     fn lookahead(&self, x: &Shared, layer: Layer, context: usize) -> Shared {

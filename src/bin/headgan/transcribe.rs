@@ -2,26 +2,38 @@
 
 use crate::common;
 use clap::{Args as ClapArgs, ValueEnum};
-use headgan::Result;
+use headgan::audio::ctc::{Greedy, Token};
+use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
-use headgan::engine::cpu;
-use headgan::media::atomic;
+use headgan::engine::{Embedded, cpu};
+use headgan::media::{atomic, interrupt};
 use headgan::models::{Array, numpy};
+use headgan::{Error, Result};
 use serde_json::json;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// How often a stream that brings nothing looks whether Ctrl-C was pressed.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Print what is spoken in a sound, as an acoustic model hears it.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// A sound file, or a video with sound.
+    /// A sound file, or a video with sound; with --stream -, which is stdin.
     sound: PathBuf,
-    /// Print text, characters and their times in seconds as one JSON document.
+    /// Hear a sound as it comes: samples of 16 bits, little-endian, mono, at the model's rate, without a header. Needs an acoustic model
+    /// in one direction.
+    #[arg(long, conflicts_with = "emissions")]
+    stream: bool,
+    /// Print text, characters and their times in seconds as one JSON document; with --stream a line for each character.
     #[arg(long)]
     json: bool,
-    /// How characters are chosen.
-    #[arg(long, value_enum, default_value = "beam")]
-    decoder: Kind,
+    /// How characters are chosen: beam unless told, greedy with --stream.
+    #[arg(long, value_enum)]
+    decoder: Option<Kind>,
     /// Beginnings of a text that the beam follows.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     width: u16,
@@ -59,11 +71,14 @@ enum Kind {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.stream {
+        return stream(&args);
+    }
     let speech = args.model.load()?;
     let sound = headgan::audio::Sound::load(&args.sound)?;
     let decoder = match args.decoder {
-        Kind::Greedy => Decoder::Greedy,
-        Kind::Beam => Decoder::Beam(args.width.into()),
+        Some(Kind::Greedy) => Decoder::Greedy,
+        Some(Kind::Beam) | None => Decoder::Beam(args.width.into()),
     };
     if let Some(output) = &args.emissions {
         atomic::check_writable(output)?;
@@ -83,4 +98,77 @@ pub fn run(args: Args) -> Result<ExitCode> {
         say!("{text}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints characters as they settle, until the sound ends, Ctrl-C is pressed or nobody reads any more: none of them is an error.
+fn stream(args: &Args) -> Result<ExitCode> {
+    if args.decoder == Some(Kind::Beam) {
+        let text = "a beam search decodes what has ended, not a stream: use --decoder greedy, or leave --stream out";
+        return Err(Error::Usage(text.into()));
+    }
+    if args.sound.as_os_str() != "-" {
+        return Err(Error::Usage(format!(
+            "--stream hears stdin, not '{}': write - in its place, or leave --stream out",
+            args.sound.display()
+        )));
+    }
+    let speech = args.model.load()?;
+    let rate = speech.spectrogram().sample_rate;
+    let mut heard = speech.stream(rate, Normalisation::Running)?;
+    let (mut greedy, mut bytes) = (Greedy::default(), Vec::new());
+    let incoming = stdin();
+    loop {
+        match incoming.recv_timeout(PATIENCE) {
+            Ok(chunk) => bytes.extend(chunk.map_err(|e| Error::Input(format!("stdin cannot be read: {e}")))?),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let samples: Vec<f64> =
+            bytes.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32768.0).collect();
+        bytes.drain(..2 * samples.len());
+        if !print(args.json, &speech, greedy.push(&heard.push(&samples)?)) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if interrupt::check().is_err() {
+            break;
+        }
+    }
+    let mut rest = greedy.push(&heard.finish()?);
+    rest.extend(greedy.finish());
+    if print(args.json, &speech, rest) && !args.json {
+        say!();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What comes through stdin, read by a thread of its own: a read that waits hears no Ctrl-C.
+fn stdin() -> Receiver<std::io::Result<Vec<u8>>> {
+    let (send, receive) = sync_channel(16);
+    std::thread::spawn(move || {
+        let (mut stdin, mut buffer) = (std::io::stdin().lock(), vec![0; 1 << 14]);
+        loop {
+            let read = match stdin.read(&mut buffer) {
+                Ok(0) => break,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.map(|n| buffer[..n].to_vec()),
+            };
+            let failed = read.is_err();
+            if send.send(read).is_err() || failed {
+                break;
+            }
+        }
+    });
+    receive
+}
+
+/// Whether somebody read the characters, which are written at once.
+fn print(json: bool, speech: &Speech<Embedded>, tokens: Vec<Token>) -> bool {
+    let characters = tokens.into_iter().map(|token| speech.character(token));
+    let text: String = if json {
+        characters.map(|c| format!("{}\n", json!(c))).collect()
+    } else {
+        characters.map(|c| c.character).collect()
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }

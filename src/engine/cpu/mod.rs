@@ -755,8 +755,8 @@ impl Ops for Cpu {
         self.map(x, move |v| v.clamp(low, high))
     }
 
-    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
-        self.recurrent(x, layer, rnn)
+    fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {
+        self.recurrent(x, state, layer, rnn)
     }
 
     fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {

@@ -1,5 +1,5 @@
 //! Recurrent layers: the input's part of all moments is one product of matrices; what the state adds is a product of a matrix and a
-//! vector a moment. Directions and batches are independent and run side by side.
+//! vector a moment. Directions and batches are independent and run side by side. A layer's state has the form of [`Rnn::state`].
 
 use super::gemm::{self, Rows};
 use super::pool::Buffer;
@@ -9,7 +9,7 @@ use crate::engine::ops::{Cell, Rnn};
 use std::sync::Arc;
 
 impl Cpu {
-    pub(super) fn recurrent(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+    pub(super) fn recurrent(&self, x: &Tensor, start: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {
         let ([n, c, h, t], hidden) = (x.shape, rnn.hidden);
         let directions = rnn.directions();
         let gates = rnn.cell.gates() * hidden;
@@ -35,14 +35,19 @@ impl Cpu {
             });
         }
         let width = directions.len() * hidden;
-        let mut out = self.pool.take(n * t * width);
-        let target = SendPtr(out.as_mut_ptr());
+        let (mut out, mut last) = (self.pool.take(n * t * width), self.pool.take(n * rnn.state()));
+        let (target, target_state) = (SendPtr(out.as_mut_ptr()), SendPtr(last.as_mut_ptr()));
         self.threads.run(n * directions.len(), |i| {
             let (image, d) = (i / directions.len(), i % directions.len());
             let Prepared::Recurrent(_, _, bias) = &*prepared[d] else { return };
             let weights = self.layer(layer, &format!("weight_hh_{}", directions[d]));
             let inputs = &inputs[i * t * gates..][..t * gates];
+            // Each direction's hidden values, then each one's cell, where there is one.
+            let parts = (0..rnn.state() / width).map(|part| image * rnn.state() + part * width + d * hidden);
             let mut state = State::new(self, rnn.cell, hidden);
+            for (to, from) in [&mut state.h, &mut state.c].into_iter().zip(parts.clone()) {
+                to.copy_from_slice(&start.data[from..from + hidden]);
+            }
             for step in 0..t {
                 let at = if d == 0 { step } else { t - 1 - step };
                 state.step(self, weights, bias, &inputs[at * gates..][..gates]);
@@ -52,8 +57,13 @@ impl Cpu {
                 };
                 out.copy_from_slice(&state.h);
             }
+            for (from, to) in [&state.h, &state.c].into_iter().zip(parts) {
+                // SAFETY: this image's and this direction's part of the state: no other task writes it.
+                let to = unsafe { std::slice::from_raw_parts_mut(target_state.get().add(to), hidden) };
+                to.copy_from_slice(from);
+            }
         });
-        self.done([n, width, 1, t], out)
+        (self.done([n, width, 1, t], out), self.done(start.shape, last))
     }
 
     /// The layer in one direction, packed at its first use.

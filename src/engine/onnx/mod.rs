@@ -532,11 +532,11 @@ impl Ops for Recorder<'_> {
         self.same("Clip", "", x, &[self.scalar(low), self.scalar(high)], vec![])
     }
 
-    fn rnn(&self, x: &Tensor, layer: Layer, rnn: Rnn) -> Tensor {
+    fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {
         let text = format!("layer '{layer}' is recurrent; such layers are not written as ONNX");
         self.state.borrow_mut().problems.push(text);
         let [n, _, _, t] = x.shape;
-        Tensor { id: x.id, shape: [n, rnn.directions().len() * rnn.hidden, 1, t] }
+        (Tensor { id: x.id, shape: [n, rnn.directions().len() * rnn.hidden, 1, t] }, *state)
     }
 
     fn lookahead(&self, x: &Tensor, layer: Layer, context: usize) -> Tensor {

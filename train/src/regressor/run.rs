@@ -6,9 +6,8 @@ use super::labels::Labels;
 use super::sample::{self, Sample};
 use super::trainer::{Batch, Trainer};
 use super::view::{self, View};
-use crate::checkpoint;
-use crate::data::store::write_text;
-use crate::run::DataSet;
+use crate::checkpoint::{self, Checkpoint};
+use crate::run::{DataSet, Folder, Learner, line_of};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
@@ -18,10 +17,8 @@ use headgan::random::Rng;
 use headgan::synthetic::head;
 use headgan::{Error, Result};
 use serde::Serialize;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tch::{Device, Tensor};
 
 /// Heads that are there before the first step.
@@ -56,7 +53,11 @@ pub struct Settings<'a> {
 }
 
 /// Frames of the data set, clip by clip.
-struct Frames(Vec<Vec<Sample>>);
+struct Frames {
+    clips: Vec<Vec<Sample>>,
+    /// How often each clip is drawn.
+    weights: Vec<f64>,
+}
 
 impl Frames {
     fn load(settings: &Settings, data: &DataSet, model: &Prepared, labels: &Labels) -> Result<Frames> {
@@ -66,18 +67,18 @@ impl Frames {
             let frames = clip.usable().into_iter().step_by(settings.every.max(1));
             clips.push(frames.map(|i| sample::of_frame(clip, i, model, labels)).collect::<Result<Vec<_>>>()?);
         }
-        Ok(Frames(clips))
+        // By the root of their length: many frames of one face are not many faces.
+        let weights = clips.iter().map(|c| (c.len() as f64).sqrt()).collect();
+        Ok(Frames { clips, weights })
     }
 
-    /// Clips are drawn by the root of their length: many frames of one face are not many faces.
     fn draw(&self, rng: &mut Rng) -> &Sample {
-        let weights: Vec<f64> = self.0.iter().map(|c| (c.len() as f64).sqrt()).collect();
-        let mut at = rng.unit() * weights.iter().sum::<f64>();
-        let clip = weights.iter().position(|w| {
+        let mut at = rng.unit() * self.weights.iter().sum::<f64>();
+        let clip = self.weights.iter().position(|w| {
             at -= w;
             at < 0.0
         });
-        let clip = &self.0[clip.unwrap_or(self.0.len() - 1)];
+        let clip = &self.clips[clip.unwrap_or(self.clips.len() - 1)];
         &clip[rng.below(clip.len())]
     }
 }
@@ -89,46 +90,30 @@ impl Frames {
 /// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
 /// missing.
 pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()> {
-    let folder = settings.run.join("checkpoints");
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
-    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
-    write_text(&settings.run.join("config.json"), &text)?;
+    let folder = Folder::make(settings.run, settings)?;
     let model = Prepared::new(head())?;
     let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
     let mut heads = Drawn { source: Heads::new(settings.seed), heads: Vec::new() };
     heads.grow(FIRST_HEADS.min(settings.heads))?;
     let statistics = statistics(&frames, &heads.heads, settings.seed)?;
     let mut trainer = Trainer::new(model.model(), settings.width, settings.seed, statistics, settings.device);
-    if let Some(checkpoint) = checkpoint::newest(&folder, settings.device)? {
+    if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
     }
     if !settings.quiet {
-        let n: usize = frames.0.iter().map(Vec::len).sum();
-        eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.0.len(), trainer.step);
+        let n: usize = frames.clips.iter().map(Vec::len).sum();
+        eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.clips.len(), trainer.step);
     }
-    let log_path = settings.run.join("log.jsonl");
-    let log_error = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", log_path.display()));
-    let mut log = File::options().create(true).append(true).open(&log_path).map_err(log_error)?;
-    let save = |trainer: &Trainer| checkpoint::write(&folder, trainer.step, &trainer.checkpoint()).map(drop);
-    let (mut saved, begun) = (Instant::now(), Instant::now());
-    let first = trainer.step;
-    let mut outcome = Ok(());
-    while trainer.step < settings.steps {
-        if let Err(stop) = interrupt::check() {
-            outcome = Err(stop);
-            break;
-        }
+    let (begun, first) = (Instant::now(), trainer.step);
+    folder.cut("log.jsonl", first + 1)?;
+    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
         let step = trainer.step;
         heads.grow(settings.heads.min(FIRST_HEADS + step as usize))?;
         let batch = batch(settings, &frames, &heads.heads, step)?;
         if step == first {
-            let path = settings.run.join("batch.png");
-            still::write(&path, &sheet(&batch, &trainer)?, &StillOptions::default())?;
+            still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
         }
         let record = trainer.learn(&batch, rate(settings, step));
-        let line = serde_json::to_string(&record).map_err(|e| Error::Engine(format!("log: {e}")))?;
-        writeln!(log, "{line}").map_err(log_error)?;
         if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
             let seconds = begun.elapsed().as_secs_f64() / (trainer.step - first) as f64;
@@ -140,13 +125,17 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
                 trainer.skipped
             );
         }
-        if saved.elapsed() >= Duration::from_secs_f64(60.0 * settings.checkpoint_minutes) {
-            save(&trainer)?;
-            saved = Instant::now();
-        }
+        line_of(&record)
+    })
+}
+
+impl Learner for Trainer {
+    fn step(&self) -> u64 {
+        self.step
     }
-    save(&trainer)?;
-    outcome
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Trainer::checkpoint(self))
+    }
 }
 
 /// Up to the full rate, then down along half a cosine.

@@ -2,6 +2,7 @@
 
 use super::config::SpeechConfig;
 use super::data::{Speech, Utterance};
+use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{self, Character, Decoder};
 use headgan::engine::Executor;
 use headgan::media::interrupt;
@@ -44,7 +45,8 @@ pub fn model(config: &SpeechConfig, weights: Weights) -> Result<speech::Speech<T
     speech::Speech::new(&config.speech(), Arc::new(weights), |w| Torch::new(&w, Device::Cpu, Kind::Float))
 }
 
-/// What a model hears of each utterance, by the most probable alignment, and all together.
+/// What a model hears of each utterance, by the most probable alignment, and all together. With `running` spectra are normalised as
+/// in a stream, by what was heard before them.
 ///
 /// # Errors
 /// Those of the sounds and of the model; [`Error::Interrupted`].
@@ -52,11 +54,15 @@ pub fn measure<E: Executor>(
     model: &speech::Speech<E>,
     data: &Speech,
     utterances: &[Utterance],
+    running: bool,
 ) -> Result<(Figures, Vec<Heard>)> {
     let (mut all, mut each) = (Sums::default(), Vec::new());
     for one in utterances {
         interrupt::check()?;
-        let heard = model.hear(&data.sound(one)?, Decoder::Greedy)?;
+        let sound = data.sound(one)?;
+        let emissions =
+            if running { model.emissions_by(&sound, Normalisation::Running)? } else { model.emissions(&sound)? };
+        let heard = model.characters(&emissions, Decoder::Greedy);
         let mut sums = Sums::default();
         sums.add(&one.text, &one.onsets, &heard);
         all.join(&sums);

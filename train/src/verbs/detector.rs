@@ -55,7 +55,7 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Heads that are drawn in all.
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 600)]
     heads: usize,
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,

@@ -2,9 +2,9 @@
 //!
 //! Losses as in RetinaFace (<https://arxiv.org/abs/1905.00641>) without its mesh: cross entropy of face and background,
 //! where of the priors without a face only the worst are counted (hard negative mining, Liu et al., SSD,
-//! <https://arxiv.org/abs/1512.02325>; seven for each prior with one, mined over the whole batch, so that pictures without
-//! faces teach too), and smooth L1 of boxes and landmarks where faces are. All three are sums, divided by the number of priors
-//! with a face.
+//! <https://arxiv.org/abs/1512.02325>; seven for each prior with one, mined over the whole batch), and smooth L1 of boxes and
+//! landmarks where faces are. All three are sums, divided by the number of priors with a face. Each scene counts as two of these
+//! besides: so scenes without faces teach too, and a batch with few faces does not count for more than others.
 
 use super::scene::Scene;
 use super::targets::Targets;
@@ -28,8 +28,10 @@ const MOMENTUM: f64 = 0.1;
 const CLIP: f64 = 10.0;
 /// How slowly averaged weights follow, once there are many steps.
 const AVERAGE: f64 = 0.998;
-/// Priors without a face that are counted for each with one, and for each picture besides.
-const MINED: [i64; 2] = [7, 16];
+/// Priors without a face that are counted for each with one.
+const MINED: i64 = 7;
+/// As how many priors with a face a scene counts besides.
+const SCENE: i64 = 2;
 /// The note that tells a detector's checkpoints.
 const NOTE: &str = "detector";
 
@@ -251,12 +253,12 @@ fn losses(outputs: &Outputs, batch: &Batch) -> Vec<(&'static str, Tensor)> {
     let class = batch.class.reshape([-1]);
     let logs = outputs.class.reshape([-1, 2]).log_softmax(1, Kind::Float);
     let faces = class.eq(1).nonzero().reshape([-1]);
-    let positives = faces.size()[0];
-    let share = 1.0 / positives.max(1) as f64;
+    let count = faces.size()[0] + SCENE * batch.class.size()[0];
+    let share = 1.0 / count.max(1) as f64;
     let found = -logs.index_select(0, &faces).select(1, 1).sum(Kind::Float);
     let empty = class.eq(0).nonzero().reshape([-1]);
     let mistaken = -logs.index_select(0, &empty).select(1, 0);
-    let k = (MINED[0] * positives + MINED[1] * batch.class.size()[0]).min(empty.size()[0]);
+    let k = (MINED * count).min(empty.size()[0]);
     let mistaken = mistaken.topk(k, 0, true, false).0.sum(Kind::Float);
     let off = |got: &Tensor, wanted: &Tensor, k: i64| {
         let of = |t: &Tensor| t.reshape([-1, k]).index_select(0, &faces);

@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p headgan-train --example box_convention -- DATA [PACK]
 //!
-//! Prints mean and deviation of how far each edge lies beyond the landmarks' box, in shares of its width and height, the
-//! overlap with the box that the detector's training would be told, and the distance of the five landmarks.
+//! Prints mean and deviation of how far each edge lies beyond the landmarks' box, in shares of its width and height,
+//! the overlap with the box that the detector's training would be told, and the distance of the five landmarks.
 
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;

@@ -15,8 +15,8 @@ const FILE: &str = "retinaface-mobilenet0.25.safetensors";
 /// Writes a pack of the name of `folder`, weights in half precision; returns their size in bytes.
 ///
 /// # Errors
-/// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be written;
-/// those of [`trainer::export`].
+/// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be
+/// written; those of [`trainer::export`].
 pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Result<u64> {
     let mut weights = trainer::export(checkpoint)?;
     let mut config = Map::new();

@@ -14,7 +14,8 @@ pub const SIDE: usize = 224;
 pub const AROUND: f64 = 1.7;
 
 /// How far a detector's box reaches beyond the box around the 68 landmarks, in shares of that one's width (left and
-/// right) and height (top, bottom): means over what upstream's RetinaFace gives on people (`train/examples/box_convention.rs`).
+/// right) and height (top, bottom): means over what upstream's RetinaFace gives on people
+/// (`train/examples/box_convention.rs`).
 const BEYOND: [f32; 4] = [-0.02, 0.335, -0.02, -0.009];
 
 /// An endless row of heads; each follows from seed and number alone.

@@ -1,7 +1,7 @@
 //! Pictures of clips and images, and the faces that another detector finds in them, once for all steps.
 //!
-//! A folder has `pictures/` (JPEGs), `about.json` ([`About`]) and `labels.jsonl`, a line for each file that was looked at
-//! ([`Labelled`]). Files that have a line are not looked at again.
+//! A folder has `pictures/` (JPEGs), `about.json` ([`About`]) and `labels.jsonl`, a line for each file that was looked
+//! at ([`Labelled`]). Files that have a line are not looked at again.
 
 use super::picture::{Face, Picture};
 use crate::data::split::Split;
@@ -221,8 +221,9 @@ pub fn read(folder: &Path) -> Result<Vec<Labelled>> {
     whole.lines().enumerate().map(line).collect()
 }
 
-/// The labelled files to train on and those that are held out: those that `hold_out` names, a file with a name of a clip or
-/// image in each line (folders and endings do not count), or a data set's folder, whose persons held out it means.
+/// The labelled files to train on and those that are held out: those that `hold_out` names, a file with a name of a
+/// clip or image in each line (folders and endings do not count), or a data set's folder, whose persons held out it
+/// means.
 ///
 /// # Errors
 /// [`Error::Input`] where nothing was labelled; [`Error::Usage`] for names that are not there, or where nothing is left

@@ -1,5 +1,5 @@
-//! How good a detector is, run by the embedded engine as the program runs it: beside upstream's on persons held out, beside
-//! the truth on drawn heads and composed scenes, and where nobody is.
+//! How good a detector is, run by the embedded engine as the program runs it: beside upstream's on persons held out,
+//! beside the truth on drawn heads and composed scenes, and where nobody is.
 
 use super::heads::Heads;
 use super::labels::{Labelled, SURE};
@@ -15,6 +15,7 @@ use headgan::media::interrupt;
 use headgan::models::Weights;
 use headgan::random::Rng;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,8 +29,8 @@ const PARTS: [usize; 4] = [1, 2, 4, 8];
 const UNSURE: f32 = 0.15;
 /// Side of composed scenes, in pixels.
 const SIDE: usize = 320;
-/// Pictures on the sheet, at most.
-const SHOWN: usize = 48;
+/// Pictures on the sheet, at most, and of one file at one size.
+const SHOWN: [usize; 2] = [96, 2];
 
 /// Faces that were to be found, and faces that were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -43,8 +44,8 @@ pub struct Tally {
     pub reported: usize,
     /// Of these, where no face is.
     pub alarms: usize,
-    /// Mean distance of the five landmarks over the found faces, in shares of the eyes' distance (of at least a quarter of the
-    /// box, so that profiles count too).
+    /// Mean distance of the five landmarks over the found faces, in shares of the eyes' distance (of at least a quarter
+    /// of the box, so that profiles count too).
     pub landmarks: f64,
     /// Mean intersection over union of the found faces' boxes.
     pub overlap: f64,
@@ -89,8 +90,8 @@ impl Tally {
     /// The figures in a line.
     pub fn text(&self) -> String {
         format!(
-            "{} of {} faces ({:.1} %), {} false alarms ({:.1} % of {} reported), overlap {:.3}, landmarks {:.3} of the eyes' \
-             distance; {} pictures",
+            "{} of {} faces ({:.1} %), {} false alarms ({:.1} % of {} reported), overlap {:.3}, landmarks {:.3} of the \
+             eyes' distance; {} pictures",
             self.found,
             self.faces,
             100.0 * self.recall(),
@@ -142,7 +143,8 @@ impl Subject {
 /// All figures; `upstream` beside `own` where the truth is known.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Figures {
-    /// Files held out at the pictures' size and at halves, quarters and eighths of it; upstream's faces are what is wanted.
+    /// Files held out at the pictures' size and at halves, quarters and eighths of it; upstream's faces are what is
+    /// wanted.
     pub held_out: Vec<(usize, Tally)>,
     /// At the pictures' size, file by file.
     pub files: Vec<(String, Tally)>,
@@ -165,15 +167,17 @@ pub struct Comparison {
     pub upstream: Subject,
     /// Pictures on which own missed a face or reported one too many.
     sheet: ContactSheet,
+    /// How many of each label there are.
+    shown: BTreeMap<String, usize>,
 }
 
 impl Comparison {
     pub fn new(own: Subject, upstream: Subject) -> Comparison {
-        Comparison { own, upstream, sheet: ContactSheet::new(6, (240, 240)) }
+        Comparison { own, upstream, sheet: ContactSheet::new(8, (240, 240)), shown: BTreeMap::new() }
     }
 
-    /// All figures: of files held out (whose pictures lie in `folder`), and of `count` drawn heads, scenes, and pictures of
-    /// nobody each.
+    /// All figures: of files held out (whose pictures lie in `folder`), and of `count` drawn heads, scenes, and
+    /// pictures of nobody each.
     ///
     /// # Errors
     /// Those of the pictures and networks.
@@ -227,7 +231,13 @@ impl Comparison {
     fn show(&mut self, picture: &Bgr8, got: &[Detection], wanted: &[Face], label: &str) {
         let mut one = Tally::default();
         one.add(got, wanted);
-        if (one.found == one.faces && one.alarms == 0) || self.sheet.len() >= SHOWN {
+        if (one.found == one.faces && one.alarms == 0) || self.sheet.len() >= SHOWN[0] {
+            return;
+        }
+        let shown = self.shown.entry(label.to_owned()).or_default();
+        *shown += 1;
+        // Scenes are all different; a clip's frames are not.
+        if *shown > SHOWN[1] && label.starts_with("1/") {
             return;
         }
         let mut frame = marked(picture, wanted);

@@ -11,7 +11,8 @@ pub struct Face {
     pub rect: Rect,
     /// In the order of [`Detection::landmarks5`].
     pub landmarks: [[f32; 2]; 5],
-    /// Whether it must be found. What is mostly hidden, or what was labelled with little confidence, may be found or not.
+    /// Whether it must be found. What is mostly hidden, or what was labelled with little confidence, may be found or
+    /// not.
     pub sure: bool,
 }
 

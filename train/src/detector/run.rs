@@ -1,5 +1,5 @@
-//! A run of the detector: `config.json`, `log.jsonl`, `validation.jsonl` (persons held out), `batch.png` (what a step saw, with
-//! the boxes that it wants) and `checkpoints/` in its folder.
+//! A run of the detector: `config.json`, `log.jsonl`, `validation.jsonl` (persons held out), `batch.png` (what a step
+//! saw, with the boxes that it wants) and `checkpoints/` in its folder.
 
 use super::heads::Heads;
 use super::labels::{self, Labelled};
@@ -29,8 +29,9 @@ const WARM_UP: f64 = 100.0;
 const DRAWN: f64 = 0.3;
 /// The side of the square scene that `batch` counts, in pixels.
 const SIDE: f64 = 320.0;
-/// Sides of square scenes, one of them a step; others have as many pixels. Small ones are many, large ones few.
-const SIDES: [f64; 5] = [224.0, 320.0, 320.0, 448.0, 608.0];
+/// Sides of square scenes, one of them a step; others have as many pixels. Small ones are many and show many faces,
+/// large ones are few, for the faces that only they have room for.
+const SIDES: [f64; 8] = [160.0, 160.0, 224.0, 224.0, 320.0, 320.0, 448.0, 608.0];
 /// Pictures of persons held out that a validation looks at.
 const VALIDATED: usize = 80;
 
@@ -109,7 +110,7 @@ pub fn run(settings: &Settings) -> Result<()> {
             let [data, net] = spent.map(|s| s.as_secs_f64() / (trainer.step - first) as f64);
             let (losses, heads) = (losses.join(", "), heads.heads.len());
             eprintln!(
-                "step {}: {losses}; {data:.2} s of scenes and {net:.2} s of the network a step; {heads} heads; {} skipped",
+                "step {}: {losses}; a step: scenes {data:.2} s, network {net:.2} s; {heads} heads; {} skipped",
                 trainer.step, trainer.skipped
             );
         }

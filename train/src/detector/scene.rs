@@ -1,5 +1,5 @@
-//! Scenes: what a step sees. Layers of pictures, each scaled, tilted and mirrored, over a drawn ground; faces that are covered
-//! or cut off stop being asked for.
+//! Scenes: what a step sees. Layers of pictures, each scaled, tilted and mirrored, over a drawn ground; faces that are
+//! covered or cut off stop being asked for.
 
 use super::picture::{Face, Picture, area, common};
 use crate::regressor::view::{Map, apply, inverse, spoilt};
@@ -336,11 +336,12 @@ fn ground(width: usize, height: usize, rng: &mut Rng) -> Bgr8 {
         }
     }
     let grain = if rng.unit() < 0.5 { 25.0 * rng.unit() as f32 } else { 0.0 };
-    let data = values.iter().flat_map(|v| {
+    let mut data = Vec::with_capacity(3 * values.len());
+    for v in &values {
         let n = if grain > 0.0 { grain * rng.signed() } else { 0.0 };
-        v.map(|c| (c + n).clamp(0.0, 255.0) as u8)
-    });
-    Bgr8 { width, height, data: data.collect() }
+        data.extend_from_slice(&v.map(|c| (c + n).clamp(0.0, 255.0) as u8));
+    }
+    Bgr8 { width, height, data }
 }
 
 #[cfg(test)]

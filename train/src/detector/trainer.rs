@@ -2,9 +2,10 @@
 //!
 //! Losses as in RetinaFace (<https://arxiv.org/abs/1905.00641>) without its mesh: cross entropy of face and background,
 //! where of the priors without a face only the worst are counted (hard negative mining, Liu et al., SSD,
-//! <https://arxiv.org/abs/1512.02325>; seven for each prior with one, mined over the whole batch), and smooth L1 of boxes and
-//! landmarks where faces are. All three are sums, divided by the number of priors with a face. Each scene counts as two of these
-//! besides: so scenes without faces teach too, and a batch with few faces does not count for more than others.
+//! <https://arxiv.org/abs/1512.02325>; seven for each prior with one, mined over the whole batch), and smooth L1 of
+//! boxes and landmarks where faces are. All three are sums, divided by the number of priors with a face. Each scene
+//! counts as two of these besides: so scenes without faces teach too, and a batch with few faces does not count for
+//! more than others.
 
 use super::scene::Scene;
 use super::targets::Targets;
@@ -124,8 +125,9 @@ impl Trainer {
             (name, Tensor::full(shape, value, (Kind::Float, device)))
         });
         let running: BTreeMap<String, Tensor> = running.collect();
-        // He's initialisation (https://arxiv.org/abs/1502.01852). What comes in counts up to 150, which the first layer takes
-        // back, so that its variances can be told in half precision; a batch norm follows it. The last layers begin near zero.
+        // He's initialisation (https://arxiv.org/abs/1502.01852). What comes in counts up to 150, which the first layer
+        // takes back, so that its variances can be told in half precision; a batch norm follows it. The last layers
+        // begin near zero.
         let gain = |layer: &str| match layer {
             "body.stage1.0.0" => 6f64.sqrt() / 16.0,
             layer if layer.contains("Head.") => 0.2,

@@ -50,7 +50,7 @@ pub struct Train {
     /// Scenes of 320 x 320 pixels a step, or others of as many pixels together.
     #[arg(long, value_name = "N", default_value_t = 8)]
     batch: usize,
-    #[arg(long, value_name = "RATE", default_value_t = 2e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 3e-3)]
     rate: f64,
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,

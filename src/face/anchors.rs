@@ -82,13 +82,13 @@ pub fn decode_point(prior: &Prior, offset: [f32; 2]) -> [f32; 2] {
 
 /// The offsets that [`decode`] turns into `rect`: what a detector is trained towards.
 pub fn encode(prior: &Prior, rect: &Rect) -> [f32; 4] {
-    let [cx, cy] = rect.center();
-    [
-        (cx - prior.cx) / (VARIANCES[0] * prior.w),
-        (cy - prior.cy) / (VARIANCES[0] * prior.h),
-        (rect.width() / prior.w).ln() / VARIANCES[1],
-        (rect.height() / prior.h).ln() / VARIANCES[1],
-    ]
+    let [x, y] = encode_point(prior, rect.center());
+    [x, y, (rect.width() / prior.w).ln() / VARIANCES[1], (rect.height() / prior.h).ln() / VARIANCES[1]]
+}
+
+/// The offset that [`decode_point`] turns into `point`.
+pub fn encode_point(prior: &Prior, point: [f32; 2]) -> [f32; 2] {
+    [(point[0] - prior.cx) / (VARIANCES[0] * prior.w), (point[1] - prior.cy) / (VARIANCES[0] * prior.h)]
 }
 
 #[cfg(test)]
@@ -148,5 +148,7 @@ mod tests {
         let prior = Prior { cx: 0.5, cy: 0.25, w: 0.5, h: 0.25 };
         assert_eq!(decode(&prior, [0.0; 4]), Rect { x0: 0.25, y0: 0.125, x1: 0.75, y1: 0.375 });
         assert_eq!(decode_point(&prior, [1.0, -2.0]), [0.55, 0.2]);
+        let back = encode_point(&prior, [0.55, 0.2]);
+        assert!((back[0] - 1.0).abs() < 1e-5 && (back[1] + 2.0).abs() < 1e-5, "{back:?}");
     }
 }

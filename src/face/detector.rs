@@ -15,8 +15,8 @@ use crate::models::Weights;
 use crate::nets::faceboxes::faceboxes;
 use crate::nets::retinaface::{Backbone, retinaface};
 
-/// Means of the training pictures, blue, green, red.
-const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
+/// Means of the training pictures, blue, green, red: the networks see pixels less these.
+pub const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
 
 /// Which detector a [`Detector`] runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod ctc;
 pub mod data;
+pub mod detector;
 pub mod export;
 pub mod learned;
 pub mod losses;

@@ -27,6 +27,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tch::{Cuda, Device};
 
+/// Verbs with files of their own.
+mod verbs {
+    pub mod detector;
+}
+
 /// Trains generators for HeadGAN Reenact.
 #[derive(Parser)]
 #[command(name = "headgan-train", version)]
@@ -63,6 +68,15 @@ enum Verb {
     RegressorMeasure(RegressorMeasure),
     /// Write a run's regressor and the head as a model pack.
     RegressorExport(RegressorExport),
+    /// Find the faces of clips and images with another detector, once, for training one.
+    DetectorLabel(verbs::detector::Label),
+    /// Train a detector (RetinaFace) on labelled pictures and drawn heads; goes on where the run's folder has a
+    /// checkpoint.
+    Detector(verbs::detector::Train),
+    /// Measure a run's detector beside the one that labelled, on who is held out and on drawn heads.
+    DetectorMeasure(verbs::detector::Measure),
+    /// Write a run's detector as a model pack.
+    DetectorExport(verbs::detector::Export),
 }
 
 #[derive(clap::Args)]
@@ -619,6 +633,10 @@ fn main() -> ExitCode {
         Verb::Regressor(args) => train_regressor(&args),
         Verb::RegressorMeasure(args) => measure_regressor(&args),
         Verb::RegressorExport(args) => export_regressor(&args),
+        Verb::DetectorLabel(args) => verbs::detector::label(&args),
+        Verb::Detector(args) => verbs::detector::train(&args),
+        Verb::DetectorMeasure(args) => verbs::detector::measure(&args),
+        Verb::DetectorExport(args) => verbs::detector::export_pack(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,11 +20,19 @@ pub struct Heads {
     seed: u64,
     number: u64,
     renderer: Option<Renderer>,
+    /// Side of the pictures in pixels, and in sides of the crop that the landmarks give.
+    side: usize,
+    around: f64,
 }
 
 impl Heads {
     pub fn new(seed: u64) -> Heads {
-        Heads { seed, number: 0, renderer: None }
+        Heads::framed(seed, SIDE, AROUND)
+    }
+
+    /// In pictures of another side and with more or less around the face, as [`SIDE`] and [`AROUND`] say it.
+    pub fn framed(seed: u64, side: usize, around: f64) -> Heads {
+        Heads { seed, number: 0, renderer: None, side, around }
     }
 
     /// The next head.
@@ -54,16 +62,16 @@ impl Heads {
         // Once at any size to see how large it is, then in the middle of the picture.
         let mut camera = ImageCamera::new(1e-3, turned.rotation(), [0.0; 3]);
         let crop = crop_of(renderer.prepared(), &shape, &expr, &camera)?;
-        let k = (SIDE as f64 / AROUND / f64::from(crop.width())) as f32;
+        let k = (self.side as f64 / self.around / f64::from(crop.width())) as f32;
         camera.scale *= k;
-        let middle = 0.5 * SIDE as f32 - 0.5;
+        let middle = 0.5 * self.side as f32 - 0.5;
         let [cx, cy] = crop.center();
         camera.translation = [middle - k * cx, middle - k * cy, 0.0];
-        let side = SIDE as f32;
+        let side = self.side as f32;
         let roi = Rect { x0: 0.0, y0: 0.0, x1: side, y1: side };
         let params = Params { camera: camera.to_fit_camera(&roi)?, shape, expr };
         let fit = Fit { params, roi };
-        let picture = bytes(&renderer.render(&fit, SIDE, SIDE)?);
+        let picture = bytes(&renderer.render(&fit, self.side, self.side)?);
         let Params { shape, expr, .. } = fit.params;
         Ok(Sample { picture, camera: camera.matrix(), shape, expr, truth: true })
     }

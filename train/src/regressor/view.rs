@@ -87,11 +87,13 @@ pub fn resample(source: &Bgr8, map: &Map, side: usize) -> Bgr8 {
     Bgr8 { width: side, height: side, data }
 }
 
-fn apply(m: &Map, p: [f64; 2]) -> (f64, f64) {
+/// The point that a map takes another to.
+pub fn apply(m: &Map, p: [f64; 2]) -> (f64, f64) {
     (m[0] * p[0] + m[1] * p[1] + m[2], m[3] * p[0] + m[4] * p[1] + m[5])
 }
 
-fn inverse(m: &Map) -> Map {
+/// The map back.
+pub fn inverse(m: &Map) -> Map {
     let d = m[0] * m[4] - m[1] * m[3];
     let [a, b, c, e] = [m[4] / d, -m[1] / d, -m[3] / d, m[0] / d];
     [a, b, -(a * m[2] + b * m[5]), c, e, -(c * m[2] + e * m[5])]
@@ -150,6 +152,9 @@ pub fn crop(sample: &Sample, view: &View, spoil: Option<&mut Rng>) -> Result<Cro
     let mut picture = resample(&sample.picture, &chain(&turn, &scaled), SIZE);
     if let Some(rng) = spoil {
         spoilt(&mut picture, rng);
+        if rng.unit() < 0.2 {
+            hide(&mut picture, rng);
+        }
     }
     let turned = ImageCamera::from_matrix(&seen_through(&sample.camera, &turn))?;
     let mut camera = turned.to_fit_camera(&roi)?;
@@ -178,9 +183,9 @@ fn chain(a: &Map, b: &Map) -> Map {
     out
 }
 
-/// Light, colour, blur, noise, something in front.
-fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
-    let n = picture.width;
+/// Light, colour, blur, noise.
+pub fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
+    let (w, h) = (picture.width, picture.height);
     if rng.unit() < 0.2 {
         *picture = blurred(picture, 1 + rng.below(2));
     }
@@ -195,7 +200,7 @@ fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
     let noise = if rng.unit() < 0.4 { 12.0 * rng.unit() } else { 0.0 };
     let curve: Vec<f64> = (0..256).map(|v| (f64::from(v) / 255.0).powf(gamma)).collect();
     for (i, pixel) in picture.data.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let [x, y] = [i % n, i / n].map(|v| 2.0 * v as f64 / n as f64 - 1.0);
+        let [x, y] = [(i % w, w), (i / w, h)].map(|(v, n)| 2.0 * v as f64 / n as f64 - 1.0);
         let light = 1.0 + slope[0] * x + slope[1] * y;
         let mean = pixel.iter().map(|v| f64::from(*v)).sum::<f64>() / 3.0;
         for (c, v) in pixel.iter_mut().enumerate() {
@@ -203,9 +208,6 @@ fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
             let lit = 255.0 * curve[coloured as usize] * gains[c] * light;
             *v = (lit + if noise > 0.0 { rng.within(noise) } else { 0.0 }).clamp(0.0, 255.0) as u8;
         }
-    }
-    if rng.unit() < 0.2 {
-        hide(picture, rng);
     }
 }
 

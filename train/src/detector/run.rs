@@ -1,0 +1,228 @@
+//! A run of the detector: `config.json`, `log.jsonl`, `validation.jsonl` (persons held out), `batch.png` (what a step
+//! saw, with the boxes that it wants) and `checkpoints/` in its folder.
+
+use super::heads::Heads;
+use super::labels::{self, Labelled};
+use super::measure::{Subject, Tally};
+use super::picture::{Picture, marked};
+use super::scene::{Scene, Sources, compose};
+use super::trainer::{Batch, Trainer};
+use crate::checkpoint;
+use crate::data::store::write_text;
+use headgan::frame::{ContactSheet, Frame};
+use headgan::media::interrupt;
+use headgan::media::still::{self, StillOptions};
+use headgan::random::Rng;
+use headgan::{Error, Result};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tch::Device;
+
+/// Heads that are there before the first step; one more is drawn with every second step.
+const FIRST_HEADS: usize = 60;
+/// Steps until the full rate.
+const WARM_UP: f64 = 100.0;
+/// Share of drawn heads among the pictures.
+const DRAWN: f64 = 0.3;
+/// The side of the square scene that `batch` counts, in pixels.
+const SIDE: f64 = 320.0;
+/// Sides of square scenes, one of them a step; others have as many pixels. Small ones are many and show many faces,
+/// large ones are few, for the faces that only they have room for.
+const SIDES: [f64; 8] = [160.0, 160.0, 224.0, 224.0, 320.0, 320.0, 448.0, 608.0];
+/// Pictures of persons held out that a validation looks at.
+const VALIDATED: usize = 80;
+
+/// What [`run`] needs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings<'a> {
+    pub labels: &'a Path,
+    pub hold_out: Option<&'a Path>,
+    pub run: &'a Path,
+    pub steps: u64,
+    /// Scenes of 320 x 320 pixels a step, or others of as many pixels together.
+    pub batch: usize,
+    pub rate: f64,
+    pub seed: u64,
+    /// Heads that are drawn in all.
+    pub heads: usize,
+    pub checkpoint_minutes: f64,
+    pub validation_minutes: f64,
+    #[serde(skip)]
+    pub device: Device,
+    #[serde(skip)]
+    pub quiet: bool,
+}
+
+/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. What a step sees follows from seed and
+/// step.
+///
+/// # Errors
+/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or labels are
+/// missing; [`Error::Usage`] where who is held out cannot be told.
+pub fn run(settings: &Settings) -> Result<()> {
+    let folder = settings.run.join("checkpoints");
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
+    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
+    write_text(&settings.run.join("config.json"), &text)?;
+    let [train, held] = labels::split(settings.labels, settings.hold_out)?;
+    let load = |of: &[Labelled]| of.iter().map(|l| l.load(settings.labels)).collect::<Result<Vec<_>>>();
+    let (photos, held) = (load(&train)?, few(load(&held)?));
+    let mut heads = Drawn { source: Heads::new(settings.seed)?, heads: Vec::new() };
+    let mut trainer = Trainer::new(settings.seed, settings.device);
+    if let Some(checkpoint) = checkpoint::newest(&folder, settings.device)? {
+        trainer.restore(&checkpoint)?;
+    }
+    if !settings.quiet {
+        let n: usize = photos.iter().map(Vec::len).sum();
+        eprintln!("headgan-train: {n} pictures of {} files; from step {}", photos.len(), trainer.step);
+    }
+    let mut log = Lines::append(settings.run.join("log.jsonl"))?;
+    let mut validation = Lines::append(settings.run.join("validation.jsonl"))?;
+    let save = |trainer: &Trainer| checkpoint::write(&folder, trainer.step, &trainer.checkpoint()).map(drop);
+    let minutes = |m: f64| Duration::from_secs_f64(60.0 * m.clamp(0.0, 1e6));
+    let (mut saved, mut validated) = (Instant::now(), Instant::now());
+    let (first, mut spent) = (trainer.step, [Duration::ZERO; 2]);
+    let mut outcome = Ok(());
+    while trainer.step < settings.steps {
+        if let Err(stop) = interrupt::check() {
+            outcome = Err(stop);
+            break;
+        }
+        let step = trainer.step;
+        let begun = Instant::now();
+        heads.grow(settings.heads.min(FIRST_HEADS + step as usize / 2))?;
+        let scenes = scenes(settings, &photos, &heads.heads, step);
+        if step == first {
+            still::write(&settings.run.join("batch.png"), &sheet(&scenes), &StillOptions::default())?;
+        }
+        let batch = Batch::of(&scenes, settings.device);
+        spent[0] += begun.elapsed();
+        let begun = Instant::now();
+        let record = trainer.learn(&batch, rate(settings, step));
+        spent[1] += begun.elapsed();
+        log.push(&record)?;
+        if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
+            let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
+            let [data, net] = spent.map(|s| s.as_secs_f64() / (trainer.step - first) as f64);
+            let (losses, heads) = (losses.join(", "), heads.heads.len());
+            eprintln!(
+                "step {}: {losses}; a step: scenes {data:.2} s, network {net:.2} s; {heads} heads; {} skipped",
+                trainer.step, trainer.skipped
+            );
+        }
+        if saved.elapsed() >= minutes(settings.checkpoint_minutes) {
+            save(&trainer)?;
+            saved = Instant::now();
+        }
+        if validated.elapsed() >= minutes(settings.validation_minutes) {
+            validation.push(&validate(&trainer, &held, settings.quiet)?)?;
+            validated = Instant::now();
+        }
+    }
+    save(&trainer)?;
+    if outcome.is_ok() {
+        validation.push(&validate(&trainer, &held, settings.quiet)?)?;
+    }
+    outcome
+}
+
+/// Up to the full rate, then down along half a cosine.
+fn rate(settings: &Settings, step: u64) -> f64 {
+    let way = step as f64 / settings.steps.max(1) as f64;
+    let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+    settings.rate * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
+}
+
+/// A file of lines.
+struct Lines {
+    path: std::path::PathBuf,
+    file: File,
+}
+
+impl Lines {
+    fn append(path: std::path::PathBuf) -> Result<Lines> {
+        match File::options().create(true).append(true).open(&path) {
+            Ok(file) => Ok(Lines { path, file }),
+            Err(e) => Err(Error::Input(format!("{}: cannot be written ({e})", path.display()))),
+        }
+    }
+
+    fn push(&mut self, value: &impl Serialize) -> Result<()> {
+        let line = serde_json::to_string(value).map_err(|e| Error::Engine(format!("log: {e}")))?;
+        writeln!(self.file, "{line}")
+            .map_err(|e| Error::Input(format!("{}: cannot be written ({e})", self.path.display())))
+    }
+}
+
+/// Heads drawn so far.
+struct Drawn {
+    source: Heads,
+    heads: Vec<Picture>,
+}
+
+impl Drawn {
+    fn grow(&mut self, n: usize) -> Result<()> {
+        while self.heads.len() < n {
+            interrupt::check()?;
+            self.heads.push(self.source.next()?);
+        }
+        Ok(())
+    }
+}
+
+/// What a step sees: scenes of one size, about as many pixels each time.
+fn scenes(settings: &Settings, photos: &[Vec<Picture>], heads: &[Picture], step: u64) -> Vec<Scene> {
+    let mut rng = Rng::of(&[settings.seed, 4, step]);
+    let side = SIDES[rng.below(SIDES.len())];
+    let stretch = rng.within(0.25).exp();
+    // Any size, not multiples of the strides: the program's pictures are not either.
+    let size = ((side * stretch).round() as usize, (side / stretch).round() as usize);
+    let count = (settings.batch as f64 * (SIDE / side).powi(2)).round().max(1.0) as u64;
+    let sources = Sources { photos, heads, drawn: DRAWN };
+    let one = |i| compose(&sources, size, &mut Rng::of(&[settings.seed, 5, step, i]));
+    (0..count).map(one).collect()
+}
+
+/// The scenes with the faces that are wanted.
+fn sheet(scenes: &[Scene]) -> Frame {
+    let (w, h) = scenes.first().map_or((1, 1), |s| (s.picture.width, s.picture.height));
+    let mut sheet = ContactSheet::new(4, (w, h));
+    scenes.iter().for_each(|s| sheet.push(&marked(&s.picture, &s.faces), ""));
+    sheet.render()
+}
+
+/// Pictures of persons held out, evenly over the files.
+fn few(held: Vec<Vec<Picture>>) -> Vec<Picture> {
+    let each = VALIDATED.div_ceil(held.len().max(1));
+    held.into_iter()
+        .flat_map(|file| {
+            let every = file.len().div_ceil(each).max(1);
+            file.into_iter().step_by(every)
+        })
+        .collect()
+}
+
+/// A line of `validation.jsonl`.
+#[derive(Debug, Serialize)]
+struct Validated {
+    step: u64,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<Validated> {
+    let subject = Subject::new(trainer.averaged()?)?;
+    let mut tally = Tally::default();
+    for picture in held {
+        interrupt::check()?;
+        tally.add(&subject.find(picture.pixels())?, &picture.faces);
+    }
+    if !quiet && tally.pictures > 0 {
+        eprintln!("step {}: held out: {}", trainer.step, tally.text());
+    }
+    Ok(Validated { step: trainer.step, tally })
+}

@@ -6,7 +6,6 @@
 #[allow(dead_code)]
 mod world;
 
-#[allow(dead_code)]
 mod mock;
 
 use headgan::frame::Frame;

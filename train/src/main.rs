@@ -158,6 +158,13 @@ struct RunArgs {
     /// The run's folder.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
+    #[command(flatten)]
+    on: Machine,
+}
+
+/// What a run runs on.
+#[derive(clap::Args)]
+struct Machine {
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
     device: String,
     /// Threads on a processor; all cores unless told.
@@ -167,7 +174,7 @@ struct RunArgs {
     quiet: bool,
 }
 
-impl RunArgs {
+impl Machine {
     /// The device, with as many threads as told.
     fn place(&self) -> Result<Device> {
         if self.threads > 0 {
@@ -440,7 +447,7 @@ fn device(name: &str) -> Result<Device> {
 
 fn train(args: Generator) -> Result<()> {
     let config = TrainConfig::load(&args.config)?;
-    let device = args.run.place()?;
+    let device = args.run.on.place()?;
     let models = ModelSet::discover(&[]);
     let networks = networks(&models, args.pack.as_deref())?;
     run::run(run::Settings {
@@ -452,7 +459,7 @@ fn train(args: Generator) -> Result<()> {
         model: networks.morphable.clone(),
         draft: networks.draft.clone(),
         models: &models,
-        quiet: args.run.quiet,
+        quiet: args.run.on.quiet,
     })
 }
 
@@ -469,9 +476,9 @@ fn train_speech(args: &Speech) -> Result<()> {
         config: speech::SpeechConfig::load(&args.config)?,
         data: &args.run.data,
         run: &args.run.out,
-        device: args.run.place()?,
+        device: args.run.on.place()?,
         steps: args.steps,
-        quiet: args.run.quiet,
+        quiet: args.run.on.quiet,
     })
 }
 
@@ -580,8 +587,8 @@ fn train_regressor(args: &Regressor) -> Result<()> {
         heads: args.heads,
         every: args.every,
         checkpoint_minutes: args.checkpoint_minutes,
-        device: args.run.place()?,
-        quiet: args.run.quiet,
+        device: args.run.on.place()?,
+        quiet: args.run.on.quiet,
     };
     let data = DataSet::open(&args.run.data)?;
     let fitted = model_of(&data.train, &ModelSet::discover(&[]))?;

@@ -7,16 +7,14 @@ use super::measure::{Subject, Tally};
 use super::picture::{Picture, marked};
 use super::scene::{Scene, Sources, compose};
 use super::trainer::{Batch, Trainer};
-use crate::checkpoint;
-use crate::data::store::write_text;
+use crate::checkpoint::{self, Checkpoint};
+use crate::run::{Folder, Learner, line_of};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use serde::Serialize;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::Device;
@@ -63,48 +61,41 @@ pub struct Settings<'a> {
 /// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or labels are
 /// missing; [`Error::Usage`] where who is held out cannot be told.
 pub fn run(settings: &Settings) -> Result<()> {
-    let folder = settings.run.join("checkpoints");
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
-    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
-    write_text(&settings.run.join("config.json"), &text)?;
+    let folder = Folder::make(settings.run, settings)?;
     let [train, held] = labels::split(settings.labels, settings.hold_out)?;
     let load = |of: &[Labelled]| of.iter().map(|l| l.load(settings.labels)).collect::<Result<Vec<_>>>();
     let (photos, held) = (load(&train)?, few(load(&held)?));
     let mut heads = Drawn { source: Heads::new(settings.seed)?, heads: Vec::new() };
     let mut trainer = Trainer::new(settings.seed, settings.device);
-    if let Some(checkpoint) = checkpoint::newest(&folder, settings.device)? {
+    if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
     }
     if !settings.quiet {
         let n: usize = photos.iter().map(Vec::len).sum();
         eprintln!("headgan-train: {n} pictures of {} files; from step {}", photos.len(), trainer.step);
     }
-    let mut log = Lines::append(settings.run.join("log.jsonl"))?;
-    let mut validation = Lines::append(settings.run.join("validation.jsonl"))?;
-    let save = |trainer: &Trainer| checkpoint::write(&folder, trainer.step, &trainer.checkpoint()).map(drop);
-    let minutes = |m: f64| Duration::from_secs_f64(60.0 * m.clamp(0.0, 1e6));
-    let (mut saved, mut validated) = (Instant::now(), Instant::now());
-    let (first, mut spent) = (trainer.step, [Duration::ZERO; 2]);
-    let mut outcome = Ok(());
-    while trainer.step < settings.steps {
-        if let Err(stop) = interrupt::check() {
-            outcome = Err(stop);
-            break;
+    let first = trainer.step;
+    folder.cut("log.jsonl", first + 1)?;
+    folder.cut("validation.jsonl", first + 1)?;
+    let (mut validated, mut spent) = (Instant::now(), [Duration::ZERO; 2]);
+    let often = Duration::from_secs_f64(60.0 * settings.validation_minutes.clamp(0.0, 1e6));
+    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+        if trainer.step > first && validated.elapsed() >= often {
+            folder.log("validation.jsonl", &validate(trainer, &held, settings.quiet)?)?;
+            validated = Instant::now();
         }
         let step = trainer.step;
         let begun = Instant::now();
         heads.grow(settings.heads.min(FIRST_HEADS + step as usize / 2))?;
         let scenes = scenes(settings, &photos, &heads.heads, step);
         if step == first {
-            still::write(&settings.run.join("batch.png"), &sheet(&scenes), &StillOptions::default())?;
+            still::write(&folder.file("batch.png"), &sheet(&scenes), &StillOptions::default())?;
         }
         let batch = Batch::of(&scenes, settings.device);
         spent[0] += begun.elapsed();
         let begun = Instant::now();
         let record = trainer.learn(&batch, rate(settings, step));
         spent[1] += begun.elapsed();
-        log.push(&record)?;
         if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
             let [data, net] = spent.map(|s| s.as_secs_f64() / (trainer.step - first) as f64);
@@ -114,20 +105,18 @@ pub fn run(settings: &Settings) -> Result<()> {
                 trainer.step, trainer.skipped
             );
         }
-        if saved.elapsed() >= minutes(settings.checkpoint_minutes) {
-            save(&trainer)?;
-            saved = Instant::now();
-        }
-        if validated.elapsed() >= minutes(settings.validation_minutes) {
-            validation.push(&validate(&trainer, &held, settings.quiet)?)?;
-            validated = Instant::now();
-        }
+        line_of(&record)
+    })?;
+    folder.log("validation.jsonl", &validate(&trainer, &held, settings.quiet)?)
+}
+
+impl Learner for Trainer {
+    fn step(&self) -> u64 {
+        self.step
     }
-    save(&trainer)?;
-    if outcome.is_ok() {
-        validation.push(&validate(&trainer, &held, settings.quiet)?)?;
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Trainer::checkpoint(self))
     }
-    outcome
 }
 
 /// Up to the full rate, then down along half a cosine.
@@ -135,27 +124,6 @@ fn rate(settings: &Settings, step: u64) -> f64 {
     let way = step as f64 / settings.steps.max(1) as f64;
     let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
     settings.rate * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
-}
-
-/// A file of lines.
-struct Lines {
-    path: std::path::PathBuf,
-    file: File,
-}
-
-impl Lines {
-    fn append(path: std::path::PathBuf) -> Result<Lines> {
-        match File::options().create(true).append(true).open(&path) {
-            Ok(file) => Ok(Lines { path, file }),
-            Err(e) => Err(Error::Input(format!("{}: cannot be written ({e})", path.display()))),
-        }
-    }
-
-    fn push(&mut self, value: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(value).map_err(|e| Error::Engine(format!("log: {e}")))?;
-        writeln!(self.file, "{line}")
-            .map_err(|e| Error::Input(format!("{}: cannot be written ({e})", self.path.display())))
-    }
 }
 
 /// Heads drawn so far.

@@ -1,6 +1,6 @@
 //! The verbs of the detector: label, train, measure, export.
 
-use crate::{device, newest, threads};
+use crate::{Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::detector::{Detector as Finder, Kind};
 use headgan::media::still::{self, StillOptions};
@@ -62,13 +62,8 @@ pub struct Train {
     /// How often pictures of who is held out are looked at.
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     validation_minutes: f64,
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    device: String,
-    /// Threads on a processor; all cores unless told.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    on: Machine,
 }
 
 #[derive(clap::Args)]
@@ -128,7 +123,6 @@ pub fn label(args: &Label) -> Result<()> {
 }
 
 pub fn train(args: &Train) -> Result<()> {
-    threads(args.threads);
     if args.batch == 0 || args.rate.is_nan() || args.rate <= 0.0 {
         return Err(Error::Usage("--batch and --rate must be above 0".into()));
     }
@@ -143,8 +137,8 @@ pub fn train(args: &Train) -> Result<()> {
         heads: args.heads,
         checkpoint_minutes: args.checkpoint_minutes,
         validation_minutes: args.validation_minutes,
-        device: device(&args.device)?,
-        quiet: args.quiet,
+        device: args.on.place()?,
+        quiet: args.on.quiet,
     })
 }
 

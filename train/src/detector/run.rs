@@ -13,7 +13,7 @@ use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
 use headgan::random::Rng;
-use headgan::{Error, Result};
+use headgan::Result;
 use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -58,8 +58,8 @@ pub struct Settings<'a> {
 /// step.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or labels are
-/// missing; [`Error::Usage`] where who is held out cannot be told.
+/// [`headgan::Error::Interrupted`] after Ctrl-C, with everything saved; [`headgan::Error::Input`] where the disk is full or labels are
+/// missing; [`headgan::Error::Usage`] where who is held out cannot be told.
 pub fn run(settings: &Settings) -> Result<()> {
     let folder = Folder::make(settings.run, settings)?;
     let [train, held] = labels::split(settings.labels, settings.hold_out)?;

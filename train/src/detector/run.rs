@@ -27,9 +27,9 @@ const WARM_UP: f64 = 100.0;
 const DRAWN: f64 = 0.3;
 /// The side of the square scene that `batch` counts, in pixels.
 const SIDE: f64 = 320.0;
-/// Sides of square scenes, one of them a step; others have as many pixels. Small ones are many and show many faces,
-/// large ones are few, for the faces that only they have room for.
-const SIDES: [f64; 8] = [160.0, 160.0, 224.0, 224.0, 320.0, 320.0, 448.0, 608.0];
+/// Sides of square scenes, one of them a step; others have as many pixels. Small ones are many and show many faces, large
+/// ones are few and for the faces that only they have room for, whose parts must not pass for faces: they come more often.
+const SIDES: [f64; 8] = [160.0, 224.0, 320.0, 320.0, 448.0, 448.0, 608.0, 608.0];
 /// Pictures of persons held out that a validation looks at.
 const VALIDATED: usize = 80;
 

@@ -240,6 +240,16 @@ impl Folder {
     }
 }
 
+/// Steps until the full rate.
+const WARM_UP: f64 = 100.0;
+
+/// A step's rate where a run has an end: up to the `full` one, then down along half a cosine.
+pub fn rate(full: f64, step: u64, steps: u64) -> f64 {
+    let way = step as f64 / steps.max(1) as f64;
+    let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
+    full * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
+}
+
 /// A step's record as a line of the log.
 ///
 /// # Errors

@@ -8,12 +8,12 @@ use super::picture::{Picture, marked};
 use super::scene::{Scene, Sources, compose};
 use super::trainer::{Batch, Trainer};
 use crate::checkpoint::{self, Checkpoint};
-use crate::run::{Folder, Learner, line_of};
+use crate::run::{Folder, Learner, line_of, rate};
+use headgan::Result;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
 use headgan::random::Rng;
-use headgan::Result;
 use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,8 +21,6 @@ use tch::Device;
 
 /// Heads that are there before the first step; one more is drawn with every second step.
 const FIRST_HEADS: usize = 60;
-/// Steps until the full rate.
-const WARM_UP: f64 = 100.0;
 /// Share of drawn heads among the pictures.
 const DRAWN: f64 = 0.3;
 /// The side of the square scene that `batch` counts, in pixels.
@@ -94,7 +92,7 @@ pub fn run(settings: &Settings) -> Result<()> {
         let batch = Batch::of(&scenes, settings.device);
         spent[0] += begun.elapsed();
         let begun = Instant::now();
-        let record = trainer.learn(&batch, rate(settings, step));
+        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
         spent[1] += begun.elapsed();
         if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
@@ -117,13 +115,6 @@ impl Learner for Trainer {
     fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Trainer::checkpoint(self))
     }
-}
-
-/// Up to the full rate, then down along half a cosine.
-fn rate(settings: &Settings, step: u64) -> f64 {
-    let way = step as f64 / settings.steps.max(1) as f64;
-    let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
-    settings.rate * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
 }
 
 /// Heads drawn so far.

@@ -7,7 +7,7 @@ use super::sample::{self, Sample};
 use super::trainer::{Batch, Trainer};
 use super::view::{self, View};
 use crate::checkpoint::{self, Checkpoint};
-use crate::run::{DataSet, Folder, Learner, line_of};
+use crate::run::{DataSet, Folder, Learner, line_of, rate};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
@@ -25,8 +25,6 @@ use tch::{Device, Tensor};
 const FIRST_HEADS: usize = 240;
 /// Deviations are at least this for identity and expression, so that rare modes do not count for much.
 const LEAST: [f32; 2] = [0.3, 0.15];
-/// Steps until the full rate.
-const WARM_UP: f64 = 100.0;
 /// Share of drawn heads in a batch.
 const DRAWN: f64 = 0.5;
 
@@ -113,7 +111,7 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
         if step == first {
             still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
         }
-        let record = trainer.learn(&batch, rate(settings, step));
+        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
         if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
             let seconds = begun.elapsed().as_secs_f64() / (trainer.step - first) as f64;
@@ -136,13 +134,6 @@ impl Learner for Trainer {
     fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Trainer::checkpoint(self))
     }
-}
-
-/// Up to the full rate, then down along half a cosine.
-fn rate(settings: &Settings, step: u64) -> f64 {
-    let way = step as f64 / settings.steps.max(1) as f64;
-    let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
-    settings.rate * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
 }
 
 /// Heads drawn so far.

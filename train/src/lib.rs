@@ -14,6 +14,7 @@ pub mod export;
 pub mod learned;
 pub mod losses;
 pub mod morphable;
+pub mod normed;
 pub mod page;
 pub mod perceptual;
 pub mod regressor;

@@ -57,7 +57,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
         let rate = if step < 110 { 4e-3 } else { 1e-3 };
         last = trainer.learn(&Batch::of(&scenes(12, &mut rng), Device::Cpu), rate).losses["total"];
     }
-    assert!(last < 0.2 * first && trainer.skipped == 0, "{first} {last}");
+    assert!(last < 0.2 * first && trainer.net.skipped == 0, "{first} {last}");
 
     // Faces that it has not seen, by the averaged weights.
     let subject = Subject::new(trainer::export(&trainer.checkpoint()).unwrap()).unwrap();
@@ -91,7 +91,7 @@ fn a_picture_without_faces_teaches_too() {
     let mut trainer = Trainer::new(1, Device::Cpu);
     let record = trainer.learn(&Batch::of(&empty, Device::Cpu), 1e-3);
     assert!(record.losses["class"] > 1.0 && record.losses["boxes"] == 0.0, "{record:?}");
-    assert_eq!((trainer.skipped, trainer.step), (0, 1));
+    assert_eq!((trainer.net.skipped, trainer.net.step), (0, 1));
 }
 
 #[test]

@@ -70,19 +70,19 @@ pub fn run(settings: &Settings) -> Result<()> {
     }
     if !settings.quiet {
         let n: usize = photos.iter().map(Vec::len).sum();
-        eprintln!("headgan-train: {n} pictures of {} files; from step {}", photos.len(), trainer.step);
+        eprintln!("headgan-train: {n} pictures of {} files; from step {}", photos.len(), trainer.net.step);
     }
-    let first = trainer.step;
+    let first = trainer.net.step;
     folder.cut("log.jsonl", first + 1)?;
     folder.cut("validation.jsonl", first + 1)?;
     let (mut validated, mut spent) = (Instant::now(), [Duration::ZERO; 2]);
     let often = Duration::from_secs_f64(60.0 * settings.validation_minutes.clamp(0.0, 1e6));
     folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
-        if trainer.step > first && validated.elapsed() >= often {
+        if trainer.net.step > first && validated.elapsed() >= often {
             folder.log("validation.jsonl", &validate(trainer, &held, settings.quiet)?)?;
             validated = Instant::now();
         }
-        let step = trainer.step;
+        let step = trainer.net.step;
         let begun = Instant::now();
         heads.grow(settings.heads.min(FIRST_HEADS + step as usize / 2))?;
         let scenes = scenes(settings, &photos, &heads.heads, step);
@@ -94,13 +94,13 @@ pub fn run(settings: &Settings) -> Result<()> {
         let begun = Instant::now();
         let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
         spent[1] += begun.elapsed();
-        if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
+        if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
-            let [data, net] = spent.map(|s| s.as_secs_f64() / (trainer.step - first) as f64);
+            let [data, net] = spent.map(|s| s.as_secs_f64() / (trainer.net.step - first) as f64);
             let (losses, heads) = (losses.join(", "), heads.heads.len());
             eprintln!(
                 "step {}: {losses}; a step: scenes {data:.2} s, network {net:.2} s; {heads} heads; {} skipped",
-                trainer.step, trainer.skipped
+                trainer.net.step, trainer.net.skipped
             );
         }
         line_of(&record)
@@ -110,7 +110,7 @@ pub fn run(settings: &Settings) -> Result<()> {
 
 impl Learner for Trainer {
     fn step(&self) -> u64 {
-        self.step
+        self.net.step
     }
     fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Trainer::checkpoint(self))
@@ -181,7 +181,7 @@ fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<Validate
         tally.add(&subject.find(picture.pixels())?, &picture.faces);
     }
     if !quiet && tally.pictures > 0 {
-        eprintln!("step {}: held out: {}", trainer.step, tally.text());
+        eprintln!("step {}: held out: {}", trainer.net.step, tally.text());
     }
-    Ok(Validated { step: trainer.step, tally })
+    Ok(Validated { step: trainer.net.step, tally })
 }

@@ -9,26 +9,19 @@
 
 use super::scene::Scene;
 use super::targets::Targets;
-use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::learned::{Learned, for_engine, weights_of};
+use crate::learned::weights_of;
+use crate::normed::{Normed, Record};
 use headgan::engine::shape;
 use headgan::face::{anchors, detector};
 use headgan::models::Weights;
 use headgan::nets::retinaface::{ANCHORS, Backbone, retinaface};
-use headgan::random::Rng;
 use headgan::{Error, Result};
-use headgan_torch::{Shared, Torch};
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use tch::{Device, Kind, Reduction, Tensor, no_grad};
+use headgan_torch::Shared;
+use tch::{Device, Kind, Reduction, Tensor};
 
-/// What a batch's statistics weigh in the running ones, PyTorch's default.
-const MOMENTUM: f64 = 0.1;
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 10.0;
-/// How slowly averaged weights follow, once there are many steps.
-const AVERAGE: f64 = 0.998;
 /// Priors without a face that are counted for each with one.
 const MINED: i64 = 7;
 /// As how many priors with a face a scene counts besides.
@@ -90,25 +83,9 @@ pub struct Outputs {
     pub landmarks: Tensor,
 }
 
-/// What a step did.
-#[derive(Debug, Clone, Serialize)]
-pub struct Record {
-    pub step: u64,
-    pub losses: BTreeMap<&'static str, f64>,
-    pub gradient: f64,
-}
-
 /// The state of a run.
 pub struct Trainer {
-    pub step: u64,
-    pub skipped: u64,
-    learned: Learned,
-    /// Running means and variances of the batch norms.
-    running: BTreeMap<String, Tensor>,
-    /// Averages of the weights and of the running values over the steps.
-    average: BTreeMap<String, Tensor>,
-    adam: Adam,
-    device: Device,
+    pub net: Normed,
 }
 
 impl Trainer {
@@ -117,14 +94,6 @@ impl Trainer {
         let layers = shape::layers(|ops| {
             retinaface(ops, &[1, 3, 64, 64], Backbone::MobileNet025);
         });
-        let is_running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        let (running, layers): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(name, _)| is_running(name));
-        let running = running.into_iter().map(|(name, shape)| {
-            let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-            let value = if name.ends_with("running_var") { 1.0 } else { 0.0 };
-            (name, Tensor::full(shape, value, (Kind::Float, device)))
-        });
-        let running: BTreeMap<String, Tensor> = running.collect();
         // He's initialisation (https://arxiv.org/abs/1502.01852). What comes in counts up to 150, which the first layer
         // takes back, so that its variances can be told in half precision; a batch norm follows it. The last layers
         // begin near zero.
@@ -133,22 +102,12 @@ impl Trainer {
             layer if layer.contains("Head.") => 0.2,
             _ => 6f64.sqrt(),
         };
-        let learned = Learned::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut Rng::of(&[seed, 1]), gain);
-        let mut out =
-            Trainer { step: 0, skipped: 0, learned, running, average: BTreeMap::new(), adam: Adam::default(), device };
-        out.average = out.all().map(|(name, t)| (name.clone(), t.detach().copy())).collect();
-        out
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&String, &Tensor)> {
-        self.learned.weights.iter().chain(&self.running)
+        Trainer { net: Normed::new(layers, seed, gain, CLIP, device) }
     }
 
     /// What the network says of pictures, with batch norms as training has them.
     fn outputs(&self, pixels: &Tensor) -> Outputs {
-        let weights = self.all().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let ops = Torch::over(for_engine(&weights, Kind::Float), self.device, Kind::Float).batch_statistics(MOMENTUM);
-        let levels = retinaface(&ops, &Shared(pixels.shallow_clone()), Backbone::MobileNet025);
+        let levels = retinaface(&self.net.ops(), &Shared(pixels.shallow_clone()), Backbone::MobileNet025);
         let n = pixels.size()[0];
         // [n, anchors * k, h, w] to [n, h * w * anchors, k], the order of the priors.
         let by_prior =
@@ -165,35 +124,9 @@ impl Trainer {
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
     pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
-        let before: Vec<(String, Tensor)> = self.running.iter().map(|(n, t)| (n.clone(), t.copy())).collect();
+        let before = self.net.before();
         let losses = losses(&self.outputs(&batch.pixels), batch);
-        let total = losses.iter().fold(Tensor::from(0f32).to_device(self.device), |sum, (_, t)| sum + t);
-        self.learned.zero_grad();
-        total.backward();
-        let gradient = self.learned.gradient_norm();
-        if total.double_value(&[]).is_finite() && gradient.is_finite() {
-            let shrink = (CLIP / gradient.max(1e-12)).min(1.0);
-            self.adam.step(&mut self.learned.weights, rate, [0.9, 0.999], shrink);
-            self.follow();
-        } else {
-            self.skipped += 1;
-            no_grad(|| before.iter().for_each(|(name, t)| self.running[name].shallow_clone().copy_(t)));
-        }
-        self.step += 1;
-        let mut named: BTreeMap<&'static str, f64> = losses.iter().map(|(n, t)| (*n, t.double_value(&[]))).collect();
-        named.insert("total", total.double_value(&[]));
-        Record { step: self.step, losses: named, gradient }
-    }
-
-    /// Moves the averages; fast at first, or they would remember the random weights.
-    fn follow(&mut self) {
-        let step = self.adam.steps as f64;
-        let share = 1.0 - AVERAGE.min((1.0 + step) / (10.0 + step));
-        no_grad(|| {
-            for (name, value) in self.learned.weights.iter().chain(&self.running) {
-                let _ = self.average[name].shallow_clone().lerp_(&value.detach(), share);
-            }
-        });
+        self.net.learn(&before, &losses, rate)
     }
 
     /// The averaged weights, as the program takes them.
@@ -201,20 +134,12 @@ impl Trainer {
     /// # Errors
     /// [`Error::Engine`] where they cannot be read.
     pub fn averaged(&self) -> Result<Weights> {
-        weights_of(self.average.iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
+        weights_of(self.net.average().iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
     }
 
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
-        let mut out = Checkpoint::default();
-        out.put("weight", &self.learned.weights);
-        out.put("running", &self.running);
-        out.put("average", &self.average);
-        for (name, (m, v)) in &self.adam.moments {
-            out.put("moment", [(&format!("{name}.1"), m), (&format!("{name}.2"), v)]);
-        }
-        let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
-        out.notes.extend(numbers.map(|(name, n)| (name.to_owned(), n.to_string())));
+        let mut out = self.net.checkpoint();
         out.notes.insert(NOTE.into(), "mobilenet0.25".into());
         out
     }
@@ -224,29 +149,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Input`] where it is another network's.
     pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
-        let other = |name: &str| Error::Input(format!("the checkpoint has no '{name}' as this run's network has it"));
-        let take = |part: &str, to: &mut BTreeMap<String, Tensor>| -> Result<()> {
-            let saved = from.part(part);
-            for (name, tensor) in to {
-                let value = saved.get(name).filter(|t| t.size() == tensor.size()).ok_or_else(|| other(name))?;
-                no_grad(|| tensor.copy_(value));
-            }
-            Ok(())
-        };
-        take("weight", &mut self.learned.weights)?;
-        take("running", &mut self.running)?;
-        take("average", &mut self.average)?;
-        let moments = from.part("moment");
-        for name in self.learned.weights.keys() {
-            let of = |part: &str| moments.get(&format!("{name}.{part}")).map(Tensor::copy);
-            if let (Some(m), Some(v)) = (of("1"), of("2")) {
-                self.adam.moments.insert(name.clone(), (m, v));
-            }
-        }
-        self.step = from.number("step")?;
-        self.skipped = from.number("skipped")?;
-        self.adam.steps = from.number("adam")?;
-        Ok(())
+        self.net.restore(from)
     }
 }
 

@@ -100,27 +100,27 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
     }
     if !settings.quiet {
         let n: usize = frames.clips.iter().map(Vec::len).sum();
-        eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.clips.len(), trainer.step);
+        eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.clips.len(), trainer.net.step);
     }
-    let (begun, first) = (Instant::now(), trainer.step);
+    let (begun, first) = (Instant::now(), trainer.net.step);
     folder.cut("log.jsonl", first + 1)?;
     folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
-        let step = trainer.step;
+        let step = trainer.net.step;
         heads.grow(settings.heads.min(FIRST_HEADS + step as usize))?;
         let batch = batch(settings, &frames, &heads.heads, step)?;
         if step == first {
             still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
         }
         let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
-        if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == first + 1) {
+        if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
-            let seconds = begun.elapsed().as_secs_f64() / (trainer.step - first) as f64;
+            let seconds = begun.elapsed().as_secs_f64() / (trainer.net.step - first) as f64;
             eprintln!(
                 "step {}: {}; {seconds:.2} s a step; {} heads; {} skipped",
-                trainer.step,
+                trainer.net.step,
                 losses.join(", "),
                 heads.heads.len(),
-                trainer.skipped
+                trainer.net.skipped
             );
         }
         line_of(&record)
@@ -129,7 +129,7 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
 
 impl Learner for Trainer {
     fn step(&self) -> u64 {
-        self.step
+        self.net.step
     }
     fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Trainer::checkpoint(self))

@@ -2,22 +2,15 @@
 
 use super::labels::{UNKNOWN, landmark_rows};
 use super::view::Crop;
-use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::learned::{Learned, for_engine};
+use crate::normed::{Normed, Record, lacks};
 use headgan::engine::shape;
 use headgan::models::{Array, Weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet::{Config, SIZE, mobilenet};
-use headgan::random::Rng;
 use headgan::{Error, Result};
-use headgan_torch::{Shared, Torch};
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use tch::{Device, Kind, Reduction, Tensor, no_grad};
-
-/// What a batch's statistics weigh in the running ones, PyTorch's default.
-const MOMENTUM: f64 = 0.1;
+use headgan_torch::Shared;
+use tch::{Device, Kind, Reduction, Tensor};
 
 /// Camera values before the coefficients.
 const CAMERA: i64 = 12;
@@ -27,8 +20,6 @@ const EYES: f64 = 38.0;
 const CLIP: f64 = 5.0;
 /// What depth counts beside x and y.
 const DEPTH: f64 = 0.5;
-/// How slowly averaged weights follow, once there are many steps.
-const AVERAGE: f64 = 0.998;
 /// Landmarks of the lids between the corners, which fits without lids do not know.
 const LIDS: [usize; 8] = [37, 38, 40, 41, 43, 44, 46, 47];
 
@@ -80,25 +71,10 @@ impl Batch {
     }
 }
 
-/// What a step did.
-#[derive(Debug, Clone, Serialize)]
-pub struct Record {
-    pub step: u64,
-    pub losses: BTreeMap<&'static str, f64>,
-    pub gradient: f64,
-}
-
 /// The state of a run.
 pub struct Trainer {
-    pub step: u64,
-    pub skipped: u64,
+    pub net: Normed,
     pub config: Config,
-    learned: Learned,
-    /// Running means and variances of the batch norms.
-    running: BTreeMap<String, Tensor>,
-    /// Averages of the weights and of the running values over the steps.
-    average: BTreeMap<String, Tensor>,
-    adam: Adam,
     /// Mean and deviation of the parameters, which the outputs count from and in: [1, parameters].
     mean: Tensor,
     deviation: Tensor,
@@ -106,7 +82,6 @@ pub struct Trainer {
     landmarks: (Tensor, Tensor),
     shape_dim: i64,
     expr_dim: i64,
-    device: Device,
 }
 
 impl Trainer {
@@ -117,47 +92,26 @@ impl Trainer {
         let layers = shape::layers(|ops| {
             mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         });
-        let is_running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        let (running, layers): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(name, _)| is_running(name));
-        let running = running.into_iter().map(|(name, shape)| {
-            let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-            let value = if name.ends_with("running_var") { 1.0 } else { 0.0 };
-            (name, Tensor::full(shape, value, (Kind::Float, device)))
-        });
-        let running: BTreeMap<String, Tensor> = running.collect();
         // He's initialisation (https://arxiv.org/abs/1502.01852); the last layer begins near the mean face.
         let gain = |layer: &str| if layer == "fc" { 0.1 } else { 6f64.sqrt() };
-        let learned = Learned::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut Rng::of(&[seed, 1]), gain);
         let row = |v: &Vec<f32>| Tensor::from_slice(v).reshape([1, -1]).to_device(device);
         let (mean, basis) = landmark_rows(model, Kind::Float);
-        let mut out = Trainer {
-            step: 0,
-            skipped: 0,
+        Trainer {
+            net: Normed::new(layers, seed, gain, CLIP, device),
             config,
-            average: BTreeMap::new(),
-            learned,
-            running,
-            adam: Adam::default(),
             mean: row(&statistics[0]),
             deviation: row(&statistics[1]),
             landmarks: (mean.to_device(device), basis.to_device(device)),
             shape_dim: model.shape_dim as i64,
             expr_dim: model.expr_dim as i64,
-            device,
-        };
-        out.average = out.all().map(|(name, t)| (name.clone(), t.detach().copy())).collect();
-        out
-    }
-
-    fn all(&self) -> impl Iterator<Item = (&String, &Tensor)> {
-        self.learned.weights.iter().chain(&self.running)
+        }
     }
 
     /// The normalised outputs for pictures, with batch norms as training has them.
     fn outputs(&self, pixels: &Tensor) -> Tensor {
-        let weights = self.all().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let ops = Torch::over(for_engine(&weights, Kind::Float), self.device, Kind::Float).batch_statistics(MOMENTUM);
-        mobilenet(&ops, &Shared(pixels.shallow_clone()), &self.config).0.reshape([-1, self.config.outputs as i64])
+        mobilenet(&self.net.ops(), &Shared(pixels.shallow_clone()), &self.config)
+            .0
+            .reshape([-1, self.config.outputs as i64])
     }
 
     /// Landmarks in the crop's coordinates, [n, 68, 3], of parameters [n, parameters].
@@ -180,9 +134,9 @@ impl Trainer {
 
         let places = self.places(&params);
         let way = (&places - self.places(&batch.params))
-            * Tensor::from_slice(&[1f32, 1.0, DEPTH as f32]).to_device(self.device);
+            * Tensor::from_slice(&[1f32, 1.0, DEPTH as f32]).to_device(self.net.device);
         let way = (way.square().sum_dim_intlist(2, false, Kind::Float) + 1e-4).sqrt() / EYES;
-        let known = Tensor::ones([1, way.size()[1]], (Kind::Float, self.device));
+        let known = Tensor::ones([1, way.size()[1]], (Kind::Float, self.net.device));
         for i in LIDS {
             let _ = known.select(1, i as i64).zero_();
         }
@@ -192,19 +146,19 @@ impl Trainer {
 
         // Openings, as in EMOCA's losses of closed eyes and mouths (https://arxiv.org/abs/2204.11312).
         let index = |side: fn(&(i64, i64)) -> i64| {
-            Tensor::from_slice(&GAPS.iter().map(side).collect::<Vec<_>>()).to_device(self.device)
+            Tensor::from_slice(&GAPS.iter().map(side).collect::<Vec<_>>()).to_device(self.net.device)
         };
         let (above, below) = (index(|g| g.0), index(|g| g.1));
         let gaps = |p: &Tensor| p.index_select(1, &above) - p.index_select(1, &below);
         let gap = gaps(&places) - gaps(&self.places(&batch.params));
         let gap = (gap.narrow(2, 0, 2).square().sum_dim_intlist(2, false, Kind::Float) + 1e-4).sqrt() / EYES;
-        let seen = Tensor::ones([1, GAPS.len() as i64], (Kind::Float, self.device));
+        let seen = Tensor::ones([1, GAPS.len() as i64], (Kind::Float, self.net.device));
         let _ = seen.narrow(1, 0, LID_GAPS).zero_();
         let seen = &seen + &batch.truth * (1.0 - &seen);
         let gaps = (gap * &seen).sum(Kind::Float) / seen.sum(Kind::Float);
 
         let expression = off.narrow(1, CAMERA + s, e);
-        let asked = Tensor::ones([1, e], (Kind::Float, self.device));
+        let asked = Tensor::ones([1, e], (Kind::Float, self.net.device));
         for mode in UNKNOWN {
             let _ = asked.select(1, mode as i64).zero_();
         }
@@ -235,49 +189,15 @@ impl Trainer {
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
     pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
-        let before: Vec<(String, Tensor)> = self.running.iter().map(|(n, t)| (n.clone(), t.copy())).collect();
+        let before = self.net.before();
         let losses = self.losses(&self.outputs(&batch.pixels), batch);
-        let total = losses.iter().fold(Tensor::from(0f32).to_device(self.device), |sum, (_, t)| sum + t);
-        self.learned.zero_grad();
-        total.backward();
-        let gradient = self.learned.gradient_norm();
-        if total.double_value(&[]).is_finite() && gradient.is_finite() {
-            let shrink = (CLIP / gradient.max(1e-12)).min(1.0);
-            self.adam.step(&mut self.learned.weights, rate, [0.9, 0.999], shrink);
-            self.follow();
-        } else {
-            self.skipped += 1;
-            no_grad(|| before.iter().for_each(|(name, t)| self.running[name].shallow_clone().copy_(t)));
-        }
-        self.step += 1;
-        let mut named: BTreeMap<&'static str, f64> = losses.iter().map(|(n, t)| (*n, t.double_value(&[]))).collect();
-        named.insert("total", total.double_value(&[]));
-        Record { step: self.step, losses: named, gradient }
-    }
-
-    /// Moves the averages; fast at first, or they would remember the random weights.
-    fn follow(&mut self) {
-        let step = self.adam.steps as f64;
-        let share = 1.0 - AVERAGE.min((1.0 + step) / (10.0 + step));
-        no_grad(|| {
-            for (name, value) in self.learned.weights.iter().chain(&self.running) {
-                let _ = self.average[name].shallow_clone().lerp_(&value.detach(), share);
-            }
-        });
+        self.net.learn(&before, &losses, rate)
     }
 
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
-        let mut out = Checkpoint::default();
-        out.put("weight", &self.learned.weights);
-        out.put("running", &self.running);
-        out.put("average", &self.average);
-        for (name, (m, v)) in &self.adam.moments {
-            out.put("moment", [(&format!("{name}.1"), m), (&format!("{name}.2"), v)]);
-        }
+        let mut out = self.net.checkpoint();
         out.put("statistics", [(&"mean".to_owned(), &self.mean), (&"deviation".to_owned(), &self.deviation)]);
-        let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
-        out.notes.extend(numbers.map(|(name, n)| (name.to_owned(), n.to_string())));
         out.notes.insert("width".into(), self.config.width.to_string());
         out
     }
@@ -287,32 +207,10 @@ impl Trainer {
     /// # Errors
     /// [`Error::Input`] where it is another network's.
     pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
-        let other = |name: &str| Error::Input(format!("the checkpoint has no '{name}' as this run's network has it"));
-        let take = |part: &str, to: &mut BTreeMap<String, Tensor>| -> Result<()> {
-            let saved = from.part(part);
-            for (name, tensor) in to {
-                let value = saved.get(name).filter(|t| t.size() == tensor.size()).ok_or_else(|| other(name))?;
-                no_grad(|| tensor.copy_(value));
-            }
-            Ok(())
-        };
-        take("weight", &mut self.learned.weights)?;
-        take("running", &mut self.running)?;
-        take("average", &mut self.average)?;
-        let moments = from.part("moment");
-        for name in self.learned.weights.keys() {
-            let of = |part: &str| moments.get(&format!("{name}.{part}")).map(Tensor::copy);
-            if let (Some(m), Some(v)) = (of("1"), of("2")) {
-                self.adam.moments.insert(name.clone(), (m, v));
-            }
-        }
         let statistics = from.part("statistics");
-        let of = |name: &str| statistics.get(name).map(Tensor::copy).ok_or_else(|| other(name));
+        let of = |name: &str| statistics.get(name).map(Tensor::copy).ok_or_else(|| lacks(name));
         (self.mean, self.deviation) = (of("mean")?, of("deviation")?);
-        self.step = from.number("step")?;
-        self.skipped = from.number("skipped")?;
-        self.adam.steps = from.number("adam")?;
-        Ok(())
+        self.net.restore(from)
     }
 }
 
@@ -349,6 +247,7 @@ mod tests {
     use super::*;
     use crate::regressor::heads::Heads;
     use crate::regressor::view::{self, View};
+    use headgan::random::Rng;
     use headgan::synthetic::head;
 
     fn batch(n: usize) -> Batch {

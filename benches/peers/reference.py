@@ -20,7 +20,8 @@ def fold(state):
 def warp(image, flow):
     """Bilinear at (x + flow_x, y + flow_y), coordinates clamped to the border."""
     n, _, h, w = image.shape
-    y, x = torch.meshgrid(torch.arange(h, dtype=flow.dtype), torch.arange(w, dtype=flow.dtype), indexing="ij")
+    rows, columns = (torch.arange(size, dtype=flow.dtype, device=flow.device) for size in (h, w))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     x = (x + flow[:, 0]) * (2 / (w - 1)) - 1
     y = (y + flow[:, 1]) * (2 / (h - 1)) - 1
     grid = torch.stack([x, y], dim=-1)

@@ -9,7 +9,9 @@ import os
 import pathlib
 import sys
 
+import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import common
 from program import Program
@@ -26,6 +28,9 @@ def main():
     parser.add_argument("--layout", choices=["planes", "pixels"], default="planes", help="of our tensors (planes)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of both (cpu)")
     parser.add_argument("--precision", choices=["fp32", "tf32", "fp16", "bf16"], default="fp32", help="of both (fp32)")
+    parser.add_argument("--batch", type=int, default=1, help="frames computed together (1)")
+    parser.add_argument("--kept", action="store_true", help="ours looks at the reference once, as the program does")
+    parser.add_argument("--peak", type=float, metavar="TFLOPS", help="the card's rate of matrix products, to print our share of it")
     args = parser.parse_args()
     if not PROGRAM.is_file():
         sys.exit(f"{PROGRAM} is missing: cargo build --release --manifest-path backends/torch/Cargo.toml --examples")
@@ -43,19 +48,29 @@ def main():
     kind = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(args.precision, torch.float32)
     move = lambda values: {k: torch.from_numpy(v).to(args.device, kind) for k, v in values.items()}
     eager = Generator(move(weights))
+    together = {k: np.concatenate([v] * args.batch) for k, v in inputs.items()}
+    with FlopCounterMode(display=False) as counter:
+        eager(**move(inputs))
+    work = counter.get_total_flops()
 
     def peer():
-        out = eager(**move(inputs))
+        out = eager(**move(together))
         return {k: v.float().cpu().numpy() for k, v in out.items()}
 
     command = [PROGRAM, ARCHITECTURE, file, "--size", args.size, "--threads", args.threads]
-    command += ["--layout", args.layout, "--device", args.device, "--precision", args.precision]
+    command += ["--layout", args.layout, "--device", args.device, "--precision", args.precision, "--batch", args.batch]
+    command += ["--kept"] if args.kept else []
     ours = Program(*command)
     times = common.alternate({"ours": ours.ms, "torch eager": common.timed(peer)}, args.rounds)
     parameters = sum(v.size for v in weights.values()) / 1e6
     title = f"HeadGAN generator, ngf {args.ngf}, {parameters:.1f} M parameters, {args.size} px, {args.device} {args.precision}, "
-    title += f"{args.layout}, {args.threads} thread(s), {args.rounds} rounds, PyTorch {torch.__version__}"
-    common.report(title, times, ours.finish(), {"torch eager": common.differences(peer(), expected)}, args.json)
+    title += f"{args.layout}, {args.batch} frame(s) at once, {args.threads} thread(s), {args.rounds} rounds, PyTorch {torch.__version__}"
+    first = {k: v[:1] for k, v in peer().items()}
+    result = common.report(title, times, ours.finish(), {"torch eager": common.differences(first, expected)}, args.json)
+    if not args.json:
+        frame = result["median_ms"]["ours"] / args.batch
+        share = f", {work / frame / 1e7 / args.peak:.1f} % of {args.peak:g} TFLOP/s" if args.peak else ""
+        print(f"ours: {frame:.2f} ms a frame; {work / 1e9:.0f} GFLOP with its reference{share}")
 
 
 if __name__ == "__main__":

@@ -108,8 +108,9 @@ def l1(a, b, weight):
 
 
 class Peer:
-    def __init__(self, before):
+    def __init__(self, before, device="cpu"):
         tensors, self.config = load(before)
+        tensors = {name: t.to(device) for name, t in tensors.items()}
         c, self.batch = self.config, part(tensors, "batch")
         rates = (c["generator_rate"], c["judge_rate"], c["judge_rate"])
         self.players = {n: Learned(tensors, n, r, c["betas"]) for n, r in zip(PLAYERS, rates)}
@@ -147,12 +148,12 @@ class Peer:
 
 
 class Ours:
-    def __init__(self, folder, side, threads, double=False):
+    def __init__(self, folder, side, threads, double=False, device="cpu", batch=1):
         self.before, self.after = folder / "before.safetensors", folder / "after.safetensors"
         command = [str(PROGRAM), str(self.before), str(self.after), "--side", str(side), "--threads", str(threads)]
-        command += ["--double"] if double else []
+        command += ["--device", device, "--batch", str(batch)] + (["--double"] if double else [])
         # Ours alone gets this libtorch: PyTorch brings one of its own.
-        env = os.environ | {"LD_LIBRARY_PATH": os.path.join(os.environ.get("LIBTORCH", ""), "lib")}
+        env = os.environ | ({"LD_LIBRARY_PATH": os.path.join(os.environ["LIBTORCH"], "lib")} if "LIBTORCH" in os.environ else {})
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(command, text=True, env=env, **pipes)
         if self.process.stdout.readline().strip() != "ready":
@@ -187,6 +188,8 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10, help="measured steps of each (10)")
     parser.add_argument("--side", type=int, default=256, help="of the pictures (256)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of both, where time is measured (cpu)")
+    parser.add_argument("--batch", type=int, default=1, help="pairs a step, where time is measured (1)")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/peers"))
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -201,14 +204,17 @@ def main():
     result = {"differences": differences(peer, ours.after)}
     ours.finish()
 
-    ours = Ours(args.out, args.side, args.threads)
-    peer = Peer(ours.before)
+    ours = Ours(args.out, args.side, args.threads, device=args.device, batch=args.batch)
+    peer = Peer(ours.before, args.device)
+    wait = torch.cuda.synchronize if args.device == "cuda" else lambda: None
     times = {"ours": [], "torch": []}
     peer.step()
     for _ in range(args.rounds):
         times["ours"].append(ours.step_ms())
+        wait()
         start = time.perf_counter()
         peer.step()
+        wait()
         times["torch"].append((time.perf_counter() - start) * 1e3)
     ours.finish()
     median = {name: statistics.median(ms) for name, ms in times.items()}
@@ -218,7 +224,7 @@ def main():
         return
     for name, d in result["differences"].items():
         print(f"{name:14s} largest difference after one step: weights {d['weights']:.1e}, first moments {d['moments']:.1e} of the largest")
-    print(f"step: ours {median['ours']:.0f} ms, PyTorch eager {median['torch']:.0f} ms, ratio {result['ratio']:.2f} ({args.threads} threads)")
+    print(f"step: ours {median['ours']:.0f} ms, PyTorch eager {median['torch']:.0f} ms, ratio {result['ratio']:.2f} ({args.device}, {args.batch} pair(s), {args.threads} threads)")
 
 
 if __name__ == "__main__":

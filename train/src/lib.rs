@@ -5,6 +5,7 @@
 //! defined twice.
 
 pub mod adam;
+pub mod ahead;
 pub mod checkpoint;
 pub mod config;
 pub mod ctc;

@@ -184,6 +184,22 @@ impl Machine {
     }
 }
 
+/// Who makes what a step learns from.
+#[derive(clap::Args)]
+struct Loading {
+    /// Threads that make batches ahead of the steps; unless told none beside a processor's steps, and beside a card's
+    /// all cores but one.
+    #[arg(long, value_name = "N")]
+    loaders: Option<usize>,
+}
+
+impl Loading {
+    fn threads(&self, device: Device) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.loaders.unwrap_or_else(|| if device.is_cuda() { (cores() - 1).max(1) } else { 0 })
+    }
+}
+
 #[derive(clap::Args)]
 struct Generator {
     /// The run's configuration; what it leaves out is the small generator's (docs/TRAINING.md).
@@ -197,6 +213,8 @@ struct Generator {
     /// Model pack that the data set was fitted with.
     #[arg(long, value_name = "NAME")]
     pack: Option<String>,
+    #[command(flatten)]
+    loading: Loading,
 }
 
 #[derive(clap::Args)]
@@ -302,6 +320,8 @@ struct Regressor {
     every: usize,
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,
+    #[command(flatten)]
+    loading: Loading,
 }
 
 #[derive(clap::Args)]
@@ -456,6 +476,7 @@ fn train(args: Generator) -> Result<()> {
         run: &args.run.out,
         device,
         steps: args.steps,
+        loaders: args.loading.threads(device),
         model: networks.morphable.clone(),
         draft: networks.draft.clone(),
         models: &models,
@@ -576,6 +597,7 @@ fn train_regressor(args: &Regressor) -> Result<()> {
     if !positive {
         return Err(Error::Usage("--batch, --heads, --width and --rate must be above 0 (--width at most 4)".into()));
     }
+    let device = args.run.on.place()?;
     let settings = regressor::run::Settings {
         data: &args.run.data,
         run: &args.run.out,
@@ -587,7 +609,8 @@ fn train_regressor(args: &Regressor) -> Result<()> {
         heads: args.heads,
         every: args.every,
         checkpoint_minutes: args.checkpoint_minutes,
-        device: args.run.on.place()?,
+        loaders: args.loading.threads(device),
+        device,
         quiet: args.run.on.quiet,
     };
     let data = DataSet::open(&args.run.data)?;

@@ -3,6 +3,7 @@
 //! `config.json`, `log.jsonl` (a line a step), `validation.jsonl`, `checkpoints/`, `validation/` (pictures),
 //! `index.html`. [`Folder`] is what the runs of all trainers share.
 
+use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::TrainConfig;
 use crate::data::Batch;
@@ -135,6 +136,8 @@ pub struct Settings<'a> {
     pub device: Device,
     /// Stops after so many steps of this call.
     pub steps: Option<u64>,
+    /// Threads that make batches ahead of the steps; 0: none.
+    pub loaders: usize,
     pub model: Arc<Prepared>,
     pub draft: Arc<DraftModel>,
     pub models: &'a ModelSet,
@@ -298,30 +301,38 @@ pub fn run(settings: Settings) -> Result<()> {
         trainer.restore(&checkpoint)?;
     }
     let begun = trainer.step;
-    let mut sampler = Sampler::new(settings.model.clone(), settings.draft.clone(), config.generator.frames);
+    let sampler = || Sampler::new(settings.model.clone(), settings.draft.clone(), config.generator.frames);
+    let maker = || {
+        let mut sampler = sampler();
+        let data = &data;
+        move |step| data.batch(&mut sampler, config, step, Device::Cpu)
+    };
+    let mut sampler = sampler();
     let pairs = validate::pairs(&data.held_out, config.validation_pairs, config.seed);
     folder.cut("log.jsonl", begun)?;
     let mut curves = Curves::read(&folder.file("log.jsonl"));
     let mut validations = read_validations(&folder.file("validation.jsonl"), begun);
     let mut validated = None::<Instant>;
     let end = config.steps.min(settings.steps.map_or(u64::MAX, |n| begun + n));
-    folder.learn(&mut trainer, end, config.checkpoint_minutes, |trainer| {
-        let due = validated.is_none_or(|at| at.elapsed().as_secs_f64() >= 60.0 * config.validation_minutes);
-        if due && !pairs.is_empty() {
-            look(trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
-            validated = Some(Instant::now());
-        }
-        let started = Instant::now();
-        let batch = data.batch(&mut sampler, config, trainer.step, *device)?;
-        let loading = started.elapsed().as_secs_f64();
-        let record = trainer.learn(&batch);
-        let mut line = line_of(&record)?;
-        line["loading"] = loading.into();
-        if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == begun + 1) {
-            eprintln!("{}", summary(&record, loading, trainer.skipped));
-        }
-        curves.push(&record);
-        Ok(line)
+    ahead(settings.loaders, begun, end, maker, |next| {
+        folder.learn(&mut trainer, end, config.checkpoint_minutes, |trainer| {
+            let due = validated.is_none_or(|at| at.elapsed().as_secs_f64() >= 60.0 * config.validation_minutes);
+            if due && !pairs.is_empty() {
+                look(trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
+                validated = Some(Instant::now());
+            }
+            let started = Instant::now();
+            let batch = next(trainer.step)?.on(*device);
+            let loading = started.elapsed().as_secs_f64();
+            let record = trainer.learn(&batch);
+            let mut line = line_of(&record)?;
+            line["loading"] = loading.into();
+            if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == begun + 1) {
+                eprintln!("{}", summary(&record, loading, trainer.skipped));
+            }
+            curves.push(&record);
+            Ok(line)
+        })
     })?;
     if !pairs.is_empty() {
         look(&trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;

@@ -1,17 +1,18 @@
 //! One network on the torch engine, for benches/peers; speaks as examples/bench_network.rs of the library does.
 //!
 //!     bench_engine ARCHITECTURE FILE [--size N] [--threads N] [--layout planes|pixels] [--device cpu|cuda]
-//!                  [--precision fp32|tf32|fp16|bf16]
+//!                  [--precision fp32|tf32|fp16|bf16] [--batch N] [--kept]
 //!
-//! Reads `state.*` (folded weights), `input.*` and `output.*`; computes one frame for each line on stdin and answers with its
-//! milliseconds, from inputs in memory to outputs in memory; at the end prints peak memory and the largest difference of each
-//! output as JSON.
+//! Reads `state.*` (folded weights), `input.*` and `output.*`; computes one batch of frames, all of them the same, for each line on
+//! stdin and answers with its milliseconds, from inputs in memory to outputs in memory; at the end prints peak memory and the
+//! largest difference of each output as JSON. With `--kept` a generator's reference is looked at once, as the program does it.
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use headgan::engine::library::Precision;
 use headgan::engine::{Executor, Ops};
 use headgan::models::{Array, file};
+use headgan::nets::generator;
 use headgan::nets::named::{Network, logical};
 use headgan_torch::Torch;
 use serde_json::{Map, json};
@@ -34,6 +35,10 @@ struct Arguments {
     device: String,
     #[arg(long, value_parser = Precision::IDS, default_value = "fp32")]
     precision: String,
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    #[arg(long)]
+    kept: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -67,10 +72,25 @@ fn main() -> Result<()> {
         if array.shape != dims {
             bail!("'input.{name}' has shape {:?}; {dims:?} is needed", array.shape);
         }
-        inputs.push((logical(&dims), array.as_f32().unwrap_or_default()));
+        let [n, c, h, w] = logical(&dims);
+        inputs.push(([n * args.batch, c, h, w], array.as_f32().unwrap_or_default().repeat(args.batch)));
     }
+    let kept = match (&network, args.kept) {
+        (Network::Generator(config), true) => {
+            let (shape, values) = &inputs[0];
+            Some((config, generator::reference(&torch, config, &torch.tensor(*shape, values))))
+        }
+        (_, true) => bail!("--kept is for generators"),
+        _ => None,
+    };
     let frame = || -> Vec<(String, Vec<f32>)> {
-        let xs: Vec<_> = inputs.iter().map(|(shape, values)| torch.tensor(*shape, values)).collect();
+        let tensor = |(shape, values): &([usize; 4], Vec<f32>)| torch.tensor(*shape, values);
+        if let Some((config, reference)) = &kept {
+            let audio = inputs.get(2).map(tensor);
+            let out = generator::forward(&torch, config, reference, &tensor(&inputs[1]), audio.as_ref(), None);
+            return vec![("image".into(), torch.values(&out.image))];
+        }
+        let xs: Vec<_> = inputs.iter().map(tensor).collect();
         network.run(&torch, &xs).into_iter().map(|(name, t)| (name, torch.values(&t))).collect()
     };
     let mut last = frame(); // layers are made ready at their first use

@@ -114,6 +114,38 @@ fn a_frame_equals_the_embedded_engines() {
     }
 }
 
+/// The bars of a frame on a CUDA device, where there is one; and a value that fp16 does not hold there.
+#[test]
+fn a_frame_on_cuda_equals_the_embedded_engines() {
+    let Ok(device) = library().cuda() else {
+        eprintln!("skipped: there is no CUDA device");
+        return;
+    };
+    println!("{device:?}");
+    let inputs = inputs();
+    let expected = expected(&inputs);
+    let on = |weights: &Weights, precision| {
+        open(weights, &Options { device: device.clone(), ..options(precision) }).and_then(|s| image(&s, &inputs))
+    };
+    let bars = [(Precision::Fp32, 1e-3), (Precision::Tf32, 1e-2), (Precision::Fp16, 2e-2), (Precision::Bf16, 0.2)];
+    let apart = bars.map(|(precision, bar)| {
+        let (got, repeated) = on(&weights(), precision).unwrap();
+        let worst = apart(&expected, &got);
+        println!("CUDA, {}: {worst:e}, repeated: {repeated}", precision.id());
+        (precision, worst, bar, repeated)
+    });
+    for (precision, worst, bar, repeated) in apart {
+        assert!(!repeated && worst < bar, "{precision:?}: {worst}, repeated: {repeated}");
+    }
+    let mut loud = weights();
+    let array = loud.arrays.get_mut("rendering_network.cond_enc.0.1.0.weight").unwrap();
+    *array = headgan::models::Array::f32(
+        array.shape.clone(),
+        array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect(),
+    );
+    assert!(on(&loud, Precision::Fp16).unwrap().1, "a frame that is not a number was not repeated");
+}
+
 #[test]
 fn pixels_and_planes_are_the_same_picture() {
     let inputs = inputs();

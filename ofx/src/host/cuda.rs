@@ -165,3 +165,50 @@ fn driver() -> Result<&'static Driver> {
     let found = DRIVER.get_or_init(|| Driver::load().map_err(|e| e.to_string()));
     found.as_ref().map_err(|e| Error::Engine(format!("the CUDA driver cannot be used ({e}): render on the CPU")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The driver itself, where there is one: copies out and back, on a stream and on the default one, while no context is current.
+    #[test]
+    fn the_driver_copies_from_any_thread() {
+        type Init = unsafe extern "C" fn(u32) -> i32;
+        type Retain = unsafe extern "C" fn(*mut *mut c_void, i32) -> i32;
+        type SetCurrent = unsafe extern "C" fn(*mut c_void) -> i32;
+        type Alloc = unsafe extern "C" fn(*mut u64, usize) -> i32;
+        type StreamCreate = unsafe extern "C" fn(*mut *mut c_void, u32) -> i32;
+        // SAFETY: the driver's library and the types of its functions, as cuda.h has them.
+        unsafe {
+            let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+            let Ok(library) = Library::new(name) else {
+                eprintln!("skipped: there is no CUDA driver");
+                return;
+            };
+            if library.get::<Init>("cuInit").unwrap()(0) != 0 {
+                eprintln!("skipped: there is no CUDA device");
+                return;
+            }
+            let (mut context, mut stream, mut memory) = (std::ptr::null_mut(), std::ptr::null_mut(), 0u64);
+            assert_eq!(library.get::<Retain>("cuDevicePrimaryCtxRetain").unwrap()(&mut context, 0), 0);
+            let set_current = library.get::<SetCurrent>("cuCtxSetCurrent").unwrap();
+            assert_eq!(set_current(context), 0);
+            assert_eq!(library.get::<Alloc>("cuMemAlloc_v2").unwrap()(&mut memory, 4096), 0);
+            assert_eq!(library.get::<StreamCreate>("cuStreamCreate").unwrap()(&mut stream, 1), 0);
+            assert_eq!(set_current(std::ptr::null_mut()), 0);
+            let bytes: Vec<u8> = (0..4096u32).map(|i| (i * 7 % 251) as u8).collect();
+            for (on, shift) in [(Stream(stream), 0u8), (Stream(std::ptr::null_mut()), 3)] {
+                let bytes: Vec<u8> = bytes.iter().map(|v| v ^ shift).collect();
+                let (a, b) = bytes.split_at(1000);
+                let at = memory as *mut u8;
+                on.store([(a, at), (b, at.add(1000))].into_iter()).unwrap();
+                let mut back = vec![0; 4096];
+                on.fetch(at, &mut back).unwrap();
+                assert!(back == bytes);
+            }
+            let refused = Stream(std::ptr::null_mut()).fetch(std::ptr::dangling(), &mut [0; 8]).unwrap_err();
+            assert!(refused.to_string().contains("belongs to no context"), "{refused}");
+            std::mem::forget(library);
+        }
+    }
+}

@@ -61,6 +61,22 @@ impl Batch {
         }
     }
 
+    /// The same on a device.
+    pub fn on(self, device: Device) -> Batch {
+        let to = |t: Tensor| t.to_device(device);
+        Batch {
+            reference: to(self.reference),
+            pncc: to(self.pncc),
+            sound: to(self.sound),
+            prior: to(self.prior),
+            draft: to(self.draft),
+            target: to(self.target),
+            face: to(self.face),
+            valid: to(self.valid),
+            ..self
+        }
+    }
+
     /// A picture where the clip's own shows, the target elsewhere: what lies beyond is nobody's fault.
     pub fn within(&self, picture: &Tensor) -> Tensor {
         let beyond: Tensor = 1.0 - &self.valid;

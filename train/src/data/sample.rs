@@ -3,7 +3,7 @@
 //! PNCC, flow, silhouette and mouth are computed from the stored fits when they are needed; what augmentation does to
 //! the window it does to cameras and pictures alike.
 
-use super::store::{Edges, SIDE, Stored};
+use super::store::{Edges, SIDE, Stored, StoredFrame};
 use crate::config::Augment;
 use headgan::audio::layout::ALL;
 use headgan::frame::{Filter, Frame, Window};
@@ -14,6 +14,7 @@ use headgan::random::Rng;
 use headgan::reenact::draft::{DraftModel, DraftOutput, DraftScratch, DraftSettings, DraftShot};
 use headgan::reenact::shot::CROP;
 use headgan::{Error, Result};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The mouth's landmarks among the 68.
@@ -84,6 +85,19 @@ pub struct Sampler {
     scratch: DraftScratch,
     out: DraftOutput,
     codes: Vec<f32>,
+    /// The reference of the last pair: frames in a row have one.
+    shown: Option<Shown>,
+}
+
+/// A reference, looked at once for all that it is paired with.
+struct Shown {
+    clip: PathBuf,
+    reference: usize,
+    vary: Variation,
+    /// PNCC and RGB.
+    planes: Vec<f32>,
+    picture: Frame,
+    shot: DraftShot,
 }
 
 impl Sampler {
@@ -100,7 +114,19 @@ impl Sampler {
             scratch: DraftScratch::default(),
             out: DraftOutput::default(),
             codes: Vec::new(),
+            shown: None,
         }
+    }
+
+    /// A clip's frame as a reference.
+    fn look(&mut self, clip: &Stored, reference: usize, vary: &Variation) -> Result<Shown> {
+        let from = frame(clip, reference)?;
+        let picture = picture(clip, reference, vary)?;
+        self.model.identity_into(&from.shape, &mut self.identity)?;
+        let mut planes = self.pncc(&in_window(&from.reference, vary.window))?.0;
+        planes.extend(self::planes(&picture));
+        let shot = DraftShot::new(self.draft.clone(), picture.clone(), self.mesh.clone())?;
+        Ok(Shown { clip: clip.folder.clone(), reference, vary: vary.clone(), planes, picture, shot })
     }
 
     /// The pair of a clip's frames `reference` and `target`.
@@ -108,21 +134,14 @@ impl Sampler {
     /// # Errors
     /// [`Error::Input`] where a picture cannot be read; those of the mesh.
     pub fn pair(&mut self, clip: &Stored, reference: usize, target: usize, vary: &Variation) -> Result<Sample> {
-        let frame = |i: usize| {
-            let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.about.name));
-            clip.frames.get(i).ok_or_else(outside)
+        let wanted = picture(clip, target, vary)?;
+        let same = |s: &Shown| s.clip == clip.folder && s.reference == reference && s.vary == *vary;
+        let shown = match self.shown.take().filter(same) {
+            Some(shown) => shown,
+            None => self.look(clip, reference, vary)?,
         };
-        let (from, _) = (frame(reference)?, frame(target)?);
-        let picture = |i: usize| -> Result<Frame> {
-            let mut picture = clip.picture(i)?.crop(vary.window, CROP, CROP, Filter::Area);
-            recolour(&mut picture, vary);
-            Ok(picture)
-        };
-        let (shown, wanted) = (picture(reference)?, picture(target)?);
-        self.model.identity_into(&from.shape, &mut self.identity)?;
-
         let mut out = Sample {
-            reference: self.pncc(&in_window(&from.reference, vary.window))?.0,
+            reference: shown.planes.clone(),
             pncc: Vec::with_capacity(3 * self.frames * CROP * CROP),
             sound: clip.heard.as_ref().map_or([0.0; ALL], |heard| heard.at(target as f64)),
             prior: Vec::with_capacity(2 * CROP * CROP),
@@ -132,11 +151,9 @@ impl Sampler {
             valid: valid(clip.about.visible, clip.about.inset, vary.window),
             mouth: [0.0; 2],
         };
-        let shot = DraftShot::new(self.draft.clone(), shown.clone(), self.mesh.clone())?;
-        out.reference.extend(planes(&shown));
         for back in (0..self.frames).rev() {
             // Before the first frame there is only the first frame.
-            let driving = &frame(target.saturating_sub(back))?.driving;
+            let driving = &frame(clip, target.saturating_sub(back))?.driving;
             let (codes, face) = self.pncc(&in_window(driving, vary.window))?;
             out.pncc.extend(codes);
             out.face = face;
@@ -145,16 +162,17 @@ impl Sampler {
         let lips = &self.model.model().landmarks[MOUTH];
         let middle = |c: usize| lips.iter().map(|&v| f64::from(self.mesh.vertices[v as usize][c])).sum::<f64>();
         out.mouth = [middle(0), middle(1)].map(|sum| sum / lips.len() as f64);
-        shot.render(&self.mesh, &DraftSettings::default(), &mut self.scratch, &mut self.out)?;
+        shown.shot.render(&self.mesh, &DraftSettings::default(), &mut self.scratch, &mut self.out)?;
         for c in 0..2 {
             out.prior.extend(self.out.flow.iter().map(|d| d[c]));
         }
-        let mut plate = shown;
+        let mut plate = shown.picture.clone();
         plate.paste_masked(&self.out.picture, &self.out.mask, 0, 0)?;
         out.draft = planes(&plate);
         if vary.flip {
             flip(&mut out, self.twice_middle);
         }
+        self.shown = Some(shown);
         Ok(out)
     }
 
@@ -169,6 +187,18 @@ impl Sampler {
         let plane = |c: usize| self.codes.chunks_exact(3).map(move |p| p[c]);
         Ok(((0..3).flat_map(plane).collect(), face))
     }
+}
+
+fn frame(clip: &Stored, i: usize) -> Result<&StoredFrame> {
+    let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.about.name));
+    clip.frames.get(i).ok_or_else(outside)
+}
+
+/// A clip's picture as it is varied.
+fn picture(clip: &Stored, i: usize, vary: &Variation) -> Result<Frame> {
+    let mut picture = clip.picture(i)?.crop(vary.window, CROP, CROP, Filter::Area);
+    recolour(&mut picture, vary);
+    Ok(picture)
 }
 
 /// A pose of the stored pictures as the window's raster sees it.
@@ -355,6 +385,21 @@ pub(crate) mod tests {
         let inset = 40 - margin;
         assert_eq!(plain.valid.iter().filter(|v| **v == 0.0).count(), inset * inset);
         assert_eq!(plain.valid[(CROP - 1) * CROP], 0.0);
+    }
+
+    #[test]
+    fn a_reference_that_was_looked_at_is_the_same_reference() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = clip(folder.path());
+        let vary = Variation { flip: true, gain: 0.9, ..Variation::none() };
+        let mut used = sampler();
+        used.pair(&clip, 1, 2, &vary).unwrap();
+        for (reference, target, vary) in [(1, 4, &vary), (1, 4, &Variation::none()), (3, 4, &vary)] {
+            let (again, fresh) =
+                (used.pair(&clip, reference, target, vary).unwrap(), sampler().pair(&clip, reference, target, vary).unwrap());
+            assert!(again.reference == fresh.reference && again.draft == fresh.draft && again.pncc == fresh.pncc);
+            assert!(again.prior == fresh.prior && again.target == fresh.target && again.mouth == fresh.mouth);
+        }
     }
 
     #[test]

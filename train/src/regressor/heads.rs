@@ -2,13 +2,14 @@
 
 use super::sample::{AROUND, SIDE, Sample, crop_of};
 use super::view::bytes;
-use headgan::Result;
 use headgan::face::Rect;
 use headgan::morphable::{Euler, Fit, ImageCamera, Params};
 use headgan::random::Rng;
 use headgan::synthetic::head::Expression;
 use headgan::synthetic::render::HairStyle;
 use headgan::synthetic::{Look, Renderer};
+use headgan::{Error, Result};
+use std::sync::OnceLock;
 
 /// Heads that one look is drawn with: making a scene takes longer than drawing it.
 const PER_LOOK: u64 = 6;
@@ -74,6 +75,54 @@ impl Heads {
         let picture = bytes(&renderer.render(&fit, self.side, self.side)?);
         let Params { shape, expr, .. } = fit.params;
         Ok(Sample { picture, camera: camera.matrix(), shape, expr, truth: true })
+    }
+}
+
+/// Heads by their numbers, each drawn when it is first asked for, by whichever thread asks.
+pub struct Pool {
+    seed: u64,
+    looks: Vec<OnceLock<Result<Vec<Sample>>>>,
+}
+
+impl Pool {
+    /// For numbers below `n`.
+    pub fn new(seed: u64, n: usize) -> Pool {
+        Pool { seed, looks: (0..n.div_ceil(PER_LOOK as usize)).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The head with a number.
+    ///
+    /// # Errors
+    /// Those of the renderer.
+    pub fn get(&self, number: usize) -> Result<&Sample> {
+        let per_look = PER_LOOK as usize;
+        let look = number / per_look;
+        let draw = || {
+            let mut heads = Heads { number: look as u64 * PER_LOOK, ..Heads::new(self.seed) };
+            (0..per_look).map(|_| heads.next()).collect()
+        };
+        match self.looks[look].get_or_init(draw) {
+            Ok(heads) => Ok(&heads[number % per_look]),
+            Err(error) => Err(Error::Engine(format!("head {number}: {error}"))),
+        }
+    }
+
+    /// Draws the first `n`, with so many threads.
+    pub fn draw(&self, n: usize, threads: usize) {
+        let (looks, threads) = (n.div_ceil(PER_LOOK as usize), threads.max(1));
+        std::thread::scope(|scope| {
+            for first in 0..threads {
+                scope.spawn(move || {
+                    // What fails is said by whoever asks for the head.
+                    (first..looks).step_by(threads).for_each(|look| drop(self.get(look * PER_LOOK as usize)));
+                });
+            }
+        });
+    }
+
+    /// How many are drawn.
+    pub fn drawn(&self) -> usize {
+        PER_LOOK as usize * self.looks.iter().filter(|look| look.get().is_some()).count()
     }
 }
 
@@ -148,6 +197,23 @@ fn look(rng: &mut Rng) -> Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_draws_the_heads_of_the_row() {
+        let pool = Pool::new(5, 7);
+        assert_eq!(pool.drawn(), 0);
+        let mut row = Heads::new(5);
+        let heads: Vec<Sample> = (0..8).map(|_| row.next().unwrap()).collect();
+        let same = |i: usize| {
+            let got = pool.get(i).unwrap();
+            assert!(got.picture == heads[i].picture && got.expr == heads[i].expr && got.camera == heads[i].camera, "{i}");
+        };
+        same(7);
+        assert_eq!(pool.drawn(), 6);
+        pool.draw(7, 3);
+        assert_eq!(pool.drawn(), 12);
+        [0, 5, 6].map(same);
+    }
 
     #[test]
     fn heads_repeat_and_differ() {

@@ -1,11 +1,12 @@
 //! A run of the regressor: `config.json`, `log.jsonl`, `batch.png` (what a step saw, with the landmarks that it wants) and
 //! `checkpoints/` in its folder.
 
-use super::heads::Heads;
+use super::heads::Pool;
 use super::labels::Labels;
 use super::sample::{self, Sample};
 use super::trainer::{Batch, Trainer};
 use super::view::{self, View};
+use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint};
 use crate::run::{DataSet, Folder, Learner, line_of, rate};
 use headgan::frame::{ContactSheet, Frame};
@@ -44,6 +45,9 @@ pub struct Settings<'a> {
     /// Every so many frames of a clip are used: neighbours are alike.
     pub every: usize,
     pub checkpoint_minutes: f64,
+    /// Threads that make batches ahead of the steps; 0: none.
+    #[serde(skip)]
+    pub loaders: usize,
     #[serde(skip)]
     pub device: Device,
     #[serde(skip)]
@@ -91,9 +95,9 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
     let folder = Folder::make(settings.run, settings)?;
     let model = Prepared::new(head())?;
     let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
-    let mut heads = Drawn { source: Heads::new(settings.seed), heads: Vec::new() };
-    heads.grow(FIRST_HEADS.min(settings.heads))?;
-    let statistics = statistics(&frames, &heads.heads, settings.seed)?;
+    let heads = Pool::new(settings.seed, settings.heads);
+    heads.draw(FIRST_HEADS.min(settings.heads), settings.loaders);
+    let statistics = statistics(&frames, &heads, FIRST_HEADS.min(settings.heads), settings.seed)?;
     let mut trainer = Trainer::new(model.model(), settings.width, settings.seed, statistics, settings.device);
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
@@ -104,26 +108,28 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
     }
     let (begun, first) = (Instant::now(), trainer.net.step);
     folder.cut("log.jsonl", first + 1)?;
-    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
-        let step = trainer.net.step;
-        heads.grow(settings.heads.min(FIRST_HEADS + step as usize))?;
-        let batch = batch(settings, &frames, &heads.heads, step)?;
-        if step == first {
-            still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
-        }
-        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
-        if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
-            let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
-            let seconds = begun.elapsed().as_secs_f64() / (trainer.net.step - first) as f64;
-            eprintln!(
-                "step {}: {}; {seconds:.2} s a step; {} heads; {} skipped",
-                trainer.net.step,
-                losses.join(", "),
-                heads.heads.len(),
-                trainer.net.skipped
-            );
-        }
-        line_of(&record)
+    let maker = || |step| batch(settings, &frames, &heads, step);
+    ahead(settings.loaders, first, settings.steps, maker, |next| {
+        folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+            let step = trainer.net.step;
+            let batch = next(step)?.on(settings.device);
+            if step == first {
+                still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
+            }
+            let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
+            if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
+                let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
+                let seconds = begun.elapsed().as_secs_f64() / (trainer.net.step - first) as f64;
+                eprintln!(
+                    "step {}: {}; {seconds:.3} s a step; {} heads; {} skipped",
+                    trainer.net.step,
+                    losses.join(", "),
+                    heads.drawn(),
+                    trainer.net.skipped
+                );
+            }
+            line_of(&record)
+        })
     })
 }
 
@@ -136,28 +142,14 @@ impl Learner for Trainer {
     }
 }
 
-/// Heads drawn so far.
-struct Drawn {
-    source: Heads,
-    heads: Vec<Sample>,
-}
-
-impl Drawn {
-    fn grow(&mut self, n: usize) -> Result<()> {
-        while self.heads.len() < n {
-            self.heads.push(self.source.next()?);
-        }
-        Ok(())
-    }
-}
-
-fn batch(settings: &Settings, frames: &Frames, heads: &[Sample], step: u64) -> Result<Batch> {
+fn batch(settings: &Settings, frames: &Frames, heads: &Pool, step: u64) -> Result<Batch> {
+    let known = settings.heads.min(FIRST_HEADS + step as usize);
     let mut crops = Vec::with_capacity(2 * settings.batch);
     for i in 0..settings.batch {
         let mut rng = Rng::of(&[settings.seed, 4, step, i as u64]);
         // Alternately, so that a batch's statistics are those of both.
         let drawn = (i as f64 + 0.5) * DRAWN % 1.0 < DRAWN;
-        let sample = if drawn { &heads[rng.below(heads.len())] } else { frames.draw(&mut rng) };
+        let sample = if drawn { heads.get(rng.below(known))? } else { frames.draw(&mut rng) };
         let turned;
         let sample = if rng.unit() < 0.5 {
             turned = view::mirrored(sample);
@@ -170,7 +162,7 @@ fn batch(settings: &Settings, frames: &Frames, heads: &[Sample], step: u64) -> R
             crops.push((view::crop(sample, &view, Some(&mut rng))?, sample.truth));
         }
     }
-    Ok(Batch::of(&crops, settings.device))
+    Ok(Batch::of(&crops, Device::Cpu))
 }
 
 /// The crops of a batch with the landmarks that are wanted.
@@ -200,15 +192,17 @@ fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
 }
 
 /// Mean and deviation of the parameters of what will be seen.
-fn statistics(frames: &Frames, heads: &[Sample], seed: u64) -> Result<[Vec<f32>; 2]> {
+fn statistics(frames: &Frames, heads: &Pool, count: usize, seed: u64) -> Result<[Vec<f32>; 2]> {
     let mut rng = Rng::of(&[seed, 5]);
     let mut rows: Vec<Vec<f32>> = Vec::new();
-    for sample in heads {
-        for sample in [sample, frames.draw(&mut rng)] {
+    let mut shape_dim = 0;
+    for i in 0..count {
+        let head = heads.get(i)?;
+        shape_dim = head.shape.len();
+        for sample in [head, frames.draw(&mut rng)] {
             rows.push(view::crop(sample, &View::draw(&mut rng), None)?.params);
         }
     }
-    let shape_dim = heads.first().map_or(0, |s| s.shape.len());
     let n = rows.len().max(1) as f64;
     let column = |k: usize| rows.iter().map(move |r| f64::from(r[k]));
     let (mut mean, mut deviation) = (Vec::new(), Vec::new());

@@ -14,6 +14,16 @@ use std::path::Path;
 /// The licence of the procedural head: the program's, which it is a part of.
 pub const LICENCE: &str = "MIT OR Apache-2.0";
 
+/// A model's component's configuration.
+pub fn config(model: &Morphable) -> serde_json::Value {
+    json!({
+        "vertices": model.vertex_count(),
+        "triangles": model.triangles.len(),
+        "shape_dim": model.shape_dim,
+        "expr_dim": model.expr_dim,
+    })
+}
+
 /// Writes the pack that is named as its folder; one that is there is replaced as a whole. `licence` as the manifest
 /// states it, `check` as for an import ([`crate::reenact::networks::check`]).
 ///
@@ -48,12 +58,7 @@ pub fn write(
         let config = json!({"width": config.width, "outputs": config.outputs});
         parts.push(Part::new(Role::Regressor, "mobilenet-v1", "regressor", config, weights));
     }
-    let config = json!({
-        "vertices": model.vertex_count(),
-        "triangles": model.triangles.len(),
-        "shape_dim": model.shape_dim,
-        "expr_dim": model.expr_dim,
-    });
+    let config = config(model);
     parts.push(Part::new(Role::Morphable, "linear-morphable", "morphable", config, morphable_weights(model)));
     let purpose = match parts.len() {
         1 => "a morphable model of the head; it has no regressor, so it fits no faces by itself",

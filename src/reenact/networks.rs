@@ -4,7 +4,7 @@ use super::draft::DraftModel;
 use super::engine::{Engine, Place};
 use crate::engine::library::Source;
 use crate::engine::{Embedded, cpu, shape};
-use crate::face::detector::{self, Detector};
+use crate::face::detector::{self, Detector, Look};
 use crate::face::identity::Embedder;
 use crate::face::observe::{FindFaces, FitFace, Observer};
 use crate::face::regress::{self, Regressor};
@@ -130,6 +130,10 @@ impl Networks {
         let (home, model) = home(models, pack)?;
         let mut ids = vec![ModelId::of(home, model)];
         let name = home.name().to_owned();
+        if pack.is_none() {
+            // What cannot be used may be what was meant.
+            models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
+        }
         let model = morphable_from(&*home.load(model, check)?)?;
         // The regressor's outputs are the coefficients of its own pack's model; no other will do.
         let component = home.component(Role::Regressor, None).ok_or_else(|| {
@@ -146,7 +150,8 @@ impl Networks {
         ids.push(ModelId::of(pack, component));
         let weights = pack.load(component, check)?;
         let kind = detector::Kind::of(&weights)?;
-        let detector = Detector::new(Embedded::new(weights, options), kind);
+        let mut detector = Detector::new(Embedded::new(weights, options), kind);
+        component.config::<Look>()?.apply(&mut detector.options);
 
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
@@ -181,7 +186,12 @@ impl Networks {
 
     /// What an observation depends on besides the picture.
     pub fn fingerprint(&self) -> Key {
-        let parts: Vec<&[u8]> = self.models.iter().map(|m| m.blake3.as_bytes()).collect();
+        let mut parts: Vec<&[u8]> = self.models.iter().map(|m| m.blake3.as_bytes()).collect();
+        let (options, usual) = (self.detector.options, detector::Options::of(self.detector.kind()));
+        let look = format!("{options:?}");
+        if options != usual {
+            parts.push(look.as_bytes());
+        }
         Key::of("networks", &parts)
     }
 

@@ -19,15 +19,16 @@ use std::path::Path;
 /// The file of a pack's generator.
 const FILE: &str = "generator.safetensors";
 
-/// What a pack's manifest says of its only component.
-pub struct About<'a> {
+/// A component that a pack is made of.
+pub struct Part<'a> {
     pub role: Role,
     pub architecture: &'a str,
     pub config: serde_json::Map<String, serde_json::Value>,
     /// The name of the weights' file.
     pub file: &'a str,
-    pub purpose: &'a str,
-    pub licence: &'a str,
+    pub weights: &'a Weights,
+    /// Written in half precision; else as it is.
+    pub half: bool,
 }
 
 /// Writes a pack of the name of `folder`, which is made where it is not there; `licence` as its manifest states it. Returns
@@ -38,22 +39,22 @@ pub struct About<'a> {
 pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Result<u64> {
     let weights = generator(checkpoint)?;
     let config = serde_json::to_value(Config::infer(&weights)?);
-    let about = About {
+    let part = Part {
         role: Role::Generator,
         architecture: ARCHITECTURE,
         config: config.ok().and_then(|v| v.as_object().cloned()).unwrap_or_default(),
         file: FILE,
-        purpose: "paints the reference face with the driver's pose and expression (HeadGAN)",
-        licence,
+        weights: &weights,
+        half: true,
     };
-    write_pack(folder, &weights, about)
+    write_pack(folder, &[part], "paints the reference face with the driver's pose and expression (HeadGAN)", licence)
 }
 
-/// Writes a pack of one component, in half precision, and returns the size of the weights in bytes.
+/// Writes a pack of components, and returns the size of the weights in bytes.
 ///
 /// # Errors
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written.
-pub fn write_pack(folder: &Path, weights: &Weights, about: About) -> Result<u64> {
+pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -> Result<u64> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if !pack::is_name(&name) {
         return Err(Error::Usage(format!(
@@ -62,22 +63,31 @@ pub fn write_pack(folder: &Path, weights: &Weights, about: About) -> Result<u64>
     }
     let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
-    let path = folder.join(about.file);
-    let size = write_half(weights, &path)?;
+    let (mut size, mut components) = (0, Vec::new());
+    for part in parts {
+        let path = folder.join(part.file);
+        if part.half {
+            write_half(part.weights, &path)?;
+        } else {
+            file::save_safetensors(&path, part.weights)?;
+        }
+        size += std::fs::metadata(&path).map_err(|e| cannot(&path, e))?.len();
+        components.push(Component {
+            role: part.role,
+            architecture: part.architecture.into(),
+            config: part.config.clone(),
+            file: part.file.into(),
+            blake3: file::blake3(&path)?,
+        });
+    }
     let manifest = Manifest {
         format: pack::FORMAT,
         name,
         version: "1".into(),
-        licence: about.licence.into(),
+        licence: licence.into(),
         source: "trained with headgan-train".into(),
-        purpose: about.purpose.into(),
-        components: vec![Component {
-            role: about.role,
-            architecture: about.architecture.into(),
-            config: about.config,
-            file: about.file.into(),
-            blake3: file::blake3(&path)?,
-        }],
+        purpose: purpose.into(),
+        components,
     };
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
     write_text(&folder.join(pack::MANIFEST), &(text + "\n"))?;

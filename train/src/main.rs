@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use headgan::audio;
 use headgan::engine::cpu;
+use headgan::face::detector as finder;
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
 use headgan::models::pack::ModelSet;
@@ -17,6 +18,7 @@ use headgan_train::config::TrainConfig;
 use headgan_train::data::split::HoldOut;
 use headgan_train::data::store::model_of;
 use headgan_train::data::{prepare, sound};
+use headgan_train::detector;
 use headgan_train::regressor::{self, measure::Subject};
 use headgan_train::run::DataSet;
 use headgan_train::speech::{self, measure, synthesis};
@@ -181,6 +183,23 @@ impl Machine {
             tch::set_num_threads(i32::try_from(self.threads).unwrap_or(i32::MAX));
         }
         device(&self.device)
+    }
+}
+
+/// How a detector looks at pictures.
+#[derive(clap::Args)]
+struct Look {
+    /// Scale pictures down to so many pixels of the longer side before the detector looks; 1600 unless told.
+    #[arg(long, value_name = "PIXELS")]
+    longer_side: Option<usize>,
+    /// The least score of a face that is reported; 0.5 unless told.
+    #[arg(long, value_name = "SCORE")]
+    score: Option<f32>,
+}
+
+impl From<&Look> for finder::Look {
+    fn from(args: &Look) -> finder::Look {
+        finder::Look { longer_side: args.longer_side, score: args.score }
     }
 }
 
@@ -350,6 +369,11 @@ struct RegressorExport {
     /// The run's folder.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
+    /// A run of a detector, whose weights go into the pack too.
+    #[arg(long, value_name = "RUN")]
+    detector: Option<PathBuf>,
+    #[command(flatten)]
+    look: Look,
     /// The pack's folder, whose name is the pack's.
     #[arg(long, value_name = "DIR")]
     pack: PathBuf,
@@ -622,7 +646,7 @@ fn train_regressor(args: &Regressor) -> Result<()> {
 fn regressor_of(run: &Path) -> Result<(Weights, Morphable, u64)> {
     let checkpoint = checkpoint::newest(&run.join("checkpoints"), Device::Cpu)?
         .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", run.display())))?;
-    let (weights, model) = regressor::trainer::export(&checkpoint, &head())?;
+    let (weights, model) = regressor::export::weights(&checkpoint)?;
     Ok((weights, model, checkpoint.number("step")?))
 }
 
@@ -642,10 +666,11 @@ fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
 }
 
 fn export_regressor(args: &RegressorExport) -> Result<()> {
-    let (weights, model, step) = regressor_of(&args.run)?;
-    let licence = args.licence.clone();
-    let pack = fitting::write(&args.pack, &model, Some(weights), licence, headgan::reenact::networks::check)?;
-    println!("{}: step {step}", pack.folder.display());
+    let checkpoint = newest(&args.run)?;
+    let detector = args.detector.as_deref().map(|run| detector::export::weights(&newest(run)?)).transpose()?;
+    let part = detector.as_ref().map(|weights| detector::export::part(weights, &(&args.look).into()));
+    let size = regressor::export::export_pack(&checkpoint, &args.pack, part, &args.licence)?;
+    println!("{}: step {}, {size} bytes", args.pack.display(), checkpoint.number("step")?);
     Ok(())
 }
 

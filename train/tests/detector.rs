@@ -3,7 +3,7 @@
 use headgan::engine::{Embedded, cpu};
 use headgan::face::Rect;
 use headgan::face::bgr::Bgr8;
-use headgan::face::detector::{Detector, Kind};
+use headgan::face::detector::{Detector, Kind, Look};
 use headgan::frame::{Color, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::pack::{ModelSet, Role};
@@ -68,12 +68,14 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
 
     let folder = tempfile::tempdir().unwrap();
     let pack = folder.path().join("own-finder");
-    let size = export::export_pack(&trainer.checkpoint(), &pack, "MIT OR Apache-2.0").unwrap();
+    let look = Look { longer_side: Some(400), score: Some(0.625) };
+    let size = export::export_pack(&trainer.checkpoint(), &pack, &look, "MIT OR Apache-2.0").unwrap();
     assert!(size > 100_000 && size < 1_500_000, "{size}");
     let models = ModelSet::from_folders(&[folder.path().to_owned()]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), None).unwrap();
     assert_eq!((pack.name(), pack.manifest.licence.as_str()), ("own-finder", "MIT OR Apache-2.0"));
     assert_eq!(part.config["backbone"], "mobilenet0.25");
+    assert_eq!(part.config::<Look>().unwrap(), look);
     let weights = pack.load(part, networks::check).unwrap();
     let kind = Kind::of(&weights).unwrap();
     let detector = Detector::new(Embedded::new(weights, &cpu::Options::default()), kind);
@@ -81,7 +83,9 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
         let (a, b) = (detector.detect(&scene.picture).unwrap(), subject.find(&scene.picture).unwrap());
         assert_eq!(a, b, "the pack is what was measured");
     }
-    assert!(export::export_pack(&trainer.checkpoint(), &folder.path().join("Own Finder"), "MIT").is_err());
+    assert!(
+        export::export_pack(&trainer.checkpoint(), &folder.path().join("Own Finder"), &Look::default(), "MIT").is_err()
+    );
 }
 
 #[test]

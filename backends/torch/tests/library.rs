@@ -139,10 +139,8 @@ fn a_frame_on_cuda_equals_the_embedded_engines() {
     }
     let mut loud = weights();
     let array = loud.arrays.get_mut("rendering_network.cond_enc.0.1.0.weight").unwrap();
-    *array = headgan::models::Array::f32(
-        array.shape.clone(),
-        array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect(),
-    );
+    *array =
+        headgan::models::Array::f32(array.shape.clone(), array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect());
     assert!(on(&loud, Precision::Fp16).unwrap().1, "a frame that is not a number was not repeated");
 }
 

@@ -395,8 +395,10 @@ pub(crate) mod tests {
         let mut used = sampler();
         used.pair(&clip, 1, 2, &vary).unwrap();
         for (reference, target, vary) in [(1, 4, &vary), (1, 4, &Variation::none()), (3, 4, &vary)] {
-            let (again, fresh) =
-                (used.pair(&clip, reference, target, vary).unwrap(), sampler().pair(&clip, reference, target, vary).unwrap());
+            let (again, fresh) = (
+                used.pair(&clip, reference, target, vary).unwrap(),
+                sampler().pair(&clip, reference, target, vary).unwrap(),
+            );
             assert!(again.reference == fresh.reference && again.draft == fresh.draft && again.pncc == fresh.pncc);
             assert!(again.prior == fresh.prior && again.target == fresh.target && again.mouth == fresh.mouth);
         }

@@ -2,8 +2,10 @@
 
 use super::trainer;
 use crate::checkpoint::Checkpoint;
-use crate::export;
+use crate::export::{self, Part, halved};
 use headgan::Result;
+use headgan::face::detector::Look;
+use headgan::models::Weights;
 use headgan::models::pack::Role;
 use headgan::nets::retinaface::Backbone;
 use serde_json::{Map, Value};
@@ -12,26 +14,33 @@ use std::path::Path;
 /// The file of a pack's detector.
 const FILE: &str = "retinaface-mobilenet0.25.safetensors";
 
-/// Writes a pack of the name of `folder`, weights in half precision; returns their size in bytes.
+/// The averaged detector of a checkpoint as a pack has it: in half precision.
+///
+/// # Errors
+/// Those of [`trainer::export`].
+pub fn weights(checkpoint: &Checkpoint) -> Result<Weights> {
+    let mut weights = halved(trainer::export(checkpoint)?);
+    weights.metadata.insert("architecture".into(), "retinaface".into());
+    weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
+    Ok(weights)
+}
+
+/// A pack's component that looks as told.
+pub fn part<'a>(weights: &'a Weights, look: &Look) -> Part<'a> {
+    let mut config = Map::new();
+    config.insert("backbone".into(), Value::from("mobilenet0.25"));
+    config.insert("channels".into(), Value::from(Backbone::MobileNet025.width()));
+    config.extend(look.longer_side.map(|n| ("longer_side".into(), Value::from(n))));
+    config.extend(look.score.map(|n| ("score".into(), Value::from(f64::from(n)))));
+    Part { role: Role::Detector, architecture: "retinaface", config, file: FILE, weights, half: true }
+}
+
+/// Writes a pack of the name of `folder`; returns the size of its weights in bytes.
 ///
 /// # Errors
 /// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be
 /// written; those of [`trainer::export`].
-pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Result<u64> {
-    let mut weights = trainer::export(checkpoint)?;
-    let mut config = Map::new();
-    config.insert("backbone".into(), Value::from("mobilenet0.25"));
-    config.insert("channels".into(), Value::from(Backbone::MobileNet025.width()));
-    weights.metadata.insert("architecture".into(), "retinaface".into());
-    weights.metadata.insert("config".into(), Value::Object(config.clone()).to_string());
-    weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
-    let about = export::About {
-        role: Role::Detector,
-        architecture: "retinaface",
-        config,
-        file: FILE,
-        purpose: "finds faces and their five landmarks",
-        licence,
-    };
-    export::write_pack(folder, &weights, about)
+pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, look: &Look, licence: &str) -> Result<u64> {
+    let weights = weights(checkpoint)?;
+    export::write_pack(folder, &[part(&weights, look)], "finds faces and their five landmarks", licence)
 }

@@ -9,7 +9,7 @@ use headgan::Result;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::Detection;
 use headgan::face::bgr::{self, Bgr8};
-use headgan::face::detector::{Detector, Kind};
+use headgan::face::detector::{Detector, Kind, Look};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::models::Weights;
@@ -121,6 +121,11 @@ impl Subject {
         let kind = Kind::of(&weights)?;
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
         Ok(Subject(Detector::new(Embedded::new(Arc::new(weights), &options), kind)))
+    }
+
+    /// Looks as a pack may say.
+    pub fn look(&mut self, look: &Look) {
+        look.apply(&mut self.0.options);
     }
 
     /// The faces that the program would report.

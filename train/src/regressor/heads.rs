@@ -206,7 +206,10 @@ mod tests {
         let heads: Vec<Sample> = (0..8).map(|_| row.next().unwrap()).collect();
         let same = |i: usize| {
             let got = pool.get(i).unwrap();
-            assert!(got.picture == heads[i].picture && got.expr == heads[i].expr && got.camera == heads[i].camera, "{i}");
+            assert!(
+                got.picture == heads[i].picture && got.expr == heads[i].expr && got.camera == heads[i].camera,
+                "{i}"
+            );
         };
         same(7);
         assert_eq!(pool.drawn(), 6);

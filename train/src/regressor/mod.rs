@@ -4,6 +4,7 @@
 //! fits are brought onto the head ([`labels`]). Both become a [`Sample`]; [`view`] makes crops of it as a detector or a
 //! tracker would, spoilt in the ways that pictures are. The network is [`headgan::nets::mobilenet`].
 
+pub mod export;
 pub mod heads;
 pub mod labels;
 pub mod measure;

@@ -44,13 +44,14 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Res
     // As a program that loads it will.
     speech::check(&config.speech(), &weights)?;
     let values = serde_json::to_value(config.speech()).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    let about = export::About {
+    let part = export::Part {
         role: Role::Speech,
         architecture: ARCHITECTURE,
         config: values,
         file: FILE,
-        purpose: "hears which characters are spoken, and when: for a mouth's timing, not for dictation",
-        licence,
+        weights: &weights,
+        half: true,
     };
-    export::write_pack(folder, &weights, about)
+    let purpose = "hears which characters are spoken, and when: for a mouth's timing, not for dictation";
+    export::write_pack(folder, &[part], purpose, licence)
 }

@@ -1,6 +1,6 @@
 //! The verbs of the detector: label, train, measure, export.
 
-use crate::{Machine, newest};
+use crate::{Look, Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::detector::{Detector as Finder, Kind};
 use headgan::media::still::{self, StillOptions};
@@ -9,7 +9,7 @@ use headgan::reenact::networks;
 use headgan::{Error, Result};
 use headgan_train::detector::labels::{self, About};
 use headgan_train::detector::measure::{self, Comparison, Subject};
-use headgan_train::detector::{export, run, trainer};
+use headgan_train::detector::{export, run};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -88,6 +88,8 @@ pub struct Measure {
     /// Also write pictures on which a face was missed, or one reported that is none.
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    #[command(flatten)]
+    look: Look,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -101,6 +103,8 @@ pub struct Export {
     /// The pack's folder, whose name is the pack's.
     #[arg(long, value_name = "DIR")]
     pack: PathBuf,
+    #[command(flatten)]
+    look: Look,
     /// What the pack says of its licence.
     #[arg(long, value_name = "TEXT", default_value = "not stated")]
     licence: String,
@@ -144,7 +148,8 @@ pub fn train(args: &Train) -> Result<()> {
 
 pub fn measure(args: &Measure) -> Result<()> {
     let checkpoint = newest(&args.run)?;
-    let own = Subject::new(trainer::export(&checkpoint)?)?;
+    let mut own = Subject::new(export::weights(&checkpoint)?)?;
+    own.look(&(&args.look).into());
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.beside))?;
     let upstream = Subject::new((*pack.load(part, networks::check)?).clone())?;
@@ -165,7 +170,7 @@ pub fn measure(args: &Measure) -> Result<()> {
 
 pub fn export_pack(args: &Export) -> Result<()> {
     let checkpoint = newest(&args.run)?;
-    let size = export::export_pack(&checkpoint, &args.pack, &args.licence)?;
+    let size = export::export_pack(&checkpoint, &args.pack, &(&args.look).into(), &args.licence)?;
     println!("{}: step {}, {size} bytes", args.pack.display(), checkpoint.number("step")?);
     Ok(())
 }

@@ -1,0 +1,64 @@
+//! A run's regressor, its head, and a detector with them where one was trained, as a model pack.
+
+use super::trainer;
+use crate::checkpoint::Checkpoint;
+use crate::export::{self, Part, halved};
+use headgan::Result;
+use headgan::models::pack::Role;
+use headgan::models::{Weights, fitting, morphable_weights};
+use headgan::morphable::Morphable;
+use headgan::nets::mobilenet;
+use headgan::synthetic::head;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The files of a pack's regressor and head.
+const FILES: [&str; 2] = ["regressor.safetensors", "morphable.safetensors"];
+
+/// The averaged regressor of a checkpoint as a pack has it, in half precision, and the head that its outputs belong to.
+///
+/// # Errors
+/// Those of [`trainer::export`].
+pub fn weights(checkpoint: &Checkpoint) -> Result<(Weights, Morphable)> {
+    let (weights, model) = trainer::export(checkpoint, &head())?;
+    let mut weights = halved(weights);
+    weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
+    Ok((weights, model))
+}
+
+/// Writes a pack of the name of `folder`; returns the size of its weights in bytes.
+///
+/// # Errors
+/// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be
+/// written; those of [`trainer::export`].
+pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, detector: Option<Part>, licence: &str) -> Result<u64> {
+    let (regressor, model) = weights(checkpoint)?;
+    let network = mobilenet::Config::of(&regressor)?;
+    let map = |value: Value| -> Map<String, Value> { value.as_object().cloned().unwrap_or_default() };
+    let head = morphable_weights(&model);
+    let own = [
+        Part {
+            role: Role::Regressor,
+            architecture: "mobilenet-v1",
+            config: map(json!({"width": network.width, "outputs": network.outputs})),
+            file: FILES[0],
+            weights: &regressor,
+            half: true,
+        },
+        // Coordinates are micrometres, which half precision does not hold.
+        Part {
+            role: Role::Morphable,
+            architecture: "linear-morphable",
+            config: map(fitting::config(&model)),
+            file: FILES[1],
+            weights: &head,
+            half: false,
+        },
+    ];
+    let purpose = match detector {
+        Some(_) => "finds faces and fits the procedural head to them",
+        None => "fits the procedural head to faces",
+    };
+    let parts: Vec<Part> = detector.into_iter().chain(own).collect();
+    export::write_pack(folder, &parts, purpose, licence)
+}

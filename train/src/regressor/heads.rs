@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(pool.drawn(), 6);
         pool.draw(7, 3);
         assert_eq!(pool.drawn(), 12);
-        [0, 5, 6].map(same);
+        [0, 5, 6].into_iter().for_each(same);
     }
 
     #[test]

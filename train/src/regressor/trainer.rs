@@ -33,9 +33,9 @@ mod weight {
     pub const LANDMARKS: f64 = 10.0;
     pub const CAMERA: f64 = 1.0;
     pub const IDENTITY: f64 = 0.1;
-    pub const EXPRESSION: f64 = 5.0;
+    pub const EXPRESSION: f64 = 3.0;
     /// Of openings: an eye's is a thirtieth of all landmarks' ways, and what a blink is.
-    pub const GAPS: f64 = 30.0;
+    pub const GAPS: f64 = 15.0;
     /// Of lids that nobody knows: open is the best guess.
     pub const OPEN: f64 = 0.03;
     pub const SAME_FACE: f64 = 0.1;

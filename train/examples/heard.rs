@@ -9,7 +9,7 @@
 
 use clap::Parser;
 use headgan::engine::cpu;
-use headgan::frame::{Color, ContactSheet, Frame};
+use headgan::frame::{ContactSheet, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::file;
 use headgan::models::pack::ModelSet;
@@ -140,9 +140,7 @@ fn mouth_of(batch: &Batch) -> Tensor {
 
 /// Ten times what is different, on grey.
 fn difference(a: &Tensor, b: &Tensor) -> Frame {
-    let mut out = frame(&((a - b) * 10.0));
-    out.color = Color::Srgb;
-    out
+    frame(&((a - b) * 10.0))
 }
 
 fn text(t: &Tally) -> String {

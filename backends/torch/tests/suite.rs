@@ -57,34 +57,31 @@ fn the_official_outputs_hold() {
     suite::official(torch);
 }
 
-/// On the first CUDA device, layout as sessions have it. Products are not rounded in fp32.
-fn cuda(kind: Kind) -> Option<impl Fn(Arc<Weights>) -> Torch> {
+/// On the first CUDA device; products are not rounded.
+fn cuda() -> Option<impl Fn(Arc<Weights>) -> Torch> {
     if !tch::Cuda::is_available() {
         eprintln!("skipped: there is no CUDA device");
         return None;
     }
-    Some(move |weights: Arc<Weights>| {
-        let torch = Torch::new(&weights, Device::Cuda(0), kind).tf32(false);
-        if kind == Kind::Float { torch } else { torch.channels_last() }
-    })
+    Some(|weights: Arc<Weights>| Torch::new(&weights, Device::Cuda(0), Kind::Float).tf32(false))
 }
 
 #[test]
 fn operations_on_cuda_equal_the_embedded_engines() {
-    let Some(make) = cuda(Kind::Float) else { return };
+    let Some(make) = cuda() else { return };
     let (worst, at) = suite::compare(&suite::operations(embedded), &suite::operations(make), 1e-3);
     println!("CUDA, fp32: {worst:e} in {at}");
 }
 
 #[test]
 fn networks_on_cuda_equal_the_embedded_engines() {
-    let Some(make) = cuda(Kind::Float) else { return };
+    let Some(make) = cuda() else { return };
     let (worst, at) = suite::compare(&suite::networks(embedded), &suite::networks(make), 1e-3);
     println!("CUDA, fp32: {worst:e} in {at}");
 }
 
 #[test]
 fn the_official_outputs_hold_on_cuda() {
-    let Some(make) = cuda(Kind::Float) else { return };
+    let Some(make) = cuda() else { return };
     suite::official(make);
 }

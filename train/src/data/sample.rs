@@ -196,6 +196,7 @@ fn frame(clip: &Stored, i: usize) -> Result<&StoredFrame> {
 
 /// A clip's picture as it is varied.
 fn picture(clip: &Stored, i: usize, vary: &Variation) -> Result<Frame> {
+    frame(clip, i)?;
     let mut picture = clip.picture(i)?.crop(vary.window, CROP, CROP, Filter::Area);
     recolour(&mut picture, vary);
     Ok(picture)

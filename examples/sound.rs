@@ -32,8 +32,7 @@ const MOUTH: std::ops::Range<usize> = 48..68;
 const MARGIN: f32 = 0.25;
 
 fn random() -> Generator {
-    let config =
-        generator::Config { ngf: 8, levels: 2, spade: 32, frames: 3, audio: ALL, prior: false, compose: false };
+    let config = generator::Config { ngf: 8, levels: 2, spade: 32, audio: ALL, ..generator::Config::default() };
     let layers = shape::layers(|ops| {
         let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
         generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);

@@ -260,7 +260,16 @@ impl Net for Generator {
 #[test]
 fn a_small_generator() {
     for (audio, own) in [(0, false), (20, false), (0, true), (20, true)] {
-        let config = generator::Config { ngf: 3, levels: 2, spade: 16, frames: 3, audio, prior: own, compose: own };
+        let config = generator::Config {
+            ngf: 3,
+            levels: 2,
+            spade: 16,
+            frames: 3,
+            audio,
+            prior: own,
+            compose: own,
+            sound_at_mouth: own,
+        };
         let mut inputs: Vec<(&'static str, &[usize])> = vec![("reference", &[1, 6, 32, 32]), ("pncc", &[1, 9, 32, 32])];
         if audio > 0 {
             inputs.push(("audio", &[1, 20]));

@@ -36,7 +36,7 @@ fn folder(test: &str) -> PathBuf {
 }
 
 fn random_generator(audio: usize) -> Generator {
-    let config = generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio, prior: false, compose: false };
+    let config = generator::Config { ngf: 2, spade: 8, audio, ..generator::Config::default() };
     let layers = shape::layers(|ops| {
         let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
         generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);

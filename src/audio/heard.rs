@@ -46,6 +46,13 @@ impl Heard {
         self.signal.len() / SIGNAL
     }
 
+    /// Whether any frame hears something else than another: silence and a steady hum say nothing.
+    pub fn changes(&self) -> bool {
+        let differs = |a: &[f32], n: usize| a.chunks_exact(n).any(|row| row != &a[..n]);
+        let letters = self.letters.as_deref().unwrap_or_default();
+        differs(&self.signal, SIGNAL) || letters.chunks_exact(TOKENS).any(|row| row != &letters[..TOKENS])
+    }
+
     /// Whether an acoustic model listened.
     pub fn knows_characters(&self) -> bool {
         self.letters.is_some()
@@ -159,6 +166,7 @@ mod tests {
             assert_eq!(heard.at(i as f64)[SIGNAL..], [0.0; ALL - SIGNAL]);
         }
         assert_ne!(heard.at(3.0), heard.at(9.0));
+        assert!(heard.changes() && !heard.part(3..4).changes() && !heard.part(0..0).changes());
     }
 
     #[test]

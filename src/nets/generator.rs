@@ -6,7 +6,8 @@
 //!
 //! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the
 //! reference goes; the flow network finds what is left) and *composition* (the rendering network changes the warped
-//! reference instead of painting it anew). Both are off in official files.
+//! reference instead of painting it anew). A third keeps *sound at the mouth*: AdaIN changes all places alike, so what is
+//! heard is blended with what silence does, by where the PNCC shows the mouth. All three are off in official files.
 //!
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
@@ -35,6 +36,9 @@ pub struct Config {
     /// Whether the rendering network's picture is added to the warped reference.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compose: bool,
+    /// Whether what is heard changes the mouth alone, and elsewhere the picture is that of silence ([`mouth`]).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sound_at_mouth: bool,
 }
 
 /// Its name in packs and in the metadata of weights files.
@@ -46,7 +50,16 @@ fn is_false(flag: &bool) -> bool {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { ngf: 32, levels: 2, spade: 256, frames: 3, audio: 300, prior: false, compose: false }
+        Config {
+            ngf: 32,
+            levels: 2,
+            spade: 256,
+            frames: 3,
+            audio: 300,
+            prior: false,
+            compose: false,
+            sound_at_mouth: false,
+        }
     }
 }
 
@@ -77,8 +90,7 @@ impl Config {
             }
             _ => Config::default(),
         };
-        let Config { prior, compose, .. } = stated;
-        Ok(Config { ngf: first[0], levels, spade, frames: first[1] / 3, audio, prior, compose })
+        Ok(Config { ngf: first[0], levels, spade, frames: first[1] / 3, audio, ..stated })
     }
 
     /// What a weights file of this configuration says of itself.
@@ -244,11 +256,12 @@ fn rendering_network<O: Ops>(
         Some(x) => x, // 512 x 64 x 64
         None => pncc.clone(),
     };
+    let mouth = (config.audio > 0 && config.sound_at_mouth).then(|| mouth(ops, config, pncc));
     for i in 0..=config.levels {
         let features = &warped_features[config.levels - i];
         x = spade_block(ops, config, &x, features, &format!("rendering_network.cond_dec.{i}"));
         if config.audio > 0 {
-            x = adain_block(ops, &x, audio, &format!("rendering_network.cond_dec_audio.{i}"));
+            x = adain_block(ops, &x, audio, mouth.as_ref(), &format!("rendering_network.cond_dec_audio.{i}"));
         }
         if i < config.levels {
             x = ops.pixel_shuffle(&x, 2); // 128 x 128 x 128, 32 x 256 x 256
@@ -277,16 +290,59 @@ fn spade_block<O: Ops>(ops: &O, config: &Config, x: &O::Tensor, cond: &O::Tensor
     ops.add(x, &y)
 }
 
-/// `conv(leaky(adain(conv(leaky(adain(x))))))`, no shortcut; gamma and beta are a linear function of the audio vector.
-fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, name: &str) -> O::Tensor {
-    let c = ops.shape(x)[1];
+/// `conv(leaky(adain(conv(leaky(adain(x))))))`, no shortcut; gamma and beta are a linear function of the audio vector,
+/// and with `mouth` (at the deepest level's size) elsewhere that of zeros.
+fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, mouth: Option<&O::Tensor>, name: &str) -> O::Tensor {
+    let [n, c, h, w] = ops.shape(x);
+    let spread = |t: &O::Tensor| ops.resize(t, h, w, Resize::Nearest);
+    let mouth = mouth.map(|mouth| {
+        let silence = ops.affine(audio, 0.0, 0.0);
+        let mouth =
+            if ops.shape(mouth) == [n, 1, h, w] { mouth.clone() } else { ops.resize(mouth, h, w, Resize::Bilinear) };
+        (mouth, silence)
+    });
     let mut y = x.clone();
     for i in 1..=2 {
-        let gamma_beta = ops.linear(audio, &format!("{name}.norm{i}.fc"), 2 * c);
+        let layer = format!("{name}.norm{i}.fc");
+        let mut gamma_beta = ops.linear(audio, &layer, 2 * c);
+        if let Some((mouth, silence)) = &mouth {
+            let silent = ops.linear(silence, &layer, 2 * c);
+            let heard = ops.add(&gamma_beta, &ops.affine(&silent, -1.0, 0.0));
+            gamma_beta = ops.add(&spread(&silent), &ops.mul(&spread(&heard), mouth));
+        }
         y = ops.norm_modulate(&y, &gamma_beta, LEAKY);
         y = ops.conv2d(&y, &format!("{name}.conv{i}"), Conv::same(c, 3).spectral());
     }
     y
+}
+
+/// Whether a layer takes the audio vector.
+pub fn takes_sound(layer: &str) -> bool {
+    layer.contains(".cond_dec_audio.") && layer.ends_with(".fc")
+}
+
+/// Middle of the mouth in coordinate codes (x, y, z in 0..1), and how far from it sound reaches: the lips' landmarks lie
+/// within 0.34..0.66, 0.23..0.33, 0.72..0.87, both of 3DDFA-V2's model and of the procedural head.
+const MOUTH: [[f32; 2]; 3] = [[0.5, 0.26], [0.27, 0.17], [0.8, 0.5]];
+/// Side of the window that closes an opened mouth, which PNCC shows as nothing, at the deepest level.
+const CLOSED: usize = 11;
+
+/// How much each place belongs to the mouth by the newest PNCC frame: 1 on the lips and around them, falling to 0 before
+/// nose and chin. `[n, 1, h, w]` at the deepest level's size.
+pub fn mouth<O: Ops>(ops: &O, config: &Config, pncc: &O::Tensor) -> O::Tensor {
+    let newest = 3 * (config.frames - 1);
+    let [x, y, z] = std::array::from_fn(|k| {
+        let [middle, reach] = MOUTH[k];
+        let off = ops.affine(&ops.slice(pncc, newest + k, 1), 1.0 / reach, -middle / reach);
+        ops.mul(&off, &off)
+    });
+    let off = ops.add(&ops.add(&x, &y), &z);
+    let near = ops.clamp(&ops.affine(&off, -2.0, 2.0), 0.0, 1.0);
+    let near = (0..config.levels).fold(near, |t, _| ops.avg_pool(&t, 2, 2, 0, true));
+    // Largest, then least of a window: fills what is narrower than it and leaves the outline.
+    let largest = |t: &O::Tensor| ops.max_pool(t, CLOSED, 1, CLOSED / 2, false);
+    let turned = |t: &O::Tensor| ops.affine(t, -1.0, 0.0);
+    turned(&largest(&turned(&largest(&near))))
 }
 
 #[cfg(test)]
@@ -294,12 +350,15 @@ mod tests {
     use super::*;
     use crate::engine::Executor;
     use crate::engine::check::Check;
+    use crate::engine::plain::Plain;
     use crate::engine::{cpu, shape};
     use crate::models::{Array, Data};
+    use crate::pncc::Rasterizer;
     use crate::testing::{Rng, random_weights};
     use std::sync::Arc;
 
-    const SMALL: Config = Config { ngf: 3, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true };
+    const SMALL: Config =
+        Config { ngf: 3, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true, sound_at_mouth: false };
 
     fn weights(config: &Config) -> Weights {
         let layers = shape::layers(|ops| {
@@ -339,16 +398,77 @@ mod tests {
         assert_eq!(ops.values(&still.image), ops.values(&shot.rgb));
     }
 
+    /// The mouth is what the lips enclose, open or not, and nothing of eyes, nose and chin.
+    #[test]
+    fn the_mouth_is_found_by_its_codes() {
+        use crate::morphable::{Euler, ImageCamera, Mesh, Prepared};
+        use crate::synthetic::Expression;
+        const SIDE: usize = 256;
+        let model = Prepared::new(crate::synthetic::head()).unwrap();
+        let shape = vec![0.0; model.model().shape_dim];
+        let config = Config { frames: 1, ..Config::default() };
+        let ops = Plain::new(Arc::new(Weights::default()));
+        for (yaw, jaw) in [(0.0, 0.0), (0.0, 1.0), (35.0, 1.0), (-35.0, 0.3)] {
+            let mut expr = vec![0.0; model.model().expr_dim];
+            expr[Expression::JawOpen as usize] = jaw;
+            let turned = Euler { yaw, pitch: 5.0, roll: 10.0 };
+            let camera = ImageCamera::new(9e-4, turned.rotation(), [128.0, 128.0, 0.0]);
+            let mut mesh = Mesh::default();
+            model.mesh_into(&model.identity(&shape).unwrap(), &expr, &camera, &mut mesh).unwrap();
+            let mut raster = Rasterizer::new();
+            let rendered = raster.render(&mesh.vertices, model.triangles(), SIDE, SIDE).unwrap();
+            let mut pixels = Vec::new();
+            rendered.pncc_f32_into(&model.model().ncc, &mut pixels).unwrap();
+            let planes: Vec<f32> = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied()).collect();
+            let mouth = mouth(&ops, &config, &ops.tensor([1, 3, SIDE, SIDE], &planes));
+            assert_eq!(mouth.shape, [1, 1, SIDE / 4, SIDE / 4]);
+            let points = model.posed_landmarks(&shape, &expr, &camera).unwrap();
+            let at = |p: [f32; 2]| mouth.data[(p[1] / 4.0) as usize * SIDE / 4 + (p[0] / 4.0) as usize];
+            let middle = |a: usize, b: usize| [0, 1].map(|k| 0.5 * (points[a][k] + points[b][k]));
+            for (a, b) in [(51, 57), (62, 66), (50, 58), (52, 56)] {
+                assert!(at(middle(a, b)) > 0.75, "{yaw} {jaw}: {a} {b} {}", at(middle(a, b)));
+            }
+            for i in [36, 39, 42, 45, 30, 27, 8, 21] {
+                let value = at(middle(i, i));
+                assert!(value < 0.02, "{yaw} {jaw}: landmark {i} has {value}");
+            }
+            let share = mouth.data.iter().sum::<f32>() / mouth.data.len() as f32;
+            assert!((0.02..0.1).contains(&share), "{yaw} {jaw}: {share} of the picture");
+        }
+    }
+
+    /// At the mouth as with sound, elsewhere as in silence.
+    #[test]
+    fn sound_is_heard_where_the_mouth_is() {
+        let config = Config { audio: 6, ..SMALL };
+        let ops = Plain::new(Arc::new(weights(&config)));
+        let mut rng = Rng(8);
+        let x = ops.tensor([1, 48, 8, 8], &rng.vec(48 * 64));
+        let sound = ops.tensor([1, 6, 1, 1], &rng.vec(6));
+        let silence = ops.tensor([1, 6, 1, 1], &[0.0; 6]);
+        let block = |sound: &_, mouth: Option<f32>| {
+            let mouth = mouth.map(|v| ops.tensor([1, 1, 8, 8], &[v; 64]));
+            ops.values(&adain_block(&ops, &x, sound, mouth.as_ref(), "rendering_network.cond_dec_audio.0"))
+        };
+        let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let (heard, silent) = (block(&sound, None), block(&silence, None));
+        assert!(apart(&heard, &silent) > 0.01);
+        assert!(apart(&block(&sound, Some(1.0)), &heard) < 1e-4);
+        assert!(apart(&block(&sound, Some(0.0)), &silent) < 1e-4);
+    }
+
     #[test]
     fn a_configuration_is_read_off_shapes_and_metadata() {
         let w = weights(&SMALL);
         assert_eq!(Config::infer(&w).unwrap(), SMALL);
+        let local = Config { audio: 6, sound_at_mouth: true, ..SMALL };
+        assert_eq!(Config::infer(&weights(&local)).unwrap(), local);
         let official = Config { prior: false, compose: false, ..SMALL };
         let mut plain = weights(&official);
         assert_eq!(Config::infer(&plain).unwrap(), official);
         plain.metadata.clear();
         assert_eq!(Config::infer(&plain).unwrap(), official);
-        // Files of before say nothing of the two, and are written as they were.
+        // Files of before say nothing of the three, and are written as they were.
         let text = serde_json::to_string(&official).unwrap();
         assert_eq!(text, r#"{"ngf":3,"levels":2,"spade":8,"frames":3,"audio":0}"#);
         let mut damaged = w;

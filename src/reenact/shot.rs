@@ -695,7 +695,16 @@ mod tests {
 
     /// With random weights that `change` has changed; `own`: with prior and composition.
     fn generator_of(threads: usize, own: bool, change: impl Fn(&mut Weights)) -> Generator {
-        let config = generator::Config { ngf: 2, levels: 2, spade: 16, frames: 3, audio: 0, prior: own, compose: own };
+        let config = generator::Config {
+            ngf: 2,
+            levels: 2,
+            spade: 16,
+            frames: 3,
+            audio: 0,
+            prior: own,
+            compose: own,
+            sound_at_mouth: false,
+        };
         let layers = shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);
             generator::forward(ops, &config, &reference, &[1, 9, 64, 64], None, None);

@@ -14,6 +14,9 @@ use tch::Kind;
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     pub generator: generator::Config,
+    /// An exported generator that the run begins with; random weights where nothing is said.
+    pub start: Option<PathBuf>,
+    pub learn: Learn,
     /// Judges PNCC and picture.
     pub picture_judge: Judge,
     /// Judges [`MOUTH`](crate::losses::MOUTH) pixels around the mouth, with a generator that listens together with what is heard.
@@ -123,6 +126,17 @@ impl Default for Augment {
     }
 }
 
+/// What of a generator learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Learn {
+    #[default]
+    All,
+    /// What is heard alone: it says nothing at first, everything else stays as in [`TrainConfig::start`], and only clips
+    /// whose sound changes are seen.
+    Sound,
+}
+
 /// The numbers that networks compute with. Weights, optimiser and losses are float32 beside bf16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -151,10 +165,19 @@ impl Precision {
 
 impl Default for TrainConfig {
     fn default() -> TrainConfig {
-        let small = generator::Config { ngf: 8, levels: 2, spade: 16, frames: 3, audio: 0, prior: true, compose: true };
+        let small = generator::Config {
+            ngf: 8,
+            spade: 16,
+            audio: 0,
+            prior: true,
+            compose: true,
+            ..generator::Config::default()
+        };
         let judge = Judge { ndf: 16, layers: 4, scales: 2 };
         TrainConfig {
             generator: small,
+            start: None,
+            learn: Learn::All,
             picture_judge: judge.clone(),
             mouth_judge: judge,
             steps: 12_000,
@@ -205,6 +228,11 @@ impl TrainConfig {
         }
         if !(1..=4).contains(&self.generator.levels) {
             return wrong("generator.levels must be 1 to 4");
+        }
+        if self.learn == Learn::Sound && (self.generator.audio == 0 || self.start.is_none()) {
+            return wrong(
+                "learn 'sound' needs a generator that listens (generator.audio) and one to begin with (start)",
+            );
         }
         if self.batch == 0 || self.steps == 0 {
             return wrong("batch and steps must be above 0");
@@ -276,6 +304,10 @@ mod tests {
         config.generator.audio = 300;
         config.check().unwrap();
         assert_eq!(config.mouth().input, 303);
+        config.learn = Learn::Sound;
+        assert!(config.check().unwrap_err().to_string().contains("start"));
+        config.start = Some("generator.safetensors".into());
+        config.check().unwrap();
         config.generator.audio = 84;
         assert!(config.check().unwrap_err().to_string().contains("0, or 300"));
     }

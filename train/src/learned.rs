@@ -11,13 +11,15 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// Rounds of the power iteration before training.
 const FIRST_ROUNDS: usize = 15;
+/// And where the matrices are another run's: the vectors are not stored with an exported network.
+const FOLDED_ROUNDS: usize = 100;
 /// What norms are kept above.
 const EPS: f64 = 1e-12;
 
 /// Weights by the checkpoint's names.
 #[derive(Debug)]
 pub struct Learned {
-    /// What is trained; all require gradients.
+    /// What is trained; all require gradients, unless some are to [learn alone](Learned::learn_alone).
     pub weights: BTreeMap<String, Tensor>,
     /// `weight_u` and `weight_v`.
     pub vectors: BTreeMap<String, Tensor>,
@@ -64,6 +66,41 @@ impl Learned {
             out.iterate();
         }
         out
+    }
+
+    /// Takes the values of an exported network, whose spectral norms are folded in.
+    ///
+    /// # Errors
+    /// [`Error::Model`] naming the layer that is missing or of another shape.
+    pub fn begin_with(&mut self, weights: &Weights) -> Result<()> {
+        for (name, tensor) in &mut self.weights {
+            let name = name.strip_suffix("_orig").unwrap_or(name);
+            let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+            let values = match weights.get(name) {
+                None => return Err(Error::Model(format!("layer '{name}' is missing"))),
+                Some(array) if array.shape != shape => {
+                    return Err(Error::Model(format!("layer '{name}' has shape {:?}, not {shape:?}", array.shape)));
+                }
+                Some(array) => array.as_f32(),
+            };
+            let values = values.ok_or_else(|| Error::Model(format!("layer '{name}' holds integers")))?;
+            no_grad(|| tensor.copy_(&Tensor::from_slice(values).reshape(tensor.size())));
+        }
+        // Until the vectors are those of these matrices.
+        for _ in 0..FOLDED_ROUNDS {
+            self.iterate();
+        }
+        Ok(())
+    }
+
+    /// Sets the weights, not the biases, of the layers that `which` names to zero, and leaves those alone to learn.
+    pub fn learn_alone(&mut self, which: impl Fn(&str) -> bool) {
+        for (name, tensor) in &mut self.weights {
+            match name.strip_suffix(".weight").is_some_and(&which) {
+                true => no_grad(|| drop(tensor.zero_())),
+                false => *tensor = tensor.detach(),
+            }
+        }
     }
 
     /// One round of the power iteration.

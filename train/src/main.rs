@@ -337,6 +337,12 @@ struct Regressor {
     /// Use every so many frames of a clip.
     #[arg(long, value_name = "N", default_value_t = 3)]
     every: usize,
+    /// Drawn heads in a batch; the others are a data set's frames.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    drawn: f64,
+    /// Leave the layers before this one (conv1, dw2_1 to dw6, fc) as they are: a step then takes half the time.
+    #[arg(long, value_name = "LAYER")]
+    learn_from: Option<String>,
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,
     #[command(flatten)]
@@ -621,6 +627,9 @@ fn train_regressor(args: &Regressor) -> Result<()> {
     if !positive {
         return Err(Error::Usage("--batch, --heads, --width and --rate must be above 0 (--width at most 4)".into()));
     }
+    if !(0.0..=1.0).contains(&args.drawn) {
+        return Err(Error::Usage("--drawn must be from 0 to 1".into()));
+    }
     let device = args.run.on.place()?;
     let settings = regressor::run::Settings {
         data: &args.run.data,
@@ -632,6 +641,8 @@ fn train_regressor(args: &Regressor) -> Result<()> {
         seed: args.seed,
         heads: args.heads,
         every: args.every,
+        drawn: args.drawn,
+        learn_from: args.learn_from.as_deref(),
         checkpoint_minutes: args.checkpoint_minutes,
         loaders: args.loading.threads(device),
         device,

@@ -65,6 +65,26 @@ impl Normed {
         Normed { step: 0, skipped: 0, device, clip, learned, running, average, adam: Adam::default() }
     }
 
+    /// Leaves what comes before a layer as it is; what its norms see goes on being followed. For networks whose layers' names
+    /// are in order.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no such layer.
+    pub fn learn_from(&mut self, layer: &str) -> Result<()> {
+        let of = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
+        if !self.learned.weights.keys().any(|name| of(name) == layer) {
+            let mut known: Vec<String> = self.learned.weights.keys().map(|name| of(name)).collect();
+            known.dedup();
+            return Err(Error::Usage(format!("there is no layer '{layer}'; there are {}", known.join(", "))));
+        }
+        for (name, weight) in &mut self.learned.weights {
+            if *of(name) < *layer {
+                *weight = weight.detach();
+            }
+        }
+        Ok(())
+    }
+
     /// An executor of the network with batch norms as training has them.
     pub fn ops(&self) -> Torch {
         let all = self.learned.weights.iter().chain(&self.running);

@@ -5,7 +5,7 @@
 
 use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint};
-use crate::config::TrainConfig;
+use crate::config::{Learn, TrainConfig};
 use crate::data::Batch;
 use crate::data::prepare::SHORTEST;
 use crate::data::sample::{Sampler, Variation};
@@ -15,6 +15,7 @@ use crate::page::Page;
 use crate::perceptual::Perceptual;
 use crate::trainer::{Record, Trainer};
 use crate::validate::{self, Pair, Validation};
+use headgan::audio::Heard;
 use headgan::media::{StillOptions, interrupt, still};
 use headgan::models::pack::ModelSet;
 use headgan::morphable::Prepared;
@@ -101,6 +102,27 @@ impl DataSet {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// With the training clips alone whose sound says something: what is always the same would be learned as the mark of
+    /// a clip.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is none.
+    pub fn that_is_heard(self, data: &Path) -> Result<DataSet> {
+        let DataSet { train, usable, persons, held_out } = self;
+        let heard: Vec<usize> =
+            (0..train.len()).filter(|&i| train[i].heard.as_ref().is_some_and(Heard::changes)).collect();
+        if heard.is_empty() {
+            return Err(Error::Input(format!("{}: no clip to train on has sound that changes", data.display())));
+        }
+        let place = |old: usize| heard.iter().position(|&i| i == old);
+        let persons = persons.into_iter().map(|clips| clips.into_iter().filter_map(place).collect::<Vec<_>>());
+        let persons = persons.filter(|clips| !clips.is_empty()).collect();
+        let kept = |i: usize| heard.contains(&i);
+        let usable = usable.into_iter().enumerate().filter(|(i, _)| kept(*i)).map(|(_, u)| u).collect();
+        let train = train.into_iter().enumerate().filter(|(i, _)| kept(*i)).map(|(_, c)| c).collect();
+        Ok(DataSet { train, usable, persons, held_out })
     }
 
     /// The pairs of a step. They follow from seed and step alone. Persons are drawn alike, however many clips they
@@ -278,9 +300,12 @@ impl Learner for Trainer {
 /// missing.
 pub fn run(settings: Settings) -> Result<()> {
     let Settings { config, device, .. } = &settings;
-    let data = DataSet::open(settings.data)?;
+    let mut data = DataSet::open(settings.data)?;
     if config.generator.audio > 0 {
         data.check_sound(settings.data)?;
+    }
+    if config.learn == Learn::Sound {
+        data = data.that_is_heard(settings.data)?;
     }
     let perceptual = Perceptual::load(config, settings.models, *device)?;
     let folder = Folder::make(settings.run, config)?;

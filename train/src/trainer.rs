@@ -2,13 +2,14 @@
 
 use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::config::TrainConfig;
+use crate::config::{Learn, TrainConfig};
 use crate::data::Batch;
 use crate::learned::{Learned, for_engine};
 use crate::losses::{self, Judgement, MOUTH};
 use crate::perceptual::Perceptual;
 use headgan::engine::Ops;
 use headgan::engine::shape::{self, ShapeOps};
+use headgan::models::file;
 use headgan::nets::{discriminator, generator};
 use headgan::random::Rng;
 use headgan::{Error, Result};
@@ -65,7 +66,8 @@ impl Trainer {
     /// A run at its beginning. Without `perceptual` that loss is left out.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a configuration that makes no sense.
+    /// [`Error::Usage`] for a configuration that makes no sense; [`Error::Model`] where the generator to begin with is
+    /// another.
     pub fn new(config: TrainConfig, perceptual: Option<Perceptual>, device: Device) -> Result<Trainer> {
         config.check()?;
         let kind = config.precision.master();
@@ -81,7 +83,19 @@ impl Trainer {
         };
         let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
         let mut rng = Rng::of(&[config.seed, 1]);
-        let net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
+        let mut net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
+        if let Some(path) = &config.start {
+            let begun = file::load_safetensors(path).and_then(|weights| net.begin_with(&weights));
+            begun.map_err(|e| {
+                Error::Model(format!(
+                    "{}: cannot be what this configuration's generator begins with ({e})",
+                    path.display()
+                ))
+            })?;
+        }
+        if config.learn == Learn::Sound {
+            net.learn_alone(generator::takes_sound);
+        }
         let average = net.frozen().into_iter().map(|(name, t)| (name, t.copy())).collect();
         let judge = |config: &discriminator::Config, side: usize, rng: &mut Rng| {
             let run = |ops: &ShapeOps| {
@@ -183,7 +197,7 @@ impl Trainer {
             all.push(("gate", w.gate, gate(&out.mask)));
         }
         let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
-        if let Some(perceptual) = &self.perceptual {
+        if let Some(perceptual) = self.perceptual.as_ref().filter(|_| w.perceptual > 0.0) {
             all.push(("perceptual", w.perceptual, perceptual.distance(&[&image, &warped], &batch.target)));
         }
         if self.config.judged(self.step) {

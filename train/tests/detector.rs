@@ -68,7 +68,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
 
     let folder = tempfile::tempdir().unwrap();
     let pack = folder.path().join("own-finder");
-    let look = Look { longer_side: Some(400), score: Some(0.625) };
+    let look = Look { longer_side: Some(400), score: Some(0.65) };
     let size = export::export_pack(&trainer.checkpoint(), &pack, &look, "MIT OR Apache-2.0").unwrap();
     assert!(size > 100_000 && size < 1_500_000, "{size}");
     let models = ModelSet::from_folders(&[folder.path().to_owned()]);
@@ -76,6 +76,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
     assert_eq!((pack.name(), pack.manifest.licence.as_str()), ("own-finder", "MIT OR Apache-2.0"));
     assert_eq!(part.config["backbone"], "mobilenet0.25");
     assert_eq!(part.config::<Look>().unwrap(), look);
+    assert_eq!(part.config["score"], 0.65);
     let weights = pack.load(part, networks::check).unwrap();
     let kind = Kind::of(&weights).unwrap();
     let detector = Detector::new(Embedded::new(weights, &cpu::Options::default()), kind);

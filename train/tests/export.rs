@@ -8,9 +8,10 @@ use headgan::models::pack::ModelSet;
 use headgan::nets::generator;
 use headgan::reenact::engine::{Engine, Place};
 use headgan::reenact::networks::Generator;
-use headgan_train::config::Precision;
+use headgan_train::config::{Learn, Precision, TrainConfig};
 use headgan_train::export::{export, export_pack};
-use tch::{Kind, Tensor};
+use headgan_train::trainer::Trainer;
+use tch::{Device, Kind, Tensor};
 
 #[test]
 fn an_exported_generator_paints_what_the_averaged_one_paints() {
@@ -55,4 +56,47 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let refused = export_pack(&checkpoint, &packs.join("My Pack"), "").unwrap_err().to_string();
     assert!(refused.contains("'My Pack' cannot be the name"), "{refused}");
     assert!(!packs.join("My Pack").exists());
+}
+
+/// A run that begins with an exported generator and teaches it what is heard, leaves everything else as it is.
+#[test]
+fn sound_alone_is_learned_by_a_finished_generator() {
+    let listening = |mut config: TrainConfig| {
+        config.generator.audio = 300;
+        config
+    };
+    let mut first = trainer(listening(config(Precision::Fp32, 100)));
+    first.learn(&batch(0, Kind::Float));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("first.safetensors");
+    export(&first.checkpoint().unwrap(), &path).unwrap();
+
+    let mut config = listening(config(Precision::Fp32, 100));
+    config.generator.sound_at_mouth = true;
+    (config.start, config.learn) = (Some(path.clone()), Learn::Sound);
+    let mut second = trainer(config.clone());
+    let seen = batch(3, Kind::Float);
+    let off = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    // At first it is the other one in silence.
+    let mut silent = batch(3, Kind::Float);
+    silent.sound = silent.sound.zeros_like();
+    let before = second.show(&seen).image;
+    assert!(off(&before, &first.show(&silent).image) < 5e-3);
+    let weights = |t: &Trainer| t.weights().iter().map(|(n, w)| (n.clone(), w.detach().copy())).collect::<Vec<_>>();
+    let kept = weights(&second);
+    for step in 0..3 {
+        assert!(!second.learn(&batch(step, Kind::Float)).skipped);
+    }
+    for ((name, old), (_, new)) in kept.iter().zip(&weights(&second)) {
+        let learns = name.contains("cond_dec_audio") && name.ends_with("fc.weight");
+        assert_eq!(off(old, new) > 0.0, learns, "{name}");
+    }
+    let ago = second.checkpoint().unwrap();
+    let mut third = trainer(config.clone());
+    third.restore(&ago).unwrap();
+    assert_eq!(off(&third.show(&seen).image, &second.show(&seen).image), 0.0);
+
+    config.generator.ngf = 3;
+    let refused = Trainer::new(config, None, Device::Cpu).err().unwrap().to_string();
+    assert!(refused.contains("first.safetensors") && refused.contains("has shape"), "{refused}");
 }

@@ -17,8 +17,16 @@ use headgan::testing::random_weights;
 use std::sync::Arc;
 
 const SIDE: usize = 160;
-const CONFIG: generator::Config =
-    generator::Config { ngf: 2, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true };
+const CONFIG: generator::Config = generator::Config {
+    ngf: 2,
+    levels: 2,
+    spade: 8,
+    frames: 3,
+    audio: 0,
+    prior: true,
+    compose: true,
+    sound_at_mouth: false,
+};
 
 fn weights() -> Weights {
     let layers = shape::layers(|ops| {

@@ -31,7 +31,9 @@ pub fn part<'a>(weights: &'a Weights, look: &Look) -> Part<'a> {
     config.insert("backbone".into(), Value::from("mobilenet0.25"));
     config.insert("channels".into(), Value::from(Backbone::MobileNet025.width()));
     config.extend(look.longer_side.map(|n| ("longer_side".into(), Value::from(n))));
-    config.extend(look.score.map(|n| ("score".into(), Value::from(f64::from(n)))));
+    // 0.65, not the binary fraction next to it.
+    let score = look.score.and_then(|n| n.to_string().parse::<f64>().ok());
+    config.extend(score.map(|n| ("score".into(), Value::from(n))));
     Part { role: Role::Detector, architecture: "retinaface", config, file: FILE, weights, half: true }
 }
 

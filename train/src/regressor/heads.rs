@@ -13,6 +13,9 @@ use std::sync::OnceLock;
 
 /// Heads that one look is drawn with: making a scene takes longer than drawing it.
 const PER_LOOK: u64 = 6;
+/// How often each eye closes on its own: in any row of heads, and in those that are trained on. A network that has seen
+/// few winks answers with the mean of both eyes.
+const WINKS: [f64; 2] = [1.0 / 6.0, 0.5];
 /// Standard deviation of identities.
 const IDENTITY: f64 = 0.8;
 
@@ -24,6 +27,7 @@ pub struct Heads {
     /// Side of the pictures in pixels, and in sides of the crop that the landmarks give.
     side: usize,
     around: f64,
+    winks: f64,
 }
 
 impl Heads {
@@ -33,7 +37,7 @@ impl Heads {
 
     /// In pictures of another side and with more or less around the face, as [`SIDE`] and [`AROUND`] say it.
     pub fn framed(seed: u64, side: usize, around: f64) -> Heads {
-        Heads { seed, number: 0, renderer: None, side, around }
+        Heads { seed, number: 0, renderer: None, side, around, winks: WINKS[0] }
     }
 
     /// The next head.
@@ -54,7 +58,7 @@ impl Heads {
         let shape: Vec<f32> = (0..renderer.prepared().model().shape_dim)
             .map(|_| (IDENTITY * normal(&mut rng)).clamp(-2.5, 2.5) as f32)
             .collect();
-        let expr = expression(&mut rng, renderer.prepared().model().expr_dim);
+        let expr = expression(&mut rng, renderer.prepared().model().expr_dim, self.winks);
         let turned = Euler {
             yaw: (22.0 * normal(&mut rng)).clamp(-60.0, 60.0) as f32,
             pitch: (11.0 * normal(&mut rng)).clamp(-30.0, 30.0) as f32,
@@ -78,7 +82,7 @@ impl Heads {
     }
 }
 
-/// Heads by their numbers, each drawn when it is first asked for, by whichever thread asks.
+/// Heads to train on by their numbers, each drawn when it is first asked for, by whichever thread asks.
 pub struct Pool {
     seed: u64,
     looks: Vec<OnceLock<Result<Vec<Sample>>>>,
@@ -90,6 +94,11 @@ impl Pool {
         Pool { seed, looks: (0..n.div_ceil(PER_LOOK as usize)).map(|_| OnceLock::new()).collect() }
     }
 
+    /// What it draws from.
+    fn row(seed: u64) -> Heads {
+        Heads { winks: WINKS[1], ..Heads::new(seed) }
+    }
+
     /// The head with a number.
     ///
     /// # Errors
@@ -98,7 +107,7 @@ impl Pool {
         let per_look = PER_LOOK as usize;
         let look = number / per_look;
         let draw = || {
-            let mut heads = Heads { number: look as u64 * PER_LOOK, ..Heads::new(self.seed) };
+            let mut heads = Heads { number: look as u64 * PER_LOOK, ..Pool::row(self.seed) };
             (0..per_look).map(|_| heads.next()).collect()
         };
         match self.looks[look].get_or_init(draw) {
@@ -131,8 +140,8 @@ fn normal(rng: &mut Rng) -> f64 {
     (-2.0 * (1.0 - rng.unit()).ln()).sqrt() * (std::f64::consts::TAU * rng.unit()).cos()
 }
 
-/// At rest, or some of everything.
-fn expression(rng: &mut Rng, dim: usize) -> Vec<f32> {
+/// At rest, or some of everything; so often each eye for itself.
+fn expression(rng: &mut Rng, dim: usize, winks: f64) -> Vec<f32> {
     let mut out = vec![0.0; dim];
     let mut set = |e: Expression, v: f64| out[e as usize] = v as f32;
     let some = |rng: &mut Rng, often: f64| if rng.unit() < often { rng.unit() } else { 0.0 };
@@ -145,9 +154,9 @@ fn expression(rng: &mut Rng, dim: usize) -> Vec<f32> {
     set(Expression::BrowRaise, some(rng, 0.35));
     set(Expression::BrowLower, some(rng, 0.25));
     let both = some(rng, 0.45);
-    let (left, right) = match rng.below(6) {
-        0 => (both, some(rng, 0.5)),
-        _ => (both, (both + rng.within(0.1)).clamp(0.0, 1.0)),
+    let (left, right) = match rng.unit() < winks {
+        true => (both, some(rng, 0.5)),
+        false => (both, (both + rng.within(0.1)).clamp(0.0, 1.0)),
     };
     set(Expression::BlinkLeft, left);
     set(Expression::BlinkRight, right);
@@ -202,7 +211,7 @@ mod tests {
     fn a_pool_draws_the_heads_of_the_row() {
         let pool = Pool::new(5, 7);
         assert_eq!(pool.drawn(), 0);
-        let mut row = Heads::new(5);
+        let mut row = Pool::row(5);
         let heads: Vec<Sample> = (0..8).map(|_| row.next().unwrap()).collect();
         let same = |i: usize| {
             let got = pool.get(i).unwrap();

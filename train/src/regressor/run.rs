@@ -26,8 +26,6 @@ use tch::{Device, Tensor};
 const FIRST_HEADS: usize = 240;
 /// Deviations are at least this for identity and expression, so that rare modes do not count for much.
 const LEAST: [f32; 2] = [0.3, 0.15];
-/// Share of drawn heads in a batch.
-const DRAWN: f64 = 0.5;
 
 /// What [`run`] needs.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +42,10 @@ pub struct Settings<'a> {
     pub heads: usize,
     /// Every so many frames of a clip are used: neighbours are alike.
     pub every: usize,
+    /// Share of drawn heads in a batch.
+    pub drawn: f64,
+    /// The first layer that learns; all where nothing is said.
+    pub learn_from: Option<&'a str>,
     pub checkpoint_minutes: f64,
     /// Threads that make batches ahead of the steps; 0: none.
     #[serde(skip)]
@@ -99,6 +101,9 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
     heads.draw(FIRST_HEADS.min(settings.heads), settings.loaders);
     let statistics = statistics(&frames, &heads, FIRST_HEADS.min(settings.heads), settings.seed)?;
     let mut trainer = Trainer::new(model.model(), settings.width, settings.seed, statistics, settings.device);
+    if let Some(first) = settings.learn_from {
+        trainer.net.learn_from(first)?;
+    }
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
     }
@@ -148,7 +153,7 @@ fn batch(settings: &Settings, frames: &Frames, heads: &Pool, step: u64) -> Resul
     for i in 0..settings.batch {
         let mut rng = Rng::of(&[settings.seed, 4, step, i as u64]);
         // Alternately, so that a batch's statistics are those of both.
-        let drawn = (i as f64 + 0.5) * DRAWN % 1.0 < DRAWN;
+        let drawn = (i as f64 + 0.5) * settings.drawn % 1.0 < settings.drawn;
         let sample = if drawn { heads.get(rng.below(known))? } else { frames.draw(&mut rng) };
         let turned;
         let sample = if rng.unit() < 0.5 {

@@ -13,7 +13,14 @@ pub const SIDE: i64 = 32;
 pub fn config(precision: Precision, warm_up: u64) -> TrainConfig {
     let judge = Judge { ndf: 4, layers: 3, scales: 2 };
     TrainConfig {
-        generator: generator::Config { ngf: 2, levels: 2, spade: 4, frames: 3, audio: 0, prior: true, compose: true },
+        generator: generator::Config {
+            ngf: 2,
+            spade: 4,
+            audio: 0,
+            prior: true,
+            compose: true,
+            ..generator::Config::default()
+        },
         picture_judge: judge.clone(),
         mouth_judge: judge,
         steps: 100,

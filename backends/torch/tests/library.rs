@@ -19,7 +19,7 @@ fn library() -> &'static Library {
 }
 
 fn config() -> Config {
-    Config { ngf: 4, spade: 24, audio: 20, ..Config::default() }
+    Config { ngf: 4, spade: 24, audio: 20, sound_at_mouth: true, ..Config::default() }
 }
 
 fn weights() -> Weights {
@@ -27,7 +27,7 @@ fn weights() -> Weights {
         let reference = generator::reference(ops, &config(), &[1, 6, SIDE, SIDE]);
         generator::forward(ops, &config(), &reference, &[1, 9, SIDE, SIDE], Some(&[1, 20, 1, 1]), None);
     });
-    random_weights(&layers, 5)
+    Weights { metadata: config().metadata(), ..random_weights(&layers, 5) }
 }
 
 fn options(precision: Precision) -> Options {

@@ -7,7 +7,7 @@ use super::ops::{Act, Cell, Conv, Executor, Ops, Pad, Resize, Rnn};
 use super::shape;
 use crate::models::{Array, Weights, verify};
 use crate::nets::named::Network;
-use crate::nets::{deepspeech2, discriminator, generator, mobilefacenet, mobilenet, retinaface};
+use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface};
 use crate::testing::{Rng, load_f32, random_weights, shared};
 use std::sync::Arc;
 
@@ -239,6 +239,13 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         let x = ops.tensor(shape, &Rng(seed).vec(shape.iter().product()));
         out.push(Outcome::of(&ops, format!("{config:?}"), &deepspeech2::deepspeech2(&ops, &config, &x)));
     }
+    let shape = [4, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]];
+    let layers = shape::layers(|ops| {
+        lids::lids(ops, &shape);
+    });
+    let ops = make(Arc::new(random_weights(&layers, 5)));
+    let x = ops.tensor(shape, &Rng(5).vec(shape.iter().product()));
+    out.push(Outcome::of(&ops, "lids".into(), &lids::lids(&ops, &x)));
     out
 }
 

@@ -10,6 +10,7 @@ pub mod bgr;
 pub mod choose;
 pub mod detector;
 pub mod identity;
+pub mod lids;
 pub mod nms;
 pub mod observe;
 pub mod regress;

@@ -4,13 +4,15 @@
 
 use super::Rect;
 use super::bgr::{self, Bgr8, Pixels, Window};
+use super::lids::Lids;
 use crate::engine::Executor;
 use crate::engine::shape;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::models::Weights;
 use crate::morphable::{Fit, Morphable, Params};
-use crate::nets::mobilenet::{Config, SIZE, mobilenet};
+use crate::nets::lids;
+use crate::nets::mobilenet::{self, SIZE, mobilenet};
 
 /// The largest crop side in pixels that makes sense; beyond it something has gone astray.
 const MAX_SIDE: f32 = 1e6;
@@ -19,10 +21,20 @@ const MAX_SIDE: f32 = 1e6;
 #[derive(Debug, Clone)]
 pub struct Regressor<O> {
     ops: O,
-    config: Config,
+    net: mobilenet::Config,
+    /// Where its second look goes, if it has one.
+    lids: Option<Lids>,
     mean: Vec<f32>,
     std: Vec<f32>,
     shape_dim: usize,
+}
+
+/// What a regressor's weights hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub net: mobilenet::Config,
+    /// Whether it looks at the eyes once more ([`crate::nets::lids`]); 3DDFA-V2's do not.
+    pub lids: bool,
 }
 
 /// The configuration of a regressor's weights, every layer checked.
@@ -30,9 +42,12 @@ pub struct Regressor<O> {
 /// # Errors
 /// [`Error::Model`] naming the layer that is missing or has the wrong shape.
 pub fn check(weights: &Weights) -> Result<Config> {
-    let config = Config::of(weights)?;
+    let config = Config { net: mobilenet::Config::of(weights)?, lids: lids::are_in(weights) };
     shape::check(weights, |ops| {
-        mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
+        mobilenet(ops, &[1, 3, SIZE, SIZE], &config.net);
+        if config.lids {
+            lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
+        }
     })?;
     Ok(config)
 }
@@ -46,20 +61,22 @@ impl<O: Executor> Regressor<O> {
     /// A regressor whose weights are in `ops` and have passed [`check`], for the morphable model it was trained with.
     ///
     /// # Errors
-    /// [`Error::Model`] when the network's outputs are not the model's parameters.
+    /// [`Error::Model`] when the network's outputs are not the model's parameters, or it looks at lids that the model does not have.
     pub fn new(ops: O, config: Config, model: &Morphable) -> Result<Regressor<O>> {
         let (mean, std) = (model.param_mean.clone(), model.param_std.clone());
         let want = 12 + model.shape_dim + model.expr_dim;
-        if config.outputs != want || mean.len() != want || std.len() != want {
+        let Config { net, lids } = config;
+        if net.outputs != want || mean.len() != want || std.len() != want {
             return Err(Error::Model(format!(
                 "the regressor has {} outputs, with {} means and {} deviations, but the morphable model takes {want} \
                  parameters; use the regressor and the model of one pack",
-                config.outputs,
+                net.outputs,
                 mean.len(),
                 std.len()
             )));
         }
-        Ok(Regressor { ops, config, mean, std, shape_dim: model.shape_dim })
+        let lids = lids.then(|| Lids::new(model)).transpose()?;
+        Ok(Regressor { ops, net, lids, mean, std, shape_dim: model.shape_dim })
     }
 
     /// The parameters of the face inside `roi` of `picture`.
@@ -70,18 +87,31 @@ impl<O: Executor> Regressor<O> {
     pub fn regress(&self, picture: &impl Pixels, roi: &Rect) -> Result<Fit> {
         let crop = crop(picture, roi)?;
         let x = self.ops.tensor([1, 3, SIZE, SIZE], &bgr::planes(&crop, |v, _| (f32::from(v) - 127.5) / 128.0));
-        let y = self.ops.values(&mobilenet(&self.ops, &x, &self.config));
+        let y = self.ops.values(&mobilenet(&self.ops, &x, &self.net));
         let values: Vec<f32> = y.iter().zip(&self.std).zip(&self.mean).map(|((y, s), m)| y * s + m).collect();
         if values.len() != self.mean.len() || !values.iter().all(|v| v.is_finite()) {
-            return Err(Error::Engine(
-                "the face regressor returned values that are not numbers; check the pack with `headgan models info`"
-                    .into(),
-            ));
+            return Err(no_numbers());
         }
         let mut camera = [0.0; 12];
         camera.copy_from_slice(&values[..12]);
         let (shape, expr) = values[12..].split_at(self.shape_dim);
-        Ok(Fit { params: Params { camera, shape: shape.to_vec(), expr: expr.to_vec() }, roi: *roi })
+        let mut fit = Fit { params: Params { camera, shape: shape.to_vec(), expr: expr.to_vec() }, roi: *roi };
+        if let Some(lids) = &self.lids {
+            self.look_again(lids, picture, &mut fit)?;
+        }
+        Ok(fit)
+    }
+
+    /// Looks at the eyes where a fit has them. A fit that is at no place stays as it is.
+    fn look_again(&self, lids: &Lids, picture: &impl Pixels, fit: &mut Fit) -> Result<()> {
+        let Some(look) = lids.look(picture, fit) else { return Ok(()) };
+        let [height, width] = lids::SIZE;
+        let x = self.ops.tensor([2, lids::CHANNELS, height, width], &look.input());
+        match *self.ops.values(&lids::lids(&self.ops, &x)) {
+            [a, b] if a.is_finite() && b.is_finite() => lids.set(&mut fit.params.expr, [a, b]),
+            _ => return Err(no_numbers()),
+        }
+        Ok(())
     }
 }
 
@@ -89,6 +119,12 @@ impl<O: Executor + Sync> super::observe::FitFace for Regressor<O> {
     fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit> {
         self.regress(image, roi)
     }
+}
+
+fn no_numbers() -> Error {
+    Error::Engine(
+        "the face regressor returned values that are not numbers; check the pack with `headgan models info`".into(),
+    )
 }
 
 /// The crop of `picture` at the network's size: the corners rounded to whole pixels (halves to even), black where the
@@ -112,6 +148,7 @@ pub fn crop(picture: &impl Pixels, roi: &Rect) -> Result<Bgr8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Ops;
 
     #[test]
     fn crops_round_and_fill_with_black() {
@@ -124,6 +161,54 @@ mod tests {
         let half = crop(&picture, &Rect { x0: 60.0, y0: 0.0, x1: 180.0, y1: 120.0 }).unwrap();
         assert_eq!(half.bgr(59, 7), picture.bgr(119, 7));
         assert_eq!(half.bgr(60, 7), [0; 3]);
+    }
+
+    #[test]
+    fn a_regressor_with_lids_looks_twice() {
+        let mut model = (*crate::synthetic::head()).clone();
+        (model.param_mean, model.param_std) = (vec![0.0; 62], vec![0.0; 62]);
+        // A face in the middle of its crop, whatever the network says.
+        model.param_mean[0] = 5e-4;
+        model.param_mean[5] = 5e-4;
+        model.param_mean[10] = 5e-4;
+        (model.param_mean[3], model.param_mean[7]) = (60.0, 60.0);
+        let layers = |second: bool| {
+            shape::layers(|ops| {
+                mobilenet(ops, &[1, 3, SIZE, SIZE], &mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 });
+                if second {
+                    lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
+                }
+            })
+        };
+        let engine = |weights: &Weights| {
+            let options = crate::engine::cpu::Options { threads: 1, ..Default::default() };
+            crate::engine::Embedded::new(std::sync::Arc::new(weights.clone()), &options)
+        };
+        let mut rng = crate::testing::Rng(3);
+        let picture = Bgr8 { width: 120, height: 120, data: (0..43_200).map(|_| (rng.signed() * 127.0) as u8).collect() };
+        let roi = Rect { x0: 0.0, y0: 0.0, x1: 120.0, y1: 120.0 };
+        let plain = crate::testing::random_weights(&layers(false), 1);
+        let config = check(&plain).unwrap();
+        assert!(!config.lids);
+        let once = Regressor::new(engine(&plain), config, &model).unwrap().regress(&picture, &roi).unwrap();
+        let both = crate::testing::random_weights(&layers(true), 1);
+        let config = check(&both).unwrap();
+        assert!(config.lids);
+        let twice = Regressor::new(engine(&both), config, &model).unwrap().regress(&picture, &roi).unwrap();
+        let eyes = Lids::new(&model).unwrap();
+        let ops = engine(&both);
+        let look = eyes.look(&picture, &once).unwrap();
+        let x = ops.tensor([2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]], &look.input());
+        assert_eq!(eyes.closed(&twice.params.expr).as_slice(), ops.values(&lids::lids(&ops, &x)));
+        assert!(eyes.closed(&twice.params.expr).iter().all(|v| *v > 0.0 && *v < 1.0));
+        // Nothing else is touched.
+        let mut same = twice;
+        eyes.set(&mut same.params.expr, eyes.closed(&once.params.expr));
+        assert_eq!(same, once);
+        // A layer that is cut off is named.
+        let mut broken = both;
+        broken.arrays.remove("lids.conv3.weight");
+        assert!(matches!(check(&broken), Err(Error::Model(text)) if text.contains("lids.conv3.weight")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod discriminator;
 pub mod faceboxes;
 pub mod generator;
 pub mod inception;
+pub mod lids;
 pub mod lpips;
 pub mod mobilefacenet;
 pub mod mobilenet;

@@ -128,7 +128,10 @@ pub fn halved(mut weights: Weights) -> Weights {
 }
 
 /// Writes weights in half precision and returns the file's size in bytes.
-fn write_half(weights: &Weights, path: &Path) -> Result<u64> {
+///
+/// # Errors
+/// [`Error::Input`] where the file cannot be written.
+pub fn write_half(weights: &Weights, path: &Path) -> Result<u64> {
     let mut bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = Vec::new();
     for (name, array) in &weights.arrays {
         let values = array.as_f32().unwrap_or_default();

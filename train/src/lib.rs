@@ -13,6 +13,7 @@ pub mod data;
 pub mod detector;
 pub mod export;
 pub mod learned;
+pub mod lids;
 pub mod losses;
 pub mod morphable;
 pub mod normed;

@@ -32,6 +32,7 @@ use tch::{Cuda, Device};
 /// Verbs with files of their own.
 mod verbs {
     pub mod detector;
+    pub mod lids;
 }
 
 /// Trains generators for HeadGAN Reenact.
@@ -66,7 +67,7 @@ enum Verb {
     /// Train a regressor of the procedural head's parameters on drawn heads and a data set's frames; goes on where the
     /// run's folder has a checkpoint.
     Regressor(Regressor),
-    /// Measure a run's regressor on persons held out and on drawn heads.
+    /// Measure a regressor, a run's or a pack's, on persons held out and on drawn heads.
     RegressorMeasure(RegressorMeasure),
     /// Write a run's regressor and the head as a model pack.
     RegressorExport(RegressorExport),
@@ -79,6 +80,11 @@ enum Verb {
     DetectorMeasure(verbs::detector::Measure),
     /// Write a run's detector as a model pack.
     DetectorExport(verbs::detector::Export),
+    /// Train the second look of a pack's regressor, at the lids, on drawn heads and a data set's frames; goes on where the run's
+    /// folder has a checkpoint.
+    Lids(verbs::lids::Train),
+    /// Write a pack again, with a run's second look in its regressor.
+    LidsExport(verbs::lids::Export),
 }
 
 #[derive(clap::Args)]
@@ -352,11 +358,14 @@ struct Regressor {
 #[derive(clap::Args)]
 struct RegressorMeasure {
     /// The run's folder.
-    #[arg(long, value_name = "RUN")]
-    run: PathBuf,
-    /// The data set with the persons held out.
+    #[arg(long, value_name = "RUN", required_unless_present = "pack")]
+    run: Option<PathBuf>,
+    /// The folder of a pack, instead of a run's.
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    pack: Option<PathBuf>,
+    /// The data set with the persons held out; drawn heads alone where there is none.
     #[arg(long, value_name = "DATA")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// Frames of each clip held out.
     #[arg(long, value_name = "N", default_value_t = 24)]
     frames: usize,
@@ -653,25 +662,30 @@ fn train_regressor(args: &Regressor) -> Result<()> {
     regressor::run::run(&settings, &data, &fitted)
 }
 
-/// The newest regressor of a run, its model, and how many steps it has learned.
-fn regressor_of(run: &Path) -> Result<(Weights, Morphable, u64)> {
-    let checkpoint = checkpoint::newest(&run.join("checkpoints"), Device::Cpu)?
-        .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", run.display())))?;
+/// The regressor that is measured, its model, and a line that says which it is.
+fn measured(args: &RegressorMeasure) -> Result<(Weights, Morphable, String)> {
+    if let Some(folder) = &args.pack {
+        let (weights, model, _) = verbs::lids::fitting_of(folder)?;
+        return Ok(((*weights).clone(), model, folder.display().to_string()));
+    }
+    let run = args.run.as_deref().ok_or_else(|| Error::Usage("regressor-measure: give --run RUN or --pack DIR".into()))?;
+    let checkpoint = newest(run)?;
     let (weights, model) = regressor::export::weights(&checkpoint)?;
-    Ok((weights, model, checkpoint.number("step")?))
+    Ok((weights, model, format!("step {}", checkpoint.number("step")?)))
 }
 
 fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
-    let (weights, model, step) = regressor_of(&args.run)?;
-    let data = DataSet::open(&args.data)?;
-    let fitted = model_of(data.train.iter().chain(&data.held_out), &ModelSet::discover(&[]))?;
-    let subject = Subject::new(weights, model)?;
-    let figures = subject.measure(&data.held_out, &fitted, args.frames, args.heads, args.seed)?;
+    let (weights, model, which) = measured(args)?;
+    let data = args.data.as_deref().map(DataSet::open).transpose()?;
+    let all = data.as_ref().map(|data| data.train.iter().chain(&data.held_out));
+    let fitted = all.map(|clips| model_of(clips, &ModelSet::discover(&[]))).transpose()?;
+    let held_out = data.as_ref().zip(fitted.as_ref()).map(|(data, fitted)| (data.held_out.as_slice(), fitted));
+    let figures = Subject::new(weights, model)?.measure(held_out, args.frames, args.heads, args.seed)?;
     if args.json {
         let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
         println!("{text}");
     } else {
-        println!("step {step}\n{}", regressor::measure::text(&figures));
+        println!("{which}\n{}", regressor::measure::text(&figures));
     }
     Ok(())
 }
@@ -703,6 +717,8 @@ fn main() -> ExitCode {
         Verb::Detector(args) => verbs::detector::train(&args),
         Verb::DetectorMeasure(args) => verbs::detector::measure(&args),
         Verb::DetectorExport(args) => verbs::detector::export_pack(&args),
+        Verb::Lids(args) => verbs::lids::train(&args),
+        Verb::LidsExport(args) => verbs::lids::export_pack(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

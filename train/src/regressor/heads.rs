@@ -12,7 +12,7 @@ use headgan::{Error, Result};
 use std::sync::OnceLock;
 
 /// Heads that one look is drawn with: making a scene takes longer than drawing it.
-const PER_LOOK: u64 = 6;
+pub const PER_LOOK: u64 = 6;
 /// How often each eye closes on its own: in any row of heads, and in those that are trained on. A network that has seen
 /// few winks answers with the mean of both eyes.
 const WINKS: [f64; 2] = [1.0 / 6.0, 0.5];
@@ -38,6 +38,11 @@ impl Heads {
     /// In pictures of another side and with more or less around the face, as [`SIDE`] and [`AROUND`] say it.
     pub fn framed(seed: u64, side: usize, around: f64) -> Heads {
         Heads { seed, number: 0, renderer: None, side, around, winks: WINKS[0] }
+    }
+
+    /// Those of one look among those to train on, in pictures of another side.
+    pub fn of_look(seed: u64, look: u64, side: usize) -> Heads {
+        Heads { number: look * PER_LOOK, winks: WINKS[1], ..Heads::framed(seed, side, AROUND) }
     }
 
     /// The next head.
@@ -94,11 +99,6 @@ impl Pool {
         Pool { seed, looks: (0..n.div_ceil(PER_LOOK as usize)).map(|_| OnceLock::new()).collect() }
     }
 
-    /// What it draws from.
-    fn row(seed: u64) -> Heads {
-        Heads { winks: WINKS[1], ..Heads::new(seed) }
-    }
-
     /// The head with a number.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Pool {
         let per_look = PER_LOOK as usize;
         let look = number / per_look;
         let draw = || {
-            let mut heads = Heads { number: look as u64 * PER_LOOK, ..Pool::row(self.seed) };
+            let mut heads = Heads::of_look(self.seed, look as u64, SIDE);
             (0..per_look).map(|_| heads.next()).collect()
         };
         match self.looks[look].get_or_init(draw) {
@@ -211,7 +211,7 @@ mod tests {
     fn a_pool_draws_the_heads_of_the_row() {
         let pool = Pool::new(5, 7);
         assert_eq!(pool.drawn(), 0);
-        let mut row = Pool::row(5);
+        let mut row = Heads::of_look(5, 0, SIDE);
         let heads: Vec<Sample> = (0..8).map(|_| row.next().unwrap()).collect();
         let same = |i: usize| {
             let got = pool.get(i).unwrap();

@@ -153,26 +153,28 @@ impl Subject {
         self.look(&sample.picture, (&wanted, camera.euler()), rng)
     }
 
-    /// All figures: `frames` frames of each clip held out, and `heads` drawn heads.
+    /// All figures: `frames` frames of each clip held out, where there are clips with the model that they were fitted with, and
+    /// `heads` drawn heads.
     ///
     /// # Errors
     /// Those of the clips and networks.
     pub fn measure(
         &self,
-        held_out: &[Stored],
-        fitted: &Morphable,
+        held_out: Option<(&[Stored], &Morphable)>,
         frames: usize,
         heads: usize,
         seed: u64,
     ) -> Result<Figures> {
-        let fitted = Prepared::new(fitted.clone())?;
         let mut figures = Figures::default();
-        for clip in held_out {
-            let [own, mean] = self.clip(clip, &fitted, frames, seed)?;
-            if own.faces > 0 {
-                figures.held_out.add(&own);
-                figures.held_out_mean.add(&mean);
-                figures.clips.push((clip.about.name.clone(), own));
+        if let Some((clips, fitted)) = held_out {
+            let fitted = Prepared::new(fitted.clone())?;
+            for clip in clips {
+                let [own, mean] = self.clip(clip, &fitted, frames, seed)?;
+                if own.faces > 0 {
+                    figures.held_out.add(&own);
+                    figures.held_out_mean.add(&mean);
+                    figures.clips.push((clip.about.name.clone(), own));
+                }
             }
         }
         // Every clip counts alike, however many frames it has.
@@ -204,7 +206,7 @@ fn moved(exact: &Rect, rng: &mut Rng) -> Rect {
 }
 
 /// Pearson's; 0 where one side does not vary.
-fn correlation(pairs: &[(f64, f64)]) -> f64 {
+pub fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let n = pairs.len().max(1) as f64;
     let (mx, my) = pairs.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));
     let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
@@ -225,8 +227,10 @@ pub fn text(figures: &Figures) -> String {
         )
     };
     let mut out: Vec<String> = figures.clips.iter().map(|(name, e)| line(&format!("  {name}"), e)).collect();
-    out.push(line("persons held out", &figures.held_out));
-    out.push(line("  the mean face there", &figures.held_out_mean));
+    if figures.held_out.faces > 0 {
+        out.push(line("persons held out", &figures.held_out));
+        out.push(line("  the mean face there", &figures.held_out_mean));
+    }
     out.push(line("drawn heads", &figures.drawn));
     out.push(line("  the mean face there", &figures.drawn_mean));
     let of = |(name, v): &(&str, f64)| format!("{name} {v:.3}");

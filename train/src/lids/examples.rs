@@ -1,0 +1,282 @@
+//! What the network learns from: both eyes of faces, seen by a regressor's fits, and how far they are closed. They are made
+//! once for a run and kept in its folder: each is a fit, and each head has to be drawn.
+
+use crate::data::store::Stored;
+use crate::regressor::heads::{Heads, PER_LOOK};
+use crate::regressor::sample::AROUND;
+use crate::regressor::view::{bytes, spoilt};
+use headgan::engine::Embedded;
+use headgan::face::bgr::{self, Pixels};
+use headgan::face::lids::{Lids, Look};
+use headgan::face::regress::Regressor;
+use headgan::face::{Rect, roi};
+use headgan::media::{atomic, interrupt};
+use headgan::morphable::{Morphable, Prepared};
+use headgan::nets::lids::{HINTS, SIZE};
+use headgan::random::Rng;
+use headgan::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Side of a head's picture in pixels, and the smallest that it is scaled down to: eyes are seen sharp and blurred.
+const SIDES: [usize; 2] = [320, 90];
+/// How far crops are moved, in their sides, and scaled (a logarithm): as a regressor's training has them.
+const MOVED: [f64; 2] = [0.09, 0.17];
+/// Values of an example's pixels.
+const AREA: usize = 3 * SIZE[0] * SIZE[1];
+
+/// A face's eyes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    pub look: Look,
+    /// How far they are closed, in the look's order.
+    pub closed: [f32; 2],
+    /// Whether that is the truth; people's eyes are taken to be open.
+    pub truth: bool,
+}
+
+/// What sees faces first, and where the eyes are then.
+pub struct Eyes<'a> {
+    pub regressor: &'a Regressor<Embedded>,
+    pub lids: &'a Lids,
+}
+
+impl Eyes<'_> {
+    /// Both eyes of the face whose crop is `exact`, from a crop nearby; `None` where there is nothing to see.
+    fn look(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<Look>> {
+        let side = exact.width();
+        let [cx, cy] = exact.center().map(|c| c + side * rng.within(MOVED[0]) as f32);
+        let half = 0.5 * side * rng.within(MOVED[1]).exp() as f32;
+        let crop = Rect { x0: cx - half, y0: cy - half, x1: cx + half, y1: cy + half };
+        Ok(self.lids.look(picture, &self.regressor.regress(picture, &crop)?))
+    }
+
+    /// The heads of one look, each seen `views` times at different sizes, in different light and from different crops.
+    fn heads(&self, seed: u64, number: u64, views: usize) -> Result<Vec<Example>> {
+        let mut heads = Heads::of_look(seed, number, SIDES[0]);
+        let mut out = Vec::new();
+        for i in 0..PER_LOOK {
+            let sample = heads.next()?;
+            let closed = self.lids.closed(&sample.expr);
+            for view in 0..views {
+                let mut rng = Rng::of(&[seed, 11, number, i, view as u64]);
+                let [most, least] = SIDES.map(|v| v as f64);
+                let side = (least * (most / least).powf(rng.unit())) as usize;
+                let mut picture = bgr::resize_linear(&sample.picture, side, side)?;
+                spoilt(&mut picture, &mut rng);
+                // The landmarks' crop is in the middle of a head's picture.
+                let (middle, half) = (0.5 * side as f32, 0.5 * side as f32 / AROUND as f32);
+                let exact = Rect { x0: middle - half, y0: middle - half, x1: middle + half, y1: middle + half };
+                let look = self.look(&picture, &exact, &mut rng)?;
+                out.extend(look.map(|look| Example { look, closed, truth: true }));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every `every`th usable frame of a clip that `fitted`'s fits are of.
+    fn clip(&self, clip: &Stored, fitted: &Prepared, every: usize, seed: u64) -> Result<Vec<Example>> {
+        let mut out = Vec::new();
+        for i in clip.usable().into_iter().step_by(every.max(1)) {
+            let frame = &clip.frames[i];
+            let points = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, &frame.reference.camera)?;
+            let Some(exact) = roi::from_landmarks(&points) else { continue };
+            let mut picture = bytes(&clip.picture(i)?);
+            let mut rng = Rng::of(&[seed, 12, i as u64]);
+            spoilt(&mut picture, &mut rng);
+            let look = self.look(&picture, &exact, &mut rng)?;
+            out.extend(look.map(|look| Example { look, closed: [0.0; 2], truth: false }));
+        }
+        Ok(out)
+    }
+
+    /// Of so many drawn heads, each seen `views` times. `said` hears how many portions of how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after Ctrl-C; those of the networks.
+    pub fn of_heads(&self, from: &OfHeads, threads: usize, said: impl Fn(usize, usize) + Sync) -> Result<Vec<Example>> {
+        let looks = from.heads.div_ceil(PER_LOOK as usize);
+        in_portions(looks, threads, said, |look| self.heads(from.seed, look as u64, from.views))
+    }
+
+    /// Of every `every`th usable frame of clips that were fitted with a model.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] after Ctrl-C; those of clips and networks.
+    pub fn of_people(
+        &self,
+        (clips, fitted): (&[Stored], &Morphable),
+        (every, seed): (usize, u64),
+        threads: usize,
+        said: impl Fn(usize, usize) + Sync,
+    ) -> Result<Vec<Example>> {
+        let fitted = Prepared::new(fitted.clone())?;
+        in_portions(clips.len(), threads, said, |i| self.clip(&clips[i], &fitted, every, seed))
+    }
+}
+
+/// What examples of heads are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct OfHeads {
+    pub seed: u64,
+    pub heads: usize,
+    /// How often each is seen.
+    pub views: usize,
+}
+
+/// What `make` makes of each number below `portions`, in their order, by so many threads. After a failure nothing new is begun.
+fn in_portions(
+    portions: usize,
+    threads: usize,
+    said: impl Fn(usize, usize) + Sync,
+    make: impl Fn(usize) -> Result<Vec<Example>> + Sync,
+) -> Result<Vec<Example>> {
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let made: Vec<OnceLock<Result<Vec<Example>>>> = (0..portions).map(|_| OnceLock::new()).collect();
+    let work = || {
+        loop {
+            let portion = next.fetch_add(1, Ordering::Relaxed);
+            let Some(place) = made.get(portion) else { break };
+            let outcome = interrupt::check().and_then(|()| make(portion));
+            if outcome.is_err() {
+                next.store(portions, Ordering::Relaxed);
+            }
+            // Each portion is one thread's.
+            let _ = place.set(outcome);
+            said(done.fetch_add(1, Ordering::Relaxed) + 1, portions);
+        }
+    };
+    std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(work))));
+    let mut out = Vec::new();
+    for portion in made.into_iter().filter_map(OnceLock::into_inner) {
+        out.extend(portion?);
+    }
+    Ok(out)
+}
+
+/// Writes examples; `made_of` says of what, so that others are not taken for them.
+///
+/// # Errors
+/// [`Error::Input`] where that fails.
+pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
+    let n = examples.len();
+    let pixels: Vec<u8> = examples.iter().flat_map(|e| e.look.pixels.iter().flatten().copied()).collect();
+    let numbers = |of: &dyn Fn(&Example) -> Vec<f32>| -> Vec<u8> {
+        examples.iter().flat_map(of).flat_map(f32::to_le_bytes).collect()
+    };
+    let hints = numbers(&|e| e.look.hints.as_flattened().to_vec());
+    let closed = numbers(&|e| e.closed.to_vec());
+    let truth: Vec<u8> = examples.iter().map(|e| u8::from(e.truth)).collect();
+    let parts = [
+        ("pixels", Dtype::U8, vec![n, 2, AREA], &pixels),
+        ("hints", Dtype::F32, vec![n, 2, HINTS], &hints),
+        ("closed", Dtype::F32, vec![n, 2], &closed),
+        ("truth", Dtype::U8, vec![n], &truth),
+    ];
+    let views = parts.into_iter().map(|(name, kind, shape, data)| Ok((name, TensorView::new(kind, shape, data)?)));
+    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    let notes = HashMap::from([("made_of".to_owned(), made_of.to_owned())]);
+    let file = views.and_then(|views| safetensors::serialize(views, Some(notes)));
+    let file = file.map_err(|e| Error::Engine(format!("the examples cannot be laid out ({e})")))?;
+    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
+    Ok(())
+}
+
+/// Reads examples; `None` where there are none, or they are made of something else.
+///
+/// # Errors
+/// [`Error::Input`] where the file is damaged.
+pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bad = |what: &dyn std::fmt::Display| {
+        Error::Input(format!("{}: holds no examples ({what}): remove it to make them again", path.display()))
+    };
+    let bytes = headgan::models::file::read(path)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
+    if header.metadata().as_ref().and_then(|notes| notes.get("made_of")).is_none_or(|text| text != made_of) {
+        return Ok(None);
+    }
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
+    let part = |name: &str, size: usize| -> Result<Vec<u8>> {
+        let data = file.tensor(name).map_err(|e| bad(&e))?.data().to_vec();
+        if data.len() % size == 0 { Ok(data) } else { Err(bad(&format!("'{name}' is cut off"))) }
+    };
+    let (pixels, hints) = (part("pixels", 2 * AREA)?, part("hints", 8 * HINTS)?);
+    let (closed, truth) = (part("closed", 8)?, part("truth", 1)?);
+    let n = truth.len();
+    if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n {
+        return Err(bad(&"parts of different lengths"));
+    }
+    let number = |data: &[u8], i: usize| f32::from_le_bytes([data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]]);
+    let example = |i: usize| Example {
+        look: Look {
+            pixels: [0, 1].map(|eye| pixels[(2 * i + eye) * AREA..][..AREA].to_vec()),
+            hints: [0, 1].map(|eye| std::array::from_fn(|k| number(&hints, (2 * i + eye) * HINTS + k))),
+        },
+        closed: [0, 1].map(|eye| number(&closed, 2 * i + eye)),
+        truth: truth[i] == 1,
+    };
+    Ok(Some((0..n).map(example).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgan::engine::{cpu, shape};
+    use headgan::face::regress::Config;
+    use headgan::models::Array;
+    use headgan::models::Weights;
+    use headgan::nets::mobilenet::{self, mobilenet};
+    use std::sync::Arc;
+
+    /// A regressor that always answers with the mean face in the middle of the crop.
+    fn regressor() -> (Regressor<Embedded>, Morphable) {
+        let mut model = (*headgan::synthetic::head()).clone();
+        (model.param_mean, model.param_std) = (vec![0.0; 62], vec![0.0; 62]);
+        for i in [0, 5, 10] {
+            model.param_mean[i] = 4.5e-4;
+        }
+        (model.param_mean[3], model.param_mean[7]) = (60.0, 60.0);
+        let net = mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 };
+        let layers = shape::layers(|ops| {
+            mobilenet(ops, &[1, 3, mobilenet::SIZE, mobilenet::SIZE], &net);
+        });
+        let mut weights = Weights::default();
+        for (name, shape) in layers {
+            let value = if name.ends_with("running_var") { 1.0 } else { 0.0 };
+            weights.insert(&name, Array::f32(shape.clone(), vec![value; shape.iter().product()]));
+        }
+        let ops = Embedded::new(Arc::new(weights), &cpu::Options { threads: 1, ..cpu::Options::default() });
+        (Regressor::new(ops, Config { net, lids: false }, &model).unwrap(), model)
+    }
+
+    #[test]
+    fn threads_change_nothing_and_files_give_back_what_they_got() {
+        let (regressor, model) = regressor();
+        let eyes = Eyes { regressor: &regressor, lids: &Lids::new(&model).unwrap() };
+        let from = OfHeads { seed: 3, heads: 12, views: 2 };
+        let made = eyes.of_heads(&from, 2, |_, _| ()).unwrap();
+        assert_eq!(made.len(), 24);
+        assert_eq!(made, eyes.of_heads(&from, 1, |_, _| ()).unwrap());
+        // Both views of a head tell of the same eyes and see different pictures.
+        assert!(made[0].truth && made[0].closed == made[1].closed && made[0].look != made[1].look);
+        assert!(made.iter().any(|e| e.closed != made[0].closed));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("heads.safetensors");
+        assert_eq!(load(&path, "a").unwrap(), None);
+        save(&path, &made, "a").unwrap();
+        assert_eq!(load(&path, "a").unwrap(), Some(made));
+        assert_eq!(load(&path, "b").unwrap(), None);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let failed = load(&path, "a").unwrap_err().to_string();
+        assert!(failed.contains("heads.safetensors") && failed.contains("remove it"), "{failed}");
+    }
+}

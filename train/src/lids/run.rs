@@ -1,0 +1,203 @@
+//! A run of the network that looks at lids: `config.json`, `heads.safetensors` and `people.safetensors` (what it learns from),
+//! `examples.png` (some of that), `log.jsonl`, `validation.jsonl` (how well heads that are kept apart are seen) and `checkpoints/` in its folder.
+
+use super::examples::{self, Example, Eyes, OfHeads};
+use super::trainer::{Batch, Trainer, weights};
+use crate::checkpoint;
+use crate::data::store::Stored;
+use crate::regressor::heads::PER_LOOK;
+use crate::regressor::measure::correlation;
+use crate::run::{Folder, Learner, line_of, rate};
+use headgan::engine::{Embedded, Executor, cpu};
+use headgan::face::lids::{Lids, Look};
+use headgan::face::regress::Regressor;
+use headgan::frame::{ContactSheet, Frame};
+use headgan::media::still::{self, StillOptions};
+use headgan::morphable::Morphable;
+use headgan::nets::lids::{CHANNELS, SIZE, lids};
+use headgan::random::Rng;
+use headgan::{Error, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use tch::Device;
+
+/// One of so many looks' heads is not learned from.
+const APART: usize = 12;
+/// Steps from one validation to the next.
+const VALIDATE: u64 = 500;
+
+/// What [`run`] needs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings<'a> {
+    /// The pack whose regressor says where the eyes are.
+    pub pack: &'a str,
+    /// The blake3 of that regressor.
+    pub regressor: &'a str,
+    pub run: &'a Path,
+    pub data: Option<&'a Path>,
+    pub steps: u64,
+    /// Faces a step.
+    pub batch: usize,
+    pub rate: f64,
+    pub seed: u64,
+    pub heads: usize,
+    pub views: usize,
+    pub every: usize,
+    /// Share of people in a batch, where there is a data set.
+    pub people: f64,
+    pub checkpoint_minutes: f64,
+    #[serde(skip)]
+    pub threads: usize,
+    #[serde(skip)]
+    pub device: Device,
+    #[serde(skip)]
+    pub quiet: bool,
+}
+
+/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. `people` are clips to learn from and the model that they were
+/// fitted with. What a step sees follows from seed and step.
+///
+/// # Errors
+/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
+/// missing.
+pub fn run(
+    settings: &Settings,
+    regressor: &Regressor<Embedded>,
+    model: &Morphable,
+    people: Option<(&[Stored], &Morphable)>,
+) -> Result<()> {
+    let folder = Folder::make(settings.run, settings)?;
+    let eyes = Eyes { regressor, lids: &Lids::new(model)? };
+    let Settings { seed, heads, views, every, threads, regressor: ref of, .. } = *settings;
+    let from = OfHeads { seed, heads, views };
+    let about = json!({"regressor": of, "seed": seed, "heads": heads, "views": views});
+    let drawn = examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
+    let seen = match people {
+        None => Vec::new(),
+        Some((clips, fitted)) => {
+            let names: Vec<&str> = clips.iter().map(|c| c.about.name.as_str()).collect();
+            let about = json!({"regressor": of, "seed": seed, "every": every, "clips": names});
+            let make = |said: &(dyn Fn(usize, usize) + Sync)| eyes.of_people((clips, fitted), (every, seed), threads, said);
+            examples(settings, &folder.file("people.safetensors"), about, make)?
+        }
+    };
+    // The heads of a look stand together, and so do the views of a head.
+    let looks = heads.div_ceil(PER_LOOK as usize);
+    let is_apart = |i: usize| i * looks / drawn.len().max(1) % APART == APART - 1;
+    let side = |apart: bool| drawn.iter().enumerate().filter(|(i, _)| is_apart(*i) == apart).map(|(_, e)| e).collect();
+    let (apart, drawn): (Vec<&Example>, Vec<&Example>) = (side(true), side(false));
+    let seen: Vec<&Example> = seen.iter().collect();
+    if drawn.is_empty() {
+        return Err(Error::Input("no eye is seen in any drawn head: is this pack's regressor that of the own head?".into()));
+    }
+    still::write(&folder.file("examples.png"), &sheet(&drawn, &seen), &StillOptions::default())?;
+    let mut trainer = Trainer::new(settings.seed, settings.device);
+    if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
+        trainer.net.restore(&checkpoint)?;
+    }
+    if !settings.quiet {
+        let [d, s, a] = [drawn.len(), seen.len(), apart.len()];
+        eprintln!("headgan-train: eyes of {d} views of heads and {s} frames; {a} kept apart; from step {}", trainer.net.step);
+    }
+    let (begun, first) = (Instant::now(), trainer.net.step);
+    folder.cut("log.jsonl", first + 1)?;
+    folder.cut("validation.jsonl", first + 1)?;
+    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+        let step = trainer.net.step;
+        let batch = batch(settings, &drawn, &seen, step);
+        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
+        let now = trainer.net.step;
+        if now.is_multiple_of(VALIDATE) || now == settings.steps {
+            let r = validate(trainer, &apart)?;
+            folder.log("validation.jsonl", &json!({"step": now, "correlation": r}))?;
+            if !settings.quiet {
+                let seconds = begun.elapsed().as_secs_f64() / (now - first) as f64;
+                eprintln!(
+                    "step {now}: loss {:.4}; heads kept apart: correlation {r:.4}; {seconds:.3} s a step; {} skipped",
+                    record.losses["total"], trainer.net.skipped
+                );
+            }
+        }
+        line_of(&record)
+    })
+}
+
+/// Those of a file of the run's folder, where they are made of the same, or made now.
+fn examples(
+    settings: &Settings,
+    path: &Path,
+    made_of: Value,
+    make: impl Fn(&(dyn Fn(usize, usize) + Sync)) -> Result<Vec<Example>>,
+) -> Result<Vec<Example>> {
+    let made_of = made_of.to_string();
+    if let Some(examples) = examples::load(path, &made_of)? {
+        return Ok(examples);
+    }
+    let begun = Instant::now();
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let said = |done: usize, all: usize| {
+        if !settings.quiet && (done.is_multiple_of(100) || done == all) {
+            eprintln!("eyes of {name}: {done} of {all} portions, {:.0} s", begun.elapsed().as_secs_f64());
+        }
+    };
+    let made = make(&said)?;
+    examples::save(path, &made, &made_of)?;
+    Ok(made)
+}
+
+fn batch(settings: &Settings, drawn: &[&Example], seen: &[&Example], step: u64) -> Batch {
+    let mut rng = Rng::of(&[settings.seed, 13, step]);
+    let share = if seen.is_empty() { 0.0 } else { settings.people };
+    let chosen: Vec<&Example> = (0..settings.batch)
+        .map(|i| {
+            let person = (i as f64 + 0.5) * share % 1.0 < share;
+            let list = if person { seen } else { drawn };
+            list[rng.below(list.len())]
+        })
+        .collect();
+    Batch::of(&chosen, Some(&mut rng), settings.device)
+}
+
+/// What a network says of examples, in their order.
+pub fn answers<O: Executor>(ops: &O, looks: &[&Look]) -> Vec<[f32; 2]> {
+    let mut out = Vec::with_capacity(looks.len());
+    for some in looks.chunks(64) {
+        let input: Vec<f32> = some.iter().flat_map(|look| look.input()).collect();
+        let x = ops.tensor([2 * some.len(), CHANNELS, SIZE[0], SIZE[1]], &input);
+        out.extend_from_slice(ops.values(&lids(ops, &x)).as_chunks::<2>().0);
+    }
+    out
+}
+
+/// Correlation of the averaged network's answers with the truth, on the embedded engine.
+fn validate(trainer: &Trainer, apart: &[&Example]) -> Result<f64> {
+    let options = cpu::Options { threads: 1, ..cpu::Options::default() };
+    let ops = Embedded::new(Arc::new(weights(&trainer.checkpoint()?)?), &options);
+    let looks: Vec<&Look> = apart.iter().map(|e| &e.look).collect();
+    let said = answers(&ops, &looks);
+    let pairs = said.iter().zip(apart).flat_map(|(s, e)| [0, 1].map(|i| (f64::from(s[i]), f64::from(e.closed[i]))));
+    Ok(correlation(&pairs.collect::<Vec<_>>()))
+}
+
+/// Some eyes with how far they are closed, heads' first.
+fn sheet(drawn: &[&Example], seen: &[&Example]) -> Frame {
+    let [height, width] = SIZE;
+    let mut sheet = ContactSheet::new(16, (3 * width, 3 * height));
+    for list in [drawn, seen] {
+        for example in list.iter().step_by(list.len().div_ceil(48).max(1)) {
+            for (pixels, closed) in example.look.pixels.iter().zip(example.closed) {
+                let mut frame = Frame::new(3 * width, 3 * height);
+                for i in 0..9 * width * height {
+                    let (x, y) = (i % (3 * width), i / (3 * width));
+                    let at = |c: usize| f32::from(pixels[(c * height + y / 3) * width + x / 3]) / 255.0;
+                    frame.set_pixel(x, y, [at(2), at(1), at(0), 1.0]);
+                }
+                sheet.push(&frame, &format!("{closed:.2}"));
+            }
+        }
+    }
+    sheet.render()
+}

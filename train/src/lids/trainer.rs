@@ -1,0 +1,229 @@
+//! One step of the network that looks at lids, and the state of a run.
+
+use super::examples::Example;
+use crate::checkpoint::Checkpoint;
+use crate::learned::weights_of;
+use crate::normed::{Normed, Record};
+use crate::run::Learner;
+use headgan::Result;
+use headgan::engine::shape;
+use headgan::face::lids::Look;
+use headgan::models::Weights;
+use headgan::nets::lids::{CHANNELS, PREFIX, SIZE, lids};
+use headgan::random::Rng;
+use headgan_torch::Shared;
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// Longest gradient that is followed as it is.
+const CLIP: f64 = 5.0;
+/// What makes the losses about 1 at first.
+const TRUTH: f64 = 10.0;
+/// Of eyes that are taken to be open.
+const PEOPLE: f64 = 0.3;
+/// Beyond it, being closed costs people's eyes little more: a few do blink.
+const BLINK: f64 = 0.35;
+
+/// How far eyes are moved in their pictures, in pixels, and scaled (a logarithm).
+const SHIFT: f64 = 1.5;
+const ZOOM: f64 = 0.07;
+
+/// Eyes and how far they are closed, two items for each face.
+pub struct Batch {
+    /// [2n, channels, 24, 32].
+    pub input: Tensor,
+    /// [2n].
+    pub closed: Tensor,
+    /// [2n]: 1 where that is the truth.
+    pub truth: Tensor,
+}
+
+impl Batch {
+    /// Of examples, whose pixels `rng` spoils where it is there: each eye a little beside its place, and light, colour and
+    /// noise, alike for both.
+    pub fn of(examples: &[&Example], mut rng: Option<&mut Rng>, device: Device) -> Batch {
+        let n = 2 * examples.len() as i64;
+        let area = SIZE[0] * SIZE[1];
+        let mut input = Vec::with_capacity(2 * examples.len() * CHANNELS * area);
+        for example in examples {
+            match rng.as_deref_mut() {
+                None => input.extend(example.look.input()),
+                Some(rng) => {
+                    let mut values = shaken(&example.look, rng).input();
+                    spoil(&mut values, area, rng);
+                    input.extend(values);
+                }
+            }
+        }
+        let closed: Vec<f32> = examples.iter().flat_map(|e| e.closed).collect();
+        let truth: Vec<f32> = examples.iter().flat_map(|e| [f32::from(u8::from(e.truth)); 2]).collect();
+        let shape = [n, CHANNELS as i64, SIZE[0] as i64, SIZE[1] as i64];
+        Batch {
+            input: Tensor::from_slice(&input).reshape(shape).to_device(device),
+            closed: Tensor::from_slice(&closed).to_device(device),
+            truth: Tensor::from_slice(&truth).to_device(device),
+        }
+    }
+}
+
+/// Each eye moved and scaled a little, as if the fit had been another.
+fn shaken(look: &Look, rng: &mut Rng) -> Look {
+    let [height, width] = SIZE;
+    let shake = |pixels: &Vec<u8>| -> Vec<u8> {
+        let zoom = rng.within(ZOOM).exp();
+        let [dx, dy] = [0, 1].map(|_| rng.within(SHIFT));
+        // Of each column or row: the one before, the one behind, and how far behind it is.
+        let taps = |n: usize, by: f64| -> Vec<(usize, usize, f32)> {
+            let middle = 0.5 * (n as f64 - 1.0);
+            let tap = |i: usize| {
+                let at = (middle + zoom * (i as f64 - middle) + by).clamp(0.0, n as f64 - 1.0);
+                (at as usize, (at as usize + 1).min(n - 1), at.fract() as f32)
+            };
+            (0..n).map(tap).collect()
+        };
+        let (columns, rows) = (taps(width, dx), taps(height, dy));
+        let mut out = Vec::with_capacity(pixels.len());
+        for plane in pixels.chunks_exact(width * height) {
+            for &(y0, y1, ty) in &rows {
+                for &(x0, x1, tx) in &columns {
+                    let at = |x: usize, y: usize| f32::from(plane[y * width + x]);
+                    let (a, b) = (at(x0, y0), at(x0, y1));
+                    let (top, bottom) = (a + (at(x1, y0) - a) * tx, b + (at(x1, y1) - b) * tx);
+                    out.push((top + (bottom - top) * ty + 0.5) as u8);
+                }
+            }
+        }
+        out
+    };
+    Look { pixels: look.pixels.each_ref().map(shake), hints: look.hints }
+}
+
+/// Other light, colours and noise for both eyes of a face, whose colours come first in each item.
+fn spoil(values: &mut [f32], area: usize, rng: &mut Rng) {
+    let light = rng.within(0.3).exp() as f32;
+    let gains: [f32; 3] = std::array::from_fn(|_| light * rng.within(0.1).exp() as f32);
+    let lift = rng.within(0.15) as f32;
+    let noise = if rng.unit() < 0.5 { 0.08 * rng.unit() as f32 } else { 0.0 };
+    for item in values.chunks_exact_mut(CHANNELS * area) {
+        for (plane, values) in item[..6 * area].chunks_exact_mut(area).enumerate() {
+            for v in values {
+                *v = (gains[plane % 3] * (*v + 1.0) - 1.0 + lift + noise * rng.signed()).clamp(-1.0, 1.0);
+            }
+        }
+    }
+}
+
+/// The state of a run.
+pub struct Trainer {
+    pub net: Normed,
+}
+
+impl Trainer {
+    /// With random weights.
+    pub fn new(seed: u64, device: Device) -> Trainer {
+        let layers = shape::layers(|ops| {
+            lids(ops, &[1, CHANNELS, SIZE[0], SIZE[1]]);
+        });
+        // He's initialisation (https://arxiv.org/abs/1502.01852); the last layer begins in the sigmoid's middle.
+        let last = format!("{PREFIX}fc");
+        let gain = |layer: &str| if layer == last { 0.1 } else { 6f64.sqrt() };
+        Trainer { net: Normed::new(layers, seed, gain, CLIP, device) }
+    }
+
+    /// The losses of a batch, by name, each with its weight in it.
+    fn losses(&self, batch: &Batch) -> Vec<(&'static str, Tensor)> {
+        let said = lids(&self.net.ops(), &Shared(batch.input.shallow_clone())).0.reshape([-1]);
+        let mean = |loss: Tensor, of: &Tensor| (loss * of).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
+        let truth = said.mse_loss(&batch.closed, Reduction::None);
+        let open = &said / (&said + BLINK);
+        vec![
+            ("truth", mean(truth, &batch.truth) * TRUTH),
+            ("people", mean(open, &(1.0 - &batch.truth)) * PEOPLE),
+        ]
+    }
+
+    /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
+    pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
+        let before = self.net.before();
+        let losses = self.losses(batch);
+        self.net.learn(&before, &losses, rate)
+    }
+}
+
+impl Learner for Trainer {
+    fn step(&self) -> u64 {
+        self.net.step
+    }
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(self.net.checkpoint())
+    }
+}
+
+/// The averaged weights of a checkpoint.
+///
+/// # Errors
+/// [`headgan::Error::Engine`] where one cannot be read.
+pub fn weights(checkpoint: &Checkpoint) -> Result<Weights> {
+    weights_of(checkpoint.part("average"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use headgan::nets::lids::HINTS;
+
+    /// The further it is closed, the larger a dark part of the eye is.
+    fn example(closed: [f32; 2], truth: bool) -> Example {
+        let [height, width] = SIZE;
+        let eye = |closed: f32| {
+            let line = |i: usize| {
+                let row = i % (height * width) / width;
+                if row as f32 > 18.0 * (1.0 - closed) && row < 18 { 40 } else { 200 }
+            };
+            (0..3 * height * width).map(line).collect()
+        };
+        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, truth }
+    }
+
+    fn batch(rng: Option<&mut Rng>) -> Batch {
+        let all: Vec<Example> = (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0], i % 4 > 0)).collect();
+        Batch::of(&all.iter().collect::<Vec<_>>(), rng, Device::Cpu)
+    }
+
+    #[test]
+    fn it_learns_what_it_sees_and_goes_on_where_it_stopped() {
+        let (mut one, batch) = (Trainer::new(1, Device::Cpu), batch(None));
+        let first = one.learn(&batch, 2e-3).losses["truth"];
+        (0..30).for_each(|_| drop(one.learn(&batch, 2e-3)));
+        let saved: Checkpoint = one.checkpoint().unwrap();
+        let mut two = Trainer::new(2, Device::Cpu);
+        two.net.restore(&saved).unwrap();
+        let (a, b) = (one.learn(&batch, 2e-3), two.learn(&batch, 2e-3));
+        assert_eq!((a.step, &a.losses), (b.step, &b.losses));
+        assert!(a.losses["truth"] < 0.3 * first, "{first} {:?}", a.losses);
+        assert!(weights(&saved).unwrap().arrays.keys().all(|name| name.starts_with(PREFIX)));
+    }
+
+    #[test]
+    fn people_count_beside_the_truth_alone() {
+        let trainer = Trainer::new(1, Device::Cpu);
+        let of = |truth: bool| {
+            let all = [example([0.0, 1.0], truth), example([0.5, 0.5], truth)];
+            let losses = trainer.losses(&Batch::of(&all.iter().collect::<Vec<_>>(), None, Device::Cpu));
+            losses.iter().map(|(_, loss)| loss.double_value(&[])).collect::<Vec<_>>()
+        };
+        let (drawn, people) = (of(true), of(false));
+        assert!(drawn[0] > 0.1 && drawn[1] == 0.0 && people[0] == 0.0 && people[1] > 0.05, "{drawn:?} {people:?}");
+    }
+
+    #[test]
+    fn spoiling_leaves_hints_and_truth_alone_and_both_eyes_alike() {
+        let (plain, spoilt) = (batch(None), batch(Some(&mut Rng(4))));
+        let same = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]);
+        assert_eq!(same(plain.closed.shallow_clone(), spoilt.closed), 0.0);
+        let of = |b: &Batch, from: i64, n: i64| b.input.narrow(1, from, n);
+        assert_eq!(same(of(&plain, 6, HINTS as i64), of(&spoilt, 6, HINTS as i64)), 0.0);
+        assert!(same(of(&plain, 0, 6), of(&spoilt, 0, 6)) > 0.05);
+        assert!(spoilt.input.narrow(1, 0, 6).abs().max().double_value(&[]) <= 1.0);
+    }
+}

@@ -1,0 +1,117 @@
+//! The second look of the regressor: a run of the repository's own pack goes on to the bit, and the pack that it makes
+//! changes blinks and nothing else.
+
+use headgan::engine::{Embedded, cpu};
+use headgan::face::Rect;
+use headgan::face::lids::Lids;
+use headgan::face::regress::{self, Regressor};
+use headgan::models::morphable_from;
+use headgan::models::pack::{ModelSet, Pack, Role};
+use headgan::morphable::{Fit, Morphable};
+use headgan::reenact::networks;
+use headgan_train::checkpoint;
+use headgan_train::lids::{export, run};
+use headgan_train::regressor::heads::Heads;
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+fn starter_face() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/starter-face")
+}
+
+fn fitting(pack: &Pack) -> (Regressor<Embedded>, Morphable) {
+    let load = |role| pack.load(pack.component(role, None).unwrap(), networks::check).unwrap();
+    let (weights, model) = (load(Role::Regressor), morphable_from(&load(Role::Morphable)).unwrap());
+    let config = regress::check(&weights).unwrap();
+    let options = cpu::Options { threads: 1, ..cpu::Options::default() };
+    (Regressor::new(Embedded::new(weights, &options), config, &model).unwrap(), model)
+}
+
+fn train(pack: &Pack, folder: &Path, steps: u64) {
+    let (regressor, model) = fitting(pack);
+    let settings = run::Settings {
+        pack: "starter-face",
+        regressor: "its blake3",
+        run: folder,
+        data: None,
+        steps,
+        batch: 6,
+        rate: 1e-3,
+        seed: 5,
+        heads: 72,
+        views: 1,
+        every: 1,
+        people: 0.25,
+        // After every step.
+        checkpoint_minutes: 0.0,
+        threads: 2,
+        device: Device::Cpu,
+        quiet: true,
+    };
+    run::run(&settings, &regressor, &model, None).unwrap();
+}
+
+#[test]
+fn a_run_goes_on_and_its_pack_closes_eyes() {
+    let source = Pack::open(&starter_face()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one");
+    tch::set_num_threads(1);
+    train(&source, &one, 3);
+    let made = || std::fs::metadata(one.join("heads.safetensors")).unwrap().modified().unwrap();
+    let first = made();
+    train(&source, &one, 6);
+    assert_eq!(made(), first, "examples are made once");
+    let newest = |run: &Path| checkpoint::newest(&run.join("checkpoints"), Device::Cpu).unwrap().unwrap();
+    assert_eq!(newest(&one).number("step").unwrap(), 6);
+    for file in ["config.json", "log.jsonl", "validation.jsonl", "examples.png"] {
+        assert!(one.join(file).exists(), "{file}");
+    }
+
+    let target = folder.path().join("with-lids");
+    let size = export::export_pack(&source, &newest(&one), &target).unwrap();
+    assert!(size > 200_000);
+    let models = ModelSet::discover(std::slice::from_ref(&target));
+    let pack = models.pack("with-lids").unwrap();
+    assert_eq!(pack.component(Role::Regressor, None).unwrap().config["lids"], true);
+    let kept = |role| (source.component(role, None).unwrap(), pack.component(role, None).unwrap());
+    for (a, b) in [kept(Role::Detector), kept(Role::Morphable)] {
+        assert_eq!((&a.blake3, &a.config), (&b.blake3, &b.config));
+    }
+    let ((before, model), (after, _)) = (fitting(&source), fitting(pack));
+    let sample = Heads::new(77).next().unwrap();
+    let (near, far) = (23.0, 137.0);
+    let roi = Rect { x0: near, y0: near, x1: far, y1: far };
+    let fit = |regressor: &Regressor<Embedded>| -> Fit { regressor.regress(&sample.picture, &roi).unwrap() };
+    let (first, mut second) = (fit(&before), fit(&after));
+    let lids = Lids::new(&model).unwrap();
+    assert_ne!(lids.closed(&first.params.expr), lids.closed(&second.params.expr));
+    lids.set(&mut second.params.expr, lids.closed(&first.params.expr));
+    assert_eq!(first, second);
+
+    // Once more from the pack that has lids: they are replaced. Onto itself it is refused.
+    let again = folder.path().join("again");
+    export::export_pack(pack, &newest(&one), &again).unwrap();
+    let regressor = |pack: &Pack| pack.component(Role::Regressor, None).unwrap().blake3.clone();
+    assert_eq!(regressor(&Pack::open(&again).unwrap()), regressor(pack));
+    let refused = export::export_pack(pack, &newest(&one), &target).unwrap_err().to_string();
+    assert!(refused.contains("another folder"), "{refused}");
+    let refused = export::export_pack(pack, &newest(&one), &folder.path().join("Not A Name")).unwrap_err().to_string();
+    assert!(refused.contains("cannot be the name"), "{refused}");
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_to_the_bit() {
+    let source = Pack::open(&starter_face()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    tch::set_num_threads(1);
+    train(&source, folder.path(), 4);
+    let place = |step: u64| folder.path().join(format!("checkpoints/step_{step:08}.safetensors"));
+    let log = || std::fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
+    let (whole, lines) = (std::fs::read(place(4)).unwrap(), log());
+    // As if it had been killed after the third step.
+    std::fs::remove_file(place(4)).unwrap();
+    train(&source, folder.path(), 4);
+    assert!(std::fs::read(place(4)).unwrap() == whole);
+    assert_eq!(log(), lines);
+}

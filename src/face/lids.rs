@@ -104,7 +104,9 @@ impl Lids {
         };
         let eyes = EYES.map(eye);
         if eyes[0].blink == eyes[1].blink {
-            return Err(Error::Model("the morphable model's blinks close one eye only; import or build it again".into()));
+            return Err(Error::Model(
+                "the morphable model's blinks close one eye only; import or build it again".into(),
+            ));
         }
         Ok(Lids { eyes })
     }
@@ -144,9 +146,7 @@ impl Lids {
             })
         });
         let m = camera;
-        let seen = points.map(|p| {
-            [0, 4].map(|r| m[r] * p[0] + m[r + 1] * p[1] + m[r + 2] * p[2] + m[r + 3])
-        });
+        let seen = points.map(|p| [0, 4].map(|r| m[r] * p[0] + m[r + 1] * p[1] + m[r + 2] * p[2] + m[r + 3]));
         let length = {
             let [a, b] = [points[0], points[3]];
             let space = ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)).sqrt();

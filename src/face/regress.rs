@@ -174,7 +174,11 @@ mod tests {
         (model.param_mean[3], model.param_mean[7]) = (60.0, 60.0);
         let layers = |second: bool| {
             shape::layers(|ops| {
-                mobilenet(ops, &[1, 3, SIZE, SIZE], &mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 });
+                mobilenet(
+                    ops,
+                    &[1, 3, SIZE, SIZE],
+                    &mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 },
+                );
                 if second {
                     lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
                 }
@@ -185,7 +189,8 @@ mod tests {
             crate::engine::Embedded::new(std::sync::Arc::new(weights.clone()), &options)
         };
         let mut rng = crate::testing::Rng(3);
-        let picture = Bgr8 { width: 120, height: 120, data: (0..43_200).map(|_| (rng.signed() * 127.0) as u8).collect() };
+        let picture =
+            Bgr8 { width: 120, height: 120, data: (0..43_200).map(|_| (rng.signed() * 127.0) as u8).collect() };
         let roi = Rect { x0: 0.0, y0: 0.0, x1: 120.0, y1: 120.0 };
         let plain = crate::testing::random_weights(&layers(false), 1);
         let config = check(&plain).unwrap();

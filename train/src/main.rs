@@ -668,7 +668,8 @@ fn measured(args: &RegressorMeasure) -> Result<(Weights, Morphable, String)> {
         let (weights, model, _) = verbs::lids::fitting_of(folder)?;
         return Ok(((*weights).clone(), model, folder.display().to_string()));
     }
-    let run = args.run.as_deref().ok_or_else(|| Error::Usage("regressor-measure: give --run RUN or --pack DIR".into()))?;
+    let run =
+        args.run.as_deref().ok_or_else(|| Error::Usage("regressor-measure: give --run RUN or --pack DIR".into()))?;
     let checkpoint = newest(run)?;
     let (weights, model) = regressor::export::weights(&checkpoint)?;
     Ok((weights, model, format!("step {}", checkpoint.number("step")?)))

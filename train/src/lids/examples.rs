@@ -1,9 +1,10 @@
 //! What the network learns from: both eyes of faces, seen by a regressor's fits, and how far they are closed. They are made
 //! once for a run and kept in its folder: each is a fit, and each head has to be drawn.
 
+use super::lashes::{Lashes, Lid};
 use crate::data::store::Stored;
 use crate::regressor::heads::{Heads, PER_LOOK};
-use crate::regressor::sample::AROUND;
+use crate::regressor::sample::{AROUND, Sample};
 use crate::regressor::view::{bytes, spoilt};
 use headgan::engine::Embedded;
 use headgan::face::bgr::{self, Pixels};
@@ -11,7 +12,7 @@ use headgan::face::lids::{Lids, Look};
 use headgan::face::regress::Regressor;
 use headgan::face::{Rect, roi};
 use headgan::media::{atomic, interrupt};
-use headgan::morphable::{Morphable, Prepared};
+use headgan::morphable::{ImageCamera, Morphable, Prepared};
 use headgan::nets::lids::{HINTS, SIZE};
 use headgan::random::Rng;
 use headgan::{Error, Result};
@@ -43,7 +44,15 @@ pub struct Example {
 pub struct Eyes<'a> {
     pub regressor: &'a Regressor<Embedded>,
     pub lids: &'a Lids,
+    /// The drawn heads' own.
+    pub head: &'a Prepared,
 }
+
+/// Landmarks of the upper lids, from the outer to the inner corner.
+const UPPER: [[usize; 4]; 2] = [[36, 37, 38, 39], [45, 44, 43, 42]];
+/// Eyes whose corners are nearer in the picture than this share of how far apart they are get no lashes: what is seen of
+/// them may be something else.
+const SEEN: f64 = 0.5;
 
 impl Eyes<'_> {
     /// Both eyes of the face whose crop is `exact`, from a crop nearby; `None` where there is nothing to see.
@@ -60,8 +69,9 @@ impl Eyes<'_> {
         let mut heads = Heads::of_look(seed, number, SIDES[0]);
         let mut out = Vec::new();
         for i in 0..PER_LOOK {
-            let sample = heads.next()?;
+            let mut sample = heads.next()?;
             let closed = self.lids.closed(&sample.expr);
+            self.paint(&mut sample, closed, &mut Rng::of(&[seed, 14, number, i]))?;
             for view in 0..views {
                 let mut rng = Rng::of(&[seed, 11, number, i, view as u64]);
                 let [most, least] = SIDES.map(|v| v as f64);
@@ -76,6 +86,27 @@ impl Eyes<'_> {
             }
         }
         Ok(out)
+    }
+
+    /// Gives a drawn head lashes.
+    fn paint(&self, sample: &mut Sample, closed: [f32; 2], rng: &mut Rng) -> Result<()> {
+        let camera = ImageCamera::from_matrix(&sample.camera)?;
+        let points = self.head.posed_landmarks(&sample.shape, &sample.expr, &camera)?;
+        let m = sample.camera;
+        let down = [-m[1], -m[5]];
+        let norm = down[0].hypot(down[1]);
+        let lashes = Lashes::draw(rng);
+        for (upper, closed) in UPPER.into_iter().zip(closed) {
+            let at = upper.map(|i| points[i].map(f64::from));
+            let [a, .., d] = at;
+            let (seen, deep) = ((a[0] - d[0]).hypot(a[1] - d[1]), a[2] - d[2]);
+            if norm > 1e-9 && seen > SEEN * seen.hypot(deep) {
+                let points = at.map(|[x, y, _]| [x, y]);
+                let lid = Lid { points, down: down.map(|v| v / norm), closed: f64::from(closed) };
+                lashes.paint(&mut sample.picture, &lid, rng);
+            }
+        }
+        Ok(())
     }
 
     /// Every `every`th usable frame of a clip that `fitted`'s fits are of.
@@ -213,7 +244,8 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
     if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n {
         return Err(bad(&"parts of different lengths"));
     }
-    let number = |data: &[u8], i: usize| f32::from_le_bytes([data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]]);
+    let number =
+        |data: &[u8], i: usize| f32::from_le_bytes([data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]]);
     let example = |i: usize| Example {
         look: Look {
             pixels: [0, 1].map(|eye| pixels[(2 * i + eye) * AREA..][..AREA].to_vec()),
@@ -259,7 +291,8 @@ mod tests {
     #[test]
     fn threads_change_nothing_and_files_give_back_what_they_got() {
         let (regressor, model) = regressor();
-        let eyes = Eyes { regressor: &regressor, lids: &Lids::new(&model).unwrap() };
+        let head = Prepared::new(headgan::synthetic::head()).unwrap();
+        let eyes = Eyes { regressor: &regressor, lids: &Lids::new(&model).unwrap(), head: &head };
         let from = OfHeads { seed: 3, heads: 12, views: 2 };
         let made = eyes.of_heads(&from, 2, |_, _| ()).unwrap();
         assert_eq!(made.len(), 24);

@@ -5,5 +5,6 @@
 
 pub mod examples;
 pub mod export;
+pub mod lashes;
 pub mod run;
 pub mod trainer;

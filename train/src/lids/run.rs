@@ -13,9 +13,10 @@ use headgan::face::lids::{Lids, Look};
 use headgan::face::regress::Regressor;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::still::{self, StillOptions};
-use headgan::morphable::Morphable;
+use headgan::morphable::{Morphable, Prepared};
 use headgan::nets::lids::{CHANNELS, SIZE, lids};
 use headgan::random::Rng;
+use headgan::synthetic::head;
 use headgan::{Error, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -70,17 +71,19 @@ pub fn run(
     people: Option<(&[Stored], &Morphable)>,
 ) -> Result<()> {
     let folder = Folder::make(settings.run, settings)?;
-    let eyes = Eyes { regressor, lids: &Lids::new(model)? };
+    let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &Prepared::new(head())? };
     let Settings { seed, heads, views, every, threads, regressor: ref of, .. } = *settings;
     let from = OfHeads { seed, heads, views };
     let about = json!({"regressor": of, "seed": seed, "heads": heads, "views": views});
-    let drawn = examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
+    let drawn =
+        examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
     let seen = match people {
         None => Vec::new(),
         Some((clips, fitted)) => {
             let names: Vec<&str> = clips.iter().map(|c| c.about.name.as_str()).collect();
             let about = json!({"regressor": of, "seed": seed, "every": every, "clips": names});
-            let make = |said: &(dyn Fn(usize, usize) + Sync)| eyes.of_people((clips, fitted), (every, seed), threads, said);
+            let make =
+                |said: &(dyn Fn(usize, usize) + Sync)| eyes.of_people((clips, fitted), (every, seed), threads, said);
             examples(settings, &folder.file("people.safetensors"), about, make)?
         }
     };
@@ -91,7 +94,9 @@ pub fn run(
     let (apart, drawn): (Vec<&Example>, Vec<&Example>) = (side(true), side(false));
     let seen: Vec<&Example> = seen.iter().collect();
     if drawn.is_empty() {
-        return Err(Error::Input("no eye is seen in any drawn head: is this pack's regressor that of the own head?".into()));
+        return Err(Error::Input(
+            "no eye is seen in any drawn head: is this pack's regressor that of the own head?".into(),
+        ));
     }
     still::write(&folder.file("examples.png"), &sheet(&drawn, &seen), &StillOptions::default())?;
     let mut trainer = Trainer::new(settings.seed, settings.device);
@@ -100,7 +105,10 @@ pub fn run(
     }
     if !settings.quiet {
         let [d, s, a] = [drawn.len(), seen.len(), apart.len()];
-        eprintln!("headgan-train: eyes of {d} views of heads and {s} frames; {a} kept apart; from step {}", trainer.net.step);
+        eprintln!(
+            "headgan-train: eyes of {d} views of heads and {s} frames; {a} kept apart; from step {}",
+            trainer.net.step
+        );
     }
     let (begun, first) = (Instant::now(), trainer.net.step);
     folder.cut("log.jsonl", first + 1)?;

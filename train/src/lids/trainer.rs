@@ -135,10 +135,7 @@ impl Trainer {
         let mean = |loss: Tensor, of: &Tensor| (loss * of).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
         let truth = said.mse_loss(&batch.closed, Reduction::None);
         let open = &said / (&said + BLINK);
-        vec![
-            ("truth", mean(truth, &batch.truth) * TRUTH),
-            ("people", mean(open, &(1.0 - &batch.truth)) * PEOPLE),
-        ]
+        vec![("truth", mean(truth, &batch.truth) * TRUTH), ("people", mean(open, &(1.0 - &batch.truth)) * PEOPLE)]
     }
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
@@ -186,7 +183,8 @@ mod tests {
     }
 
     fn batch(rng: Option<&mut Rng>) -> Batch {
-        let all: Vec<Example> = (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0], i % 4 > 0)).collect();
+        let all: Vec<Example> =
+            (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0], i % 4 > 0)).collect();
         Batch::of(&all.iter().collect::<Vec<_>>(), rng, Device::Cpu)
     }
 

@@ -3,8 +3,8 @@
 use crate::{Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::regress::{self, Regressor};
-use headgan::models::{Weights, morphable_from};
 use headgan::models::pack::{ModelSet, Pack, Role};
+use headgan::models::{Weights, morphable_from};
 use headgan::morphable::Morphable;
 use headgan::reenact::networks;
 use headgan::{Error, Result};

@@ -4,7 +4,7 @@ use headgan::engine::plain::Plain;
 use headgan::engine::{Act, Conv, Ops, Resize, onnx, shape};
 use headgan::models::{Weights, spectral};
 use headgan::nets::named::{Network, logical};
-use headgan::nets::{discriminator, generator};
+use headgan::nets::{discriminator, generator, mobilenet};
 use headgan::testing::{Rng, load_f32, random_weights, shared};
 use rten::{Model, ValueOrView};
 use rten_tensor::prelude::*;
@@ -296,6 +296,7 @@ fn the_other_networks() {
         (Network::published("retinaface").unwrap(), 75),
         (Network::published("faceboxes").unwrap(), 128),
         (Network::published("mobilenet-v1").unwrap(), 120),
+        (Network::MobileNet(mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62, lids: true }), 120),
         (Network::published("mobilefacenet").unwrap(), 112),
     ];
     for (network, size) in small {

@@ -239,13 +239,6 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         let x = ops.tensor(shape, &Rng(seed).vec(shape.iter().product()));
         out.push(Outcome::of(&ops, format!("{config:?}"), &deepspeech2::deepspeech2(&ops, &config, &x)));
     }
-    let shape = [4, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]];
-    let layers = shape::layers(|ops| {
-        lids::lids(ops, &shape);
-    });
-    let ops = make(Arc::new(random_weights(&layers, 5)));
-    let x = ops.tensor(shape, &Rng(5).vec(shape.iter().product()));
-    out.push(Outcome::of(&ops, "lids".into(), &lids::lids(&ops, &x)));
     out
 }
 
@@ -255,7 +248,8 @@ fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
     let deaf = generator::Config { audio: 0, ..full.clone() };
     let flat = generator::Config { levels: 1, frames: 1, ..deaf.clone() };
     let picture = |h: usize, w: usize| vec![[1, 3, h, w]];
-    let regressor = |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62 });
+    let regressor =
+        |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62, lids: false });
     let judge = discriminator::Config { input: 6, ndf: 8, layers: 4, scales: 2 };
     vec![
         (Network::Generator(full), vec![[2, 6, 36, 44], [2, 9, 36, 44], [2, 300, 1, 1]]),
@@ -267,6 +261,10 @@ fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
         (Network::FaceBoxes, picture(130, 97)),
         (regressor(0.5), picture(mobilenet::SIZE, mobilenet::SIZE)),
         (regressor(1.0), picture(mobilenet::SIZE, mobilenet::SIZE)),
+        (
+            Network::MobileNet(mobilenet::Config { width: 0.25, head: "fc".into(), outputs: 62, lids: true }),
+            vec![[1, 3, mobilenet::SIZE, mobilenet::SIZE], [4, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]],
+        ),
         (Network::MobileFaceNet, picture(mobilefacenet::HEIGHT, mobilefacenet::WIDTH)),
     ]
 }

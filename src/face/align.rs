@@ -1,5 +1,6 @@
 //! The upright, normalised face that the identity network sees.
 
+use super::bgr;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::nets::mobilefacenet::{HEIGHT, WIDTH};
@@ -84,9 +85,9 @@ pub fn aligned(image: &Frame, points: &[[f32; 2]; 5]) -> Result<Vec<f32>> {
             for sy in 0..samples {
                 for sx in 0..samples {
                     let at = |i: usize, s: usize| i as f32 + (s as f32 + 0.5) / samples as f32 - 0.5;
-                    let rgb = bilinear(image, back.apply([at(x, sx), at(y, sy)]));
+                    let colour = bgr::bilinear(image, back.apply([at(x, sx), at(y, sy)]));
                     for c in 0..3 {
-                        sum[c] += rgb[c];
+                        sum[c] += colour[2 - c];
                     }
                 }
             }
@@ -96,29 +97,6 @@ pub fn aligned(image: &Frame, points: &[[f32; 2]; 5]) -> Result<Vec<f32>> {
         }
     }
     Ok(planes)
-}
-
-/// The colour at a point, black outside the picture.
-fn bilinear(image: &Frame, [x, y]: [f32; 2]) -> [f32; 3] {
-    let mut out = [0.0; 3];
-    if !(x > -1.0 && y > -1.0 && x < image.width as f32 && y < image.height as f32) {
-        return out;
-    }
-    let (x0, y0) = (x.floor(), y.floor());
-    let (fx, fy) = (x - x0, y - y0);
-    for (dx, dy, weight) in
-        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)]
-    {
-        let (px, py) = (x0 as i64 + dx, y0 as i64 + dy);
-        if weight > 0.0 && px >= 0 && py >= 0 && px < image.width as i64 && py < image.height as i64 {
-            use super::bgr::Pixels;
-            let bgr = image.bgr(px as usize, py as usize);
-            for c in 0..3 {
-                out[c] += weight * f32::from(bgr[2 - c]) / 255.0;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

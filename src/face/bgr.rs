@@ -181,6 +181,28 @@ pub fn shrink(source: &impl Pixels, n: usize) -> Bgr8 {
     Bgr8 { width, height, data }
 }
 
+/// The colour at a point (pixel centres at whole coordinates): blue, green, red, 0..1, bilinear, black outside the picture.
+pub fn bilinear(source: &impl Pixels, [x, y]: [f32; 2]) -> [f32; 3] {
+    let mut out = [0.0; 3];
+    if !(x > -1.0 && y > -1.0 && x < source.width() as f32 && y < source.height() as f32) {
+        return out;
+    }
+    let (x0, y0) = (x.floor(), y.floor());
+    let (fx, fy) = (x - x0, y - y0);
+    for (dx, dy, weight) in
+        [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)]
+    {
+        let (px, py) = (x0 as i64 + dx, y0 as i64 + dy);
+        if weight > 0.0 && px >= 0 && py >= 0 && px < source.width() as i64 && py < source.height() as i64 {
+            let bgr = source.bgr(px as usize, py as usize);
+            for c in 0..3 {
+                out[c] += weight * f32::from(bgr[c]) / 255.0;
+            }
+        }
+    }
+    out
+}
+
 /// `[1, 3, h, w]` values of a picture for a network: `f(value, channel)` in planes blue, green, red.
 pub fn planes(picture: &impl Pixels, f: impl Fn(u8, usize) -> f32) -> Vec<f32> {
     let (w, h) = (picture.width(), picture.height());

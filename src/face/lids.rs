@@ -4,15 +4,15 @@
 //! An eye's picture is 24 rows of 32 pixels: level with the head's x axis, its middle between the eye's corners as they would be with open
 //! lids, 1.7 times as wide as the eye is long (in space, so that turning away makes the eye narrower in it), its outer corner to the left.
 
-use super::bgr::Pixels;
+use super::bgr::{self, Pixels};
 use crate::error::{Error, Result};
 use crate::morphable::{Euler, Fit, ImageCamera, Morphable, pose};
 use crate::nets::lids::{CHANNELS, HINTS, SIZE};
 use crate::synthetic::head::Expression;
 use nalgebra::Matrix3;
 
-/// Landmarks of each eye: the outer corner, upper lid outside and inside, the inner corner, lower lid inside and outside.
-const EYES: [[usize; 6]; 2] = [[36, 37, 38, 39, 40, 41], [45, 44, 43, 42, 47, 46]];
+/// Landmarks of each eye, that on the picture's left first: the outer corner, upper lid outside and inside, the inner corner, lower lid inside and outside.
+pub const EYES: [[usize; 6]; 2] = [[36, 37, 38, 39, 40, 41], [45, 44, 43, 42, 47, 46]];
 /// Width of an eye's picture, in the eye's lengths.
 const AROUND: f64 = 1.7;
 /// Samples of the source along each axis of a pixel, at most.
@@ -72,43 +72,48 @@ struct Place {
 }
 
 impl Lids {
-    /// For a model of the procedural head's expressions.
+    /// For a model whose expressions close each eye by itself, as the procedural head's do.
     ///
     /// # Errors
-    /// [`Error::Model`] where its expressions or landmarks are others.
+    /// [`Error::Model`] where it has no such expressions, or other landmarks.
     pub fn new(model: &Morphable) -> Result<Lids> {
         let blinks = [Expression::BlinkLeft as usize, Expression::BlinkRight as usize];
-        if model.landmarks.len() != 68 || model.expr_dim <= blinks[0].max(blinks[1]) {
-            return Err(Error::Model(
-                "the regressor looks at lids, but the morphable model beside it has none; use the regressor and the \
-                 model of one pack"
+        let none = || {
+            Error::Model(
+                "the morphable model has no lids, which only this project's own head has; use the regressor and the model of one pack"
                     .into(),
-            ));
+            )
+        };
+        if model.landmarks.len() != 68 || model.expr_dim <= blinks[0].max(blinks[1]) {
+            return Err(none());
         }
         let row = |landmark: usize, axis: usize| 3 * model.landmarks[landmark] as usize + axis;
-        let eye = |landmarks: [usize; 6]| {
+        let height = |landmark: usize| model.mean[row(landmark, 1)];
+        // How far a coefficient of 1 lets an eye's upper lid fall, in shares of how far it is open.
+        let falls = |eye: [usize; 6], blink: usize| -> f32 {
+            let open = height(eye[1]) + height(eye[2]) - height(eye[4]) - height(eye[5]);
+            let fall = |landmark: usize| -model.expr_basis[row(landmark, 1) * model.expr_dim + blink];
+            (fall(eye[1]) + fall(eye[2])) / open
+        };
+        let closer = |eye: usize| {
+            let is = |blink: &usize| falls(EYES[eye], *blink) > 0.5 && falls(EYES[1 - eye], *blink).abs() < 0.1;
+            blinks.into_iter().find(is)
+        };
+        let (Some(first), Some(second)) = (closer(0), closer(1)) else { return Err(none()) };
+        let eye = |landmarks: [usize; 6], blink: usize| {
             let basis = |landmark: usize, axis: usize| -> Vec<f64> {
                 let row = row(landmark, axis);
                 let shape = &model.shape_basis[row * model.shape_dim..][..model.shape_dim];
                 let expr = &model.expr_basis[row * model.expr_dim..][..model.expr_dim];
                 shape.iter().chain(expr).map(|&v| f64::from(v)).collect()
             };
-            // The coefficient that moves the eye's upper lid.
-            let moves = |blink: usize| model.expr_basis[row(landmarks[1], 1) * model.expr_dim + blink].abs();
-            let blink = if moves(blinks[0]) > moves(blinks[1]) { blinks[0] } else { blinks[1] };
             Eye {
                 blink,
                 mean: landmarks.map(|l| [0, 1, 2].map(|axis| f64::from(model.mean[row(l, axis)]))),
                 basis: landmarks.map(|l| [0, 1, 2].map(|axis| basis(l, axis))),
             }
         };
-        let eyes = EYES.map(eye);
-        if eyes[0].blink == eyes[1].blink {
-            return Err(Error::Model(
-                "the morphable model's blinks close one eye only; import or build it again".into(),
-            ));
-        }
-        Ok(Lids { eyes })
+        Ok(Lids { eyes: [eye(EYES[0], first), eye(EYES[1], second)] })
     }
 
     /// How far a face's eyes are closed: that with the landmarks 36 to 41 first.
@@ -184,7 +189,7 @@ impl Place {
     fn pixels(&self, source: &impl Pixels) -> Vec<u8> {
         let [height, width] = SIZE;
         let step = self.across[0].hypot(self.across[1]);
-        let n = step.round().clamp(1.0, FINEST) as usize;
+        let n = step.ceil().clamp(1.0, FINEST) as usize;
         let mut out = vec![0; 3 * height * width];
         for y in 0..height {
             for x in 0..width {
@@ -194,34 +199,16 @@ impl Place {
                     let dx = x as f64 + within(k % n) - 0.5 * width as f64;
                     let dy = y as f64 + within(k / n) - 0.5 * height as f64;
                     let at = [0, 1].map(|c| self.middle[c] + dx * self.across[c] + dy * self.down[c]);
-                    let value = bilinear(source, at);
+                    let value = bgr::bilinear(source, at.map(|v| v as f32));
                     (0..3).for_each(|c| sum[c] += value[c]);
                 }
                 for (c, sum) in sum.into_iter().enumerate() {
-                    out[(c * height + y) * width + x] = (sum / (n * n) as f32 + 0.5) as u8;
+                    out[(c * height + y) * width + x] = (255.0 * sum / (n * n) as f32 + 0.5) as u8;
                 }
             }
         }
         out
     }
-}
-
-/// Between four pixels, whose centres are at whole coordinates; black outside.
-fn bilinear(source: &impl Pixels, [x, y]: [f64; 2]) -> [f32; 3] {
-    let (fx, fy) = (x.floor(), y.floor());
-    let (tx, ty) = ((x - fx) as f32, (y - fy) as f32);
-    let at = |x: f64, y: f64| -> [f32; 3] {
-        if x < 0.0 || y < 0.0 || x >= source.width() as f64 || y >= source.height() as f64 {
-            return [0.0; 3];
-        }
-        source.bgr(x as usize, y as usize).map(f32::from)
-    };
-    let corners = [at(fx, fy), at(fx + 1.0, fy), at(fx, fy + 1.0), at(fx + 1.0, fy + 1.0)];
-    std::array::from_fn(|c| {
-        let [a, b, d, e] = corners.map(|p| p[c]);
-        let (top, bottom) = (a + (b - a) * tx, d + (e - d) * tx);
-        top + (bottom - top) * ty
-    })
 }
 
 #[cfg(test)]
@@ -343,6 +330,8 @@ mod tests {
     #[test]
     fn what_has_no_lids_is_refused_and_what_is_nowhere_is_not_seen() {
         let mut other = (*head()).clone();
+        other.expr_basis.iter_mut().skip(Expression::BlinkRight as usize).step_by(10).for_each(|v| *v = 0.0);
+        assert!(matches!(Lids::new(&other), Err(Error::Model(_))));
         other.expr_dim = 5;
         assert!(matches!(Lids::new(&other), Err(Error::Model(_))));
         let lids = Lids::new(&head()).unwrap();

@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::models::Weights;
 use crate::morphable::{Fit, Morphable, Params};
 use crate::nets::lids;
-use crate::nets::mobilenet::{self, SIZE, mobilenet};
+use crate::nets::mobilenet::{Config, SIZE, mobilenet};
 
 /// The largest crop side in pixels that makes sense; beyond it something has gone astray.
 const MAX_SIDE: f32 = 1e6;
@@ -21,7 +21,7 @@ const MAX_SIDE: f32 = 1e6;
 #[derive(Debug, Clone)]
 pub struct Regressor<O> {
     ops: O,
-    net: mobilenet::Config,
+    config: Config,
     /// Where its second look goes, if it has one.
     lids: Option<Lids>,
     mean: Vec<f32>,
@@ -29,22 +29,14 @@ pub struct Regressor<O> {
     shape_dim: usize,
 }
 
-/// What a regressor's weights hold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    pub net: mobilenet::Config,
-    /// Whether it looks at the eyes once more ([`crate::nets::lids`]); 3DDFA-V2's do not.
-    pub lids: bool,
-}
-
 /// The configuration of a regressor's weights, every layer checked.
 ///
 /// # Errors
 /// [`Error::Model`] naming the layer that is missing or has the wrong shape.
 pub fn check(weights: &Weights) -> Result<Config> {
-    let config = Config { net: mobilenet::Config::of(weights)?, lids: lids::are_in(weights) };
+    let config = Config::of(weights)?;
     shape::check(weights, |ops| {
-        mobilenet(ops, &[1, 3, SIZE, SIZE], &config.net);
+        mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         if config.lids {
             lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
         }
@@ -61,22 +53,26 @@ impl<O: Executor> Regressor<O> {
     /// A regressor whose weights are in `ops` and have passed [`check`], for the morphable model it was trained with.
     ///
     /// # Errors
-    /// [`Error::Model`] when the network's outputs are not the model's parameters, or it looks at lids that the model does not have.
+    /// [`Error::Model`] when the network's outputs are not the model's parameters, or it looks at lids and the model has none.
     pub fn new(ops: O, config: Config, model: &Morphable) -> Result<Regressor<O>> {
         let (mean, std) = (model.param_mean.clone(), model.param_std.clone());
         let want = 12 + model.shape_dim + model.expr_dim;
-        let Config { net, lids } = config;
-        if net.outputs != want || mean.len() != want || std.len() != want {
+        if config.outputs != want || mean.len() != want || std.len() != want {
             return Err(Error::Model(format!(
                 "the regressor has {} outputs, with {} means and {} deviations, but the morphable model takes {want} \
                  parameters; use the regressor and the model of one pack",
-                net.outputs,
+                config.outputs,
                 mean.len(),
                 std.len()
             )));
         }
-        let lids = lids.then(|| Lids::new(model)).transpose()?;
-        Ok(Regressor { ops, net, lids, mean, std, shape_dim: model.shape_dim })
+        let lids = config.lids.then(|| Lids::new(model)).transpose()?;
+        Ok(Regressor { ops, config, lids, mean, std, shape_dim: model.shape_dim })
+    }
+
+    /// Whether it looks at the lids once more.
+    pub fn looks_twice(&self) -> bool {
+        self.lids.is_some()
     }
 
     /// The parameters of the face inside `roi` of `picture`.
@@ -87,7 +83,7 @@ impl<O: Executor> Regressor<O> {
     pub fn regress(&self, picture: &impl Pixels, roi: &Rect) -> Result<Fit> {
         let crop = crop(picture, roi)?;
         let x = self.ops.tensor([1, 3, SIZE, SIZE], &bgr::planes(&crop, |v, _| (f32::from(v) - 127.5) / 128.0));
-        let y = self.ops.values(&mobilenet(&self.ops, &x, &self.net));
+        let y = self.ops.values(&mobilenet(&self.ops, &x, &self.config));
         let values: Vec<f32> = y.iter().zip(&self.std).zip(&self.mean).map(|((y, s), m)| y * s + m).collect();
         if values.len() != self.mean.len() || !values.iter().all(|v| v.is_finite()) {
             return Err(no_numbers());
@@ -177,7 +173,7 @@ mod tests {
                 mobilenet(
                     ops,
                     &[1, 3, SIZE, SIZE],
-                    &mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 },
+                    &Config { width: 0.125, head: "fc".into(), outputs: 62, lids: false },
                 );
                 if second {
                     lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);

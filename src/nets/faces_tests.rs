@@ -47,7 +47,7 @@ fn retinaface_resnet50_has_its_layers_and_shapes() {
 #[test]
 fn mobilenet_both_widths() {
     for (width, channels) in [(0.5, 512), (1.0, 1024)] {
-        let config = Config { width, head: "fc".into(), outputs: 62 };
+        let config = Config { width, head: "fc".into(), outputs: 62, lids: false };
         let weights = random_weights(4, |ops| {
             mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         });

@@ -4,6 +4,7 @@
 //! Dense Face Alignment", <https://arxiv.org/abs/2009.09960>. Layer names of cleardusk/3DDFA_V2
 //! (`models/mobilenet_v1.py`), without the `module.` in front that the checkpoints have.
 
+use super::lids;
 use crate::engine::{Act, Conv, Ops};
 use crate::error::{Error, Result};
 use crate::models::Weights;
@@ -39,6 +40,8 @@ pub struct Config {
     pub head: String,
     /// Number of outputs (62).
     pub outputs: usize,
+    /// Whether the file also holds a second look, at the lids ([`super::lids`]); no published one does.
+    pub lids: bool,
 }
 
 impl Config {
@@ -64,7 +67,7 @@ impl Config {
                         .into(),
                 )
             })?;
-        Ok(Config { width: channels as f32 / 32.0, head: head.to_owned(), outputs })
+        Ok(Config { width: channels as f32 / 32.0, head: head.to_owned(), outputs, lids: lids::are_in(weights) })
     }
 
     fn channels(&self, full: usize) -> usize {

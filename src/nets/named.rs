@@ -1,7 +1,7 @@
 //! Networks by the architecture names that packs use, their inputs and outputs by name: what export, verification and
 //! benchmarks need to treat them alike.
 
-use super::{discriminator, faceboxes, generator, mobilefacenet, mobilenet, retinaface};
+use super::{discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface};
 use crate::engine::{Ops, shape};
 use crate::models::Weights;
 use crate::{Error, Result};
@@ -55,7 +55,9 @@ impl Network {
             }
             "retinaface" => Network::RetinaFace(retinaface::Backbone::MobileNet025),
             "faceboxes" => Network::FaceBoxes,
-            "mobilenet-v1" => Network::MobileNet(mobilenet::Config { width: 0.5, head: "fc".into(), outputs: 62 }),
+            "mobilenet-v1" => {
+                Network::MobileNet(mobilenet::Config { width: 0.5, head: "fc".into(), outputs: 62, lids: false })
+            }
             "mobilefacenet" => Network::MobileFaceNet,
             other => return Err(unknown(other)),
         })
@@ -85,6 +87,7 @@ impl Network {
                 };
                 json!({"backbone": backbone, "channels": b.width()})
             }
+            Network::MobileNet(c) if c.lids => json!({"width": c.width, "outputs": c.outputs, "lids": true}),
             Network::MobileNet(c) => json!({"width": c.width, "outputs": c.outputs}),
             Network::FaceBoxes | Network::MobileFaceNet => json!({}),
         }
@@ -136,6 +139,12 @@ impl Network {
             }
             Network::Discriminator(c) => vec![("picture", vec![1, c.input, size, size])],
             Network::MobileFaceNet => vec![("picture", vec![1, 3, size, mobilefacenet::WIDTH])],
+            Network::MobileNet(c) if c.lids => {
+                vec![
+                    ("picture", vec![1, 3, size, size]),
+                    ("eyes", vec![2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]),
+                ]
+            }
             _ => vec![("picture", vec![1, 3, size, size])],
         })
     }
@@ -161,9 +170,14 @@ impl Network {
             Network::FaceBoxes => "FaceBoxes. Input: 'picture', BGR 0..255 minus (104, 117, 123). Outputs per level (strides \
                 32, 64, 128), raw, 21, 1, 1 anchors a cell: 'class_L' logits, 'boxes_L' offsets (variances 0.1, 0.2)."
                 .into(),
-            Network::MobileNet(_) => "3DDFA-V2 regressor. Input: 'picture', BGR face crop, (value - 127.5) / 128. Output: \
-                'params', to be multiplied by the training set's standard deviations and moved by its means."
-                .into(),
+            Network::MobileNet(c) => format!(
+                "3DDFA-V2 regressor. Input{}: 'picture', BGR face crop, (value - 127.5) / 128{}. Output{}: 'params', to be \
+                 multiplied by the training set's standard deviations and moved by its means{}.",
+                if c.lids { "s" } else { "" },
+                if c.lids { "; 'eyes', both eyes as these parameters place them" } else { "" },
+                if c.lids { "s" } else { "" },
+                if c.lids { "; 'closed', how far each eye is closed, 0..1, which replaces the blinks" } else { "" }
+            ),
             Network::MobileFaceNet => "MobileFaceNet. Input: 'picture', RGB aligned face, (value - 127.5) / 128. Output: \
                 'embedding', not normalised."
                 .into(),
@@ -207,7 +221,13 @@ impl Network {
                 });
                 named.collect()
             }
-            Network::MobileNet(config) => vec![("params".to_owned(), mobilenet::mobilenet(ops, &xs[0], config))],
+            Network::MobileNet(config) => {
+                let mut named = vec![("params".to_owned(), mobilenet::mobilenet(ops, &xs[0], config))];
+                if config.lids {
+                    named.push(("closed".to_owned(), lids::lids(ops, &xs[1])));
+                }
+                named
+            }
             Network::MobileFaceNet => vec![("embedding".to_owned(), mobilefacenet::mobilefacenet(ops, &xs[0]))],
         }
     }
@@ -269,6 +289,19 @@ mod tests {
             parameters.push(checked.parameters);
         }
         assert!((51_700_000..51_900_000).contains(&parameters[0]), "{parameters:?}");
+    }
+
+    #[test]
+    fn a_regressor_with_lids_takes_eyes_too() {
+        let config = mobilenet::Config { width: 0.25, head: "fc".into(), outputs: 62, lids: true };
+        let network = Network::MobileNet(config);
+        let weights = random_weights(&network.layers(0).unwrap(), 1);
+        assert_eq!(Network::of("mobilenet-v1", &weights).unwrap(), network);
+        assert_eq!(network.check(&weights, 0).unwrap().unused, Vec::<String>::new());
+        assert_eq!(network.config()["lids"], true);
+        let without = Network::published("mobilenet-v1").unwrap();
+        assert_eq!(network.inputs(0).unwrap().len(), without.inputs(0).unwrap().len() + 1);
+        assert!(network.doc().contains("'closed'") && !without.doc().contains("'closed'"));
     }
 
     #[test]

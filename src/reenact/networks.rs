@@ -192,6 +192,10 @@ impl Networks {
         if options != usual {
             parts.push(look.as_bytes());
         }
+        // Programs from before fit with the same files and do not look twice.
+        if self.regressor.looks_twice() {
+            parts.push(b"lids");
+        }
         Key::of("networks", &parts)
     }
 
@@ -301,7 +305,8 @@ mod tests {
         let make = |name: &str, weights| {
             fitting::write(&folder.path().join(name), &head(), weights, fitting::LICENCE, check).unwrap();
         };
-        let config = mobilenet::Config { width: 0.125, head: "fc".into(), outputs: head().param_mean.len() };
+        let config =
+            mobilenet::Config { width: 0.125, head: "fc".into(), outputs: head().param_mean.len(), lids: false };
         let mut weights = Weights::default();
         let layers = shape::layers(|ops| {
             mobilenet::mobilenet(ops, &[1, 3, mobilenet::SIZE, mobilenet::SIZE], &config);

@@ -50,17 +50,26 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Res
     write_pack(folder, &[part], "paints the reference face with the driver's pose and expression (HeadGAN)", licence)
 }
 
+/// The name of the pack that a folder is to hold: the folder's.
+///
+/// # Errors
+/// [`Error::Usage`] where it is no pack's.
+pub fn pack_name(folder: &Path) -> Result<String> {
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if pack::is_name(&name) {
+        return Ok(name);
+    }
+    Err(Error::Usage(format!(
+        "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
+    )))
+}
+
 /// Writes a pack of components, and returns the size of the weights in bytes.
 ///
 /// # Errors
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written.
 pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -> Result<u64> {
-    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    if !pack::is_name(&name) {
-        return Err(Error::Usage(format!(
-            "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
-        )));
-    }
+    let name = pack_name(folder)?;
     let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let (mut size, mut components) = (0, Vec::new());

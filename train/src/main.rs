@@ -6,7 +6,7 @@ use headgan::engine::cpu;
 use headgan::face::detector as finder;
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::ModelSet;
+use headgan::models::pack::{ModelSet, Pack};
 use headgan::models::{Weights, fitting};
 use headgan::morphable::Morphable;
 use headgan::reenact::networks::Networks;
@@ -665,7 +665,7 @@ fn train_regressor(args: &Regressor) -> Result<()> {
 /// The regressor that is measured, its model, and a line that says which it is.
 fn measured(args: &RegressorMeasure) -> Result<(Weights, Morphable, String)> {
     if let Some(folder) = &args.pack {
-        let (weights, model, _) = verbs::lids::fitting_of(folder)?;
+        let (weights, model, _) = regressor::export::of_pack(&Pack::open(folder)?)?;
         return Ok(((*weights).clone(), model, folder.display().to_string()));
     }
     let run =

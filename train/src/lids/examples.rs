@@ -4,11 +4,12 @@
 use super::lashes::{Lashes, Lid};
 use crate::data::store::Stored;
 use crate::regressor::heads::{Heads, PER_LOOK};
+use crate::regressor::measure::moved;
 use crate::regressor::sample::{AROUND, Sample};
-use crate::regressor::view::{bytes, spoilt};
+use crate::regressor::view::{MOVED, bytes, spoilt};
 use headgan::engine::Embedded;
 use headgan::face::bgr::{self, Pixels};
-use headgan::face::lids::{Lids, Look};
+use headgan::face::lids::{EYES, Lids, Look};
 use headgan::face::regress::Regressor;
 use headgan::face::{Rect, roi};
 use headgan::media::{atomic, interrupt};
@@ -25,8 +26,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Side of a head's picture in pixels, and the smallest that it is scaled down to: eyes are seen sharp and blurred.
 const SIDES: [usize; 2] = [320, 90];
-/// How far crops are moved, in their sides, and scaled (a logarithm): as a regressor's training has them.
-const MOVED: [f64; 2] = [0.09, 0.17];
+/// Added to a run's seed: a regressor's fits of the heads that it was trained on are better than of others.
+const OTHER_SEED: u64 = 1 << 41;
+/// What is changed here changes what examples are.
+pub const RECIPE: u32 = 3;
 /// Values of an example's pixels.
 const AREA: usize = 3 * SIZE[0] * SIZE[1];
 
@@ -38,6 +41,8 @@ pub struct Example {
     pub closed: [f32; 2],
     /// Whether that is the truth; people's eyes are taken to be open.
     pub truth: bool,
+    /// Of a drawn head, the number of its look; of a frame, that of its clip.
+    pub portion: u32,
 }
 
 /// What sees faces first, and where the eyes are then.
@@ -48,8 +53,6 @@ pub struct Eyes<'a> {
     pub head: &'a Prepared,
 }
 
-/// Landmarks of the upper lids, from the outer to the inner corner.
-const UPPER: [[usize; 4]; 2] = [[36, 37, 38, 39], [45, 44, 43, 42]];
 /// Eyes whose corners are nearer in the picture than this share of how far apart they are get no lashes: what is seen of
 /// them may be something else.
 const SEEN: f64 = 0.5;
@@ -57,15 +60,13 @@ const SEEN: f64 = 0.5;
 impl Eyes<'_> {
     /// Both eyes of the face whose crop is `exact`, from a crop nearby; `None` where there is nothing to see.
     fn look(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<Look>> {
-        let side = exact.width();
-        let [cx, cy] = exact.center().map(|c| c + side * rng.within(MOVED[0]) as f32);
-        let half = 0.5 * side * rng.within(MOVED[1]).exp() as f32;
-        let crop = Rect { x0: cx - half, y0: cy - half, x1: cx + half, y1: cy + half };
+        let crop = moved(exact, MOVED, rng);
         Ok(self.lids.look(picture, &self.regressor.regress(picture, &crop)?))
     }
 
     /// The heads of one look, each seen `views` times at different sizes, in different light and from different crops.
     fn heads(&self, seed: u64, number: u64, views: usize) -> Result<Vec<Example>> {
+        let seed = seed ^ OTHER_SEED;
         let mut heads = Heads::of_look(seed, number, SIDES[0]);
         let mut out = Vec::new();
         for i in 0..PER_LOOK {
@@ -76,13 +77,15 @@ impl Eyes<'_> {
                 let mut rng = Rng::of(&[seed, 11, number, i, view as u64]);
                 let [most, least] = SIDES.map(|v| v as f64);
                 let side = (least * (most / least).powf(rng.unit())) as usize;
-                let mut picture = bgr::resize_linear(&sample.picture, side, side)?;
+                // Blurred by whole blocks first, as a camera does it, or lines of a pixel come and go.
+                let shrunk = bgr::shrink(&sample.picture, SIDES[0] / side);
+                let mut picture = bgr::resize_linear(&shrunk, side, side)?;
                 spoilt(&mut picture, &mut rng);
                 // The landmarks' crop is in the middle of a head's picture.
                 let (middle, half) = (0.5 * side as f32, 0.5 * side as f32 / AROUND as f32);
                 let exact = Rect { x0: middle - half, y0: middle - half, x1: middle + half, y1: middle + half };
                 let look = self.look(&picture, &exact, &mut rng)?;
-                out.extend(look.map(|look| Example { look, closed, truth: true }));
+                out.extend(look.map(|look| Example { look, closed, truth: true, portion: number as u32 }));
             }
         }
         Ok(out)
@@ -96,8 +99,8 @@ impl Eyes<'_> {
         let down = [-m[1], -m[5]];
         let norm = down[0].hypot(down[1]);
         let lashes = Lashes::draw(rng);
-        for (upper, closed) in UPPER.into_iter().zip(closed) {
-            let at = upper.map(|i| points[i].map(f64::from));
+        for (eye, closed) in EYES.into_iter().zip(closed) {
+            let at = [0, 1, 2, 3].map(|i| points[eye[i]].map(f64::from));
             let [a, .., d] = at;
             let (seen, deep) = ((a[0] - d[0]).hypot(a[1] - d[1]), a[2] - d[2]);
             if norm > 1e-9 && seen > SEEN * seen.hypot(deep) {
@@ -110,17 +113,23 @@ impl Eyes<'_> {
     }
 
     /// Every `every`th usable frame of a clip that `fitted`'s fits are of.
-    fn clip(&self, clip: &Stored, fitted: &Prepared, every: usize, seed: u64) -> Result<Vec<Example>> {
+    fn clip(
+        &self,
+        (number, clip): (usize, &Stored),
+        fitted: &Prepared,
+        every: usize,
+        seed: u64,
+    ) -> Result<Vec<Example>> {
         let mut out = Vec::new();
         for i in clip.usable().into_iter().step_by(every.max(1)) {
             let frame = &clip.frames[i];
             let points = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, &frame.reference.camera)?;
             let Some(exact) = roi::from_landmarks(&points) else { continue };
             let mut picture = bytes(&clip.picture(i)?);
-            let mut rng = Rng::of(&[seed, 12, i as u64]);
+            let mut rng = Rng::of(&[seed, 12, number as u64, i as u64]);
             spoilt(&mut picture, &mut rng);
             let look = self.look(&picture, &exact, &mut rng)?;
-            out.extend(look.map(|look| Example { look, closed: [0.0; 2], truth: false }));
+            out.extend(look.map(|look| Example { look, closed: [0.0; 2], truth: false, portion: number as u32 }));
         }
         Ok(out)
     }
@@ -146,7 +155,7 @@ impl Eyes<'_> {
         said: impl Fn(usize, usize) + Sync,
     ) -> Result<Vec<Example>> {
         let fitted = Prepared::new(fitted.clone())?;
-        in_portions(clips.len(), threads, said, |i| self.clip(&clips[i], &fitted, every, seed))
+        in_portions(clips.len(), threads, said, |i| self.clip((i, &clips[i]), &fitted, every, seed))
     }
 }
 
@@ -202,11 +211,13 @@ pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     let hints = numbers(&|e| e.look.hints.as_flattened().to_vec());
     let closed = numbers(&|e| e.closed.to_vec());
     let truth: Vec<u8> = examples.iter().map(|e| u8::from(e.truth)).collect();
+    let portion: Vec<u8> = examples.iter().flat_map(|e| e.portion.to_le_bytes()).collect();
     let parts = [
         ("pixels", Dtype::U8, vec![n, 2, AREA], &pixels),
         ("hints", Dtype::F32, vec![n, 2, HINTS], &hints),
         ("closed", Dtype::F32, vec![n, 2], &closed),
         ("truth", Dtype::U8, vec![n], &truth),
+        ("portion", Dtype::U32, vec![n], &portion),
     ];
     let views = parts.into_iter().map(|(name, kind, shape, data)| Ok((name, TensorView::new(kind, shape, data)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
@@ -239,13 +250,13 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
         if data.len() % size == 0 { Ok(data) } else { Err(bad(&format!("'{name}' is cut off"))) }
     };
     let (pixels, hints) = (part("pixels", 2 * AREA)?, part("hints", 8 * HINTS)?);
-    let (closed, truth) = (part("closed", 8)?, part("truth", 1)?);
+    let (closed, truth, portion) = (part("closed", 8)?, part("truth", 1)?, part("portion", 4)?);
     let n = truth.len();
-    if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n {
+    if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n || portion.len() != 4 * n {
         return Err(bad(&"parts of different lengths"));
     }
-    let number =
-        |data: &[u8], i: usize| f32::from_le_bytes([data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]]);
+    let four = |data: &[u8], i: usize| [data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]];
+    let number = |data: &[u8], i: usize| f32::from_le_bytes(four(data, i));
     let example = |i: usize| Example {
         look: Look {
             pixels: [0, 1].map(|eye| pixels[(2 * i + eye) * AREA..][..AREA].to_vec()),
@@ -253,6 +264,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
         },
         closed: [0, 1].map(|eye| number(&closed, 2 * i + eye)),
         truth: truth[i] == 1,
+        portion: u32::from_le_bytes(four(&portion, i)),
     };
     Ok(Some((0..n).map(example).collect()))
 }
@@ -261,7 +273,6 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
 mod tests {
     use super::*;
     use headgan::engine::{cpu, shape};
-    use headgan::face::regress::Config;
     use headgan::models::Array;
     use headgan::models::Weights;
     use headgan::nets::mobilenet::{self, mobilenet};
@@ -275,7 +286,7 @@ mod tests {
             model.param_mean[i] = 4.5e-4;
         }
         (model.param_mean[3], model.param_mean[7]) = (60.0, 60.0);
-        let net = mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62 };
+        let net = mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62, lids: false };
         let layers = shape::layers(|ops| {
             mobilenet(ops, &[1, 3, mobilenet::SIZE, mobilenet::SIZE], &net);
         });
@@ -285,7 +296,7 @@ mod tests {
             weights.insert(&name, Array::f32(shape.clone(), vec![value; shape.iter().product()]));
         }
         let ops = Embedded::new(Arc::new(weights), &cpu::Options { threads: 1, ..cpu::Options::default() });
-        (Regressor::new(ops, Config { net, lids: false }, &model).unwrap(), model)
+        (Regressor::new(ops, net, &model).unwrap(), model)
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! A pack with lids: a pack whose regressor gets a run's second look, everything else as it was.
 
-use super::trainer::weights;
+use super::trainer::{taught_with, weights};
 use crate::checkpoint::Checkpoint;
 use crate::data::store::write_text;
-use crate::export::{halved, write_half};
-use headgan::face::regress;
+use crate::export::{halved, pack_name, write_half};
 use headgan::models::pack::{self, Pack, Role};
 use headgan::models::{Weights, file};
 use headgan::nets::lids::PREFIX;
@@ -12,52 +11,70 @@ use headgan::reenact::networks;
 use headgan::{Error, Result};
 use std::path::Path;
 
+/// A pack's card, which says what its licence does not.
+const CARD: &str = "README.md";
+/// What an exported regressor says its second look was taught with.
+const OF: &str = "lids_of";
+
 /// The regressor of a pack with the averaged lids of a checkpoint, in half precision; those that it had are replaced.
 ///
 /// # Errors
-/// [`Error::Model`] where the pack has no regressor, or it does not run with them.
+/// [`Error::Model`] where the pack has no regressor, or it does not run with them; [`Error::Usage`] where the checkpoint was
+/// taught with another one.
 pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     let part = pack.component(Role::Regressor, None);
     let part = part.ok_or_else(|| Error::Model(format!("the pack '{}' has no regressor", pack.name())))?;
     let mut out = (*pack.load(part, networks::check)?).clone();
+    let of = taught_with(checkpoint)?.to_owned();
+    if of != part.blake3 && out.metadata.get(OF) != Some(&of) {
+        return Err(Error::Usage(format!(
+            "the run was taught with another regressor than that of the pack '{}'; give --from the pack of the run",
+            pack.name()
+        )));
+    }
     out.arrays.retain(|name, _| !name.starts_with(PREFIX));
     out.arrays.extend(weights(checkpoint)?.arrays);
     out.metadata.insert("lids_steps".into(), checkpoint.number("step")?.to_string());
+    out.metadata.insert(OF.into(), of);
     let out = halved(out);
-    regress::check(&out)?;
+    networks::check(part, &out)?;
     Ok(out)
 }
 
-/// Writes the pack of the name of `folder`, which must not be that of `pack`; returns the size of the regressor in bytes.
+/// Writes the pack of the name of `folder`, which must not be that of `pack`; returns the size of the regressor in bytes. What
+/// else the pack holds, and the `README.md` beside it, is copied.
 ///
 /// # Errors
 /// [`Error::Usage`] where the folder's name is no pack's or it is the same folder; [`Error::Input`] for a file that cannot be
 /// read or written; those of [`regressor`].
 pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
-    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    if !pack::is_name(&name) {
-        return Err(Error::Usage(format!(
-            "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
-        )));
-    }
+    let name = pack_name(folder)?;
+    let new = regressor(pack, checkpoint)?;
     let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     if same(folder, &pack.folder) {
         return Err(Error::Usage(format!("{}: is the pack itself; choose another folder", folder.display())));
     }
+    let copy = |file: &str| {
+        let path = folder.join(file);
+        std::fs::copy(pack.folder.join(file), &path).map_err(|e| cannot(&path, e))
+    };
     let mut manifest = pack.manifest.clone();
     manifest.name = name;
     let mut size = 0;
     for part in &mut manifest.components {
-        let path = folder.join(&part.file);
         if part.role == Role::Regressor {
-            size = write_half(&regressor(pack, checkpoint)?, &path)?;
+            let path = folder.join(&part.file);
+            size = write_half(&new, &path)?;
             part.blake3 = file::blake3(&path)?;
             part.config.insert("lids".into(), true.into());
         } else {
-            std::fs::copy(pack.folder.join(&part.file), &path).map_err(|e| cannot(&path, e))?;
+            copy(&part.file)?;
         }
+    }
+    if pack.folder.join(CARD).exists() {
+        copy(CARD)?;
     }
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
     write_text(&folder.join(pack::MANIFEST), &(text + "\n"))?;

@@ -1,11 +1,10 @@
 //! A run of the network that looks at lids: `config.json`, `heads.safetensors` and `people.safetensors` (what it learns from),
 //! `examples.png` (some of that), `log.jsonl`, `validation.jsonl` (how well heads that are kept apart are seen) and `checkpoints/` in its folder.
 
-use super::examples::{self, Example, Eyes, OfHeads};
+use super::examples::{self, Example, Eyes, OfHeads, RECIPE};
 use super::trainer::{Batch, Trainer, weights};
 use crate::checkpoint;
 use crate::data::store::Stored;
-use crate::regressor::heads::PER_LOOK;
 use crate::regressor::measure::correlation;
 use crate::run::{Folder, Learner, line_of, rate};
 use headgan::engine::{Embedded, Executor, cpu};
@@ -62,8 +61,8 @@ pub struct Settings<'a> {
 /// fitted with. What a step sees follows from seed and step.
 ///
 /// # Errors
-/// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
-/// missing.
+/// [`Error::Interrupted`] after Ctrl-C, with all steps saved (examples are saved when all are made); [`Error::Input`] where the
+/// disk is full, data are missing or the run is another regressor's.
 pub fn run(
     settings: &Settings,
     regressor: &Regressor<Embedded>,
@@ -74,24 +73,22 @@ pub fn run(
     let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &Prepared::new(head())? };
     let Settings { seed, heads, views, every, threads, regressor: ref of, .. } = *settings;
     let from = OfHeads { seed, heads, views };
-    let about = json!({"regressor": of, "seed": seed, "heads": heads, "views": views});
+    let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "heads": heads, "views": views});
     let drawn =
         examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
     let seen = match people {
         None => Vec::new(),
         Some((clips, fitted)) => {
-            let names: Vec<&str> = clips.iter().map(|c| c.about.name.as_str()).collect();
-            let about = json!({"regressor": of, "seed": seed, "every": every, "clips": names});
+            let one = |clip: &Stored| json!([clip.about.name, clip.about.model, clip.frames.len()]);
+            let names: Vec<Value> = clips.iter().map(one).collect();
+            let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "every": every, "clips": names});
             let make =
                 |said: &(dyn Fn(usize, usize) + Sync)| eyes.of_people((clips, fitted), (every, seed), threads, said);
             examples(settings, &folder.file("people.safetensors"), about, make)?
         }
     };
-    // The heads of a look stand together, and so do the views of a head.
-    let looks = heads.div_ceil(PER_LOOK as usize);
-    let is_apart = |i: usize| i * looks / drawn.len().max(1) % APART == APART - 1;
-    let side = |apart: bool| drawn.iter().enumerate().filter(|(i, _)| is_apart(*i) == apart).map(|(_, e)| e).collect();
-    let (apart, drawn): (Vec<&Example>, Vec<&Example>) = (side(true), side(false));
+    let is_apart = |example: &Example| example.portion as usize % APART == APART - 1;
+    let (apart, drawn): (Vec<&Example>, Vec<&Example>) = drawn.iter().partition(|e| is_apart(e));
     let seen: Vec<&Example> = seen.iter().collect();
     if drawn.is_empty() {
         return Err(Error::Input(
@@ -99,9 +96,9 @@ pub fn run(
         ));
     }
     still::write(&folder.file("examples.png"), &sheet(&drawn, &seen), &StillOptions::default())?;
-    let mut trainer = Trainer::new(settings.seed, settings.device);
+    let mut trainer = Trainer::new(settings.seed, settings.regressor, settings.device);
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
-        trainer.net.restore(&checkpoint)?;
+        trainer.restore(&checkpoint)?;
     }
     if !settings.quiet {
         let [d, s, a] = [drawn.len(), seen.len(), apart.len()];

@@ -5,15 +5,17 @@ use crate::checkpoint::Checkpoint;
 use crate::learned::weights_of;
 use crate::normed::{Normed, Record};
 use crate::run::Learner;
-use headgan::Result;
 use headgan::engine::shape;
 use headgan::face::lids::Look;
 use headgan::models::Weights;
 use headgan::nets::lids::{CHANNELS, PREFIX, SIZE, lids};
 use headgan::random::Rng;
+use headgan::{Error, Result};
 use headgan_torch::Shared;
 use tch::{Device, Kind, Reduction, Tensor};
 
+/// The note of a checkpoint that names the regressor.
+const OF: &str = "regressor";
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 5.0;
 /// What makes the losses about 1 at first.
@@ -38,22 +40,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Of examples, whose pixels `rng` spoils where it is there: each eye a little beside its place, and light, colour and
-    /// noise, alike for both.
+    /// Of examples, which `rng` spoils where it is there: each eye a little beside its place, and other light, colours and noise.
     pub fn of(examples: &[&Example], mut rng: Option<&mut Rng>, device: Device) -> Batch {
         let n = 2 * examples.len() as i64;
-        let area = SIZE[0] * SIZE[1];
-        let mut input = Vec::with_capacity(2 * examples.len() * CHANNELS * area);
-        for example in examples {
-            match rng.as_deref_mut() {
-                None => input.extend(example.look.input()),
-                Some(rng) => {
-                    let mut values = shaken(&example.look, rng).input();
-                    spoil(&mut values, area, rng);
-                    input.extend(values);
-                }
-            }
-        }
+        let input = examples.iter().flat_map(|example| match rng.as_deref_mut() {
+            None => example.look.input(),
+            Some(rng) => spoilt(&example.look, rng).input(),
+        });
+        let input: Vec<f32> = input.collect();
         let closed: Vec<f32> = examples.iter().flat_map(|e| e.closed).collect();
         let truth: Vec<f32> = examples.iter().flat_map(|e| [f32::from(u8::from(e.truth)); 2]).collect();
         let shape = [n, CHANNELS as i64, SIZE[0] as i64, SIZE[1] as i64];
@@ -65,68 +59,69 @@ impl Batch {
     }
 }
 
-/// Each eye moved and scaled a little, as if the fit had been another.
-fn shaken(look: &Look, rng: &mut Rng) -> Look {
-    let [height, width] = SIZE;
-    let shake = |pixels: &Vec<u8>| -> Vec<u8> {
-        let zoom = rng.within(ZOOM).exp();
-        let [dx, dy] = [0, 1].map(|_| rng.within(SHIFT));
-        // Of each column or row: the one before, the one behind, and how far behind it is.
-        let taps = |n: usize, by: f64| -> Vec<(usize, usize, f32)> {
-            let middle = 0.5 * (n as f64 - 1.0);
-            let tap = |i: usize| {
-                let at = (middle + zoom * (i as f64 - middle) + by).clamp(0.0, n as f64 - 1.0);
-                (at as usize, (at as usize + 1).min(n - 1), at.fract() as f32)
-            };
-            (0..n).map(tap).collect()
-        };
-        let (columns, rows) = (taps(width, dx), taps(height, dy));
-        let mut out = Vec::with_capacity(pixels.len());
-        for plane in pixels.chunks_exact(width * height) {
-            for &(y0, y1, ty) in &rows {
-                for &(x0, x1, tx) in &columns {
-                    let at = |x: usize, y: usize| f32::from(plane[y * width + x]);
-                    let (a, b) = (at(x0, y0), at(x0, y1));
-                    let (top, bottom) = (a + (at(x1, y0) - a) * tx, b + (at(x1, y1) - b) * tx);
-                    out.push((top + (bottom - top) * ty + 0.5) as u8);
-                }
-            }
-        }
-        out
-    };
-    Look { pixels: look.pixels.each_ref().map(shake), hints: look.hints }
-}
-
-/// Other light, colours and noise for both eyes of a face, whose colours come first in each item.
-fn spoil(values: &mut [f32], area: usize, rng: &mut Rng) {
-    let light = rng.within(0.3).exp() as f32;
-    let gains: [f32; 3] = std::array::from_fn(|_| light * rng.within(0.1).exp() as f32);
-    let lift = rng.within(0.15) as f32;
-    let noise = if rng.unit() < 0.5 { 0.08 * rng.unit() as f32 } else { 0.0 };
-    for item in values.chunks_exact_mut(CHANNELS * area) {
-        for (plane, values) in item[..6 * area].chunks_exact_mut(area).enumerate() {
-            for v in values {
-                *v = (gains[plane % 3] * (*v + 1.0) - 1.0 + lift + noise * rng.signed()).clamp(-1.0, 1.0);
+/// Each eye moved and scaled a little, as if the fit had been another; both in the same other light and colours.
+fn spoilt(look: &Look, rng: &mut Rng) -> Look {
+    let light = rng.within(0.3).exp();
+    let gains: [f64; 3] = std::array::from_fn(|_| light * rng.within(0.1).exp());
+    let lift = 19.0 * rng.within(1.0);
+    let noise = if rng.unit() < 0.5 { 10.0 * rng.unit() as f32 } else { 0.0 };
+    let mut pixels = look.pixels.each_ref().map(|pixels| shaken(pixels, rng));
+    for eye in &mut pixels {
+        for (plane, gain) in eye.chunks_exact_mut(SIZE[0] * SIZE[1]).zip(gains) {
+            for v in plane {
+                *v = (gain as f32 * f32::from(*v) + lift as f32 + noise * rng.signed() + 0.5) as u8;
             }
         }
     }
+    Look { pixels, hints: look.hints }
+}
+
+/// An eye's planes, moved and scaled.
+fn shaken(pixels: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let [height, width] = SIZE;
+    let zoom = rng.within(ZOOM).exp();
+    let [dx, dy] = [0, 1].map(|_| rng.within(SHIFT));
+    // Of each column or row: the one before, the one behind, and how far behind it is.
+    let taps = |n: usize, by: f64| -> Vec<(usize, usize, f32)> {
+        let middle = 0.5 * (n as f64 - 1.0);
+        let tap = |i: usize| {
+            let at = (middle + zoom * (i as f64 - middle) + by).clamp(0.0, n as f64 - 1.0);
+            (at as usize, (at as usize + 1).min(n - 1), at.fract() as f32)
+        };
+        (0..n).map(tap).collect()
+    };
+    let (columns, rows) = (taps(width, dx), taps(height, dy));
+    let mut out = Vec::with_capacity(pixels.len());
+    for plane in pixels.chunks_exact(width * height) {
+        for &(y0, y1, ty) in &rows {
+            for &(x0, x1, tx) in &columns {
+                let at = |x: usize, y: usize| f32::from(plane[y * width + x]);
+                let (a, b) = (at(x0, y0), at(x0, y1));
+                let (top, bottom) = (a + (at(x1, y0) - a) * tx, b + (at(x1, y1) - b) * tx);
+                out.push((top + (bottom - top) * ty + 0.5) as u8);
+            }
+        }
+    }
+    out
 }
 
 /// The state of a run.
 pub struct Trainer {
     pub net: Normed,
+    /// The blake3 of the regressor whose fits it is taught with.
+    of: String,
 }
 
 impl Trainer {
-    /// With random weights.
-    pub fn new(seed: u64, device: Device) -> Trainer {
+    /// With random weights, for a regressor's second look.
+    pub fn new(seed: u64, of: &str, device: Device) -> Trainer {
         let layers = shape::layers(|ops| {
             lids(ops, &[1, CHANNELS, SIZE[0], SIZE[1]]);
         });
         // He's initialisation (https://arxiv.org/abs/1502.01852); the last layer begins in the sigmoid's middle.
         let last = format!("{PREFIX}fc");
         let gain = |layer: &str| if layer == last { 0.1 } else { 6f64.sqrt() };
-        Trainer { net: Normed::new(layers, seed, gain, CLIP, device) }
+        Trainer { net: Normed::new(layers, seed, gain, CLIP, device), of: of.to_owned() }
     }
 
     /// The losses of a batch, by name, each with its weight in it.
@@ -136,6 +131,19 @@ impl Trainer {
         let truth = said.mse_loss(&batch.closed, Reduction::None);
         let open = &said / (&said + BLINK);
         vec![("truth", mean(truth, &batch.truth) * TRUTH), ("people", mean(open, &(1.0 - &batch.truth)) * PEOPLE)]
+    }
+
+    /// Goes on where a checkpoint was written.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is another network's, or was taught with another regressor.
+    pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
+        if taught_with(from)? != self.of {
+            return Err(Error::Input(
+                "the run's checkpoint was made with another regressor; choose another --out".into(),
+            ));
+        }
+        self.net.restore(from)
     }
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
@@ -151,8 +159,19 @@ impl Learner for Trainer {
         self.net.step
     }
     fn checkpoint(&self) -> Result<Checkpoint> {
-        Ok(self.net.checkpoint())
+        let mut out = self.net.checkpoint();
+        out.notes.insert(OF.into(), self.of.clone());
+        Ok(out)
     }
+}
+
+/// The blake3 of the regressor that a checkpoint was taught with.
+///
+/// # Errors
+/// [`Error::Input`] where it says none.
+pub fn taught_with(checkpoint: &Checkpoint) -> Result<&str> {
+    let of = checkpoint.notes.get(OF).map(String::as_str);
+    of.ok_or_else(|| Error::Input("the checkpoint is none of a second look at lids".into()))
 }
 
 /// The averaged weights of a checkpoint.
@@ -179,7 +198,7 @@ mod tests {
             };
             (0..3 * height * width).map(line).collect()
         };
-        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, truth }
+        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, truth, portion: 0 }
     }
 
     fn batch(rng: Option<&mut Rng>) -> Batch {
@@ -190,12 +209,13 @@ mod tests {
 
     #[test]
     fn it_learns_what_it_sees_and_goes_on_where_it_stopped() {
-        let (mut one, batch) = (Trainer::new(1, Device::Cpu), batch(None));
+        let (mut one, batch) = (Trainer::new(1, "its blake3", Device::Cpu), batch(None));
         let first = one.learn(&batch, 2e-3).losses["truth"];
         (0..30).for_each(|_| drop(one.learn(&batch, 2e-3)));
         let saved: Checkpoint = one.checkpoint().unwrap();
-        let mut two = Trainer::new(2, Device::Cpu);
-        two.net.restore(&saved).unwrap();
+        let mut two = Trainer::new(2, "its blake3", Device::Cpu);
+        assert!(Trainer::new(2, "another", Device::Cpu).restore(&saved).is_err());
+        two.restore(&saved).unwrap();
         let (a, b) = (one.learn(&batch, 2e-3), two.learn(&batch, 2e-3));
         assert_eq!((a.step, &a.losses), (b.step, &b.losses));
         assert!(a.losses["truth"] < 0.3 * first, "{first} {:?}", a.losses);
@@ -204,7 +224,7 @@ mod tests {
 
     #[test]
     fn people_count_beside_the_truth_alone() {
-        let trainer = Trainer::new(1, Device::Cpu);
+        let trainer = Trainer::new(1, "its blake3", Device::Cpu);
         let of = |truth: bool| {
             let all = [example([0.0, 1.0], truth), example([0.5, 0.5], truth)];
             let losses = trainer.losses(&Batch::of(&all.iter().collect::<Vec<_>>(), None, Device::Cpu));
@@ -215,13 +235,17 @@ mod tests {
     }
 
     #[test]
-    fn spoiling_leaves_hints_and_truth_alone_and_both_eyes_alike() {
+    fn spoiling_leaves_hints_and_truth_alone() {
         let (plain, spoilt) = (batch(None), batch(Some(&mut Rng(4))));
-        let same = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]);
-        assert_eq!(same(plain.closed.shallow_clone(), spoilt.closed), 0.0);
+        let apart = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]);
+        assert_eq!(apart(plain.closed.shallow_clone(), spoilt.closed.shallow_clone()), 0.0);
+        assert_eq!(apart(plain.truth.shallow_clone(), spoilt.truth.shallow_clone()), 0.0);
         let of = |b: &Batch, from: i64, n: i64| b.input.narrow(1, from, n);
-        assert_eq!(same(of(&plain, 6, HINTS as i64), of(&spoilt, 6, HINTS as i64)), 0.0);
-        assert!(same(of(&plain, 0, 6), of(&spoilt, 0, 6)) > 0.05);
-        assert!(spoilt.input.narrow(1, 0, 6).abs().max().double_value(&[]) <= 1.0);
+        assert_eq!(apart(of(&plain, 6, HINTS as i64), of(&spoilt, 6, HINTS as i64)), 0.0);
+        assert!(apart(of(&plain, 0, 6), of(&spoilt, 0, 6)) > 0.05);
+        assert!(of(&spoilt, 0, 6).abs().max().double_value(&[]) <= 1.0);
+        // An eye is the same to itself and to the other one.
+        let items = |from: i64| of(&spoilt, from, 3).reshape([-1, 2, 3 * (SIZE[0] * SIZE[1]) as i64]);
+        assert_eq!(apart(items(0).select(1, 0), items(3).select(1, 1)), 0.0);
     }
 }

@@ -3,14 +3,16 @@
 use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, Part, halved};
-use headgan::Result;
-use headgan::models::pack::Role;
-use headgan::models::{Weights, fitting, morphable_weights};
+use headgan::models::pack::{Pack, Role};
+use headgan::models::{Weights, fitting, morphable_from, morphable_weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet;
+use headgan::reenact::networks;
 use headgan::synthetic::head;
+use headgan::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The files of a pack's regressor and head.
 const FILES: [&str; 2] = ["regressor.safetensors", "morphable.safetensors"];
@@ -24,6 +26,27 @@ pub fn weights(checkpoint: &Checkpoint) -> Result<(Weights, Morphable)> {
     let mut weights = halved(weights);
     weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
     Ok((weights, model))
+}
+
+/// The regressor of a pack, its model, which must be the own head, and the regressor's blake3.
+///
+/// # Errors
+/// [`Error::Model`] where the pack has none or is damaged, or its model is another.
+pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
+    let part = |role: Role| {
+        let part = pack.component(role, None);
+        part.ok_or_else(|| Error::Model(format!("{}: the pack has no {role}", pack.folder.display())))
+    };
+    let (net, model) = (part(Role::Regressor)?, part(Role::Morphable)?);
+    let model = morphable_from(&*pack.load(model, networks::check)?)?;
+    let own = head();
+    if (&model.mean, &model.expr_basis, &model.landmarks) != (&own.mean, &own.expr_basis, &own.landmarks) {
+        return Err(Error::Model(format!(
+            "{}: its morphable model is not this program's own head; give the pack of a regressor that was trained here",
+            pack.folder.display()
+        )));
+    }
+    Ok((pack.load(net, networks::check)?, model, net.blake3.clone()))
 }
 
 /// Writes a pack of the name of `folder`; returns the size of its weights in bytes.

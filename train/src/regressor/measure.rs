@@ -118,7 +118,7 @@ impl Subject {
     ) -> Result<([Errors; 2], Vec<f32>)> {
         let exact = roi::from_landmarks(wanted.0)
             .ok_or_else(|| Error::NoFace("a face's landmarks are not finite: prepare the data set again".into()))?;
-        let roi = moved(&exact, rng);
+        let roi = moved(&exact, MOVED, rng);
         let model = self.model.model();
         let fit = self.regressor.regress(picture, &roi)?;
         let mean = Params::from_slice(&model.param_mean, model.shape_dim, model.expr_dim)?;
@@ -197,11 +197,11 @@ impl Subject {
     }
 }
 
-/// A crop as a detector might have given it.
-fn moved(exact: &Rect, rng: &mut Rng) -> Rect {
+/// A crop as a detector might have given it: moved by up to so many of its sides, and scaled (a logarithm).
+pub fn moved(exact: &Rect, [shift, scale]: [f64; 2], rng: &mut Rng) -> Rect {
     let side = exact.width();
-    let [cx, cy] = exact.center().map(|c| c + side * rng.within(MOVED[0]) as f32);
-    let half = 0.5 * side * rng.within(MOVED[1]).exp() as f32;
+    let [cx, cy] = exact.center().map(|c| c + side * rng.within(shift) as f32);
+    let half = 0.5 * side * rng.within(scale).exp() as f32;
     Rect { x0: cx - half, y0: cy - half, x1: cx + half, y1: cy + half }
 }
 
@@ -260,7 +260,7 @@ mod tests {
     fn crops_are_moved_a_little() {
         let exact = Rect { x0: 10.0, y0: 20.0, x1: 110.0, y1: 120.0 };
         let mut rng = Rng(1);
-        let all: Vec<Rect> = (0..20).map(|_| moved(&exact, &mut rng)).collect();
+        let all: Vec<Rect> = (0..20).map(|_| moved(&exact, MOVED, &mut rng)).collect();
         assert!(all.iter().all(|r| (85.0..116.0).contains(&r.width()) && (r.center()[0] - 60.0).abs() <= 6.0));
         assert!(all.iter().all(|r| (r.width() - r.height()).abs() < 1e-3 && r.iou(&exact) > 0.6));
         assert!(all.iter().any(|r| (r.center()[1] - 70.0).abs() > 2.0));

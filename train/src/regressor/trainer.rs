@@ -94,7 +94,7 @@ impl Trainer {
     /// With random weights. `statistics` are mean and deviation of the parameters that it will see.
     pub fn new(model: &Morphable, width: f32, seed: u64, statistics: [Vec<f32>; 2], device: Device) -> Trainer {
         let outputs = statistics[0].len();
-        let config = Config { width, head: "fc".into(), outputs };
+        let config = Config { width, head: "fc".into(), outputs, lids: false };
         let layers = shape::layers(|ops| {
             mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         });

@@ -17,6 +17,9 @@ pub type Map = [f64; 6];
 /// The identity mode that a mirror turns around: the head's asymmetry.
 const ASYMMETRY: usize = 39;
 
+/// How far crops are moved, in their sides, and scaled (a logarithm).
+pub const MOVED: [f64; 2] = [0.09, 0.17];
+
 /// How a sample is looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
@@ -48,7 +51,7 @@ impl View {
     /// As far off as crops of detectors are; now and then the head is tilted.
     pub fn draw(rng: &mut Rng) -> View {
         let turn = if rng.unit() < 0.3 { rng.within(0.5) } else { rng.within(0.12) };
-        View { turn, size: (rng.within(0.17)).exp(), shift: [rng.within(0.09), rng.within(0.09)] }
+        View { turn, size: rng.within(MOVED[1]).exp(), shift: [0, 1].map(|_| rng.within(MOVED[0])) }
     }
 }
 

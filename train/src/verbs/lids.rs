@@ -3,16 +3,14 @@
 use crate::{Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::regress::{self, Regressor};
-use headgan::models::pack::{ModelSet, Pack, Role};
-use headgan::models::{Weights, morphable_from};
-use headgan::morphable::Morphable;
-use headgan::reenact::networks;
+use headgan::models::pack::{ModelSet, Pack};
+use headgan::nets::mobilenet::Config;
 use headgan::{Error, Result};
 use headgan_train::data::store::model_of;
 use headgan_train::lids::{export, run};
+use headgan_train::regressor;
 use headgan_train::run::DataSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use tch::Device;
 
 #[derive(clap::Args)]
@@ -67,28 +65,17 @@ pub struct Export {
     pack: PathBuf,
 }
 
-/// The regressor of a pack, its model, and the regressor's blake3.
-pub fn fitting_of(folder: &Path) -> Result<(Arc<Weights>, Morphable, String)> {
-    let pack = Pack::open(folder)?;
-    let part = |role: Role| {
-        let part = pack.component(role, None);
-        part.ok_or_else(|| Error::Model(format!("{}: the pack has no {role}", folder.display())))
-    };
-    let (net, head) = (part(Role::Regressor)?, part(Role::Morphable)?);
-    let model = morphable_from(&*pack.load(head, networks::check)?)?;
-    Ok((pack.load(net, networks::check)?, model, net.blake3.clone()))
-}
-
 pub fn train(args: &Train) -> Result<()> {
-    if args.batch == 0 || args.heads == 0 || args.views == 0 || args.rate <= 0.0 {
+    if args.batch == 0 || args.heads == 0 || args.views == 0 || args.rate.is_nan() || args.rate <= 0.0 {
         return Err(Error::Usage("--batch, --heads, --views and --rate must be above 0".into()));
     }
     if !(0.0..1.0).contains(&args.people) {
         return Err(Error::Usage("--people must be from 0 up to 1, without 1".into()));
     }
     let device: Device = args.on.place()?;
-    let (weights, model, blake3) = fitting_of(&args.pack)?;
-    let config = regress::check(&weights)?;
+    let (weights, model, blake3) = regressor::export::of_pack(&Pack::open(&args.pack)?)?;
+    // What is taught sees the first look's fits, whether the pack has a second already or not.
+    let config = Config { lids: false, ..regress::check(&weights)? };
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let regressor = Regressor::new(Embedded::new(weights, &options), config, &model)?;
     let data = args.data.as_deref().map(DataSet::open).transpose()?;

@@ -80,7 +80,7 @@ enum Verb {
     DetectorMeasure(verbs::detector::Measure),
     /// Write a run's detector as a model pack.
     DetectorExport(verbs::detector::Export),
-    /// Train the second look of a pack's regressor, at the lids, on drawn heads and a data set's frames; goes on where the run's
+    /// Train the second look of a pack's regressor, at the lids, on drawn heads; goes on where the run's
     /// folder has a checkpoint.
     Lids(verbs::lids::Train),
     /// Write a pack again, with a run's second look in its regressor.

@@ -33,22 +33,19 @@ fn train(pack: &Pack, folder: &Path, steps: u64) {
         pack: "starter-face",
         regressor: "its blake3",
         run: folder,
-        data: None,
         steps,
         batch: 6,
         rate: 1e-3,
         seed: 5,
         heads: 72,
         views: 1,
-        every: 1,
-        people: 0.25,
         // After every step.
         checkpoint_minutes: 0.0,
         threads: 2,
         device: Device::Cpu,
         quiet: true,
     };
-    run::run(&settings, &regressor, &model, None).unwrap();
+    run::run(&settings, &regressor, &model).unwrap();
 }
 
 #[test]

@@ -1,19 +1,18 @@
-//! What the network learns from: both eyes of faces, seen by a regressor's fits, and how far they are closed. They are made
+//! What the network learns from: both eyes of drawn heads, seen by a regressor's fits, and how far they are closed. They are made
 //! once for a run and kept in its folder: each is a fit, and each head has to be drawn.
 
 use super::lashes::{Lashes, Lid};
-use crate::data::store::Stored;
 use crate::regressor::heads::{Heads, PER_LOOK};
 use crate::regressor::measure::moved;
 use crate::regressor::sample::{AROUND, Sample};
-use crate::regressor::view::{MOVED, bytes, spoilt};
+use crate::regressor::view::{MOVED, spoilt};
 use headgan::engine::Embedded;
+use headgan::face::Rect;
 use headgan::face::bgr::{self, Pixels};
 use headgan::face::lids::{EYES, Lids, Look};
 use headgan::face::regress::Regressor;
-use headgan::face::{Rect, roi};
 use headgan::media::{atomic, interrupt};
-use headgan::morphable::{ImageCamera, Morphable, Prepared};
+use headgan::morphable::{ImageCamera, Prepared};
 use headgan::nets::lids::{HINTS, SIZE};
 use headgan::random::Rng;
 use headgan::{Error, Result};
@@ -39,9 +38,7 @@ pub struct Example {
     pub look: Look,
     /// How far they are closed, in the look's order.
     pub closed: [f32; 2],
-    /// Whether that is the truth; people's eyes are taken to be open.
-    pub truth: bool,
-    /// Of a drawn head, the number of its look; of a frame, that of its clip.
+    /// The number of the head's look: six heads share skin, hair and light.
     pub portion: u32,
 }
 
@@ -85,7 +82,7 @@ impl Eyes<'_> {
                 let (middle, half) = (0.5 * side as f32, 0.5 * side as f32 / AROUND as f32);
                 let exact = Rect { x0: middle - half, y0: middle - half, x1: middle + half, y1: middle + half };
                 let look = self.look(&picture, &exact, &mut rng)?;
-                out.extend(look.map(|look| Example { look, closed, truth: true, portion: number as u32 }));
+                out.extend(look.map(|look| Example { look, closed, portion: number as u32 }));
             }
         }
         Ok(out)
@@ -112,28 +109,6 @@ impl Eyes<'_> {
         Ok(())
     }
 
-    /// Every `every`th usable frame of a clip that `fitted`'s fits are of.
-    fn clip(
-        &self,
-        (number, clip): (usize, &Stored),
-        fitted: &Prepared,
-        every: usize,
-        seed: u64,
-    ) -> Result<Vec<Example>> {
-        let mut out = Vec::new();
-        for i in clip.usable().into_iter().step_by(every.max(1)) {
-            let frame = &clip.frames[i];
-            let points = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, &frame.reference.camera)?;
-            let Some(exact) = roi::from_landmarks(&points) else { continue };
-            let mut picture = bytes(&clip.picture(i)?);
-            let mut rng = Rng::of(&[seed, 12, number as u64, i as u64]);
-            spoilt(&mut picture, &mut rng);
-            let look = self.look(&picture, &exact, &mut rng)?;
-            out.extend(look.map(|look| Example { look, closed: [0.0; 2], truth: false, portion: number as u32 }));
-        }
-        Ok(out)
-    }
-
     /// Of so many drawn heads, each seen `views` times. `said` hears how many portions of how many are done.
     ///
     /// # Errors
@@ -142,24 +117,9 @@ impl Eyes<'_> {
         let looks = from.heads.div_ceil(PER_LOOK as usize);
         in_portions(looks, threads, said, |look| self.heads(from.seed, look as u64, from.views))
     }
-
-    /// Of every `every`th usable frame of clips that were fitted with a model.
-    ///
-    /// # Errors
-    /// [`Error::Interrupted`] after Ctrl-C; those of clips and networks.
-    pub fn of_people(
-        &self,
-        (clips, fitted): (&[Stored], &Morphable),
-        (every, seed): (usize, u64),
-        threads: usize,
-        said: impl Fn(usize, usize) + Sync,
-    ) -> Result<Vec<Example>> {
-        let fitted = Prepared::new(fitted.clone())?;
-        in_portions(clips.len(), threads, said, |i| self.clip((i, &clips[i]), &fitted, every, seed))
-    }
 }
 
-/// What examples of heads are made of.
+/// What examples are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct OfHeads {
     pub seed: u64,
@@ -210,13 +170,11 @@ pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     };
     let hints = numbers(&|e| e.look.hints.as_flattened().to_vec());
     let closed = numbers(&|e| e.closed.to_vec());
-    let truth: Vec<u8> = examples.iter().map(|e| u8::from(e.truth)).collect();
     let portion: Vec<u8> = examples.iter().flat_map(|e| e.portion.to_le_bytes()).collect();
     let parts = [
         ("pixels", Dtype::U8, vec![n, 2, AREA], &pixels),
         ("hints", Dtype::F32, vec![n, 2, HINTS], &hints),
         ("closed", Dtype::F32, vec![n, 2], &closed),
-        ("truth", Dtype::U8, vec![n], &truth),
         ("portion", Dtype::U32, vec![n], &portion),
     ];
     let views = parts.into_iter().map(|(name, kind, shape, data)| Ok((name, TensorView::new(kind, shape, data)?)));
@@ -250,9 +208,9 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
         if data.len() % size == 0 { Ok(data) } else { Err(bad(&format!("'{name}' is cut off"))) }
     };
     let (pixels, hints) = (part("pixels", 2 * AREA)?, part("hints", 8 * HINTS)?);
-    let (closed, truth, portion) = (part("closed", 8)?, part("truth", 1)?, part("portion", 4)?);
-    let n = truth.len();
-    if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n || portion.len() != 4 * n {
+    let (closed, portion) = (part("closed", 8)?, part("portion", 4)?);
+    let n = portion.len() / 4;
+    if pixels.len() != 2 * AREA * n || hints.len() != 8 * HINTS * n || closed.len() != 8 * n {
         return Err(bad(&"parts of different lengths"));
     }
     let four = |data: &[u8], i: usize| [data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]];
@@ -263,7 +221,6 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
             hints: [0, 1].map(|eye| std::array::from_fn(|k| number(&hints, (2 * i + eye) * HINTS + k))),
         },
         closed: [0, 1].map(|eye| number(&closed, 2 * i + eye)),
-        truth: truth[i] == 1,
         portion: u32::from_le_bytes(four(&portion, i)),
     };
     Ok(Some((0..n).map(example).collect()))
@@ -275,6 +232,7 @@ mod tests {
     use headgan::engine::{cpu, shape};
     use headgan::models::Array;
     use headgan::models::Weights;
+    use headgan::morphable::Morphable;
     use headgan::nets::mobilenet::{self, mobilenet};
     use std::sync::Arc;
 
@@ -309,7 +267,7 @@ mod tests {
         assert_eq!(made.len(), 24);
         assert_eq!(made, eyes.of_heads(&from, 1, |_, _| ()).unwrap());
         // Both views of a head tell of the same eyes and see different pictures.
-        assert!(made[0].truth && made[0].closed == made[1].closed && made[0].look != made[1].look);
+        assert!(made[0].closed == made[1].closed && made[0].look != made[1].look);
         assert!(made.iter().any(|e| e.closed != made[0].closed));
 
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,9 @@
-//! A run of the network that looks at lids: `config.json`, `heads.safetensors` and `people.safetensors` (what it learns from),
-//! `examples.png` (some of that), `log.jsonl`, `validation.jsonl` (how well heads that are kept apart are seen) and `checkpoints/` in its folder.
+//! A run of the network that looks at lids: `config.json`, `heads.safetensors` (what it learns from), `examples.png` (some
+//! of it), `log.jsonl`, `validation.jsonl` (how well heads that are kept apart are seen) and `checkpoints/` in its folder.
 
 use super::examples::{self, Example, Eyes, OfHeads, RECIPE};
 use super::trainer::{Batch, Trainer, weights};
 use crate::checkpoint;
-use crate::data::store::Stored;
 use crate::regressor::measure::correlation;
 use crate::run::{Folder, Learner, line_of, rate};
 use headgan::engine::{Embedded, Executor, cpu};
@@ -37,7 +36,6 @@ pub struct Settings<'a> {
     /// The blake3 of that regressor.
     pub regressor: &'a str,
     pub run: &'a Path,
-    pub data: Option<&'a Path>,
     pub steps: u64,
     /// Faces a step.
     pub batch: usize,
@@ -45,9 +43,6 @@ pub struct Settings<'a> {
     pub seed: u64,
     pub heads: usize,
     pub views: usize,
-    pub every: usize,
-    /// Share of people in a batch, where there is a data set.
-    pub people: f64,
     pub checkpoint_minutes: f64,
     #[serde(skip)]
     pub threads: usize,
@@ -57,62 +52,41 @@ pub struct Settings<'a> {
     pub quiet: bool,
 }
 
-/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. `people` are clips to learn from and the model that they were
-/// fitted with. What a step sees follows from seed and step.
+/// Trains until `settings.steps`, or Ctrl-C; goes on at the newest checkpoint. What a step sees follows from seed and step.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C, with all steps saved (examples are saved when all are made); [`Error::Input`] where the
 /// disk is full, data are missing or the run is another regressor's.
-pub fn run(
-    settings: &Settings,
-    regressor: &Regressor<Embedded>,
-    model: &Morphable,
-    people: Option<(&[Stored], &Morphable)>,
-) -> Result<()> {
+pub fn run(settings: &Settings, regressor: &Regressor<Embedded>, model: &Morphable) -> Result<()> {
     let folder = Folder::make(settings.run, settings)?;
     let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &Prepared::new(head())? };
-    let Settings { seed, heads, views, every, threads, regressor: ref of, .. } = *settings;
+    let Settings { seed, heads, views, threads, regressor: ref of, .. } = *settings;
     let from = OfHeads { seed, heads, views };
     let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "heads": heads, "views": views});
     let drawn =
         examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
-    let seen = match people {
-        None => Vec::new(),
-        Some((clips, fitted)) => {
-            let one = |clip: &Stored| json!([clip.about.name, clip.about.model, clip.frames.len()]);
-            let names: Vec<Value> = clips.iter().map(one).collect();
-            let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "every": every, "clips": names});
-            let make =
-                |said: &(dyn Fn(usize, usize) + Sync)| eyes.of_people((clips, fitted), (every, seed), threads, said);
-            examples(settings, &folder.file("people.safetensors"), about, make)?
-        }
-    };
     let is_apart = |example: &Example| example.portion as usize % APART == APART - 1;
     let (apart, drawn): (Vec<&Example>, Vec<&Example>) = drawn.iter().partition(|e| is_apart(e));
-    let seen: Vec<&Example> = seen.iter().collect();
     if drawn.is_empty() {
         return Err(Error::Input(
             "no eye is seen in any drawn head: is this pack's regressor that of the own head?".into(),
         ));
     }
-    still::write(&folder.file("examples.png"), &sheet(&drawn, &seen), &StillOptions::default())?;
+    still::write(&folder.file("examples.png"), &sheet(&drawn), &StillOptions::default())?;
     let mut trainer = Trainer::new(settings.seed, settings.regressor, settings.device);
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
     }
     if !settings.quiet {
-        let [d, s, a] = [drawn.len(), seen.len(), apart.len()];
-        eprintln!(
-            "headgan-train: eyes of {d} views of heads and {s} frames; {a} kept apart; from step {}",
-            trainer.net.step
-        );
+        let (n, apart) = (drawn.len(), apart.len());
+        eprintln!("headgan-train: eyes of {n} views of heads, {apart} kept apart; from step {}", trainer.net.step);
     }
     let (begun, first) = (Instant::now(), trainer.net.step);
     folder.cut("log.jsonl", first + 1)?;
     folder.cut("validation.jsonl", first + 1)?;
     folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
         let step = trainer.net.step;
-        let batch = batch(settings, &drawn, &seen, step);
+        let batch = batch(settings, &drawn, step);
         let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
         let now = trainer.net.step;
         if now.is_multiple_of(VALIDATE) || now == settings.steps {
@@ -153,16 +127,9 @@ fn examples(
     Ok(made)
 }
 
-fn batch(settings: &Settings, drawn: &[&Example], seen: &[&Example], step: u64) -> Batch {
+fn batch(settings: &Settings, drawn: &[&Example], step: u64) -> Batch {
     let mut rng = Rng::of(&[settings.seed, 13, step]);
-    let share = if seen.is_empty() { 0.0 } else { settings.people };
-    let chosen: Vec<&Example> = (0..settings.batch)
-        .map(|i| {
-            let person = (i as f64 + 0.5) * share % 1.0 < share;
-            let list = if person { seen } else { drawn };
-            list[rng.below(list.len())]
-        })
-        .collect();
+    let chosen: Vec<&Example> = (0..settings.batch).map(|_| drawn[rng.below(drawn.len())]).collect();
     Batch::of(&chosen, Some(&mut rng), settings.device)
 }
 
@@ -187,21 +154,19 @@ fn validate(trainer: &Trainer, apart: &[&Example]) -> Result<f64> {
     Ok(correlation(&pairs.collect::<Vec<_>>()))
 }
 
-/// Some eyes with how far they are closed, heads' first.
-fn sheet(drawn: &[&Example], seen: &[&Example]) -> Frame {
+/// Some eyes with how far they are closed.
+fn sheet(drawn: &[&Example]) -> Frame {
     let [height, width] = SIZE;
     let mut sheet = ContactSheet::new(16, (3 * width, 3 * height));
-    for list in [drawn, seen] {
-        for example in list.iter().step_by(list.len().div_ceil(48).max(1)) {
-            for (pixels, closed) in example.look.pixels.iter().zip(example.closed) {
-                let mut frame = Frame::new(3 * width, 3 * height);
-                for i in 0..9 * width * height {
-                    let (x, y) = (i % (3 * width), i / (3 * width));
-                    let at = |c: usize| f32::from(pixels[(c * height + y / 3) * width + x / 3]) / 255.0;
-                    frame.set_pixel(x, y, [at(2), at(1), at(0), 1.0]);
-                }
-                sheet.push(&frame, &format!("{closed:.2}"));
+    for example in drawn.iter().step_by(drawn.len().div_ceil(96).max(1)) {
+        for (pixels, closed) in example.look.pixels.iter().zip(example.closed) {
+            let mut frame = Frame::new(3 * width, 3 * height);
+            for i in 0..9 * width * height {
+                let (x, y) = (i % (3 * width), i / (3 * width));
+                let at = |c: usize| f32::from(pixels[(c * height + y / 3) * width + x / 3]) / 255.0;
+                frame.set_pixel(x, y, [at(2), at(1), at(0), 1.0]);
             }
+            sheet.push(&frame, &format!("{closed:.2}"));
         }
     }
     sheet.render()

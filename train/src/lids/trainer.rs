@@ -12,19 +12,14 @@ use headgan::nets::lids::{CHANNELS, PREFIX, SIZE, lids};
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use headgan_torch::Shared;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Reduction, Tensor};
 
 /// The note of a checkpoint that names the regressor.
 const OF: &str = "regressor";
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 5.0;
-/// What makes the losses about 1 at first.
+/// What makes the loss about 1 at first.
 const TRUTH: f64 = 10.0;
-/// Of eyes that are taken to be open.
-const PEOPLE: f64 = 0.3;
-/// Beyond it, being closed costs people's eyes little more: a few do blink.
-const BLINK: f64 = 0.35;
-
 /// How far eyes are moved in their pictures, in pixels, and scaled (a logarithm).
 const SHIFT: f64 = 1.5;
 const ZOOM: f64 = 0.07;
@@ -35,8 +30,6 @@ pub struct Batch {
     pub input: Tensor,
     /// [2n].
     pub closed: Tensor,
-    /// [2n]: 1 where that is the truth.
-    pub truth: Tensor,
 }
 
 impl Batch {
@@ -49,12 +42,10 @@ impl Batch {
         });
         let input: Vec<f32> = input.collect();
         let closed: Vec<f32> = examples.iter().flat_map(|e| e.closed).collect();
-        let truth: Vec<f32> = examples.iter().flat_map(|e| [f32::from(u8::from(e.truth)); 2]).collect();
         let shape = [n, CHANNELS as i64, SIZE[0] as i64, SIZE[1] as i64];
         Batch {
             input: Tensor::from_slice(&input).reshape(shape).to_device(device),
             closed: Tensor::from_slice(&closed).to_device(device),
-            truth: Tensor::from_slice(&truth).to_device(device),
         }
     }
 }
@@ -124,13 +115,10 @@ impl Trainer {
         Trainer { net: Normed::new(layers, seed, gain, CLIP, device), of: of.to_owned() }
     }
 
-    /// The losses of a batch, by name, each with its weight in it.
-    fn losses(&self, batch: &Batch) -> Vec<(&'static str, Tensor)> {
+    /// The loss of a batch, with its weight in it.
+    fn losses(&self, batch: &Batch) -> [(&'static str, Tensor); 1] {
         let said = lids(&self.net.ops(), &Shared(batch.input.shallow_clone())).0.reshape([-1]);
-        let mean = |loss: Tensor, of: &Tensor| (loss * of).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
-        let truth = said.mse_loss(&batch.closed, Reduction::None);
-        let open = &said / (&said + BLINK);
-        vec![("truth", mean(truth, &batch.truth) * TRUTH), ("people", mean(open, &(1.0 - &batch.truth)) * PEOPLE)]
+        [("truth", said.mse_loss(&batch.closed, Reduction::Mean) * TRUTH)]
     }
 
     /// Goes on where a checkpoint was written.
@@ -189,7 +177,7 @@ mod tests {
     use headgan::nets::lids::HINTS;
 
     /// The further it is closed, the larger a dark part of the eye is.
-    fn example(closed: [f32; 2], truth: bool) -> Example {
+    fn example(closed: [f32; 2]) -> Example {
         let [height, width] = SIZE;
         let eye = |closed: f32| {
             let line = |i: usize| {
@@ -198,12 +186,11 @@ mod tests {
             };
             (0..3 * height * width).map(line).collect()
         };
-        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, truth, portion: 0 }
+        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, portion: 0 }
     }
 
     fn batch(rng: Option<&mut Rng>) -> Batch {
-        let all: Vec<Example> =
-            (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0], i % 4 > 0)).collect();
+        let all: Vec<Example> = (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0])).collect();
         Batch::of(&all.iter().collect::<Vec<_>>(), rng, Device::Cpu)
     }
 
@@ -223,23 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn people_count_beside_the_truth_alone() {
-        let trainer = Trainer::new(1, "its blake3", Device::Cpu);
-        let of = |truth: bool| {
-            let all = [example([0.0, 1.0], truth), example([0.5, 0.5], truth)];
-            let losses = trainer.losses(&Batch::of(&all.iter().collect::<Vec<_>>(), None, Device::Cpu));
-            losses.iter().map(|(_, loss)| loss.double_value(&[])).collect::<Vec<_>>()
-        };
-        let (drawn, people) = (of(true), of(false));
-        assert!(drawn[0] > 0.1 && drawn[1] == 0.0 && people[0] == 0.0 && people[1] > 0.05, "{drawn:?} {people:?}");
-    }
-
-    #[test]
     fn spoiling_leaves_hints_and_truth_alone() {
         let (plain, spoilt) = (batch(None), batch(Some(&mut Rng(4))));
         let apart = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]);
         assert_eq!(apart(plain.closed.shallow_clone(), spoilt.closed.shallow_clone()), 0.0);
-        assert_eq!(apart(plain.truth.shallow_clone(), spoilt.truth.shallow_clone()), 0.0);
         let of = |b: &Batch, from: i64, n: i64| b.input.narrow(1, from, n);
         assert_eq!(apart(of(&plain, 6, HINTS as i64), of(&spoilt, 6, HINTS as i64)), 0.0);
         assert!(apart(of(&plain, 0, 6), of(&spoilt, 0, 6)) > 0.05);

@@ -3,13 +3,11 @@
 use crate::{Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::regress::{self, Regressor};
-use headgan::models::pack::{ModelSet, Pack};
+use headgan::models::pack::Pack;
 use headgan::nets::mobilenet::Config;
 use headgan::{Error, Result};
-use headgan_train::data::store::model_of;
 use headgan_train::lids::{export, run};
 use headgan_train::regressor;
-use headgan_train::run::DataSet;
 use std::path::PathBuf;
 use tch::Device;
 
@@ -21,9 +19,6 @@ pub struct Train {
     /// The run's folder.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// A prepared data set, whose people's eyes are taken to be open.
-    #[arg(long, value_name = "DATA")]
-    data: Option<PathBuf>,
     /// Steps in all; the rate falls towards the last.
     #[arg(long, value_name = "N", default_value_t = 6_000)]
     steps: u64,
@@ -40,12 +35,6 @@ pub struct Train {
     /// How often each is seen: sharp and blurred, lit in other ways, from other crops.
     #[arg(long, value_name = "N", default_value_t = 4)]
     views: usize,
-    /// Use every so many frames of a clip.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    every: usize,
-    /// People in a batch, where there is a data set; the others are drawn heads.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
-    people: f64,
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,
     #[command(flatten)]
@@ -69,38 +58,29 @@ pub fn train(args: &Train) -> Result<()> {
     if args.batch == 0 || args.heads == 0 || args.views == 0 || args.rate.is_nan() || args.rate <= 0.0 {
         return Err(Error::Usage("--batch, --heads, --views and --rate must be above 0".into()));
     }
-    if !(0.0..1.0).contains(&args.people) {
-        return Err(Error::Usage("--people must be from 0 up to 1, without 1".into()));
-    }
     let device: Device = args.on.place()?;
     let (weights, model, blake3) = regressor::export::of_pack(&Pack::open(&args.pack)?)?;
     // What is taught sees the first look's fits, whether the pack has a second already or not.
     let config = Config { lids: false, ..regress::check(&weights)? };
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let regressor = Regressor::new(Embedded::new(weights, &options), config, &model)?;
-    let data = args.data.as_deref().map(DataSet::open).transpose()?;
-    let fitted = data.as_ref().map(|data| model_of(&data.train, &ModelSet::discover(&[]))).transpose()?;
-    let people = data.as_ref().zip(fitted.as_ref()).map(|(data, fitted)| (data.train.as_slice(), fitted));
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let settings = run::Settings {
         pack: &args.pack.to_string_lossy(),
         regressor: &blake3,
         run: &args.out,
-        data: args.data.as_deref(),
         steps: args.steps,
         batch: args.batch,
         rate: args.rate,
         seed: args.seed,
         heads: args.heads,
         views: args.views,
-        every: args.every,
-        people: args.people,
         checkpoint_minutes: args.checkpoint_minutes,
         threads: if args.on.threads > 0 { args.on.threads } else { cores },
         device,
         quiet: args.on.quiet,
     };
-    run::run(&settings, &regressor, &model, people)
+    run::run(&settings, &regressor, &model)
 }
 
 pub fn export_pack(args: &Export) -> Result<()> {

@@ -875,24 +875,32 @@ fn instances_share_their_memory_and_leave_none() {
     assert!(ten.saturating_sub(one) < 4 << 20, "{one} {ten}");
 
     let mut effect = wired(plugin, Layout::FLOAT);
-    let mut stopped = 0;
+    let (mut rendered, mut stopped) = (0, 0);
     let mut storm = |instances: usize, renderings: usize| {
         for _ in 0..instances {
             assert_eq!(plugin.call(kOfxActionCreateInstance, Some(&mut effect), None, None), kOfxStatOK);
             assert_eq!(plugin.call(kOfxActionDestroyInstance, Some(&mut effect), None, None), kOfxStatOK);
         }
+        rendered += renderings;
         for i in 0..renderings {
             effects[0].abort_after.store((i * 7919) % 11, Ordering::SeqCst);
             stopped += usize::from(plugin.render(&effects[0], at(i)).0 != kOfxStatOK);
         }
     };
     storm(1_000, 100);
-    let before = resident();
-    storm(10_000, 500);
-    let grown = resident().saturating_sub(before);
-    eprintln!("10,000 instances, 500 renderings: {} KiB more; {stopped} of 600 were stopped", grown >> 10);
-    assert!(grown < 1 << 20, "{grown}");
-    assert!((100..600).contains(&stopped), "{stopped}");
+    // What leaks grows every time; what other tests' threads still hold when this one begins comes and goes once, as was seen on a
+    // busy machine.
+    let mut growth = || {
+        let before = resident();
+        storm(10_000, 500);
+        let grown = resident().saturating_sub(before);
+        eprintln!("10,000 instances, 500 renderings: {} KiB more", grown >> 10);
+        grown
+    };
+    let least = (0..3).map(|_| growth()).find(|grown| *grown < 1 << 20);
+    assert!(least.is_some(), "it grew by more than 1 MiB each time");
+    eprintln!("{stopped} of {rendered} renderings were stopped");
+    assert!((100..rendered).contains(&stopped), "{stopped} of {rendered}");
     effects[0].abort_after.store(usize::MAX, Ordering::SeqCst);
 }
 

@@ -8,12 +8,14 @@ use headgan::face::regress::{self, Regressor};
 use headgan::models::morphable_from;
 use headgan::models::pack::{ModelSet, Pack, Role};
 use headgan::morphable::{Fit, Morphable};
+use headgan::nets::mobilenet::Config;
 use headgan::reenact::networks;
-use headgan_train::checkpoint;
+use headgan_train::checkpoint::{self, Checkpoint};
 use headgan_train::lids::{export, run};
+use headgan_train::regressor::export::of_pack;
 use headgan_train::regressor::heads::Heads;
 use std::path::{Path, PathBuf};
-use tch::Device;
+use tch::{Device, Tensor};
 
 fn starter_face() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/starter-face")
@@ -28,10 +30,13 @@ fn fitting(pack: &Pack) -> (Regressor<Embedded>, Morphable) {
 }
 
 fn train(pack: &Pack, folder: &Path, steps: u64) {
-    let (regressor, model) = fitting(pack);
+    let (weights, model, blake3) = of_pack(pack).unwrap();
+    let config = Config { lids: false, ..regress::check(&weights).unwrap() };
+    let options = cpu::Options { threads: 1, ..cpu::Options::default() };
+    let regressor = Regressor::new(Embedded::new(weights, &options), config, &model).unwrap();
     let settings = run::Settings {
         pack: "starter-face",
-        regressor: "its blake3",
+        regressor: &blake3,
         run: folder,
         steps,
         batch: 6,
@@ -67,7 +72,7 @@ fn a_run_goes_on_and_its_pack_closes_eyes() {
 
     let target = folder.path().join("with-lids");
     let size = export::export_pack(&source, &newest(&one), &target).unwrap();
-    assert!(size > 200_000);
+    assert_eq!(size, std::fs::metadata(target.join("regressor.safetensors")).unwrap().len());
     let models = ModelSet::discover(std::slice::from_ref(&target));
     let pack = models.pack("with-lids").unwrap();
     assert_eq!(pack.component(Role::Regressor, None).unwrap().config["lids"], true);
@@ -86,11 +91,18 @@ fn a_run_goes_on_and_its_pack_closes_eyes() {
     lids.set(&mut second.params.expr, lids.closed(&first.params.expr));
     assert_eq!(first, second);
 
+    // Lids that another regressor taught are refused.
+    let mut stranger = newest(&one);
+    stranger.notes.insert("regressor".into(), "another".into());
+    let refused = export::export_pack(&source, &stranger, &folder.path().join("wrong")).unwrap_err().to_string();
+    assert!(refused.contains("another regressor"), "{refused}");
+
     // Once more from the pack that has lids: they are replaced. Onto itself it is refused.
     let again = folder.path().join("again");
     export::export_pack(pack, &newest(&one), &again).unwrap();
-    let regressor = |pack: &Pack| pack.component(Role::Regressor, None).unwrap().blake3.clone();
-    assert_eq!(regressor(&Pack::open(&again).unwrap()), regressor(pack));
+    let weights = |pack: &Pack| of_pack(pack).unwrap().0;
+    let (first, second) = (weights(pack), weights(&Pack::open(&again).unwrap()));
+    assert!(first.arrays == second.arrays && first.metadata == second.metadata);
     let refused = export::export_pack(pack, &newest(&one), &target).unwrap_err().to_string();
     assert!(refused.contains("another folder"), "{refused}");
     let refused = export::export_pack(pack, &newest(&one), &folder.path().join("Not A Name")).unwrap_err().to_string();
@@ -105,10 +117,15 @@ fn a_run_that_was_stopped_goes_on_to_the_bit() {
     train(&source, folder.path(), 4);
     let place = |step: u64| folder.path().join(format!("checkpoints/step_{step:08}.safetensors"));
     let log = || std::fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
-    let (whole, lines) = (std::fs::read(place(4)).unwrap(), log());
+    let state = || {
+        let Checkpoint { tensors, notes } = Checkpoint::load(&place(4), Device::Cpu).unwrap();
+        let bits = |t: &Tensor| Vec::<f32>::try_from(t.reshape([-1])).unwrap().into_iter().map(f32::to_bits).collect();
+        (tensors.iter().map(|(name, t)| (name.clone(), bits(t))).collect::<Vec<(String, Vec<u32>)>>(), notes)
+    };
+    let (whole, lines) = (state(), log());
     // As if it had been killed after the third step.
     std::fs::remove_file(place(4)).unwrap();
     train(&source, folder.path(), 4);
-    assert!(std::fs::read(place(4)).unwrap() == whole);
+    assert!(state() == whole);
     assert_eq!(log(), lines);
 }

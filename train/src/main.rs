@@ -274,7 +274,7 @@ struct Speech {
 #[derive(clap::Args)]
 struct SpeechMeasure {
     /// The run's folder.
-    #[arg(long, value_name = "RUN", required_unless_present = "pack")]
+    #[arg(long, value_name = "RUN", group = "which")]
     run: Option<PathBuf>,
     /// The acoustic model of a pack instead, on the embedded engine.
     #[arg(long, value_name = "NAME", conflicts_with = "run")]
@@ -356,12 +356,13 @@ struct Regressor {
 }
 
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
 struct RegressorMeasure {
     /// The run's folder.
-    #[arg(long, value_name = "RUN", required_unless_present = "pack")]
+    #[arg(long, value_name = "RUN", group = "which")]
     run: Option<PathBuf>,
     /// The folder of a pack, instead of a run's.
-    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    #[arg(long, value_name = "DIR", group = "which")]
     pack: Option<PathBuf>,
     /// The data set with the persons held out; drawn heads alone where there is none.
     #[arg(long, value_name = "DATA")]

@@ -272,12 +272,13 @@ struct Speech {
 }
 
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
 struct SpeechMeasure {
     /// The run's folder.
     #[arg(long, value_name = "RUN", group = "which")]
     run: Option<PathBuf>,
     /// The acoustic model of a pack instead, on the embedded engine.
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    #[arg(long, value_name = "NAME", group = "which")]
     pack: Option<String>,
     /// A folder with `manifest.jsonl`.
     #[arg(long, value_name = "DATA")]

@@ -263,7 +263,7 @@ fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
         (regressor(1.0), picture(mobilenet::SIZE, mobilenet::SIZE)),
         (
             Network::MobileNet(mobilenet::Config { width: 0.25, head: "fc".into(), outputs: 62, lids: true }),
-            vec![[1, 3, mobilenet::SIZE, mobilenet::SIZE], [4, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]],
+            vec![[1, 3, mobilenet::SIZE, mobilenet::SIZE], lids::shape(4)],
         ),
         (Network::MobileFaceNet, picture(mobilefacenet::HEIGHT, mobilefacenet::WIDTH)),
     ]

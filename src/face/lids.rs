@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::morphable::{Euler, Fit, ImageCamera, Morphable, pose};
 use crate::nets::lids::{CHANNELS, HINTS, SIZE};
 use crate::synthetic::head::Expression;
-use nalgebra::Matrix3;
 
 /// Landmarks of each eye, that on the picture's left first: the outer corner, upper lid outside and inside, the inner corner, lower lid inside and outside.
 pub const EYES: [[usize; 6]; 2] = [[36, 37, 38, 39, 40, 41], [45, 44, 43, 42, 47, 46]];
@@ -131,15 +130,16 @@ impl Lids {
     /// What the network sees of the face that `fit` found in `picture`; `None` where the fit is at no place.
     pub fn look(&self, picture: &impl Pixels, fit: &Fit) -> Option<Look> {
         let camera = pose::fit_image_matrix(fit);
-        let turn = ImageCamera::from_matrix(&camera).ok()?.euler();
-        let places = [self.place(0, &camera, fit)?, self.place(1, &camera, fit)?];
+        let split = ImageCamera::from_matrix(&camera).ok()?;
+        let (turn, scale) = (split.euler(), f64::from(split.scale));
+        let places = [self.place(0, &camera, scale, fit)?, self.place(1, &camera, scale, fit)?];
         let closed = self.closed(&fit.params.expr);
         let hints = [0, 1].map(|i| hints(i, closed, places[i].gap, turn));
         let finite = hints.as_flattened().iter().all(|v| v.is_finite());
         finite.then(|| Look { pixels: [0, 1].map(|i| places[i].pixels(picture)), hints })
     }
 
-    fn place(&self, number: usize, camera: &[f64; 12], fit: &Fit) -> Option<Place> {
+    fn place(&self, number: usize, camera: &[f64; 12], scale: f64, fit: &Fit) -> Option<Place> {
         let eye = &self.eyes[number];
         let params = &fit.params;
         let coefficients = || params.shape.iter().chain(&params.expr).map(|&v| f64::from(v));
@@ -152,12 +152,8 @@ impl Lids {
         });
         let m = camera;
         let seen = points.map(|p| [0, 4].map(|r| m[r] * p[0] + m[r + 1] * p[1] + m[r + 2] * p[2] + m[r + 3]));
-        let length = {
-            let [a, b] = [points[0], points[3]];
-            let space = ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)).sqrt();
-            let map = Matrix3::new(m[0], m[1], m[2], m[4], m[5], m[6], 0.0, 0.0, 0.0);
-            space * 0.5 * (map.row(0).norm() + map.row(1).norm())
-        };
+        let [a, b] = [points[0], points[3]];
+        let length = scale * ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2) + (a[2] - b[2]).powi(2)).sqrt();
         let x_axis = m[0].hypot(m[4]);
         let step = AROUND * length / SIZE[1] as f64;
         if !(step.is_finite() && step > 1e-6 && step < 1e4 && x_axis > 1e-9) {

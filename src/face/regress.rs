@@ -38,7 +38,7 @@ pub fn check(weights: &Weights) -> Result<Config> {
     shape::check(weights, |ops| {
         mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         if config.lids {
-            lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
+            lids::lids(ops, &lids::shape(2));
         }
     })?;
     Ok(config)
@@ -101,8 +101,7 @@ impl<O: Executor> Regressor<O> {
     /// Looks at the eyes where a fit has them. A fit that is at no place stays as it is.
     fn look_again(&self, lids: &Lids, picture: &impl Pixels, fit: &mut Fit) -> Result<()> {
         let Some(look) = lids.look(picture, fit) else { return Ok(()) };
-        let [height, width] = lids::SIZE;
-        let x = self.ops.tensor([2, lids::CHANNELS, height, width], &look.input());
+        let x = self.ops.tensor(lids::shape(2), &look.input());
         match *self.ops.values(&lids::lids(&self.ops, &x)) {
             [a, b] if a.is_finite() && b.is_finite() => lids.set(&mut fit.params.expr, [a, b]),
             _ => return Err(no_numbers()),
@@ -176,7 +175,7 @@ mod tests {
                     &Config { width: 0.125, head: "fc".into(), outputs: 62, lids: false },
                 );
                 if second {
-                    lids::lids(ops, &[2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]);
+                    lids::lids(ops, &lids::shape(2));
                 }
             })
         };
@@ -199,7 +198,7 @@ mod tests {
         let eyes = Lids::new(&model).unwrap();
         let ops = engine(&both);
         let look = eyes.look(&picture, &once).unwrap();
-        let x = ops.tensor([2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]], &look.input());
+        let x = ops.tensor(lids::shape(2), &look.input());
         assert_eq!(eyes.closed(&twice.params.expr).as_slice(), ops.values(&lids::lids(&ops, &x)));
         assert!(eyes.closed(&twice.params.expr).iter().all(|v| *v > 0.0 && *v < 1.0));
         // Nothing else is touched.

@@ -20,6 +20,11 @@ const EPS: f32 = 1e-5;
 /// Layers in order: channels, stride.
 const LAYERS: [(usize, usize); 5] = [(24, 1), (32, 2), (32, 1), (48, 2), (64, 2)];
 
+/// Of the input for `eyes` eyes: `[eyes, CHANNELS, 24, 32]`.
+pub const fn shape(eyes: usize) -> [usize; 4] {
+    [eyes, CHANNELS, SIZE[0], SIZE[1]]
+}
+
 /// Whether weights of a regressor have this stage.
 pub fn are_in(weights: &Weights) -> bool {
     weights.arrays.keys().any(|name| name.starts_with(PREFIX))

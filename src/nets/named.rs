@@ -140,10 +140,7 @@ impl Network {
             Network::Discriminator(c) => vec![("picture", vec![1, c.input, size, size])],
             Network::MobileFaceNet => vec![("picture", vec![1, 3, size, mobilefacenet::WIDTH])],
             Network::MobileNet(c) if c.lids => {
-                vec![
-                    ("picture", vec![1, 3, size, size]),
-                    ("eyes", vec![2, lids::CHANNELS, lids::SIZE[0], lids::SIZE[1]]),
-                ]
+                vec![("picture", vec![1, 3, size, size]), ("eyes", lids::shape(2).to_vec())]
             }
             _ => vec![("picture", vec![1, 3, size, size])],
         })

@@ -12,7 +12,7 @@ use headgan::face::regress::Regressor;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::morphable::{Morphable, Prepared};
-use headgan::nets::lids::{CHANNELS, SIZE, lids};
+use headgan::nets::lids::{SIZE, lids, shape};
 use headgan::random::Rng;
 use headgan::synthetic::head;
 use headgan::{Error, Result};
@@ -138,7 +138,7 @@ pub fn answers<O: Executor>(ops: &O, looks: &[&Look]) -> Vec<[f32; 2]> {
     let mut out = Vec::with_capacity(looks.len());
     for some in looks.chunks(64) {
         let input: Vec<f32> = some.iter().flat_map(|look| look.input()).collect();
-        let x = ops.tensor([2 * some.len(), CHANNELS, SIZE[0], SIZE[1]], &input);
+        let x = ops.tensor(shape(2 * some.len()), &input);
         out.extend_from_slice(ops.values(&lids(ops, &x)).as_chunks::<2>().0);
     }
     out

@@ -8,7 +8,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use headgan::face::Rect;
-use headgan::models::{Role, default_check, import, morphable_from};
+use headgan::import::{self, default_check};
+use headgan::models::Role;
+use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::{Euler, Expression, Fit, ImageCamera, Mesh, Morphable, Params, Prepared, Rig, RigSettings};
 use headgan::pncc::{Rasterizer, Reference, SourceMap};
 
@@ -59,7 +61,7 @@ fn upstream() -> Option<Morphable> {
     let shared = std::env::var_os("HEADGAN_SHARED").map_or("../shared".into(), std::path::PathBuf::from);
     let folder = tempfile::tempdir().ok()?;
     let from = shared.join("face-models/3ddfa_v2");
-    let pack = import("3ddfa-v2", &from, None, folder.path(), &Default::default()).ok()?;
+    let pack = import::import("3ddfa-v2", &from, None, folder.path(), &Default::default()).ok()?;
     let weights = pack.load(pack.component(Role::Morphable, None)?, default_check).ok()?;
     morphable_from(&weights).ok()
 }

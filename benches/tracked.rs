@@ -5,10 +5,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::{Rect, regress::Regressor};
 use headgan::frame::Frame;
-use headgan::models::{Role, import, morphable_from};
+use headgan::import;
+use headgan::models::Role;
+use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::{Mesh, Prepared};
 use headgan::pncc::Rasterizer;
-use headgan::reenact::networks;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +22,9 @@ fn tracked(c: &mut Criterion) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let options = import::Options { check: networks::check, topology: None };
+    let options = import::Options { check: headgan::import::check, topology: None };
     let pack = import::import("3ddfa-v2", &from, None, folder.path(), &options).unwrap();
-    let load = |role| pack.load(pack.component(role, None).unwrap(), networks::check).unwrap();
+    let load = |role| pack.load(pack.component(role, None).unwrap(), headgan::import::check).unwrap();
     let model = morphable_from(&load(Role::Morphable)).unwrap();
     let weights = load(Role::Regressor);
     let config = headgan::face::regress::check(&weights).unwrap();

@@ -12,11 +12,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use headgan::engine::Executor;
 use headgan::engine::cpu::{Cpu, Options};
-use headgan::engine::onnx;
 use headgan::engine::plain::Plain;
-use headgan::models::{Array, Weights};
 use headgan::nets::generator;
 use headgan::nets::named::{Network, logical};
+use headgan::weights::{Array, Weights};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{BufRead, Read, Seek, SeekFrom, Write};
@@ -99,7 +98,7 @@ fn main() -> Result<()> {
         }
         Command::Export { architecture, file, out, size } => {
             let weights = load(&file, "state.")?;
-            std::fs::write(out, onnx::export(&architecture, &Value::Null, &weights, size)?)?;
+            std::fs::write(out, headgan::nets::export_onnx(&architecture, &Value::Null, &weights, size)?)?;
         }
         Command::Run { architecture, file, size, threads, frames, engine, step } => {
             let weights = load(&file, "state.")?;

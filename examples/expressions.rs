@@ -8,7 +8,7 @@ use headgan::engine::cpu;
 use headgan::face::choose::Choice;
 use headgan::frame::{ContactSheet, Filter, Frame, Window};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::morphable::rig::check;
 use headgan::morphable::{Expression, Fit, Prepared, RetargetSettings, RigSettings};
 use headgan::reenact::draft::DraftModel;

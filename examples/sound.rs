@@ -12,7 +12,7 @@ use headgan::engine::{Embedded, cpu, shape};
 use headgan::frame::Frame;
 use headgan::key::Key;
 use headgan::media::Rational;
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::morphable::{Fit, Mesh, Prepared};
 use headgan::nets::generator;
 use headgan::reenact::draft::DraftModel;

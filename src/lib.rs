@@ -14,6 +14,7 @@ pub mod evaluate;
 pub mod face;
 pub mod folders;
 pub mod frame;
+pub mod import;
 pub mod key;
 pub mod media;
 pub mod models;
@@ -25,6 +26,8 @@ pub mod reenact;
 pub mod report;
 pub mod shot;
 pub mod synthetic;
+mod text;
+pub mod weights;
 
 #[doc(hidden)]
 pub mod testing;

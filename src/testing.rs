@@ -1,7 +1,7 @@
 //! Helpers of the tests, of this library and of the engines that are crates of their own.
 
-use crate::models::{Array, Weights};
 pub use crate::random::Rng;
+use crate::weights::{Array, Weights};
 use std::path::{Path, PathBuf};
 
 /// The folder with data beside the project, or `None` (with one line on stderr) where it is absent.

@@ -12,9 +12,9 @@ use common::{
 };
 use headgan::engine::shape;
 use headgan::media::still;
-use headgan::models::{Array, Weights, file};
 use headgan::nets::{inception, lpips};
 use headgan::random::Rng;
+use headgan::weights::{Array, Weights, safetensors};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -469,17 +469,17 @@ fn verification() {
     let report = json(&works(verify(&w.generator).arg("--json")));
     assert!(report["passed"] == true && report["outputs"].as_array().unwrap().len() == 4, "{report}");
 
-    let mut altered = headgan::models::file::load_safetensors(&w.generator).unwrap();
+    let mut altered = headgan::weights::safetensors::load(&w.generator).unwrap();
     let image = altered.arrays.get_mut("output.image").unwrap();
-    if let headgan::models::Data::F32(values) = &mut image.data {
+    if let headgan::weights::Data::F32(values) = &mut image.data {
         values[7] += 0.01;
     }
-    headgan::models::file::save_safetensors(&dir.join("altered.safetensors"), &altered).unwrap();
+    headgan::weights::safetensors::save(&dir.join("altered.safetensors"), &altered).unwrap();
     let out = verify(&dir.join("altered.safetensors")).output().unwrap();
     failure(&out, 4, &["altered.safetensors", "'image'", "1e-4"]);
     assert!(text(&out.stdout).contains("ABOVE"));
     altered.arrays.remove("state.rendering_network.cond_enc.0.1.0.weight");
-    headgan::models::file::save_safetensors(&dir.join("less.safetensors"), &altered).unwrap();
+    headgan::weights::safetensors::save(&dir.join("less.safetensors"), &altered).unwrap();
     fails(&mut verify(&dir.join("less.safetensors")), 4, &["less.safetensors", "cond_enc.0.1.0.weight"]);
 
     std::fs::write(dir.join("garbage.safetensors"), [0x5a; 3000]).unwrap();
@@ -567,7 +567,7 @@ fn measuring_weights(layers: Vec<(String, Vec<usize>)>, path: &Path) {
         };
         weights.insert(name, Array::f32(shape, values));
     }
-    file::save_safetensors(path, &weights).unwrap();
+    safetensors::save(path, &weights).unwrap();
 }
 
 #[test]

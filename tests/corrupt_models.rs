@@ -4,8 +4,9 @@
 //! The files are made here; the real ones beside the project are used too where they are. `HEADGAN_FLIPS` sets how
 //! many places are tried per file (200 unless told).
 
-use headgan::models::import::{Options, import};
-use headgan::models::{Array, Data, ModelSet, Weights, default_check, file, mat, numpy, torch};
+use headgan::import::{Options, default_check, import};
+use headgan::models::ModelSet;
+use headgan::weights::{Array, Data, Weights, mat, numpy, safetensors, torch};
 use headgan::{Error, Result};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
@@ -130,7 +131,7 @@ fn read_mat(bytes: &[u8], name: &str) -> Result<usize> {
 }
 
 fn read_safetensors(bytes: &[u8], name: &str) -> Result<usize> {
-    file::read_safetensors(bytes, bytes.len() as u64, name).map(|(w, _)| count(&w))
+    safetensors::read(bytes, bytes.len() as u64, name).map(|(w, _)| count(&w))
 }
 
 /// The file of development data, or `None` (with one line) where it is absent.
@@ -267,7 +268,7 @@ fn safetensors_file() -> Vec<u8> {
     w.metadata.insert("source".into(), "test".into());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
-    file::save_safetensors(&path, &w).unwrap();
+    safetensors::save(&path, &w).unwrap();
     std::fs::read(path).unwrap()
 }
 
@@ -332,7 +333,7 @@ fn packs() {
     w.insert("body.stage1.0.0.weight", Array::f32([8, 3, 3, 3], vec![0.25; 216]));
     w.insert("fpn.output1.0.weight", Array::f32([64, 64, 1, 1], vec![0.5; 4096]));
     let path = from.path().join("mobilenet0.25.safetensors");
-    file::save_safetensors(&path, &w).unwrap();
+    safetensors::save(&path, &w).unwrap();
     let pack = import("retinaface", &path, None, dest.path(), &Options::default()).unwrap();
     let component = &pack.components()[0];
     let path = pack.path(component);

@@ -6,7 +6,7 @@ mod common;
 use common::{SIDE, blobs, fails, headgan, names, works, workshop, world, write};
 use headgan::frame::Frame;
 use headgan::media::Source;
-use headgan::models::{Array, file};
+use headgan::weights::{Array, safetensors};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -193,9 +193,9 @@ fn a_motion_file_renders_as_its_clip_does() {
     works(reenact(&dir, Path::new("b.hgm"), "motion/g_%03d.png").args(["--set", "identity_mix=0.5"]));
     fails(reenact(&dir, Path::new("a.hgm"), "x_%03d.png").args(["--frames", "5-99"]), 2, &["frames 0 to 11"]);
     // Coefficients of some other model are told, not left out.
-    let mut short = file::load_safetensors(&dir.join("b.hgm")).unwrap();
+    let mut short = safetensors::load(&dir.join("b.hgm")).unwrap();
     short.insert("identity", Array::f32([3], vec![1.0; 3]));
-    file::save_safetensors(&dir.join("short.hgm"), &short).unwrap();
+    safetensors::save(&dir.join("short.hgm"), &short).unwrap();
     fails(&mut reenact(&dir, Path::new("short.hgm"), "x_%03d.png"), 3, &["short.hgm", "coefficients"]);
     std::fs::write(dir.join("bad.hgm"), b"nonsense").unwrap();
     fails(&mut reenact(&dir, Path::new("bad.hgm"), "x_%03d.png"), 3, &["bad.hgm", "motion file"]);

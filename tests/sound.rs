@@ -8,7 +8,7 @@ use headgan::audio::layout::ALL;
 use headgan::engine::{Embedded, cpu, shape};
 use headgan::frame::Frame;
 use headgan::media::Rational;
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::morphable::{Fit, Prepared};
 use headgan::nets::generator;
 use headgan::reenact::draft::DraftModel;

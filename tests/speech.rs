@@ -8,10 +8,10 @@ use headgan::audio::ctc::Emissions;
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Cell, cpu, shape};
-use headgan::models::file::save_safetensors;
-use headgan::models::pack::{ModelSet, Role};
+use headgan::models::{ModelSet, Role};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::testing::random_weights;
+use headgan::weights::safetensors::save;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -79,7 +79,7 @@ fn from_a_checkpoint_to_a_generators_input() {
             assert!(starts.is_sorted() && starts.iter().all(|s| (0.0..1.52).contains(s)), "{starts:?}");
         }
         works(run(&["transcribe", "s.wav", "--emissions", "e.npy"]).args(pack));
-        let e = headgan::models::numpy::read_npy(&std::fs::read(dir.join("e.npy")).unwrap(), "e.npy").unwrap();
+        let e = headgan::weights::numpy::read_npy(&std::fs::read(dir.join("e.npy")).unwrap(), "e.npy").unwrap();
         // 24000 samples: 151 spectra, 76 moments.
         assert_eq!(e.shape, [76, 29]);
         for moment in e.as_f32().unwrap().chunks_exact(29) {

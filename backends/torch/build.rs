@@ -1,8 +1,7 @@
 //! Notes which libtorch the engine is built with, and links its CUDA part where it has one.
 
-use std::env;
-use std::fs;
 use std::path::PathBuf;
+use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");

@@ -14,7 +14,7 @@ use headgan::engine::cpu;
 use headgan::face::choose::Choice;
 use headgan::frame::{Color, Frame};
 use headgan::media::Rational;
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::reenact::engine::Place;
 use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Hearing, Look, Scratch, Shot};

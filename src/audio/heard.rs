@@ -7,7 +7,7 @@ use super::windows::{self, OTHER};
 use super::{Alignment, Features, Sound, headgan84};
 use crate::engine::Executor;
 use crate::media::Rational;
-use crate::models::{Array, Data, Weights};
+use crate::weights::{Array, Data, Weights};
 use crate::{Error, Result};
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Which features stand where: the vectors that the official HeadGAN code makes for each frame of a video, and pyAudioAnalysis's own.
 
+use super::Sound;
 use super::mid_term::mean_and_deviation;
-use super::short_term::{Grid, Variant, features};
-use super::{Sound, short_term};
+use super::short_term::{self, Grid, Variant, features};
 use crate::media::Rational;
 use crate::{Error, Result};
 

@@ -10,9 +10,9 @@ use super::spectrogram::{self, Normalisation, Spectrogram, Statistics, spectrogr
 use crate::engine::stoppable::Stoppable;
 use crate::engine::{Embedded, Executor, cpu, shape};
 use crate::media::interrupt;
-use crate::models::Weights;
-use crate::models::pack::{Component, ModelSet, Role};
+use crate::models::{Component, ModelSet, Role};
 use crate::nets::deepspeech2::{self, deepspeech2};
+use crate::weights::Weights;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -247,8 +247,8 @@ impl<E: Executor> Speech<E> {
 mod tests {
     use super::*;
     use crate::engine::{Cell, plain::Plain};
-    use crate::models::Array;
     use crate::testing::{Rng, random_weights};
+    use crate::weights::Array;
 
     fn config() -> Config {
         Config { labels: "_'AB ".into(), spectrogram: spectrogram::Config { sample_rate: 8_000, ..Default::default() } }

@@ -4,9 +4,9 @@
 //! A character lasts until the next one begins, the last one to the end, and before the first there is none. A frame's characters are
 //! those of the moments [`AHEAD`] frames after its four predecessors, itself and its three successors.
 
-use super::layout::{CHARACTERS, LETTERS, TOKENS};
+use super::layout::{self, CHARACTERS, LETTERS, TOKENS};
 use super::speech::Character;
-use super::{Features, Sound, layout};
+use super::{Features, Sound};
 use crate::Result;
 use crate::media::Rational;
 

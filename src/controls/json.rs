@@ -1,6 +1,6 @@
 //! Strict JSON files: of bounded size, UTF-8, no name twice in one object.
 
-use super::text::{one_line, quoted};
+use crate::text::{one_line, quoted};
 use crate::{Error, Result};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};

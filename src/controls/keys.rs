@@ -6,9 +6,9 @@
 //! constant before the first and after the last key.
 
 use super::json;
-use super::text::{nearest, one_line, quoted};
 use super::tree::Control;
 use super::values::{Value, Values, named};
+use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -15,7 +15,6 @@ mod json;
 pub mod keys;
 pub mod presets;
 pub mod settings;
-mod text;
 pub mod tree;
 pub mod values;
 

@@ -6,9 +6,9 @@
 //! preset, on every machine: a file of the user's with the same id is listed, but only found by its path.
 
 use super::json;
-use super::text::{nearest, one_line, quoted};
 use super::tree::{CONTROLS, Control};
 use super::values::{Value, Values, named};
+use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;

@@ -1,10 +1,11 @@
 //! Values of controls: parsing, printing, and the set of what somebody has set.
 
+use super::json;
 use super::keys::Curve;
 use super::settings::Settings;
-use super::text::{nearest, quoted};
 use super::tree::{self, CONTROLS, Control, Kind, RETIRED};
-use super::{json, text};
+use crate::text;
+use crate::text::{nearest, quoted};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@
 use super::cpu::{Cpu, Options, Tensor};
 use super::ops::{Act, Conv, Executor, Layer, Ops, Resize, Rnn, operations};
 use super::plain::{self, Plain};
-use crate::models::Weights;
+use crate::weights::Weights;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Ops for Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::suite;
+    use crate::nets::suite;
 
     /// On one thread and two, with transformed weights computed for each frame and kept.
     const OPTIONS: [Options; 2] = [Options { threads: 1, keep: 0 }, Options { threads: 2, keep: usize::MAX }];

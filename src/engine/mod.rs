@@ -10,8 +10,6 @@ pub mod ops;
 pub mod plain;
 pub mod shape;
 pub mod stoppable;
-#[doc(hidden)]
-pub mod suite;
 
 pub use ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 

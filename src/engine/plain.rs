@@ -3,7 +3,7 @@
 
 use super::ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
-use crate::models::Weights;
+use crate::weights::Weights;
 use std::sync::Arc;
 
 /// A tensor of the plain executor, n c h w order.

@@ -3,7 +3,7 @@
 
 use super::ops::{Act, Conv, Layer, Ops, Resize, Rnn};
 use crate::error::{Error, Result};
-use crate::models::{Data, Weights};
+use crate::weights::{Data, Weights};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,7 +244,7 @@ pub(crate) fn pooled(n: usize, kernel: usize, stride: usize, pad: usize, ceil: b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Array;
+    use crate::weights::Array;
 
     #[test]
     fn names_the_layer_and_both_shapes() {

@@ -111,13 +111,13 @@ mod tests {
     fn a_network_stops_where_it_is_told() {
         let config = Config { ngf: 2, levels: 1, spade: 3, frames: 1, audio: 4, ..Config::default() };
         let mut rng = Rng(3);
-        let mut weights = crate::models::Weights::default();
+        let mut weights = crate::weights::Weights::default();
         for (name, shape) in crate::engine::shape::layers(|ops| {
             let reference = generator::reference(ops, &config, &[1, 6, 8, 8]);
             generator::forward(ops, &config, &reference, &[1, 3, 8, 8], None, None);
         }) {
             let values = rng.vec(shape.iter().product());
-            weights.insert(name, crate::models::Array::f32(shape, values));
+            weights.insert(name, crate::weights::Array::f32(shape, values));
         }
         let plain = Plain::new(Arc::new(weights));
         let (input, pncc) = (rng.vec(6 * 64), rng.vec(3 * 64));

@@ -105,18 +105,18 @@ mod tests {
     use super::*;
     use crate::engine::plain::Plain;
     use crate::frame::Color;
-    use crate::models::{Weights, file};
     use crate::nets::lpips::layers;
     use crate::testing::random_weights;
+    use crate::weights::{Weights, safetensors};
 
     fn weights(trunk: Trunk) -> Weights {
         let mut weights = random_weights(&layers(trunk), 5);
         for (name, array) in &mut weights.arrays {
-            if let (true, crate::models::Data::F32(values)) = (name.starts_with("lin"), &mut array.data) {
+            if let (true, crate::weights::Data::F32(values)) = (name.starts_with("lin"), &mut array.data) {
                 values.iter_mut().for_each(|v| *v = v.abs());
             }
         }
-        weights.insert("scaling_layer.scale", crate::models::Array::f32([1, 3, 1, 1], vec![0.458, 0.448, 0.45]));
+        weights.insert("scaling_layer.scale", crate::weights::Array::f32([1, 3, 1, 1], vec![0.458, 0.448, 0.45]));
         weights
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn load(weights: &Weights) -> Lpips {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        file::save_safetensors(&path, weights).unwrap();
+        safetensors::save(&path, weights).unwrap();
         Lpips::load(&path, &cpu::Options::default()).unwrap()
     }
 
@@ -184,7 +184,7 @@ mod tests {
         assert!(matches!(lpips.see(&Frame::new(31, 64)), Err(Error::Input(t)) if t.contains("31x64")));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        file::save_safetensors(&path, &Weights::default()).unwrap();
+        safetensors::save(&path, &Weights::default()).unwrap();
         let error = Lpips::load(&path, &cpu::Options::default()).err().unwrap();
         assert!(
             matches!(&error, Error::Model(t) if t.contains("w.safetensors") && t.contains("state_dict()")),

@@ -1,7 +1,7 @@
 //! Weights of networks that only measure: the user's own files.
 
-use crate::models::{Weights, file, torch};
-use crate::reenact::networks::check_finite;
+use crate::import::check_finite;
+use crate::weights::{Weights, safetensors, torch};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -16,9 +16,9 @@ pub(super) fn load<T>(
     check: impl FnOnce(&Weights) -> Result<T>,
 ) -> Result<(Weights, T, String)> {
     let (weights, blake3) = if path.extension().is_some_and(|e| e == "safetensors") {
-        file::load_hashed(path)?
+        safetensors::load_hashed(path)?
     } else {
-        (torch::load(path, &torch::Options::default())?, file::blake3(path)?)
+        (torch::load(path, &torch::Options::default())?, safetensors::blake3(path)?)
     };
     let checked = check_finite(&weights).and_then(|()| check(&weights)).map_err(|e| match e {
         Error::Model(text) => Error::Model(format!("{}: {text}: {remedy}", path.display())),

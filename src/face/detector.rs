@@ -7,13 +7,12 @@ use super::anchors::{self, Prior};
 use super::bgr::{self, Bgr8, Pixels};
 use super::nms::nms;
 use super::{Detection, Rect};
-use crate::engine::Executor;
-use crate::engine::shape;
+use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::models::Weights;
 use crate::nets::faceboxes::faceboxes;
 use crate::nets::retinaface::{Backbone, retinaface};
+use crate::weights::Weights;
 
 /// Means of the training pictures, blue, green, red: the networks see pixels less these.
 pub const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
@@ -298,8 +297,8 @@ mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
     use crate::engine::shape::layers;
-    use crate::models::Array;
     use crate::testing::random_weights;
+    use crate::weights::Array;
     use std::sync::Arc;
 
     fn blank(width: usize, height: usize) -> Bgr8 {

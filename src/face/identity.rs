@@ -1,12 +1,11 @@
 //! Whether two faces are the same person's: MobileFaceNet's embedding, and the cosine between two (CSIM).
 
 use super::align;
-use crate::engine::Executor;
-use crate::engine::shape;
+use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::models::Weights;
 use crate::nets::mobilefacenet::{EMBEDDING, HEIGHT, WIDTH, mobilefacenet};
+use crate::weights::Weights;
 
 /// A face's identity: a unit vector.
 #[derive(Debug, Clone, PartialEq)]

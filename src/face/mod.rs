@@ -22,23 +22,6 @@ mod parity;
 #[cfg(test)]
 mod testdata;
 
-use crate::error::Result;
-use crate::models::{Component, Weights};
-
-/// The check of a pack's component (a [`models::Check`](crate::models::Check)): a face network must have every layer
-/// in the right shape, other architectures get the default check.
-///
-/// # Errors
-/// [`Error::Model`](crate::Error::Model), saying what does not fit.
-pub fn check(component: &Component, weights: &Weights) -> Result<()> {
-    match component.architecture.as_str() {
-        "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
-        "mobilenet-v1" => regress::check(weights).map(drop),
-        "mobilefacenet" => identity::check(weights),
-        _ => crate::models::default_check(component, weights),
-    }
-}
-
 /// An axis-aligned box in image coordinates, left, top, right, bottom (pixels, may leave the image).
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Rect {

@@ -5,14 +5,13 @@
 use super::Rect;
 use super::bgr::{self, Bgr8, Pixels, Window};
 use super::lids::Lids;
-use crate::engine::Executor;
-use crate::engine::shape;
+use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::models::Weights;
 use crate::morphable::{Fit, Morphable, Params};
 use crate::nets::lids;
 use crate::nets::mobilenet::{Config, SIZE, mobilenet};
+use crate::weights::Weights;
 
 /// The largest crop side in pixels that makes sense; beyond it something has gone astray.
 const MAX_SIDE: f32 = 1e6;

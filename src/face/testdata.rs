@@ -1,10 +1,11 @@
 //! Pictures, clips and upstream's weights for the tests that need the data beside the project.
 
-use crate::face;
 use crate::frame::Frame;
-use crate::models::import::Options;
-use crate::models::{Pack, Role, Weights, import, morphable_from};
+use crate::import::{Options, check, import};
+use crate::models::{Pack, Role};
 use crate::morphable::Prepared;
+use crate::morphable::arrays::morphable_from;
+use crate::weights::Weights;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -32,10 +33,10 @@ pub fn packs(shared: &Path) -> &'static Packs {
     PACKS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let pack = |kind: &str, from: &str| {
-            let options = Options { check: face::check, ..Options::default() };
+            let options = Options { check, ..Options::default() };
             import(kind, &shared.join("face-models").join(from), None, folder.path(), &options).unwrap()
         };
-        let load = |pack: &Pack, role: Role| pack.load(pack.component(role, None).unwrap(), face::check).unwrap();
+        let load = |pack: &Pack, role: Role| pack.load(pack.component(role, None).unwrap(), check).unwrap();
         let (tddfa, retinaface) = (pack("3ddfa-v2", "3ddfa_v2"), pack("retinaface", "retinaface"));
         let mobilefacenet = pack("mobilefacenet", "mobilefacenet");
         Packs {

@@ -1,6 +1,7 @@
 //! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting, named expressions.
 
 pub mod align;
+pub mod arrays;
 pub mod mesh;
 pub mod pose;
 pub mod retarget;

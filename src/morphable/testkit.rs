@@ -2,7 +2,9 @@
 
 use super::{Fit, Morphable, Params};
 use crate::face::Rect;
-use crate::models::{Role, default_check, import, morphable_from};
+use crate::import::{default_check, import};
+use crate::models::Role;
+use crate::morphable::arrays::morphable_from;
 use crate::testing::{Rng, shared};
 
 /// A dome of `side x side` vertices with smooth random modes, in the dimensions of a head in micrometres.

@@ -10,7 +10,7 @@ mod stream;
 pub use stream::Stream;
 
 use crate::engine::{Cell, Conv, Layer, Ops, Rnn};
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Epsilon of every batch norm of the network.
@@ -159,8 +159,8 @@ fn labelled<O: Ops>(ops: &O, config: &Config, x: &O::Tensor) -> O::Tensor {
 mod tests {
     use super::*;
     use crate::engine::{Executor, cpu, plain::Plain, shape};
-    use crate::models::Array;
     use crate::testing::{Rng, random_weights};
+    use crate::weights::Array;
     use std::sync::Arc;
 
     fn config(cell: Cell, context: usize) -> Config {

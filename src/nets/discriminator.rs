@@ -3,7 +3,7 @@
 //! Multi-scale PatchGAN as in pix2pixHD, <https://arxiv.org/abs/1711.11585>, with spectral and instance normalisation.
 
 use crate::engine::{Act, Conv, Ops};
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,8 @@ use super::mobilefacenet::{HEIGHT, WIDTH, mobilefacenet};
 use super::mobilenet::{Config, SIZE, mobilenet};
 use super::retinaface::{Backbone, retinaface};
 use crate::engine::shape::{self, ShapeOps};
-use crate::models::Weights;
 use crate::testing;
+use crate::weights::Weights;
 
 /// Random weights of every layer that `network` asks for.
 fn random_weights(seed: u64, network: impl FnOnce(&ShapeOps)) -> Weights {

@@ -12,7 +12,7 @@
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
 use crate::engine::{Act, Conv, Ops, Resize};
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -348,13 +348,12 @@ pub fn mouth<O: Ops>(ops: &O, config: &Config, pncc: &O::Tensor) -> O::Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Executor;
     use crate::engine::check::Check;
     use crate::engine::plain::Plain;
-    use crate::engine::{cpu, shape};
-    use crate::models::{Array, Data};
+    use crate::engine::{Executor, cpu, shape};
     use crate::pncc::Rasterizer;
     use crate::testing::{Rng, random_weights};
+    use crate::weights::{Array, Data};
     use std::sync::Arc;
 
     const SMALL: Config =

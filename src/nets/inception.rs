@@ -6,7 +6,7 @@
 //! PyTorch version, `pt_inception-2015-12-05`.
 
 use crate::engine::{Act, Conv, Ops, Resize, shape};
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// Number of features.
@@ -166,8 +166,8 @@ impl<O: Ops> Net<'_, O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Array;
     use crate::testing::random_weights;
+    use crate::weights::Array;
 
     /// The published network has 21,785,568 weights without its last layer, and 17,216 running means and as many variances.
     #[test]

@@ -4,7 +4,7 @@
 //! network sees each eye at a known place. An architecture of this project; its layers stand beside the regressor's in one file.
 
 use crate::engine::{Act, Conv, Ops};
-use crate::models::Weights;
+use crate::weights::Weights;
 
 /// Height and width of an eye's picture in pixels.
 pub const SIZE: [usize; 2] = [24, 32];

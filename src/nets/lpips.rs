@@ -6,7 +6,7 @@
 
 use crate::engine::shape::{self, ShapeOps};
 use crate::engine::{Act, Conv, Ops};
-use crate::models::{Array, Weights};
+use crate::weights::{Array, Weights};
 use crate::{Error, Result};
 
 /// Feature maps that are compared.

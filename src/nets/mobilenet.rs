@@ -7,7 +7,7 @@
 use super::lids;
 use crate::engine::{Act, Conv, Ops};
 use crate::error::{Error, Result};
-use crate::models::Weights;
+use crate::weights::Weights;
 
 /// Epsilon of every batch norm of the network.
 const EPS: f32 = 1e-5;

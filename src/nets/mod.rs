@@ -2,6 +2,7 @@
 
 pub mod deepspeech2;
 pub mod discriminator;
+mod export;
 pub mod faceboxes;
 pub mod generator;
 pub mod inception;
@@ -11,6 +12,11 @@ pub mod mobilefacenet;
 pub mod mobilenet;
 pub mod named;
 pub mod retinaface;
+#[doc(hidden)]
+pub mod suite;
+pub mod verify;
+
+pub use export::export_onnx;
 
 #[cfg(test)]
 mod faces_tests;

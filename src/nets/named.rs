@@ -3,7 +3,7 @@
 
 use super::{discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface};
 use crate::engine::{Ops, shape};
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 

@@ -3,18 +3,19 @@
 use super::draft::DraftModel;
 use super::engine::{Engine, Place};
 use crate::engine::library::Source;
-use crate::engine::{Embedded, cpu, shape};
+use crate::engine::{Embedded, cpu};
 use crate::face::detector::{self, Detector, Look};
 use crate::face::identity::Embedder;
 use crate::face::observe::{FindFaces, FitFace, Observer};
 use crate::face::regress::{self, Regressor};
-use crate::face::{self, Detection, roi};
+use crate::face::{Detection, roi};
 use crate::frame::Frame;
+use crate::import::{check, check_generator};
 use crate::key::Key;
-use crate::models::pack::{Component, ModelSet, Pack, Role};
-use crate::models::{Weights, morphable_from};
+use crate::models::{Component, ModelSet, Pack, Role};
+use crate::morphable::arrays::morphable_from;
 use crate::morphable::{Fit, Prepared};
-use crate::nets::{discriminator, generator};
+use crate::nets::generator;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -53,56 +54,6 @@ impl ModelId {
             licence: pack.manifest.licence.clone(),
         }
     }
-}
-
-/// Whether a component's weights fit its architecture: what [`Pack::load`] and the importers call.
-///
-/// # Errors
-/// [`Error::Model`] naming the layer and both shapes.
-pub fn check(component: &Component, weights: &Weights) -> Result<()> {
-    check_finite(weights)?;
-    match component.architecture.as_str() {
-        "headgan-generator" => check_generator(weights).map(drop),
-        "headgan-discriminator" => {
-            let config = discriminator::Config::infer(weights)?;
-            shape::check(weights, |ops| {
-                discriminator::forward(ops, &config, &[1, config.input, 64, 64]);
-            })
-            .map(drop)
-        }
-        crate::audio::speech::ARCHITECTURE => crate::audio::speech::check_component(component, weights),
-        _ => face::check(component, weights),
-    }
-}
-
-/// A network would hide a value that is not a number behind its first ReLU.
-pub(crate) fn check_finite(weights: &Weights) -> Result<()> {
-    for (name, array) in &weights.arrays {
-        if array.as_f32().is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Model(format!(
-                "layer '{name}' holds a value that is not a number; the file is damaged"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The configuration of a generator whose every layer has been checked.
-///
-/// # Errors
-/// [`Error::Model`] naming the layer and both shapes.
-pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
-    check_finite(weights)?;
-    let config = generator::Config::infer(weights)?;
-    if config.ngf == 0 || config.levels == 0 || config.frames == 0 || config.levels > 4 {
-        return Err(Error::Model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
-    }
-    let side = 16 << config.levels;
-    shape::check(weights, |ops| {
-        let reference = generator::reference(ops, &config, &[1, 6, side, side]);
-        generator::forward(ops, &config, &reference, &[1, 3 * config.frames, side, side], None, None);
-    })?;
-    Ok(config)
 }
 
 /// The pack to fit faces with, and its morphable model: `pack`, or the first that has a regressor too (one that was imported
@@ -247,14 +198,14 @@ impl Generator {
         let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
         let (weights, name, blake3, licence, path) = match file {
             Some(path) => {
-                let (weights, blake3) = crate::models::file::load_hashed(path)?;
+                let (weights, blake3) = crate::weights::safetensors::load_hashed(path)?;
                 let weights = if weights.arrays.keys().any(|k| k.starts_with("state.")) {
                     weights.strip_prefix("state.")
                 } else {
                     weights
                 };
                 (
-                    Arc::new(crate::models::spectral::fold(&weights)?),
+                    Arc::new(crate::weights::spectral::fold(&weights)?),
                     path.display().to_string(),
                     blake3,
                     String::new(),
@@ -295,9 +246,12 @@ impl Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{Array, fitting};
+    use crate::engine::shape;
+    use crate::import::fitting;
     use crate::nets::mobilenet;
     use crate::synthetic::head;
+    use crate::weights::Array;
+    use crate::weights::Weights;
 
     #[test]
     fn a_model_without_a_regressor_is_taken_only_when_asked_for() {

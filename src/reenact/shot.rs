@@ -680,12 +680,12 @@ fn put_back(plate: &mut Frame, patch: &Frame, draft: &DraftOutput, window: Windo
 mod tests {
     use super::*;
     use crate::engine::{Embedded, cpu, shape};
-    use crate::models::{Array, Weights};
     use crate::nets::generator;
     use crate::reenact::draft::DraftModel;
     use crate::shot::{Head, Motion, TrackSettings};
     use crate::synthetic;
     use crate::testing::random_weights;
+    use crate::weights::{Array, Weights};
 
     const SIDE: usize = 160;
 

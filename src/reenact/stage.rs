@@ -10,7 +10,7 @@ use crate::engine::cpu;
 use crate::face::choose::Choice;
 use crate::frame::Frame;
 use crate::key::Key;
-use crate::models::pack::ModelSet;
+use crate::models::ModelSet;
 use crate::shot::analyse::{Analysis, Clip, pixels};
 use crate::shot::{Analyser, Cache, Head, Listener, Motion, Track, TrackSettings};
 use crate::{Error, Result};

@@ -11,7 +11,7 @@
 
 use crate::key::Key;
 use crate::media::atomic::plain;
-use crate::models::{Data, Weights, file};
+use crate::weights::{Data, Weights, safetensors};
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::io::{ErrorKind, Write};
@@ -314,8 +314,7 @@ fn read(path: &Path, key: &Key) -> Result<Weights, Trouble> {
         Ok(_) => std::fs::read(path).map_err(Trouble::Unreadable)?,
         Err(e) => return Err(Trouble::Unreadable(e)),
     };
-    let (mut value, _) =
-        file::read_safetensors(&bytes[..], bytes.len() as u64, "cache").map_err(|_| Trouble::Damaged)?;
+    let (mut value, _) = safetensors::read(&bytes[..], bytes.len() as u64, "cache").map_err(|_| Trouble::Damaged)?;
     let stated = value.metadata.remove(CHECKSUM);
     if stated.as_deref() != Some(&checksum(key, &value)) {
         return Err(Trouble::Damaged);
@@ -359,7 +358,7 @@ fn checksum(key: &Key, value: &Weights) -> String {
 
 /// Writes a file that is there completely or not at all; `false` where one of that name is there already.
 fn publish(path: &Path, value: &Weights) -> std::io::Result<bool> {
-    let bytes = file::to_bytes(value).map_err(std::io::Error::other)?;
+    let bytes = safetensors::to_bytes(value).map_err(std::io::Error::other)?;
     let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
     if !folder.is_dir() {
         make_folder(folder)?;
@@ -444,8 +443,8 @@ pub fn parse_size(text: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Array;
     use crate::testing::Rng;
+    use crate::weights::Array;
 
     fn value(seed: u64, n: usize) -> Weights {
         let mut w = Weights::default();

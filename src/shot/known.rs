@@ -8,7 +8,7 @@ use super::cache::Cache;
 use super::motion::Motion;
 use crate::face::choose::Choice;
 use crate::key::Key;
-use crate::models::{Array, Data, Weights};
+use crate::weights::{Array, Data, Weights};
 
 /// Changes whenever the analysis of the same clip may come out differently.
 const VERSION: &[u8] = b"1";

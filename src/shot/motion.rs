@@ -7,9 +7,9 @@
 //! what rendering from the clip gives, to the bit, unless the clip is its own reference: then nothing is adapted, which a file cannot know.
 
 use crate::media::{Rational, atomic};
-use crate::models::{Array, Weights, file};
 use crate::morphable::Fit;
 use crate::morphable::pose::fit_image_matrix;
+use crate::weights::{Array, Weights, safetensors};
 use crate::{Error, Result};
 use std::io::Write;
 use std::path::Path;
@@ -191,7 +191,7 @@ impl Motion {
             let identity = self.identity.clone().ok_or_else(unknown)?;
             out.insert("identity", Array::f32([identity.len()], identity));
         }
-        let bytes = file::to_bytes(&out)?;
+        let bytes = safetensors::to_bytes(&out)?;
         atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
         Ok(bytes.len())
     }
@@ -203,7 +203,7 @@ impl Motion {
     pub fn load(path: &Path) -> Result<Motion> {
         let shown = path.display();
         let bad = |text: &str| Error::Input(format!("{shown}: {text}"));
-        let value = file::load_safetensors(path).map_err(|e| match e {
+        let value = safetensors::load(path).map_err(|e| match e {
             Error::Model(text) => Error::Input(format!("{text}: is it a motion file? export it again")),
             other => other,
         })?;
@@ -300,16 +300,16 @@ mod tests {
             let e = line(&good[..n]);
             assert!(matches!(&e, Error::Input(t) if t.contains("a.hgm") && !t.contains('\n')), "{e}");
         }
-        let weights = file::to_bytes(&Weights::default()).unwrap();
+        let weights = safetensors::to_bytes(&Weights::default()).unwrap();
         assert!(line(&weights).to_string().contains("no motion file"));
         for (name, value) in [("first", "18446744073709551615"), ("size", "640x99999999999999999"), ("size", "640")] {
-            let mut other = file::load_safetensors(&{
+            let mut other = safetensors::load(&{
                 std::fs::write(&path, &good).unwrap();
                 path.clone()
             })
             .unwrap();
             other.metadata.insert(name.into(), value.into());
-            assert!(line(&file::to_bytes(&other).unwrap()).to_string().contains("damaged"), "{name}={value}");
+            assert!(line(&safetensors::to_bytes(&other).unwrap()).to_string().contains("damaged"), "{name}={value}");
         }
         let newer = String::from_utf8_lossy(&good).replace("\"headgan_motion\":\"1\"", "\"headgan_motion\":\"9\"");
         if newer.len() == good.len() {

@@ -3,8 +3,8 @@
 use crate::face::identity::Identity;
 use crate::face::observe::{Fitted, Observation, Seen};
 use crate::face::{Detection, Rect};
-use crate::models::{Array, Data, Weights};
 use crate::morphable::{Fit, Params};
+use crate::weights::{Array, Data, Weights};
 
 /// An observation as arrays, `n` faces of which `m` are fitted: `box` [n, 4], `score` [n], `landmarks5` [n, 10] (where the detector
 /// has them, else NaN), `fit` [n] (which of the fits, or -1), `camera` [m, 12], `shape` [m, s], `expression` [m, e], `roi` [m, 4], `quality`

@@ -4,13 +4,13 @@
 use headgan::engine::{Embedded, Executor, Ops, cpu};
 use headgan::frame::{Color, Frame};
 use headgan::media::{AudioFrom, Rational, Sink, SinkSpec};
-use headgan::models::morphable_weights;
-use headgan::models::pack::{Component, FORMAT, MANIFEST, Manifest, Role};
-use headgan::models::{Array, Data, Weights, file};
+use headgan::models::{Component, FORMAT, MANIFEST, Manifest, Role};
 use headgan::morphable::Morphable;
+use headgan::morphable::arrays::morphable_weights;
 use headgan::nets::generator;
 use headgan::nets::named::Network;
 use headgan::random::Rng;
+use headgan::weights::{Array, Data, Weights, safetensors};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -244,7 +244,7 @@ fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weight
     std::fs::create_dir_all(folder).unwrap();
     let components = parts.into_iter().map(|(role, architecture, weights)| {
         let file = format!("{architecture}.safetensors");
-        let blake3 = file::save_safetensors(&folder.join(&file), &weights).unwrap();
+        let blake3 = safetensors::save(&folder.join(&file), &weights).unwrap();
         Component { role, architecture: architecture.into(), config: Default::default(), file, blake3 }
     });
     let manifest = Manifest {
@@ -295,5 +295,5 @@ fn write_generator(path: &Path) {
     for (name, tensor) in network.run(&ops, &inputs) {
         file.insert(format!("output.{name}"), Array::f32(ops.shape(&tensor).to_vec(), ops.values(&tensor)));
     }
-    file::save_safetensors(path, &file).unwrap();
+    safetensors::save(path, &file).unwrap();
 }

@@ -8,7 +8,7 @@
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::detector::{Detector, Kind};
-use headgan::models::pack::{ModelSet, Role};
+use headgan::models::{ModelSet, Role};
 use headgan::morphable::{ImageCamera, Prepared};
 use headgan::reenact::networks;
 use headgan::synthetic::head;
@@ -74,7 +74,7 @@ fn main() -> headgan::Result<()> {
     let pack = args.next().unwrap_or_else(|| "retinaface".into());
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&pack))?;
-    let weights = pack.load(part, networks::check)?;
+    let weights = pack.load(part, headgan::import::check)?;
     let kind = Kind::of(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let detector = Detector::new(Embedded::new(weights, &options), kind);

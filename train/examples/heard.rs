@@ -11,10 +11,11 @@ use clap::Parser;
 use headgan::engine::cpu;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::file;
-use headgan::models::pack::ModelSet;
+use headgan::weights::safetensors;
+use headgan::models::ModelSet;
 use headgan::nets::generator;
-use headgan::reenact::networks::{Networks, check_generator};
+use headgan::reenact::networks::Networks;
+use headgan::import::check_generator;
 use headgan::reenact::shot::CROP;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
@@ -59,7 +60,7 @@ fn main() -> Result<()> {
         None,
         &cpu::Options { threads: 1, ..Default::default() },
     )?;
-    let weights = file::load_safetensors(&args.generator)?;
+    let weights = safetensors::load(&args.generator)?;
     let config = check_generator(&weights)?;
     if config.audio == 0 {
         return Err(Error::Usage(format!("{}: does not listen", args.generator.display())));

@@ -80,7 +80,7 @@ impl Checkpoint {
     /// [`Error::Input`] where it cannot be read or is damaged.
     pub fn load(path: &Path, device: Device) -> Result<Checkpoint> {
         let bad = |e: &dyn std::fmt::Display| Error::Input(format!("{}: is no whole checkpoint ({e})", path.display()));
-        let bytes = headgan::models::file::read(path)?;
+        let bytes = headgan::weights::safetensors::read_bytes(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
         let notes = header.metadata().clone().unwrap_or_default();
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;

@@ -6,11 +6,11 @@ use crate::config::TrainConfig;
 use crate::data::store::write_text;
 use crate::learned::weights_of;
 use half::f16;
+use headgan::import::check_generator;
 use headgan::media::atomic;
-use headgan::models::pack::{self, Component, Manifest, Role};
-use headgan::models::{Data, Weights, file};
+use headgan::models::{self, Component, Manifest, Role};
 use headgan::nets::generator::{ARCHITECTURE, Config};
-use headgan::reenact::networks::check_generator;
+use headgan::weights::{Data, Weights, safetensors};
 use headgan::{Error, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::io::Write;
@@ -56,7 +56,7 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Res
 /// [`Error::Usage`] where it is no pack's.
 pub fn pack_name(folder: &Path) -> Result<String> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    if pack::is_name(&name) {
+    if models::is_name(&name) {
         return Ok(name);
     }
     Err(Error::Usage(format!(
@@ -78,7 +78,7 @@ pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -
         if part.half {
             write_half(part.weights, &path)?;
         } else {
-            file::save_safetensors(&path, part.weights)?;
+            safetensors::save(&path, part.weights)?;
         }
         size += std::fs::metadata(&path).map_err(|e| cannot(&path, e))?.len();
         components.push(Component {
@@ -86,11 +86,11 @@ pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -
             architecture: part.architecture.into(),
             config: part.config.clone(),
             file: part.file.into(),
-            blake3: file::blake3(&path)?,
+            blake3: safetensors::blake3(&path)?,
         });
     }
     let manifest = Manifest {
-        format: pack::FORMAT,
+        format: models::FORMAT,
         name,
         version: "1".into(),
         licence: licence.into(),
@@ -99,7 +99,7 @@ pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -
         components,
     };
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
-    write_text(&folder.join(pack::MANIFEST), &(text + "\n"))?;
+    write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }
 

@@ -1,30 +1,29 @@
 //! `headgan-train`: prepares data sets, trains generators, exports them.
 
 use clap::{Parser, Subcommand};
-use headgan::audio;
 use headgan::engine::cpu;
 use headgan::face::detector as finder;
+use headgan::import::fitting;
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::{ModelSet, Pack};
-use headgan::models::{Weights, fitting};
+use headgan::models::{ModelSet, Pack};
 use headgan::morphable::Morphable;
 use headgan::reenact::networks::Networks;
 use headgan::shot::cache::{self, Cache};
 use headgan::synthetic::head;
-use headgan::{Error, Result};
-use headgan_train::checkpoint::Checkpoint;
+use headgan::weights::Weights;
+use headgan::{audio, Error, Result};
+use headgan_train::checkpoint::{self, Checkpoint};
 use headgan_train::config::TrainConfig;
 use headgan_train::data::split::HoldOut;
 use headgan_train::data::store::model_of;
 use headgan_train::data::{prepare, sound};
-use headgan_train::detector;
 use headgan_train::regressor::{self, measure::Subject};
-use headgan_train::run::DataSet;
+use headgan_train::run::{self, DataSet};
 use headgan_train::speech::{self, measure, synthesis};
 use headgan_train::voxceleb2::client::Patience;
 use headgan_train::voxceleb2::{self, BaseUrl, Checksums, Credentials, Half, address, credentials};
-use headgan_train::{checkpoint, export, morphable, run};
+use headgan_train::{detector, export, morphable};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tch::{Cuda, Device};
@@ -617,7 +616,7 @@ fn export_run(args: &Export) -> Result<()> {
 
 fn build_morphable(args: &BuildMorphable) -> Result<()> {
     let model = head();
-    let pack = fitting::write(&args.out, &model, None, fitting::LICENCE, headgan::reenact::networks::check)?;
+    let pack = fitting::write(&args.out, &model, None, fitting::LICENCE, headgan::import::check)?;
     println!(
         "{}: {} vertices, {} triangles, {} identity and {} expression modes",
         pack.folder.display(),

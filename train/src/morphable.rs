@@ -1,8 +1,8 @@
 //! The procedural head as a morphable model: how it compares with another, and what its modes look like.
 
 use headgan::frame::{Color, ContactSheet, Frame};
-use headgan::models::morphable_from;
-use headgan::models::pack::{ModelSet, Role};
+use headgan::morphable::arrays::morphable_from;
+use headgan::models::{ModelSet, Role};
 use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, Prepared};
 use headgan::pncc::Rasterizer;
 use headgan::reenact::networks;
@@ -25,7 +25,7 @@ pub fn comparison(model: &Morphable, models: &ModelSet, name: &str) -> Result<St
     };
     let part = pack.component(Role::Morphable, None);
     let part = part.ok_or_else(|| Error::Model(format!("the pack '{name}' has no morphable model")))?;
-    let other = morphable_from(&*pack.load(part, networks::check)?)?;
+    let other = morphable_from(&*pack.load(part, headgan::import::check)?)?;
     let differences: Vec<f32> = model.code_differences(&other).into_iter().flatten().map(f32::abs).collect();
     let largest = differences.iter().copied().fold(0.0, f32::max);
     let mean = differences.iter().sum::<f32>() / differences.len().max(1) as f32;
@@ -101,7 +101,7 @@ mod tests {
             return;
         };
         let part = pack.component(Role::Morphable, None).unwrap();
-        let other = morphable_from(&pack.load(part, networks::check).unwrap()).unwrap();
+        let other = morphable_from(&pack.load(part, headgan::import::check).unwrap()).unwrap();
         for (i, d) in head().code_differences(&other).iter().enumerate() {
             assert!(d.iter().all(|v| v.abs() <= 0.02), "landmark {i}: {d:?}");
         }

@@ -4,8 +4,8 @@ use crate::config::TrainConfig;
 use crate::learned::for_engine;
 use crate::losses::difference;
 use crate::vgg;
-use headgan::models::pack::{ModelSet, Role};
-use headgan::models::{Weights, file, torch};
+use headgan::models::{ModelSet, Role};
+use headgan::weights::{Weights, safetensors, torch};
 use headgan::nets::mobilefacenet;
 use headgan::reenact::networks;
 use headgan::{Error, Result};
@@ -35,7 +35,7 @@ impl Perceptual {
         let (network, weights) = match &config.vgg19 {
             Some(path) => {
                 let weights = if path.extension().is_some_and(|e| e == "safetensors") {
-                    file::load_safetensors(path)?
+                    safetensors::load(path)?
                 } else {
                     torch::load(path, &torch::Options::default())?
                 };
@@ -50,7 +50,7 @@ impl Perceptual {
                             .into(),
                     )
                 })?;
-                (Network::MobileFaceNet, (*pack.load(component, networks::check)?).clone())
+                (Network::MobileFaceNet, (*pack.load(component, headgan::import::check)?).clone())
             }
         };
         Ok(Perceptual::over(network, &weights, config.precision.master(), device))

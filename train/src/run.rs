@@ -17,7 +17,7 @@ use crate::trainer::{Record, Trainer};
 use crate::validate::{self, Pair, Validation};
 use headgan::audio::Heard;
 use headgan::media::{StillOptions, interrupt, still};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::morphable::Prepared;
 use headgan::random::Rng;
 use headgan::reenact::draft::DraftModel;

@@ -9,7 +9,7 @@ use crate::losses::{self, Judgement, MOUTH};
 use crate::perceptual::Perceptual;
 use headgan::engine::Ops;
 use headgan::engine::shape::{self, ShapeOps};
-use headgan::models::file;
+use headgan::weights::safetensors;
 use headgan::nets::{discriminator, generator};
 use headgan::random::Rng;
 use headgan::{Error, Result};
@@ -85,7 +85,7 @@ impl Trainer {
         let mut rng = Rng::of(&[config.seed, 1]);
         let mut net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
         if let Some(path) = &config.start {
-            let begun = file::load_safetensors(path).and_then(|weights| net.begin_with(&weights));
+            let begun = safetensors::load(path).and_then(|weights| net.begin_with(&weights));
             begun.map_err(|e| {
                 Error::Model(format!(
                     "{}: cannot be what this configuration's generator begins with ({e})",

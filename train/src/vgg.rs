@@ -5,7 +5,7 @@
 
 use headgan::Result;
 use headgan::engine::{Act, Conv, Ops, shape};
-use headgan::models::Weights;
+use headgan::weights::Weights;
 
 /// What the layers count: relu1_1, relu2_1, relu3_1, relu4_1, relu5_1.
 pub const WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];

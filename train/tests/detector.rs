@@ -6,14 +6,14 @@ use headgan::face::bgr::Bgr8;
 use headgan::face::detector::{Detector, Kind, Look};
 use headgan::frame::{Color, Frame};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::{ModelSet, Role};
+use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;
 use headgan::reenact::networks;
 use headgan_train::checkpoint;
 use headgan_train::detector::measure::{Subject, Tally};
 use headgan_train::detector::scene::Scene;
-use headgan_train::detector::trainer::{Batch, Trainer};
-use headgan_train::detector::{Face, export, labels, run, trainer};
+use headgan_train::detector::trainer::{self, Batch, Trainer};
+use headgan_train::detector::{Face, export, labels, run};
 use std::path::Path;
 use tch::Device;
 
@@ -77,7 +77,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
     assert_eq!(part.config["backbone"], "mobilenet0.25");
     assert_eq!(part.config::<Look>().unwrap(), look);
     assert_eq!(part.config["score"], 0.65);
-    let weights = pack.load(part, networks::check).unwrap();
+    let weights = pack.load(part, headgan::import::check).unwrap();
     let kind = Kind::of(&weights).unwrap();
     let detector = Detector::new(Embedded::new(weights, &cpu::Options::default()), kind);
     for scene in &new {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{SIDE, batch, config, trainer};
 use headgan::engine::{Executor, Ops, cpu};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::nets::generator;
 use headgan::reenact::engine::{Engine, Place};
 use headgan::reenact::networks::Generator;

@@ -126,7 +126,7 @@ fn the_judges_loss() {
 #[test]
 fn the_perceptual_loss() {
     use headgan::engine::shape;
-    use headgan::models::{Array, Weights};
+    use headgan::weights::{Array, Weights};
     use headgan::nets::mobilefacenet;
     let layers = shape::layers(|ops| {
         mobilefacenet::features(ops, &[1, 3, 32, 32]);

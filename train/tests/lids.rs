@@ -5,8 +5,8 @@ use headgan::engine::{Embedded, cpu};
 use headgan::face::Rect;
 use headgan::face::lids::Lids;
 use headgan::face::regress::{self, Regressor};
-use headgan::models::morphable_from;
-use headgan::models::pack::{ModelSet, Pack, Role};
+use headgan::morphable::arrays::morphable_from;
+use headgan::models::{ModelSet, Pack, Role};
 use headgan::morphable::{Fit, Morphable};
 use headgan::nets::mobilenet::Config;
 use headgan::reenact::networks;
@@ -22,7 +22,7 @@ fn starter_face() -> PathBuf {
 }
 
 fn fitting(pack: &Pack) -> (Regressor<Embedded>, Morphable) {
-    let load = |role| pack.load(pack.component(role, None).unwrap(), networks::check).unwrap();
+    let load = |role| pack.load(pack.component(role, None).unwrap(), headgan::import::check).unwrap();
     let (weights, model) = (load(Role::Regressor), morphable_from(&load(Role::Morphable)).unwrap());
     let config = regress::check(&weights).unwrap();
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };

@@ -4,7 +4,7 @@
 use headgan::audio::Sound;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::cpu;
-use headgan::models::pack::{ModelSet, Role};
+use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;
 use headgan::synthetic::sound::wav;
 use headgan_train::checkpoint;
@@ -103,7 +103,7 @@ fn learns_exports_and_is_heard_alike() {
 /// Weights and averages after some steps, as bytes.
 fn state(run: &Path) -> Vec<u8> {
     let checkpoint = checkpoint::newest(&run.join("checkpoints"), Device::Cpu).unwrap().unwrap();
-    headgan::models::file::to_bytes(&export::read(&checkpoint).unwrap().1).unwrap()
+    headgan::weights::safetensors::to_bytes(&export::read(&checkpoint).unwrap().1).unwrap()
 }
 
 #[test]

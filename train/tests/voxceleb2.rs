@@ -756,7 +756,7 @@ fn what_preparing_needs_is_looked_for_first() {
 /// Files that are no video, and three clips where there are some and the packs: all the way to a data set.
 #[test]
 fn the_program_prepares_what_it_unpacked() {
-    let packs = headgan::models::pack::ModelSet::discover(&[]);
+    let packs = headgan::models::ModelSet::discover(&[]);
     let ready = headgan::reenact::networks::Networks::load(&packs, None, None, &Default::default()).is_ok();
     if !ready {
         eprintln!("skipped: no model pack is imported");

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use headgan::engine::library::Precision;
 use headgan::engine::{Executor, Ops};
-use headgan::models::{Array, file};
+use headgan::weights::{Array, safetensors};
 use headgan::nets::generator;
 use headgan::nets::named::{Network, logical};
 use headgan_torch::Torch;
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     let args = Arguments::parse();
     tch::set_num_threads(args.threads);
     let _guard = tch::no_grad_guard();
-    let file = file::load_safetensors(&args.file)?;
+    let file = safetensors::load(&args.file)?;
     let weights = file.strip_prefix("state.");
     let network = Network::of(&args.architecture, &weights)?;
     network.check(&weights, args.size)?;

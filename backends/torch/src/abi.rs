@@ -6,8 +6,7 @@ use crate::ops::settle;
 use crate::session::{Options, Pose, Reference, Session};
 use crate::stream::OnStream;
 use headgan::engine::library::{Precision, abi};
-use headgan::models::Weights;
-use headgan::models::file;
+use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::any::Any;
@@ -222,7 +221,7 @@ unsafe fn weights(options: &abi::Options) -> Result<Weights> {
     let (path, wanted) = unsafe { (string(options.path, "path")?, string(options.checksum, "checksum")?) };
     let (weights, hash, what) = match path {
         Some(path) => {
-            let (weights, hash) = file::load_hashed(Path::new(path))?;
+            let (weights, hash) = safetensors::load_hashed(Path::new(path))?;
             (weights, hash, path)
         }
         None if options.bytes.is_null() => {
@@ -231,7 +230,7 @@ unsafe fn weights(options: &abi::Options) -> Result<Weights> {
         None => {
             // SAFETY: the caller's.
             let bytes = unsafe { std::slice::from_raw_parts(options.bytes, options.length) };
-            let (weights, hash) = file::read_safetensors(bytes, bytes.len() as u64, "the weights")?;
+            let (weights, hash) = safetensors::read(bytes, bytes.len() as u64, "the weights")?;
             (weights, hash, "the weights")
         }
     };
@@ -541,7 +540,7 @@ mod tests {
             let reference = generator::reference(ops, &config, &[1, 6, SIDE, SIDE]);
             generator::forward(ops, &config, &reference, &[1, 9, SIDE, SIDE], None, None);
         });
-        let bytes = headgan::models::file::to_bytes(&random_weights(&layers, 5)).unwrap();
+        let bytes = headgan::weights::safetensors::to_bytes(&random_weights(&layers, 5)).unwrap();
         let options = abi::Options {
             size: size_of::<abi::Options>(),
             path: null(),

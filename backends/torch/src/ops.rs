@@ -5,7 +5,7 @@
 //! program, or memory that ran out: it panics with libtorch's text, and whoever owns the boundary catches it.
 
 use headgan::engine::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
-use headgan::models::{Data, Weights};
+use headgan::weights::{Data, Weights};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};

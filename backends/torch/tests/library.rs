@@ -3,7 +3,7 @@
 use headgan::engine::cpu::{Cpu, Options as CpuOptions};
 use headgan::engine::library::{self, Array, Device, Layout, Library, Options, Output, Precision, Session, Source};
 use headgan::engine::{Executor, Ops, shape};
-use headgan::models::{Weights, file};
+use headgan::weights::{Weights, safetensors};
 use headgan::nets::generator::{self, Config};
 use headgan::pncc::Rasterizer;
 use headgan::synthetic::head;
@@ -35,7 +35,7 @@ fn options(precision: Precision) -> Options {
 }
 
 fn open(weights: &Weights, options: &Options) -> headgan::Result<Session> {
-    Session::open(library(), &Source::Bytes(file::to_bytes(weights).unwrap().into()), options)
+    Session::open(library(), &Source::Bytes(safetensors::to_bytes(weights).unwrap().into()), options)
 }
 
 /// What a frame is made of.
@@ -140,7 +140,7 @@ fn a_frame_on_cuda_equals_the_embedded_engines() {
     let mut loud = weights();
     let array = loud.arrays.get_mut("rendering_network.cond_enc.0.1.0.weight").unwrap();
     *array =
-        headgan::models::Array::f32(array.shape.clone(), array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect());
+        headgan::weights::Array::f32(array.shape.clone(), array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect());
     assert!(on(&loud, Precision::Fp16).unwrap().1, "a frame that is not a number was not repeated");
 }
 
@@ -285,7 +285,7 @@ fn a_frame_that_is_not_a_number_is_repeated_in_fp32() {
     let name = "rendering_network.cond_enc.0.1.0.weight";
     let array = loud.arrays.get_mut(name).unwrap();
     let values = array.as_f32().unwrap().iter().map(|v| 1e6 * v).collect();
-    *array = headgan::models::Array::f32(array.shape.clone(), values);
+    *array = headgan::weights::Array::f32(array.shape.clone(), values);
     let inputs = inputs();
     let (careful, repeated) = image(&open(&loud, &options(Precision::Fp32)).unwrap(), &inputs).unwrap();
     assert!(!repeated);
@@ -293,7 +293,7 @@ fn a_frame_that_is_not_a_number_is_repeated_in_fp32() {
     assert!(repeated && apart(&careful, &half) < 1e-6, "{repeated} {}", apart(&careful, &half));
 
     let array = loud.arrays.get_mut(name).unwrap();
-    *array = headgan::models::Array::f32(array.shape.clone(), vec![f32::MAX; array.len()]);
+    *array = headgan::weights::Array::f32(array.shape.clone(), vec![f32::MAX; array.len()]);
     let error = image(&open(&loud, &options(Precision::Fp16)).unwrap(), &inputs).unwrap_err();
     assert!(error.exit_code() == 6 && error.to_string().contains("not a number"), "{error}");
 }
@@ -341,7 +341,7 @@ fn what_is_wrong_is_one_line() {
     fails(Session::open(library(), &garbage, &options(Precision::Fp32)).map(drop), 4, "safetensors");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("w.safetensors");
-    let hash = file::save_safetensors(&path, &weights()).unwrap();
+    let hash = safetensors::save(&path, &weights()).unwrap();
     let opened =
         |hash: String| Session::open(library(), &Source::File(path.clone(), Some(hash)), &options(Precision::Fp32));
     fails(opened(hash.replace(|c: char| c != '0', "0")).map(drop), 4, "has changed");

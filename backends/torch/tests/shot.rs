@@ -4,7 +4,7 @@ use headgan::controls::choices::Quality;
 use headgan::engine::library::{self, Precision, Source};
 use headgan::engine::{cpu, shape};
 use headgan::frame::Frame;
-use headgan::models::{Weights, file};
+use headgan::weights::{Weights, safetensors};
 use headgan::morphable::{Fit, Prepared};
 use headgan::nets::generator;
 use headgan::reenact::draft::DraftModel;
@@ -39,7 +39,7 @@ fn weights() -> Weights {
 /// The drawn portrait that performs the drawn performance, with a generator at a place.
 fn drawn(place: &Place) -> Shot {
     let (weights, options) = (weights(), cpu::Options { threads: 1, ..cpu::Options::default() });
-    let source = Source::Bytes(file::to_bytes(&weights).unwrap().into());
+    let source = Source::Bytes(safetensors::to_bytes(&weights).unwrap().into());
     let generator = Generator {
         engine: Engine::open(Arc::new(weights), &source, place, &options).unwrap(),
         config: CONFIG,

@@ -2,8 +2,8 @@
 
 use headgan::engine::check::TOLERANCE;
 use headgan::engine::cpu::{Cpu, Options};
-use headgan::engine::suite;
-use headgan::models::Weights;
+use headgan::nets::suite;
+use headgan::weights::Weights;
 use headgan_torch::Torch;
 use std::sync::Arc;
 use tch::{Device, Kind};

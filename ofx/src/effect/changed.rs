@@ -1,10 +1,9 @@
 //! The action instanceChanged: buttons, the preset menu, the status line.
 
 use super::describe::shipped;
-use super::own;
 use super::render::scale;
 use super::values::Controls;
-use super::{LABEL, analyse, shared, status};
+use super::{LABEL, analyse, own, shared, status};
 use crate::host::message::Gravity;
 use crate::host::{Effect, Properties};
 use headgan::controls::Preset;

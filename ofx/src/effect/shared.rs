@@ -6,7 +6,7 @@ use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
 use headgan::key::Key;
 use headgan::media::{Source, interrupt};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::reenact::engine::Place;
 use headgan::reenact::stage::{Recent, Stage};
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};

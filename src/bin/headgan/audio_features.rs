@@ -10,7 +10,7 @@ use headgan::engine::Embedded;
 use headgan::media::ffmpeg::Tools;
 use headgan::media::probe::{VideoInfo, probe};
 use headgan::media::{Rational, atomic};
-use headgan::models::numpy;
+use headgan::weights::numpy;
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use headgan::face::choose::Choice;
 use headgan::frame::Frame;
 use headgan::media::source::Source;
 use headgan::media::{Progress, interrupt};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::morphable::Fit;
 use headgan::reenact::engine::Place;
 use headgan::reenact::networks::Networks;

@@ -3,11 +3,10 @@
 use crate::common;
 use clap::Args as ClapArgs;
 use headgan::engine::{cpu, library};
-use headgan::folders;
 use headgan::media::ffmpeg::Tools;
 use headgan::reenact::engine::Place;
-use headgan::reenact::networks::{self, Generator, Networks};
-use headgan::{Error, Result};
+use headgan::reenact::networks::{Generator, Networks};
+use headgan::{Error, Result, folders};
 use serde_json::json;
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
@@ -47,7 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         note("pack", Err(headgan::Error::Model(problem.clone())));
     }
     for pack in models.packs() {
-        let verified = pack.components().iter().try_for_each(|c| pack.load(c, networks::check).map(drop));
+        let verified = pack.components().iter().try_for_each(|c| pack.load(c, headgan::import::check).map(drop));
         note("pack", verified.map(|()| format!("'{}' in {}, verified", pack.name(), pack.folder.display())));
     }
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };

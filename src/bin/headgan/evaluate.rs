@@ -10,7 +10,7 @@ use headgan::evaluate::lpips::Lpips;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source, interrupt};
-use headgan::models::pack::ModelSet;
+use headgan::models::ModelSet;
 use headgan::reenact::networks::{Generator, Networks};
 use headgan::reenact::shot::{Look, Shot};
 use headgan::shot::{Cache, Head, Listener, SoundFrom, Track};

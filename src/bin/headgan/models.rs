@@ -4,10 +4,10 @@ use crate::common;
 use clap::{Args as ClapArgs, Subcommand};
 use headgan::engine::{Embedded, cpu};
 use headgan::media::atomic;
-use headgan::models::pack::{self, Pack, Role};
-use headgan::models::{file, import, verify};
-use headgan::reenact::networks;
-use headgan::{Error, Result};
+use headgan::models::{self, Pack, Role};
+use headgan::nets::verify;
+use headgan::weights::safetensors;
+use headgan::{Error, Result, import};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -80,12 +80,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Action::Info { name, json } => info(&name, json),
         Action::Import { kind, from, name, to, topology } => {
             let models = common::packs();
-            let dest = match to.or_else(models_variable).or_else(pack::user_folder) {
+            let dest = match to.or_else(models_variable).or_else(models::user_folder) {
                 Some(dest) => dest,
                 None => return Err(Error::Usage("this system names no data folder: say where with --to DIR".into())),
             };
             let topology = topology.map(|name| models.pack(&name)).transpose()?;
-            let options = import::Options { check: networks::check, topology };
+            let options = import::Options { check: headgan::import::check, topology };
             let pack = import::import(&kind, &from, name.as_deref(), &dest, &options)?;
             print_pack(&pack);
             say!("  in {}", pack.folder.display());
@@ -135,7 +135,7 @@ fn info(name: &str, json: bool) -> Result<ExitCode> {
     let pack = models.pack(name)?;
     let mut components = Vec::new();
     for c in pack.components() {
-        let weights = pack.load(c, networks::check)?;
+        let weights = pack.load(c, headgan::import::check)?;
         let parameters: usize = weights.arrays.values().map(|a| a.len()).sum();
         components.push((c, weights.arrays.len(), parameters));
     }
@@ -165,7 +165,7 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
         return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0: give a number such as 1e-4")));
     }
     let wanted = "give a .safetensors file with state.*, input.* and output.* arrays";
-    let weights = file::load_safetensors(path).map_err(|e| match e {
+    let weights = safetensors::load(path).map_err(|e| match e {
         Error::Model(text) => Error::Model(format!("{text}: {wanted}")),
         Error::Input(text) => Error::Input(format!("{text}: {wanted}")),
         other => other,
@@ -201,7 +201,7 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
     let models = common::packs();
     let pack = models.pack(name)?;
     let exportable = |role: Role| !matches!(role, Role::Morphable | Role::Speech);
-    let wanted = |c: &&pack::Component| match role {
+    let wanted = |c: &&models::Component| match role {
         Some(role) => c.role.to_string() == role,
         None => exportable(c.role),
     };
@@ -213,9 +213,9 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
         return Err(Error::Model(format!("the pack '{name}' has no {what} that can be exported")));
     };
     atomic::check_writable(output)?;
-    let weights = pack.load(component, networks::check)?;
+    let weights = pack.load(component, headgan::import::check)?;
     let config = serde_json::Value::Object(component.config.clone());
-    let graph = headgan::engine::onnx::export(&component.architecture, &config, &weights, size.unwrap_or(0))?;
+    let graph = headgan::nets::export_onnx(&component.architecture, &config, &weights, size.unwrap_or(0))?;
     atomic::write(output, |file| {
         use std::io::Write;
         file.write_all(&graph).map_err(|e| atomic::write_error(output, &e))

@@ -7,7 +7,7 @@ use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Embedded, cpu};
 use headgan::media::{atomic, interrupt};
-use headgan::models::{Array, numpy};
+use headgan::weights::{Array, numpy};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::io::{Read, Write};

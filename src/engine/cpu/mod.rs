@@ -15,7 +15,7 @@ mod winograd;
 use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
 use super::plain::{border, half_pixel};
 use super::shape::pooled;
-use crate::models::{Array, Data, Weights};
+use crate::weights::{Array, Data, Weights};
 use gemm::Rows;
 use norm::Modulation;
 use parking_lot::Mutex;

@@ -1,21 +1,18 @@
 //! Writes a network as an ONNX graph, by running it on a recorder instead of an engine.
 //!
 //! [`Recorder`] is an executor of [`Ops`] whose tensors are names; [`record`] runs a network on it and gives the file's
-//! bytes; [`export`] does so for the architectures of this project (`headgan models export-onnx`). Only
+//! bytes; [`nets::export_onnx`](crate::nets::export_onnx) does so for the architectures of this project (`headgan models export-onnx`). Only
 //! operators of the default domain at opset 17 are used, shapes are static, values f32. Operators that runtimes disagree on
 //! are written in the form that leaves no room for it: pooling with explicit padding instead of `ceil_mode`, nearest
 //! resizing by uneven factors as `Gather`, `GridSample` with coordinates clipped beforehand instead of a padding mode.
 //!
 //! Operators: <https://onnx.ai/onnx/operators/>.
 
-mod export;
 mod proto;
-
-pub use export::export;
 
 use super::ops::{Act, Conv, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
-use crate::models::Weights;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use proto::{Attr, Payload};
 use std::borrow::Cow;

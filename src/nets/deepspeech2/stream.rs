@@ -136,9 +136,9 @@ fn transposed(values: &[f32], rows: usize) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::engine::{Cell, cpu, plain::Plain, shape};
-    use crate::models::Weights;
     use crate::nets::deepspeech2::{deepspeech2, moments};
     use crate::testing::{Rng, random_weights};
+    use crate::weights::Weights;
     use std::sync::Arc;
 
     const BINS: usize = 33;

@@ -274,7 +274,7 @@ pub(crate) mod tests {
     use super::super::store::{self, About, StoredFrame};
     use super::*;
     use headgan::audio::{Heard, layout::SIGNAL};
-    use headgan::models::{Array, Weights};
+    use headgan::weights::{Array, Weights};
     use headgan::synthetic;
 
     /// A clip of the drawn head, stored as `prepare` stores clips.

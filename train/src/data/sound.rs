@@ -3,8 +3,8 @@
 use super::store::{self, SOUND, Stored};
 use headgan::audio::Heard;
 use headgan::media::{Progress, Source, interrupt};
-use headgan::models::file;
-use headgan::models::pack::ModelSet;
+use headgan::weights::safetensors;
+use headgan::models::ModelSet;
 use headgan::shot::{Cache, Listener, SoundFrom};
 use headgan::{Error, Result};
 use std::fmt;
@@ -86,7 +86,7 @@ fn keep(clip: &mut Stored, of_file: Option<&Heard>, acoustic: Option<&str>) -> R
         let first = clip.about.first;
         let mut arrays = heard.part(first..first + clip.about.frames).to_arrays();
         arrays.metadata.extend(acoustic.map(|model| ("acoustic".to_owned(), model.to_owned())));
-        file::save_safetensors(&clip.folder.join(SOUND), &arrays)?;
+        safetensors::save(&clip.folder.join(SOUND), &arrays)?;
     }
     clip.about.sound = Some(store::Sound { heard: of_file.is_some(), acoustic: acoustic.map(str::to_owned) });
     store::write_about(&clip.folder, &clip.about)

@@ -9,8 +9,9 @@
 
 use headgan::audio::Heard;
 use headgan::media::{atomic, still};
-use headgan::models::pack::{ModelSet, Pack, Role};
-use headgan::models::{Array, Weights, file, morphable_from};
+use headgan::models::{ModelSet, Pack, Role};
+use headgan::weights::{Array, Weights, safetensors};
+use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{ImageCamera, Morphable};
 use headgan::reenact::networks;
@@ -112,7 +113,7 @@ pub fn finish(folder: &Path, about: &About, frames: &[StoredFrame]) -> Result<()
     put("camera", frames.iter().flat_map(|f| camera(&f.driving)).collect());
     put("expression", frames.iter().flat_map(|f| f.driving.expr.clone()).collect());
     put("usable", frames.iter().map(|f| f32::from(u8::from(f.usable))).collect());
-    file::save_safetensors(&folder.join("fits.safetensors"), &out)?;
+    safetensors::save(&folder.join("fits.safetensors"), &out)?;
     write_about(folder, about)
 }
 
@@ -143,7 +144,7 @@ impl Stored {
             |what: &str| Error::Input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()));
         let text = std::fs::read_to_string(folder.join("clip.json")).map_err(|e| bad(&e.to_string()))?;
         let about: About = serde_json::from_str(&text).map_err(|e| bad(&e.to_string()))?;
-        let fits = file::load_safetensors(&folder.join("fits.safetensors"))?;
+        let fits = safetensors::load(&folder.join("fits.safetensors"))?;
         let rows = |name: &str| -> Result<Vec<Vec<f32>>> {
             let array = fits.get(name).ok_or_else(|| bad(&format!("no '{name}'")))?;
             let values = array.as_f32().filter(|_| array.shape.first() == Some(&about.frames));
@@ -177,7 +178,7 @@ impl Stored {
             return Err(bad("its parts are of different lengths"));
         }
         let heard = match about.sound.as_ref().is_some_and(|s| s.heard) {
-            true => Some(Heard::from_arrays(&file::load_safetensors(&folder.join(SOUND))?)?),
+            true => Some(Heard::from_arrays(&safetensors::load(&folder.join(SOUND))?)?),
             false => None,
         };
         if heard.as_ref().is_some_and(|h| h.frames() != about.frames) {
@@ -221,7 +222,7 @@ pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a Stored>, models: &ModelS
     };
     let of = |pack: &Pack| -> Option<Result<Morphable>> {
         let part = pack.components().iter().find(|c| c.role == Role::Morphable && c.blake3 == hash)?;
-        Some(pack.load(part, networks::check).and_then(|weights| morphable_from(&weights)))
+        Some(pack.load(part, headgan::import::check).and_then(|weights| morphable_from(&weights)))
     };
     models.packs().iter().find_map(of).unwrap_or_else(|| {
         Err(Error::Model(format!("no pack has the model that the clips were fitted with ({hash}): import it again")))

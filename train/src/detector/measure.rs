@@ -12,7 +12,7 @@ use headgan::face::bgr::{self, Bgr8};
 use headgan::face::detector::{Detector, Kind, Look};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::random::Rng;
 use serde::Serialize;
 use std::collections::BTreeMap;

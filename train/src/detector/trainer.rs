@@ -14,7 +14,7 @@ use crate::learned::weights_of;
 use crate::normed::{Normed, Record};
 use headgan::engine::shape;
 use headgan::face::{anchors, detector};
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::nets::retinaface::{ANCHORS, Backbone, retinaface};
 use headgan::{Error, Result};
 use headgan_torch::Shared;
@@ -187,7 +187,7 @@ pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
     let weights = crate::export::halved(weights_of(checkpoint.part("average"))?);
     detector::Kind::of(&weights)?;
     // A variance beyond half precision would be infinite.
-    let finite = |a: &headgan::models::Array| a.as_f32().is_none_or(|v| v.iter().all(|x| x.is_finite()));
+    let finite = |a: &headgan::weights::Array| a.as_f32().is_none_or(|v| v.iter().all(|x| x.is_finite()));
     match weights.arrays.iter().find(|(_, a)| !finite(a)) {
         None => Ok(weights),
         Some((name, _)) => {

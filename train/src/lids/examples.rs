@@ -197,7 +197,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
     let bad = |what: &dyn std::fmt::Display| {
         Error::Input(format!("{}: holds no examples ({what}): remove it to make them again", path.display()))
     };
-    let bytes = headgan::models::file::read(path)?;
+    let bytes = headgan::weights::safetensors::read_bytes(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
     if header.metadata().as_ref().and_then(|notes| notes.get("made_of")).is_none_or(|text| text != made_of) {
         return Ok(None);
@@ -228,13 +228,12 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use headgan::engine::{cpu, shape};
-    use headgan::models::Array;
-    use headgan::models::Weights;
     use headgan::morphable::Morphable;
     use headgan::nets::mobilenet::{self, mobilenet};
+    use headgan::weights::{Array, Weights};
     use std::sync::Arc;
+    use super::*;
 
     /// A regressor that always answers with the mean face in the middle of the crop.
     fn regressor() -> (Regressor<Embedded>, Morphable) {

@@ -1,15 +1,15 @@
 //! A pack with lids: a pack whose regressor gets a run's second look, everything else as it was.
 
-use super::trainer::{taught_with, weights};
 use crate::checkpoint::Checkpoint;
 use crate::data::store::write_text;
 use crate::export::{halved, pack_name, write_half};
-use headgan::models::pack::{self, Pack, Role};
-use headgan::models::{Weights, file};
+use headgan::models::{self, Pack, Role};
 use headgan::nets::lids::PREFIX;
 use headgan::reenact::networks;
+use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use std::path::Path;
+use super::trainer::{taught_with, weights};
 
 /// A pack's card, which says what its licence does not.
 const CARD: &str = "README.md";
@@ -24,7 +24,7 @@ const OF: &str = "lids_of";
 pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     let part = pack.component(Role::Regressor, None);
     let part = part.ok_or_else(|| Error::Model(format!("the pack '{}' has no regressor", pack.name())))?;
-    let mut out = (*pack.load(part, networks::check)?).clone();
+    let mut out = (*pack.load(part, headgan::import::check)?).clone();
     let of = taught_with(checkpoint)?.to_owned();
     if of != part.blake3 && out.metadata.get(OF) != Some(&of) {
         return Err(Error::Usage(format!(
@@ -37,7 +37,7 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     out.metadata.insert("lids_steps".into(), checkpoint.number("step")?.to_string());
     out.metadata.insert(OF.into(), of);
     let out = halved(out);
-    networks::check(part, &out)?;
+    headgan::import::check(part, &out)?;
     Ok(out)
 }
 
@@ -67,7 +67,7 @@ pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Resul
         if part.role == Role::Regressor {
             let path = folder.join(&part.file);
             size = write_half(&new, &path)?;
-            part.blake3 = file::blake3(&path)?;
+            part.blake3 = safetensors::blake3(&path)?;
             part.config.insert("lids".into(), true.into());
         } else {
             copy(&part.file)?;
@@ -77,6 +77,6 @@ pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Resul
         copy(CARD)?;
     }
     let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
-    write_text(&folder.join(pack::MANIFEST), &(text + "\n"))?;
+    write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }

@@ -7,7 +7,7 @@ use crate::normed::{Normed, Record};
 use crate::run::Learner;
 use headgan::engine::shape;
 use headgan::face::lids::Look;
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::nets::lids::{CHANNELS, PREFIX, SIZE, lids};
 use headgan::random::Rng;
 use headgan::{Error, Result};

@@ -3,8 +3,10 @@
 use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, Part, halved};
-use headgan::models::pack::{Pack, Role};
-use headgan::models::{Weights, fitting, morphable_from, morphable_weights};
+use headgan::models::{Pack, Role};
+use headgan::weights::Weights;
+use headgan::import::fitting;
+use headgan::morphable::arrays::{morphable_from, morphable_weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet;
 use headgan::reenact::networks;
@@ -38,7 +40,7 @@ pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
         part.ok_or_else(|| Error::Model(format!("{}: the pack has no {role}", pack.folder.display())))
     };
     let (net, model) = (part(Role::Regressor)?, part(Role::Morphable)?);
-    let model = morphable_from(&*pack.load(model, networks::check)?)?;
+    let model = morphable_from(&*pack.load(model, headgan::import::check)?)?;
     let own = head();
     if (&model.mean, &model.expr_basis, &model.landmarks) != (&own.mean, &own.expr_basis, &own.landmarks) {
         return Err(Error::Model(format!(
@@ -46,7 +48,7 @@ pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
             pack.folder.display()
         )));
     }
-    Ok((pack.load(net, networks::check)?, model, net.blake3.clone()))
+    Ok((pack.load(net, headgan::import::check)?, model, net.blake3.clone()))
 }
 
 /// Writes a pack of the name of `folder`; returns the size of its weights in bytes.

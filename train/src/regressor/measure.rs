@@ -13,7 +13,7 @@ use headgan::face::bgr::Pixels;
 use headgan::face::regress::{self, Regressor};
 use headgan::face::{Rect, roi};
 use headgan::media::interrupt;
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::morphable::{Euler, Fit, ImageCamera, Morphable, Params, Prepared};
 use headgan::random::Rng;
 use headgan::synthetic::head::Expression;

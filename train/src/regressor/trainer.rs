@@ -5,7 +5,7 @@ use super::view::Crop;
 use crate::checkpoint::Checkpoint;
 use crate::normed::{Normed, Record, lacks};
 use headgan::engine::shape;
-use headgan::models::{Array, Weights};
+use headgan::weights::{Array, Weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet::{Config, SIZE, mobilenet};
 use headgan::{Error, Result};

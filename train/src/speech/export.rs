@@ -6,8 +6,8 @@ use crate::checkpoint::Checkpoint;
 use crate::export;
 use crate::learned::weights_of;
 use headgan::audio::speech::{self, ARCHITECTURE};
-use headgan::models::Weights;
-use headgan::models::pack::Role;
+use headgan::weights::Weights;
+use headgan::models::Role;
 use headgan::{Error, Result};
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{self, Character, Decoder};
 use headgan::engine::Executor;
 use headgan::media::interrupt;
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::Torch;
 use serde::Serialize;

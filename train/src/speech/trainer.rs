@@ -7,7 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::ctc::{self, Sentences};
 use crate::learned::{Learned, weights_of};
 use headgan::engine::shape;
-use headgan::models::Weights;
+use headgan::weights::Weights;
 use headgan::nets::deepspeech2::{self, deepspeech2};
 use headgan::random::Rng;
 use headgan::{Error, Result};

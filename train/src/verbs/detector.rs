@@ -4,7 +4,7 @@ use crate::{Look, Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::detector::{Detector as Finder, Kind};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::pack::{ModelSet, Role};
+use headgan::models::{ModelSet, Role};
 use headgan::reenact::networks;
 use headgan::{Error, Result};
 use headgan_train::detector::labels::{self, About};
@@ -116,7 +116,7 @@ pub fn label(args: &Label) -> Result<()> {
     }
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.pack))?;
-    let weights = pack.load(part, networks::check)?;
+    let weights = pack.load(part, headgan::import::check)?;
     let kind = Kind::of(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let mut finder = Finder::new(Embedded::new(weights, &options), kind);
@@ -152,7 +152,7 @@ pub fn measure(args: &Measure) -> Result<()> {
     own.look(&(&args.look).into());
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.beside))?;
-    let upstream = Subject::new((*pack.load(part, networks::check)?).clone())?;
+    let upstream = Subject::new((*pack.load(part, headgan::import::check)?).clone())?;
     let [_, held] = labels::split(&args.labels, Some(&args.hold_out))?;
     let mut comparison = Comparison::new(own, upstream);
     let figures = comparison.measure(&args.labels, &held, args.count, args.seed)?;

@@ -3,7 +3,7 @@
 use crate::{Machine, newest};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::regress::{self, Regressor};
-use headgan::models::pack::Pack;
+use headgan::models::Pack;
 use headgan::nets::mobilenet::Config;
 use headgan::{Error, Result};
 use headgan_train::lids::{export, run};

@@ -1,12 +1,12 @@
 //! The host itself: one per process, as callbacks of the ABI carry no pointer to theirs.
 
 use crate::abi::*;
-use crate::effect::{Clip, Effect, Image};
+use crate::effect::{self, Clip, Effect, Image};
 use crate::handles::Table;
-use crate::params::{Param, ParamSet};
-use crate::props::PropSet;
-use crate::suites::{Block, Lock};
-use crate::{effect, log, params, properties, props, scope, suites};
+use crate::params::{self, Param, ParamSet};
+use crate::props::{self, PropSet};
+use crate::suites::{self, Block, Lock};
+use crate::{log, properties, scope};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;

@@ -104,9 +104,8 @@ pub fn start() -> Result<(), String> {
 mod filter {
     use super::{LENGTH, OPENED, PATHS, PLACES, WATCHING};
     use std::arch::asm;
-    use std::io;
-    use std::ptr;
     use std::sync::atomic::Ordering;
+    use std::{io, ptr};
 
     /// The sixth argument of the handler's own calls, which the filter lets through. No opening has six arguments.
     const MAGIC: u64 = 0x4f46_5857_4154_4348;

@@ -2,11 +2,10 @@
 
 use super::{Run, each_plugin, hashes, instance};
 use crate::abi::*;
-use crate::log;
 use crate::params::Holds;
 use crate::random::Random;
 use crate::session::{Ask, Instance, Loaded, safety};
-use crate::values;
+use crate::{log, values};
 use std::ffi::CStr;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};

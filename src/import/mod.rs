@@ -4,17 +4,21 @@
 //! draft; this module checks it, writes it into a temporary folder beside the destination and renames that. A failed
 //! import leaves nothing behind; importing again replaces the pack.
 
+mod check;
 mod deepspeech2;
+pub mod fitting;
 mod headgan;
 mod lsfm;
 mod mobilefacenet;
 mod retinaface;
 mod tddfa;
 
+pub(crate) use check::check_finite;
+pub use check::{check, check_generator, default_check};
 pub use headgan::{Networks, networks};
 
-use super::pack::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
-use super::{Data, Weights, file, torch};
+use crate::models::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
+use crate::weights::{Data, Weights, safetensors, torch};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -34,7 +38,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { check: pack::default_check, topology: None }
+        Options { check: default_check, topology: None }
     }
 }
 
@@ -53,7 +57,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         "lsfm" => lsfm::read,
         "deepspeech2" => |from, _, _| deepspeech2::read(from),
         other => {
-            let hint = pack::nearest(other, KINDS.into_iter());
+            let hint = crate::text::likely(other, KINDS.into_iter());
             let hint = hint.map_or(String::new(), |k| format!("; did you mean '{k}'?"));
             return Err(Error::Usage(format!(
                 "unknown kind of model '{other}'{hint} (there are {})",
@@ -62,7 +66,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         }
     };
     let name = name.unwrap_or(kind);
-    if !pack::is_name(name) {
+    if !models::is_name(name) {
         let rule = "lower-case letters, digits, '.', '_' and '-', at most 64 of them";
         return Err(Error::Usage(format!("'{name}' cannot be the name of a pack: {rule}")));
     }
@@ -81,7 +85,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
 }
 
 /// A pack before it is written.
-pub(in crate::models) struct Draft {
+pub(in crate::import) struct Draft {
     pub licence: Cow<'static, str>,
     pub source: &'static str,
     pub purpose: &'static str,
@@ -89,7 +93,7 @@ pub(in crate::models) struct Draft {
 }
 
 /// One component of a [`Draft`].
-pub(in crate::models) struct Part {
+pub(in crate::import) struct Part {
     component: Component,
     weights: Weights,
 }
@@ -144,7 +148,7 @@ impl Draft {
         let staged = temporary.path().join(name);
         std::fs::create_dir(&staged).map_err(|e| fail(&staged, e))?;
         for part in &mut self.parts {
-            part.component.blake3 = file::save_safetensors(&staged.join(&part.component.file), &part.weights)?;
+            part.component.blake3 = safetensors::save(&staged.join(&part.component.file), &part.weights)?;
         }
         let manifest = Manifest {
             format: FORMAT,
@@ -156,7 +160,7 @@ impl Draft {
             components: self.parts.into_iter().map(|p| p.component).collect(),
         };
         let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("{MANIFEST}: {e}")))?;
-        file::write_atomic(&staged.join(MANIFEST), |out| out.write_all(format!("{text}\n").as_bytes()))?;
+        safetensors::write_atomic(&staged.join(MANIFEST), |out| out.write_all(format!("{text}\n").as_bytes()))?;
         let target = dest_root.join(name);
         let old = temporary.path().join(".replaced");
         let replaces = target.exists();
@@ -199,7 +203,7 @@ fn needed(from: &Path, name: &str) -> Result<PathBuf> {
 /// The tensors of a torch checkpoint or safetensors file, without `module.` prefixes.
 fn tensors(path: &Path) -> Result<Weights> {
     if path.extension().is_some_and(|e| e == "safetensors") {
-        let mut weights = file::load_safetensors(path)?;
+        let mut weights = safetensors::load(path)?;
         weights.arrays = std::mem::take(&mut weights.arrays)
             .into_iter()
             .map(|(name, a)| (name.strip_prefix("module.").map(str::to_owned).unwrap_or(name), a))

@@ -3,9 +3,10 @@
 //! Booth et al., "A 3D Morphable Model learnt from 10,000 faces", CVPR 2016. Fields: `id_basis` `[3n, k]`,
 //! `exp_basis` `[3n, e]`, `mean` `[3n]`; optionally `trilist` `[t, 3]` and `landmarks` (or `ldm_idx`), 68 vertices.
 
-use super::{Draft, Options, Part, files, packs_in};
-use crate::models::pack::{self, Pack, Role};
-use crate::models::{Array, Data, Weights, mat, morphable};
+use crate::import::{Draft, Options, Part, files, packs_in};
+use crate::models::{Pack, Role};
+use crate::morphable::arrays;
+use crate::weights::{Array, Data, Weights, mat};
 use crate::{Error, Result};
 use mat::Mat;
 use serde_json::json;
@@ -60,7 +61,7 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     let triangles = topology.0.len() / 3;
     weights.insert("triangles", Array { shape: vec![triangles, 3], data: Data::I32(topology.0) });
     weights.insert("landmarks", Array { shape: vec![topology.1.len()], data: Data::I32(topology.1) });
-    weights.insert("ncc", Array::f32([n, 3], morphable::normalised(&mean)));
+    weights.insert("ncc", Array::f32([n, 3], arrays::normalised(&mean)));
     weights.insert("mean", Array::f32([rows], mean));
     let config = json!({"vertices": n, "triangles": triangles, "shape_dim": dims[0], "expr_dim": dims[1]});
     Ok(Draft {
@@ -124,7 +125,7 @@ fn donor(n: usize, dest_root: &Path, options: &Options) -> std::result::Result<O
     };
     for pack in packs {
         let Some(component) = pack.component(Role::Morphable, Some("linear-morphable")) else { continue };
-        let weights = pack.load(component, pack::default_check).map_err(Topology::Pack)?;
+        let weights = pack.load(component, crate::import::default_check).map_err(Topology::Pack)?;
         if weights.get("mean").is_some_and(|m| m.len() == 3 * n) {
             let values = |name: &str| weights.get(name).and_then(Array::as_i32).unwrap_or_default().to_vec();
             return Ok(Some((values("triangles"), values("landmarks"))));

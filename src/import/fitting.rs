@@ -1,11 +1,12 @@
 //! A pack for fitting faces that is made here rather than imported: a morphable model, and its regressor where one has
 //! been trained. The files are those that an import of 3DDFA-V2 writes, so everything loads them alike.
 
-use super::import::{Draft, Part};
-use super::pack::{self, Check, Pack, Role};
-use super::{Weights, morphable_weights};
+use crate::import::{Draft, Part};
+use crate::models::{self, Check, Pack, Role};
 use crate::morphable::Morphable;
+use crate::morphable::arrays::morphable_weights;
 use crate::nets::mobilenet;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use serde_json::json;
 use std::borrow::Cow;
@@ -25,7 +26,7 @@ pub fn config(model: &Morphable) -> serde_json::Value {
 }
 
 /// Writes the pack that is named as its folder; one that is there is replaced as a whole. `licence` as the manifest
-/// states it, `check` as for an import ([`crate::reenact::networks::check`]).
+/// states it, `check` as for an import ([`crate::import::check`]).
 ///
 /// # Errors
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Model`] where model and regressor do not fit together;
@@ -38,7 +39,7 @@ pub fn write(
     check: Check,
 ) -> Result<Pack> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    if !pack::is_name(&name) {
+    if !models::is_name(&name) {
         return Err(Error::Usage(format!(
             "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
         )));
@@ -73,9 +74,10 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{Array, morphable_from};
-    use crate::reenact::networks::check;
+    use crate::import::check;
+    use crate::morphable::arrays::morphable_from;
     use crate::synthetic::head;
+    use crate::weights::Array;
 
     #[test]
     fn the_head_comes_back_as_it_was() {

@@ -4,10 +4,10 @@
 //! keys, then per storage its length (i64) and its values, little-endian. Zip: `<name>/data.pkl`, `<name>/data/<key>`
 //! and, in newer files, `<name>/byteorder`. Described by `torch/serialization.py`.
 
-use super::element::{Element, TooLarge};
-use super::file;
-use super::pickle::{self, Id, Node, Pickle, Tensor, clip};
-use super::{Array, Data, Weights};
+use crate::text::clip;
+use crate::weights::element::{Element, TooLarge};
+use crate::weights::pickle::{self, Id, Node, Pickle, Tensor};
+use crate::weights::{Array, Data, Weights, safetensors};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ pub struct Options<'a> {
 /// [`Error::Input`] if the file cannot be read; [`Error::Model`] if it is not a checkpoint of known opcodes and
 /// classes, is cut off or damaged, or holds an integer that does not fit into 32 bits.
 pub fn load(path: &Path, options: &Options) -> Result<Weights> {
-    read(&file::read(path)?, &path.display().to_string(), options)
+    read(&safetensors::read_bytes(path)?, &path.display().to_string(), options)
 }
 
 /// [`load`], and what stands beside the network in the root dict under `keys`, as [`Pickle::json`] says it. The checkpoint may hold
@@ -51,7 +51,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Weights> {
 /// # Errors
 /// See [`load`].
 pub fn load_with(path: &Path, options: &Options, keys: &[&str]) -> Checkpoint {
-    read_with(&file::read(path)?, &path.display().to_string(), options, keys)
+    read_with(&safetensors::read_bytes(path)?, &path.display().to_string(), options, keys)
 }
 
 /// [`load`] from bytes; `what` names the file in errors.
@@ -148,7 +148,7 @@ fn read_zip(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Check
     let name = archive.file_names().find(|n| is_object(n)).map(str::to_owned);
     let name = name.ok_or_else(|| bad(what, "this zip archive is not a torch checkpoint (it has no data.pkl)"))?;
     let folder = name.trim_end_matches("data.pkl").to_owned();
-    let budget = file::budget(bytes.len());
+    let budget = safetensors::budget(bytes.len());
     let object = entry(&mut archive, bytes, &name, budget, what)?;
     let order_name = format!("{folder}byteorder");
     let big_endian = match archive.index_for_name(&order_name) {
@@ -249,7 +249,7 @@ fn collect<'a>(
     if tensors.is_empty() {
         return Err(bad(what, "there are no tensors in this checkpoint"));
     }
-    let budget = file::budget(file_len);
+    let budget = safetensors::budget(file_len);
     let mut spent = 0usize;
     let mut weights = Weights::default();
     for (name, id) in tensors {

@@ -3,9 +3,9 @@
 //! Format: <https://huggingface.co/docs/safetensors/index>. Tensors are decoded while the file is read, so that
 //! loading takes the memory of the weights and no more; the checksum is that of the very bytes that were decoded.
 
-use super::element::{Element, TooLarge};
-use super::pickle::clip;
-use super::{Array, Data, Weights};
+use crate::text::clip;
+use crate::weights::element::{Element, TooLarge};
+use crate::weights::{Array, Data, Weights};
 use crate::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -45,7 +45,7 @@ fn open(path: &Path) -> Result<(File, u64)> {
 ///
 /// # Errors
 /// [`Error::Input`] if it cannot be read or is larger than 8 GiB.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let (file, len) = open(path)?;
     let mut out = Vec::with_capacity(len as usize);
     file.take(MAX_FILE)
@@ -83,24 +83,24 @@ impl<R: Read> Read for Hashing<R> {
 ///
 /// # Errors
 /// [`Error::Input`] if the file cannot be read, [`Error::Model`] if it is damaged or holds another type.
-pub fn load_safetensors(path: &Path) -> Result<Weights> {
+pub fn load(path: &Path) -> Result<Weights> {
     load_hashed(path).map(|(weights, _)| weights)
 }
 
-/// [`load_safetensors`] and the blake3 checksum of the bytes that were read.
+/// [`load`] and the blake3 checksum of the bytes that were read.
 ///
 /// # Errors
-/// See [`load_safetensors`].
+/// See [`load`].
 pub fn load_hashed(path: &Path) -> Result<(Weights, String)> {
     let (file, len) = open(path)?;
-    read_safetensors(file, len, &path.display().to_string())
+    read(file, len, &path.display().to_string())
 }
 
 /// Reads a safetensors file of `len` bytes from a stream; `what` names it in errors.
 ///
 /// # Errors
-/// See [`load_safetensors`].
-pub fn read_safetensors(stream: impl Read, len: u64, what: &str) -> Result<(Weights, String)> {
+/// See [`load`].
+pub fn read(stream: impl Read, len: u64, what: &str) -> Result<(Weights, String)> {
     let bad = |text: &str| Error::Model(format!("{what}: {text}"));
     let mut stream = Hashing { inner: stream, hasher: ::blake3::Hasher::new() };
     let mut fill = |buffer: &mut [u8]| {
@@ -178,7 +178,7 @@ fn element(dtype: Dtype) -> Option<Element> {
 ///
 /// # Errors
 /// [`Error::Input`] if the file cannot be written.
-pub fn save_safetensors(path: &Path, weights: &Weights) -> Result<String> {
+pub fn save(path: &Path, weights: &Weights) -> Result<String> {
     let header = header(weights)?;
     let mut hasher = ::blake3::Hasher::new();
     write_atomic(path, |out| {
@@ -190,7 +190,7 @@ pub fn save_safetensors(path: &Path, weights: &Weights) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// The bytes that [`save_safetensors`] writes.
+/// The bytes that [`save`] writes.
 ///
 /// # Errors
 /// [`Error::Engine`] where an array's shape and its values differ.
@@ -306,7 +306,7 @@ mod tests {
     fn what_is_saved_is_loaded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        let hash = save_safetensors(&path, &sample()).unwrap();
+        let hash = save(&path, &sample()).unwrap();
         assert_eq!(hash, blake3(&path).unwrap());
         let (back, read_hash) = load_hashed(&path).unwrap();
         assert_eq!((back, read_hash), (sample(), hash));
@@ -314,7 +314,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(theirs.tensor("b.weight").unwrap().shape(), [2, 3]);
-        save_safetensors(&path, &sample()).unwrap();
+        save(&path, &sample()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
         assert_eq!(to_bytes(&sample()).unwrap(), bytes);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "temporary files are left");
@@ -336,7 +336,7 @@ mod tests {
         ];
         let views = views.map(|(n, d, b)| (n, safetensors::tensor::TensorView::new(d, vec![2], b).unwrap()));
         let bytes = safetensors::serialize(views, None).unwrap();
-        let (w, _) = read_safetensors(&bytes[..], bytes.len() as u64, "t").unwrap();
+        let (w, _) = read(&bytes[..], bytes.len() as u64, "t").unwrap();
         for name in ["half", "brain", "double"] {
             assert_eq!(w.get(name).unwrap().as_f32(), Some(&[1.5, -2.0][..]), "{name}");
         }
@@ -348,16 +348,16 @@ mod tests {
     fn damage_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        save_safetensors(&path, &sample()).unwrap();
+        save(&path, &sample()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         for n in 0..bytes.len() {
-            let cut = read_safetensors(&bytes[..n], n as u64, "t");
+            let cut = read(&bytes[..n], n as u64, "t");
             assert!(matches!(cut, Err(Error::Model(_))), "cut at {n}");
         }
-        let missing = load_safetensors(&dir.path().join("none"));
+        let missing = load(&dir.path().join("none"));
         assert!(matches!(missing, Err(Error::Input(t)) if t.contains("none")));
-        assert!(matches!(load_safetensors(dir.path()), Err(Error::Input(_))));
-        let unwritable = save_safetensors(&dir.path().join("no/such/w.safetensors"), &sample());
+        assert!(matches!(load(dir.path()), Err(Error::Input(_))));
+        let unwritable = save(&dir.path().join("no/such/w.safetensors"), &sample());
         assert!(matches!(unwritable, Err(Error::Input(_))));
     }
 }

@@ -1,9 +1,11 @@
 use super::*;
-use crate::models::mat::tests::Writer;
-use crate::models::morphable::tests::sample;
-use crate::models::pack::{ModelSet, default_check};
-use crate::models::{Array, morphable_from, morphable_weights, numpy, spectral};
+use crate::import::default_check;
+use crate::models::ModelSet;
+use crate::morphable::arrays::tests::sample;
+use crate::morphable::arrays::{morphable_from, morphable_weights};
 use crate::testing::{Rng, shared};
+use crate::weights::mat::tests::Writer;
+use crate::weights::{Array, numpy, spectral};
 use std::fs;
 
 fn run(kind: &str, from: &Path, dest: &Path) -> Result<Pack> {
@@ -64,7 +66,7 @@ fn checkpoint(tensors: &[(&str, &[usize])]) -> Vec<u8> {
 }
 
 /// The same between the pickle of what is around the tensors' entries.
-pub(super) fn checkpoint_with(tensors: &[(&str, &[usize])], before: &[u8], after: &[u8]) -> Vec<u8> {
+pub(crate) fn checkpoint_with(tensors: &[(&str, &[usize])], before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut out = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.\x80\x02".to_vec();
     out.extend(before);
     let mut tail = b"\x80\x02](".to_vec();
@@ -119,7 +121,7 @@ fn tddfa_folder(folder: &Path) {
     let statistics =
         dict_pickle(&[("mean", &[62], "f4", floats(&[0.5; 62])), ("std", &[62], "f4", floats(&[2.0; 62]))]);
     fs::write(folder.join("param_mean_std_62d_120x120.pkl"), statistics).unwrap();
-    let code = crate::models::morphable::normalised(&mean);
+    let code = crate::morphable::arrays::normalised(&mean);
     let code = (0..3).flat_map(|axis| code.iter().skip(axis).step_by(3).copied()).collect();
     numpy::save_npy(&folder.join("ncc_code.npy"), &Array::f32([3, n], code)).unwrap();
     fs::write(folder.join("FaceBoxesProd.pth"), checkpoint(&[("module.conv1.conv.weight", &[24, 3, 7, 7])])).unwrap();
@@ -154,7 +156,7 @@ fn a_3ddfa_v2_folder() {
     assert_eq!((model.shape_dim, model.expr_dim, model.triangles.as_slice()), (40, 10, &[[0, 2, 4], [1, 3, 69]][..]));
     assert_eq!((model.landmarks[0], model.landmarks[67]), (1, 68));
     assert_eq!(model.shape_basis[40..43], [0.0, 1.0, 2.0]);
-    assert_eq!(model.ncc.concat(), crate::models::morphable::normalised(&model.mean));
+    assert_eq!(model.ncc.concat(), crate::morphable::arrays::normalised(&model.mean));
 
     // Imported again under the same name: replaced, and the only thing there.
     fs::remove_file(from.path().join("mb1_120x120.pth")).unwrap();
@@ -291,7 +293,7 @@ fn headgan_from_safetensors() {
         all.insert(format!("disc.discriminator_{scale}.model0.0.weight"), Array::f32([8, 6, 1, 1], vec![0.5; 48]));
         all.insert(format!("disc.discriminator_{scale}.model1.0.0.weight"), Array::f32([2, 8, 1, 1], vec![0.5; 16]));
     }
-    file::save_safetensors(&from.path().join("official.safetensors"), &all).unwrap();
+    safetensors::save(&from.path().join("official.safetensors"), &all).unwrap();
     let pack = run("headgan-official", from.path(), dest.path()).unwrap();
     let (component, weights) = loaded(&pack, Role::Generator);
     let config = serde_json::json!({"ngf": 4, "levels": 2, "spade": 16, "frames": 3, "audio": 300});
@@ -309,7 +311,7 @@ fn headgan_from_safetensors() {
     let stated = crate::nets::generator::Config { prior: true, ..component_config(&pack) };
     own.metadata = stated.metadata();
     let path = from.path().join("own.safetensors");
-    file::save_safetensors(&path, &own).unwrap();
+    safetensors::save(&path, &own).unwrap();
     let pack = import("headgan-official", &path, Some("own"), dest.path(), &Options::default()).unwrap();
     assert_eq!(component_config(&pack), stated);
 }
@@ -384,7 +386,7 @@ fn upstream_files() {
     let models = shared.join("face-models");
     // Every layer of every network is there, with the right shape.
     let run = |kind: &str, from: &Path, dest: &Path| {
-        let options = Options { check: crate::reenact::networks::check, topology: None };
+        let options = Options { check: crate::import::check, topology: None };
         import(kind, from, None, dest, &options)
     };
 
@@ -394,7 +396,7 @@ fn upstream_files() {
     assert_eq!((model.ncc.len(), model.triangles.len()), (38_365, 76_073));
     assert_eq!(model.landmarks[0], 52320 / 3);
     // The file's coordinate code is that of the mean shape.
-    let code = crate::models::morphable::normalised(&model.mean);
+    let code = crate::morphable::arrays::normalised(&model.mean);
     let error = model.ncc.as_flattened().iter().zip(&code).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(error < 1e-6, "{error}");
     assert_eq!(loaded(&pack, Role::Regressor).0.config["width"], 0.5);

@@ -1,6 +1,6 @@
 //! Scalar types of the file formats, decoded to the two that [`Data`] holds.
 
-use super::Data;
+use crate::weights::Data;
 
 /// The type of one value in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! The tests that every executor passes: all operations, all networks, the official generator's own outputs.
 //!
-//! Each test is a script over [`Ops`](super::Ops) that returns what came out, so that two executors that ran it can be
+//! Each test is a script over [`Ops`](crate::engine::Ops) that returns what came out, so that two executors that ran it can be
 //! compared. The tests of the library, and those of engines that are crates of their own, call them.
 
-use super::ops::{Act, Cell, Conv, Executor, Ops, Pad, Resize, Rnn};
-use super::shape;
-use crate::models::{Array, Weights, verify};
+use crate::engine::ops::{Act, Cell, Conv, Executor, Ops, Pad, Resize, Rnn};
+use crate::engine::shape;
 use crate::nets::named::Network;
-use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface};
+use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, verify};
 use crate::testing::{Rng, load_f32, random_weights, shared};
+use crate::weights::{Array, Weights};
 use std::sync::Arc;
 
 /// What one operation, or one output of a network, came to.

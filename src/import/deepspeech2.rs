@@ -1,13 +1,13 @@
 //! Deep Speech 2 acoustic models: <https://github.com/SeanNaren/deepspeech.pytorch>, versions 2 (`.pth`) and 3 (PyTorch Lightning's
 //! `.ckpt`).
 
-use super::{Draft, Part, files, tensors};
 use crate::audio::spectrogram;
 use crate::audio::speech::{self, ARCHITECTURE};
 use crate::engine::{Cell, shape};
-use crate::models::pack::Role;
-use crate::models::{Weights, torch};
+use crate::import::{Draft, Part, files, tensors};
+use crate::models::Role;
 use crate::nets::deepspeech2::{self, deepspeech2};
+use crate::weights::{Weights, torch};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -124,11 +124,10 @@ fn config(beside: &Map<String, Value>, network: &deepspeech2::Config) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::checkpoint_with;
-    use super::super::{Options, import};
     use super::*;
-    use crate::models::pack::Pack;
-    use crate::reenact::networks::check;
+    use crate::import::tests::checkpoint_with;
+    use crate::import::{Options, check, import};
+    use crate::models::Pack;
     use std::fs;
 
     /// Layers under the checkpoint's names and in its shapes.

@@ -9,8 +9,8 @@
 //! | `ncc` | `[n, 3]` | normalised coordinate code, 0..1 |
 //! | `param_mean`, `param_std` | `[12 + k + e]` | of the regressor's outputs; both absent if no regressor belongs to the model |
 
-use super::{Array, Data, Weights};
 use crate::morphable::Morphable;
+use crate::weights::{Array, Data, Weights};
 use crate::{Error, Result};
 
 /// Landmarks of the iBUG scheme.
@@ -90,7 +90,7 @@ pub fn morphable_weights(model: &Morphable) -> Weights {
 }
 
 /// The normalised coordinate code of a mean shape: every axis stretched to 0..1. `[n][3]`, flat.
-pub(super) fn normalised(mean: &[f32]) -> Vec<f32> {
+pub(crate) fn normalised(mean: &[f32]) -> Vec<f32> {
     let vertices = mean.as_chunks::<3>().0;
     let mut low = [f32::INFINITY; 3];
     let mut high = [f32::NEG_INFINITY; 3];
@@ -146,7 +146,7 @@ fn indices(weights: &Weights, name: &str, shape: &[Option<usize>], n: usize) -> 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A model of 68 vertices on a helix.

@@ -1,7 +1,7 @@
 //! RetinaFace with either backbone: <https://github.com/biubug6/Pytorch_Retinaface>.
 
-use super::{Draft, Part, files, shape, tensors};
-use crate::models::pack::Role;
+use crate::import::{Draft, Part, files, shape, tensors};
+use crate::models::Role;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;

@@ -2,10 +2,10 @@
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1 to 3.
 
-use super::element::TooLarge;
-use super::file;
-use super::pickle::{self, Dtype, Id, Node, Pickle, clip};
-use super::{Array, Data};
+use crate::text::clip;
+use crate::weights::element::TooLarge;
+use crate::weights::pickle::{self, Dtype, Id, Node, Pickle};
+use crate::weights::{Array, Data, safetensors};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn bad(what: &str, text: impl std::fmt::Display) -> Error {
 /// [`Error::Input`] if the file cannot be read; [`Error::Model`] if it is damaged, of another type, or holds an
 /// integer that does not fit into 32 bits.
 pub fn load_npy(path: &Path) -> Result<Array> {
-    read_npy(&file::read(path)?, &path.display().to_string())
+    read_npy(&safetensors::read_bytes(path)?, &path.display().to_string())
 }
 
 /// [`load_npy`] from bytes; `what` names the file in errors.
@@ -167,7 +167,7 @@ fn transpose<T: Copy + Default>(values: &[T], shape: &[usize]) -> Vec<T> {
 /// [`Error::Input`] if the file cannot be read; [`Error::Model`] if it is not a pickle of known opcodes and classes,
 /// is damaged, or holds no arrays.
 pub fn load_pickle(path: &Path) -> Result<BTreeMap<String, Array>> {
-    read_pickle(&file::read(path)?, &path.display().to_string())
+    read_pickle(&safetensors::read_bytes(path)?, &path.display().to_string())
 }
 
 /// [`load_pickle`] from bytes; `what` names the file in errors.
@@ -176,7 +176,7 @@ pub fn load_pickle(path: &Path) -> Result<BTreeMap<String, Array>> {
 /// See [`load_pickle`].
 pub fn read_pickle(bytes: &[u8], what: &str) -> Result<BTreeMap<String, Array>> {
     let pickle = pickle::read(bytes, what, 0)?;
-    let budget = file::budget(bytes.len());
+    let budget = safetensors::budget(bytes.len());
     let mut spent = 0;
     let mut out = BTreeMap::new();
     let mut put = |name: &str, id: Id| -> Result<()> {
@@ -263,7 +263,7 @@ fn save<T: Copy, const N: usize>(
         header.push(' ');
     }
     header.push('\n');
-    file::write_atomic(path, |out| {
+    safetensors::write_atomic(path, |out| {
         out.write_all(b"\x93NUMPY\x01\x00")?;
         // At most 32 sizes of 20 digits: far below 65,536.
         out.write_all(&(header.len() as u16).to_le_bytes())?;

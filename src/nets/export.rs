@@ -1,22 +1,22 @@
 //! ONNX files of this project's networks: named inputs and outputs, a doc string with their units, metadata.
 
-use super::{Header, record_with};
-use crate::models::Weights;
+use crate::engine::onnx::{Header, record_with};
 use crate::nets::named::Network;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use serde_json::Value;
 
 /// The ONNX file of a network with its weights inside, for pictures of `size x size` pixels.
 ///
 /// `architecture` is one of [`ARCHITECTURES`](crate::nets::named::ARCHITECTURES); `config` is its configuration as the pack
-/// stores it (null: whatever the weights are); `weights` are folded (see [`crate::models::spectral`]); a `size` of 0 is the
+/// stores it (null: whatever the weights are); `weights` are folded (see [`crate::weights::spectral`]); a `size` of 0 is the
 /// architecture's usual one. The metadata of the weights, such as the licence, goes into the file, with `architecture`,
 /// `config` (JSON) and `size`.
 ///
 /// # Errors
 /// [`Error::Usage`] for an architecture or a size that does not exist, [`Error::Model`] for weights that do not fit and for a
 /// configuration that is not theirs.
-pub fn export(architecture: &str, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
+pub fn export_onnx(architecture: &str, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
     let network = Network::of(architecture, weights)?;
     let found = network.config();
     if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {

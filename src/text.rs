@@ -1,7 +1,7 @@
-//! Text in messages: one line whatever a user typed, and the nearest of several names.
+//! Text of messages: user input on one line, text from files shortened, the name nearest to a misspelling.
 
 /// `text` on one line: control characters escaped.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
@@ -14,7 +14,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// `text` on one line in quotes, shortened.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let head: String = text.chars().take(LONGEST).collect();
     let dots = if text.chars().nth(LONGEST).is_some() { "..." } else { "" };
@@ -22,45 +22,34 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The name nearest to what was typed: by edit distance, where one that contains it whole counts as near.
-pub(super) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Anything longer is no misspelling; it would only make the search slow.
     let typed: String = typed.trim().to_lowercase().chars().take(64).collect();
     let cost = |name: &str| {
         let name = name.to_lowercase();
-        if typed.chars().count() > 2 && name.contains(&typed) { 1 } else { distance(&typed, &name) }
+        if typed.chars().count() > 2 && name.contains(&typed) { 1 } else { strsim::osa_distance(&typed, &name) }
     };
     names.min_by_key(|name| cost(name))
 }
 
-/// Edit distance: insert, delete, replace a character, or swap two neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
+/// The name that differs least from `name`, or `None` if none is a likely misspelling of it.
+pub(crate) fn likely<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 2).max(2);
+    names.map(|n| (strsim::levenshtein(name, n), n)).filter(|(d, _)| *d <= limit).min().map(|(_, n)| n)
+}
+
+/// The first characters of a text from a file, fit for a one-line message.
+pub(crate) fn clip(text: &str) -> String {
+    let mut out: String = text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().nth(60).is_some() {
+        out.push_str("...");
     }
-    last[b.len()]
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, d) in [("", "", 0), ("", "abc", 3), ("yaw", "yaw", 0), ("ywa", "yaw", 1), ("kitten", "sitting", 3)] {
-            assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
-        }
-    }
 
     #[test]
     fn the_nearest_name() {
@@ -75,6 +64,12 @@ mod tests {
             assert_eq!(nearest(typed, names.into_iter()), Some(name), "{typed}");
         }
         assert_eq!(nearest("x", std::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_likely_misspelling() {
+        assert_eq!(likely("3ddfa_v2", ["retinaface", "3ddfa-v2"].into_iter()), Some("3ddfa-v2"));
+        assert_eq!(likely("zebra", ["retinaface", "3ddfa-v2"].into_iter()), None);
     }
 
     #[test]

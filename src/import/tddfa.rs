@@ -2,9 +2,10 @@
 //!
 //! Files as upstream names them: <https://github.com/cleardusk/3DDFA_V2>.
 
-use super::{Draft, Part, needed, shape, tensors};
-use crate::models::pack::Role;
-use crate::models::{Array, Data, Weights, morphable, numpy};
+use crate::import::{Draft, Part, needed, shape, tensors};
+use crate::models::Role;
+use crate::morphable::arrays;
+use crate::weights::{Array, Data, Weights, numpy};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -106,7 +107,7 @@ fn bfm(from: &Path) -> Result<Part> {
         weights.insert(target, Array { shape: vec![PARAMS], data: array.data });
     }
     // Everything is there; whether values and indices are sound is checked once, in one place.
-    let model = morphable::morphable_from(&weights)
+    let model = arrays::morphable_from(&weights)
         .map_err(|e| bad(from, format!("{e}; one of the files is damaged: download them again")))?;
     let config = json!({
         "vertices": rows / 3,

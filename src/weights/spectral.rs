@@ -2,7 +2,7 @@
 //!
 //! Miyato et al., <https://arxiv.org/abs/1802.05957>; storage as in `torch.nn.utils.spectral_norm`.
 
-use super::{Array, Weights};
+use crate::weights::{Array, Weights};
 use crate::{Error, Result};
 
 /// `weights` with every `X.weight_orig` replaced by `X.weight = weight_orig / sigma`, `sigma = u^T W v`.

@@ -4,9 +4,9 @@
 //! The file holds `state.*`, `input.{reference,pncc,audio,prior}`, `output.*` and, if it likes, `disc.*`, `disc_input`,
 //! `disc_output.<scale>.<layer>`.
 
-use super::{Array, Weights, spectral};
 use crate::engine::{Executor, shape};
 use crate::nets::{discriminator, generator};
+use crate::weights::{Array, Weights, spectral};
 use crate::{Error, Result};
 use std::sync::Arc;
 

@@ -4,10 +4,10 @@
 //! Format: "MAT-File Format", The MathWorks. Elements are read as a stream, so that a compressed variable is never in
 //! memory as bytes; numbers are bounded by [`MAX_VALUES`] however well they compress.
 
-use super::element::{Element, TooLarge};
-use super::numpy::row_major;
-use super::pickle::clip;
-use super::{Array, Data, file};
+use crate::text::clip;
+use crate::weights::element::{Element, TooLarge};
+use crate::weights::numpy::row_major;
+use crate::weights::{Array, Data, safetensors};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -66,7 +66,7 @@ impl Mat {
 /// [`Error::Input`] if the file cannot be read; [`Error::Model`] if it is not version 5, is damaged, or is larger
 /// than any model of this kind.
 pub fn load(path: &Path) -> Result<BTreeMap<String, Mat>> {
-    read(&file::read(path)?, &path.display().to_string())
+    read(&safetensors::read_bytes(path)?, &path.display().to_string())
 }
 
 /// [`load`] from bytes; `what` names the file in errors.
@@ -416,7 +416,7 @@ fn numbers(s: &mut Stream, limits: &mut Limits, class: u32, dims: Vec<usize>, co
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::testing::shared;
 

@@ -2,10 +2,10 @@
 //!
 //! <https://github.com/michaildoukas/headGAN>
 
-use super::{Draft, Part, files, tensors};
-use crate::models::pack::Role;
-use crate::models::{Weights, spectral};
+use crate::import::{Draft, Part, files, tensors};
+use crate::models::Role;
 use crate::nets::{discriminator, generator};
+use crate::weights::{Weights, spectral};
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::import::{self, default_check};
 use headgan::models::Role;
 use headgan::morphable::arrays::morphable_from;

@@ -3,8 +3,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use headgan::engine::{Embedded, cpu};
-use headgan::face::{Rect, regress::Regressor};
-use headgan::frame::Frame;
+use headgan::face::regress::Regressor;
+use headgan::frame::{Frame, Rect};
 use headgan::import;
 use headgan::models::Role;
 use headgan::morphable::arrays::morphable_from;

@@ -8,10 +8,11 @@
 use anyhow::{Context, Result};
 use headgan::controls::CONTROLS;
 use headgan::frame::Window;
+use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::morphable::{Euler, Fit, Prepared};
 use headgan::report::stats::{Landmarks, jitter, lag};
 use headgan::report::*;
-use headgan::synthetic::{self, DEMO_FPS, Renderer, head::EXPRESSION_NAMES};
+use headgan::synthetic::{self, DEMO_FPS, Renderer};
 use std::time::Instant;
 
 const SIZE: usize = 480;
@@ -159,7 +160,7 @@ fn main() -> Result<()> {
         ..Chart::default()
     }));
 
-    let mut renderer = Renderer::new(synthetic::Look::reference())?;
+    let mut renderer = Renderer::new(headgan::synthetic::Appearance::reference())?;
     let (_, portrait) = synthetic::demo_reference(SIZE)?;
     let cells = EXPRESSION_NAMES.iter().enumerate().map(|(k, name)| {
         let mut fit = portrait.clone();

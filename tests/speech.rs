@@ -23,7 +23,7 @@ fn network(file: &Path, cell: Cell, context: usize) {
     let layers = shape::layers(|ops| {
         deepspeech2(ops, &config, &[1, 1, 161, 64]);
     });
-    save_safetensors(file, &random_weights(&layers, 3)).unwrap();
+    save(file, &random_weights(&layers, 3)).unwrap();
 }
 
 /// A second and a half at 16 kHz: three tones, then silence.

@@ -4,8 +4,7 @@ use super::json;
 use super::keys::Curve;
 use super::settings::Settings;
 use super::tree::{self, CONTROLS, Control, Kind, RETIRED};
-use crate::text;
-use crate::text::{nearest, quoted};
+use crate::text::{self, nearest, quoted};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The priors (anchor boxes) of both detectors, and how network outputs move them.
 
-use super::Rect;
+use crate::frame::Rect;
 
 /// A prior box, in fractions of the picture's width and height.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -66,7 +66,7 @@ impl FromStr for Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Rect;
+    use crate::frame::Rect;
 
     fn face(x: f32, size: f32) -> Detection {
         let rect = Rect { x0: x, y0: 0.0, x1: x + size, y1: size };

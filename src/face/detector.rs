@@ -3,13 +3,13 @@
 //! Rules and constants are those of biubug6/Pytorch_Retinaface (`test_widerface.py`) and of cleardusk/3DDFA_V2
 //! (`FaceBoxes/FaceBoxes.py`).
 
+use super::Detection;
 use super::anchors::{self, Prior};
 use super::bgr::{self, Bgr8, Pixels};
 use super::nms::nms;
-use super::{Detection, Rect};
 use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{Frame, Rect};
 use crate::nets::faceboxes::faceboxes;
 use crate::nets::retinaface::{Backbone, retinaface};
 use crate::weights::Weights;
@@ -227,7 +227,7 @@ impl<O: Executor> Detector<O> {
     }
 }
 
-impl<O: Executor + Sync> super::observe::FindFaces for Detector<O> {
+impl<O: Executor + Sync> crate::face::traits::FaceDetector for Detector<O> {
     fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
         self.detect(image)
     }

@@ -6,9 +6,9 @@
 
 use super::bgr::{self, Pixels};
 use crate::error::{Error, Result};
+use crate::morphable::canonical::ExpressionMode;
 use crate::morphable::{Euler, Fit, ImageCamera, Morphable, pose};
 use crate::nets::lids::{CHANNELS, HINTS, SIZE};
-use crate::synthetic::head::Expression;
 
 /// Landmarks of each eye, that on the picture's left first: the outer corner, upper lid outside and inside, the inner corner, lower lid inside and outside.
 pub const EYES: [[usize; 6]; 2] = [[36, 37, 38, 39, 40, 41], [45, 44, 43, 42, 47, 46]];
@@ -76,7 +76,7 @@ impl Lids {
     /// # Errors
     /// [`Error::Model`] where it has no such expressions, or other landmarks.
     pub fn new(model: &Morphable) -> Result<Lids> {
-        let blinks = [Expression::BlinkLeft as usize, Expression::BlinkRight as usize];
+        let blinks = [ExpressionMode::BlinkLeft as usize, ExpressionMode::BlinkRight as usize];
         let none = || {
             Error::Model(
                 "the morphable model has no lids, which only this project's own head has; use the regressor and the model of one pack"
@@ -210,8 +210,8 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Rect;
     use crate::face::bgr::Bgr8;
+    use crate::frame::Rect;
     use crate::morphable::Params;
     use crate::synthetic::head;
 
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn what_has_no_lids_is_refused_and_what_is_nowhere_is_not_seen() {
         let mut other = (*head()).clone();
-        other.expr_basis.iter_mut().skip(Expression::BlinkRight as usize).step_by(10).for_each(|v| *v = 0.0);
+        other.expr_basis.iter_mut().skip(ExpressionMode::BlinkRight as usize).step_by(10).for_each(|v| *v = 0.0);
         assert!(matches!(Lids::new(&other), Err(Error::Model(_))));
         other.expr_dim = 5;
         assert!(matches!(Lids::new(&other), Err(Error::Model(_))));

@@ -1,6 +1,6 @@
 //! Greedy non-maximum suppression.
 
-use super::Rect;
+use crate::frame::Rect;
 
 /// Indices of the boxes that survive, best first: each box that overlaps a better survivor by more than `threshold`
 /// is dropped.

@@ -17,53 +17,15 @@
 
 use super::align::five_of_68;
 use super::choose::Choice;
-use super::identity::Identity;
-use super::{Detection, Rect, roi};
+use super::{Detection, roi};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
-use crate::morphable::{Fit, ImageCamera, Params, Prepared};
-
-/// What finds faces ([`Detector`](super::detector::Detector)).
-pub trait FindFaces: Sync {
-    /// The faces of a picture, best first.
-    ///
-    /// # Errors
-    /// A picture or an engine that cannot be used.
-    fn find(&self, image: &Frame) -> Result<Vec<Detection>>;
-}
-
-/// What fits the morphable model ([`Regressor`](super::regress::Regressor)).
-pub trait FitFace: Sync {
-    /// The parameters of the face inside `roi`.
-    ///
-    /// # Errors
-    /// A crop that holds nothing, or an engine that cannot be used.
-    fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit>;
-}
-
-/// What turns parameters into points (the morphable model).
-pub trait FaceModel: Sync {
-    /// The 68 iBUG landmarks in image coordinates.
-    ///
-    /// # Errors
-    /// Parameters that do not belong to the model.
-    fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]>;
-}
-
-impl FaceModel for Prepared {
-    fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
-        Prepared::landmarks68(self, fit)
-    }
-}
-
-/// What tells people apart ([`Embedder`](super::identity::Embedder)).
-pub trait KnowFace: Sync {
-    /// The identity of the face with these five landmarks.
-    ///
-    /// # Errors
-    /// Points that span no face, or an engine that cannot be used.
-    fn identity(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity>;
-}
+use crate::face::embedding::FaceEmbedding;
+use crate::face::traits::FaceDetector;
+use crate::face::traits::FaceEmbedder;
+use crate::face::traits::FaceFitter;
+use crate::face::traits::FaceModel;
+use crate::frame::{Frame, Rect};
+use crate::morphable::{Fit, ImageCamera, Params};
 
 /// Faces smaller than this (the box's mean side, pixels) are not fitted.
 pub const SMALLEST: f32 = 16.0;
@@ -81,7 +43,7 @@ pub struct Fitted {
     /// 0..1, see the module's text.
     pub plausibility: f32,
     /// Who it is, where an identity network is there.
-    pub identity: Option<Identity>,
+    pub identity: Option<FaceEmbedding>,
 }
 
 /// A face of a picture.
@@ -124,10 +86,10 @@ impl Observation {
 /// Finds, fits and judges. It holds no memory: one serves many pictures and threads.
 #[derive(Clone, Copy)]
 pub struct Observer<'a> {
-    pub detector: &'a dyn FindFaces,
-    pub regressor: &'a dyn FitFace,
+    pub detector: &'a dyn FaceDetector,
+    pub regressor: &'a dyn FaceFitter,
     pub model: &'a dyn FaceModel,
-    pub identity: Option<&'a dyn KnowFace>,
+    pub identity: Option<&'a dyn FaceEmbedder>,
 }
 
 impl Observer<'_> {
@@ -242,14 +204,14 @@ mod tests {
 
     const SIDE: f32 = 80.0;
 
-    impl FindFaces for Stage {
+    impl FaceDetector for Stage {
         fn find(&self, _: &Frame) -> Result<Vec<Detection>> {
             Ok(self.detections.clone())
         }
     }
 
     /// The face if the crop is around it; elsewhere a "face" that moves with the crop, as a real regressor's does.
-    impl FitFace for Stage {
+    impl FaceFitter for Stage {
         fn fit(&self, _: &Frame, roi: &Rect) -> Result<Fit> {
             let [x, y] = roi.center();
             let near = |d: &&Detection| {

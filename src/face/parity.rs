@@ -2,14 +2,14 @@
 
 use super::align::five_of_68;
 use super::detector::{Detector, Kind, Limit};
-use super::identity::Embedder;
 use super::observe::Observer;
 use super::regress::{self, Regressor};
 use super::report::FaceReport;
 use super::testdata::{clip, image, packs};
-use super::{Detection, Rect, roi};
+use super::{Detection, roi};
 use crate::engine::cpu::{Cpu, Options};
-use crate::frame::Frame;
+use crate::face::embedder::Embedder;
+use crate::frame::{Frame, Rect};
 use crate::testing::shared;
 use crate::weights::Weights;
 use serde_json::Value;

@@ -2,12 +2,11 @@
 //!
 //! Guo et al., 3DDFA_V2, <https://arxiv.org/abs/2009.09960> (upstream `TDDFA.py`, `utils/functions.py`).
 
-use super::Rect;
 use super::bgr::{self, Bgr8, Pixels, Window};
 use super::lids::Lids;
 use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, Morphable, Params};
 use crate::nets::lids;
 use crate::nets::mobilenet::{Config, SIZE, mobilenet};
@@ -109,7 +108,7 @@ impl<O: Executor> Regressor<O> {
     }
 }
 
-impl<O: Executor + Sync> super::observe::FitFace for Regressor<O> {
+impl<O: Executor + Sync> crate::face::traits::FaceFitter for Regressor<O> {
     fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit> {
         self.regress(image, roi)
     }

@@ -79,7 +79,7 @@ fn points<S: serde::Serializer>(points: &[[f32; 3]; 68], s: S) -> Result<S::Ok, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Rect;
+    use crate::frame::Rect;
     use crate::morphable::Params;
 
     #[test]

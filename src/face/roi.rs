@@ -1,7 +1,7 @@
 //! The square crop that the regressor sees, from a detector's box or from landmarks (3DDFA_V2's
 //! `utils/functions.py`).
 
-use super::Rect;
+use crate::frame::Rect;
 
 /// The crop for a detector's box: 1.58 times its mean side, moved down by 0.14 of it, since boxes reach up to the
 /// forehead and the crops of the training set were centred lower.

@@ -11,11 +11,13 @@ pub mod color;
 pub mod composite;
 pub mod contact;
 pub mod convert;
+mod rect;
 pub mod resample;
 pub mod text;
 
 pub use contact::ContactSheet;
 pub use convert::Sample;
+pub use rect::Rect;
 pub use resample::{Filter, Turn, Window};
 
 /// How the stored numbers relate to light.

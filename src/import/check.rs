@@ -2,7 +2,7 @@
 
 use crate::audio::speech;
 use crate::engine::shape;
-use crate::face::{detector, identity, regress};
+use crate::face::{detector, embedder, regress};
 use crate::models::{ARCHITECTURES, Component};
 use crate::morphable::arrays;
 use crate::nets::{discriminator, generator};
@@ -26,7 +26,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
         }
         "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
         "mobilenet-v1" => regress::check(weights).map(drop),
-        "mobilefacenet" => identity::check(weights),
+        "mobilefacenet" => embedder::check(weights),
         speech::ARCHITECTURE => speech::check_component(component, weights),
         _ => default_check(component, weights),
     }

@@ -21,14 +21,14 @@ const LANES: usize = 16;
 
 /// The neutral face of one person: `u + W_shp a`, computed once per shot.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Identity {
+pub struct ShapeIdentity {
     /// Block-planar coordinates, padded with zeros to whole blocks.
     blocks: Vec<f32>,
     coefficients: Vec<f32>,
     vertices: usize,
 }
 
-impl Identity {
+impl ShapeIdentity {
     /// The coefficients `a` that it was computed from.
     pub fn coefficients(&self) -> &[f32] {
         &self.coefficients
@@ -99,8 +99,8 @@ impl Prepared {
     ///
     /// # Errors
     /// `Model` when the number of coefficients is not the model's.
-    pub fn identity(&self, shape: &[f32]) -> Result<Identity> {
-        let mut identity = Identity::default();
+    pub fn identity(&self, shape: &[f32]) -> Result<ShapeIdentity> {
+        let mut identity = ShapeIdentity::default();
         self.identity_into(shape, &mut identity)?;
         Ok(identity)
     }
@@ -109,7 +109,7 @@ impl Prepared {
     ///
     /// # Errors
     /// `Model` when the number of coefficients is not the model's.
-    pub fn identity_into(&self, shape: &[f32], out: &mut Identity) -> Result<()> {
+    pub fn identity_into(&self, shape: &[f32], out: &mut ShapeIdentity) -> Result<()> {
         let dim = self.model.shape_dim;
         check_count("identity", shape.len(), dim)?;
         let n = self.model.vertex_count();
@@ -126,7 +126,7 @@ impl Prepared {
         Ok(())
     }
 
-    /// The mesh of a fit, with the fit's own identity (one-off use; in a shot keep the [`Identity`]).
+    /// The mesh of a fit, with the fit's own identity (one-off use; in a shot keep the [`ShapeIdentity`]).
     ///
     /// # Errors
     /// `Model` when the parameters do not fit the model.
@@ -142,7 +142,7 @@ impl Prepared {
     ///
     /// # Errors
     /// `Model` when the parameters do not fit the model.
-    pub fn fit_mesh_into(&self, identity: &Identity, fit: &Fit, out: &mut Mesh) -> Result<()> {
+    pub fn fit_mesh_into(&self, identity: &ShapeIdentity, fit: &Fit, out: &mut Mesh) -> Result<()> {
         self.affine_mesh_into(identity, &fit.params.expr, &fit_image_matrix(fit), out)
     }
 
@@ -151,7 +151,13 @@ impl Prepared {
     ///
     /// # Errors
     /// `Model` when identity or expression do not fit the model.
-    pub fn mesh_into(&self, identity: &Identity, expr: &[f32], camera: &ImageCamera, out: &mut Mesh) -> Result<()> {
+    pub fn mesh_into(
+        &self,
+        identity: &ShapeIdentity,
+        expr: &[f32],
+        camera: &ImageCamera,
+        out: &mut Mesh,
+    ) -> Result<()> {
         self.affine_mesh_into(identity, expr, &camera.matrix(), out)
     }
 
@@ -161,7 +167,7 @@ impl Prepared {
     /// `Model` when identity or expression do not fit the model.
     pub fn affine_mesh_into(
         &self,
-        identity: &Identity,
+        identity: &ShapeIdentity,
         expr: &[f32],
         matrix: &[f64; 12],
         out: &mut Mesh,
@@ -178,7 +184,7 @@ impl Prepared {
     /// As [`Prepared::affine_mesh_into`].
     pub(super) fn unshifted_into(
         &self,
-        identity: &Identity,
+        identity: &ShapeIdentity,
         expr: &[f32],
         matrix: &[f64; 12],
         out: &mut Mesh,
@@ -410,7 +416,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::face::Rect;
+    use crate::frame::Rect;
     use crate::morphable::Params;
     use crate::morphable::testkit::{fixtures, synthetic, synthetic_fit, upstream_model};
 

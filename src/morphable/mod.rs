@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod arrays;
+pub mod canonical;
 pub mod mesh;
 pub mod pose;
 pub mod retarget;
@@ -10,12 +11,12 @@ pub mod rig;
 pub(crate) mod testkit;
 pub(crate) mod topology;
 
-pub use mesh::{Identity, Prepared};
+pub use mesh::{Prepared, ShapeIdentity};
 pub use pose::{Euler, ImageCamera};
 pub use retarget::{RetargetSettings, ShotStats, retarget};
 pub use rig::{Expression, Region, Rig, RigSettings};
 
-use crate::face::Rect;
+use crate::frame::Rect;
 use crate::{Error, Result};
 
 /// The parameters of one face: what the regressor returns, de-normalised.

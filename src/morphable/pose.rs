@@ -7,7 +7,7 @@
 use nalgebra::{Matrix3, Rotation3, Vector3};
 
 use super::Fit;
-use crate::face::Rect;
+use crate::frame::Rect;
 use crate::{Error, Result};
 
 /// Side of the square picture that the regressor sees, in pixels.

@@ -1,7 +1,7 @@
 //! What the tests of `morphable` and `pncc` share: a synthetic model, and upstream's where it is at hand.
 
 use super::{Fit, Morphable, Params};
-use crate::face::Rect;
+use crate::frame::Rect;
 use crate::import::{default_check, import};
 use crate::models::Role;
 use crate::morphable::arrays::morphable_from;

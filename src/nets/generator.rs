@@ -400,8 +400,8 @@ mod tests {
     /// The mouth is what the lips enclose, open or not, and nothing of eyes, nose and chin.
     #[test]
     fn the_mouth_is_found_by_its_codes() {
+        use crate::morphable::canonical::ExpressionMode;
         use crate::morphable::{Euler, ImageCamera, Mesh, Prepared};
-        use crate::synthetic::Expression;
         const SIDE: usize = 256;
         let model = Prepared::new(crate::synthetic::head()).unwrap();
         let shape = vec![0.0; model.model().shape_dim];
@@ -409,7 +409,7 @@ mod tests {
         let ops = Plain::new(Arc::new(Weights::default()));
         for (yaw, jaw) in [(0.0, 0.0), (0.0, 1.0), (35.0, 1.0), (-35.0, 0.3)] {
             let mut expr = vec![0.0; model.model().expr_dim];
-            expr[Expression::JawOpen as usize] = jaw;
+            expr[ExpressionMode::JawOpen as usize] = jaw;
             let turned = Euler { yaw, pitch: 5.0, roll: 10.0 };
             let camera = ImageCamera::new(9e-4, turned.rotation(), [128.0, 128.0, 0.0]);
             let mut mesh = Mesh::default();

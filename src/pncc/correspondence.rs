@@ -111,7 +111,7 @@ impl SourceMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::Rect;
+    use crate::frame::Rect;
     use crate::morphable::testkit::{synthetic, synthetic_fit};
     use crate::morphable::{Euler, ImageCamera, Mesh};
 

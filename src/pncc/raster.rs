@@ -771,7 +771,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::face::Rect;
+    use crate::frame::Rect;
     use crate::morphable::testkit::{fixtures, synthetic, synthetic_fit, upstream_model};
     use crate::testing::Rng;
 

@@ -5,9 +5,10 @@ use super::engine::{Engine, Place};
 use crate::engine::library::Source;
 use crate::engine::{Embedded, cpu};
 use crate::face::detector::{self, Detector, Look};
-use crate::face::identity::Embedder;
-use crate::face::observe::{FindFaces, FitFace, Observer};
+use crate::face::embedder::Embedder;
+use crate::face::observe::Observer;
 use crate::face::regress::{self, Regressor};
+use crate::face::traits::{FaceDetector, FaceFitter};
 use crate::face::{Detection, roi};
 use crate::frame::Frame;
 use crate::import::{check, check_generator};
@@ -250,8 +251,7 @@ mod tests {
     use crate::import::fitting;
     use crate::nets::mobilenet;
     use crate::synthetic::head;
-    use crate::weights::Array;
-    use crate::weights::Weights;
+    use crate::weights::{Array, Weights};
 
     #[test]
     fn a_model_without_a_regressor_is_taken_only_when_asked_for() {

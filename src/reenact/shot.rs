@@ -11,7 +11,7 @@ use crate::controls::choices::{Composite, Quality, View};
 use crate::frame::{Color, Filter, Frame, Window};
 use crate::key::Key;
 use crate::morphable::retarget::{FramePose, RetargetSettings, ShotStats, retarget};
-use crate::morphable::{Euler, Fit, Identity, ImageCamera, Mesh, Prepared, RigSettings};
+use crate::morphable::{Euler, Fit, ImageCamera, Mesh, Prepared, RigSettings, ShapeIdentity};
 use crate::pncc::Rasterizer;
 use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
@@ -134,7 +134,7 @@ pub struct Shot {
 /// Memory that is kept between frames; one per thread that renders.
 #[derive(Default)]
 pub struct Scratch {
-    identity: Identity,
+    identity: ShapeIdentity,
     mesh: Mesh,
     /// The face at rest, where regions are weighed.
     rest: Mesh,

@@ -13,8 +13,8 @@ use super::motion::Motion;
 use super::record::{decode, encode};
 use crate::face::choose::Choice;
 use crate::face::observe::{Observation, Observer, Seen};
-use crate::face::{Rect, roi};
-use crate::frame::{Color, Frame};
+use crate::face::roi;
+use crate::frame::{Color, Frame, Rect};
 use crate::key::Key;
 use crate::media::{FrameRange, Rational, Source};
 use crate::morphable::Fit;
@@ -551,19 +551,19 @@ pub fn with_clip<T>(source: &Source, work: impl FnOnce(&Clip) -> Result<T>) -> R
 mod tests {
     use super::*;
     use crate::face::Detection;
-    use crate::face::observe::{FaceModel, FindFaces, FitFace};
+    use crate::face::traits::{FaceDetector, FaceFitter, FaceModel};
     use crate::media::still::{self, StillOptions};
 
     /// Finds no face.
     struct Nobody;
 
-    impl FindFaces for Nobody {
+    impl FaceDetector for Nobody {
         fn find(&self, _: &Frame) -> Result<Vec<Detection>> {
             Ok(Vec::new())
         }
     }
 
-    impl FitFace for Nobody {
+    impl FaceFitter for Nobody {
         fn fit(&self, _: &Frame, _: &Rect) -> Result<Fit> {
             Err(Error::NoFace("nobody".into()))
         }

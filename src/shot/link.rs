@@ -4,10 +4,11 @@
 //! is found again after a loss must be near the place where it was lost, must not be one of the others, and, where
 //! identities are known, must be the same person.
 
+use crate::face::Detection;
 use crate::face::choose::Choice;
-use crate::face::identity::Identity;
+use crate::face::embedding::FaceEmbedding;
 use crate::face::observe::Observation;
-use crate::face::{Detection, Rect};
+use crate::frame::Rect;
 
 /// Cosine from which two faces count as the same person's, when one is found again after a loss or a jump (within 75
 /// real clips the least was 0.43 and 95 % lay above 0.7; of pairs of clips 95 % lay below 0.26).
@@ -49,7 +50,7 @@ struct State {
     /// Where other people's faces were when they were last seen.
     others: Vec<Other>,
     /// Who is followed: the sum of the identities seen so far.
-    identity: Option<Identity>,
+    identity: Option<FaceEmbedding>,
 }
 
 /// A face that is not the one followed.
@@ -206,7 +207,7 @@ mod tests {
     fn face(x: f32, y: f32, side: f32, who: Option<usize>) -> Seen {
         let r = side / 2.0;
         let rect = Rect { x0: x - r, y0: y - r, x1: x + r, y1: y + r };
-        let identity = who.map(|who| Identity((0..8).map(|i| f32::from(u8::from(i == who))).collect()));
+        let identity = who.map(|who| FaceEmbedding((0..8).map(|i| f32::from(u8::from(i == who))).collect()));
         let params = Params { camera: [0.0; 12], shape: vec![], expr: vec![] };
         let fitted = Fitted { fit: Fit { params, roi: rect }, agreement: 1.0, plausibility: 1.0, identity };
         Seen { detection: Detection { rect, score: 0.9, landmarks5: None }, fitted: Some(fitted) }

@@ -1,8 +1,9 @@
 //! What is known of a frame, as the cache keeps it.
 
-use crate::face::identity::Identity;
+use crate::face::Detection;
+use crate::face::embedding::FaceEmbedding;
 use crate::face::observe::{Fitted, Observation, Seen};
-use crate::face::{Detection, Rect};
+use crate::frame::Rect;
 use crate::morphable::{Fit, Params};
 use crate::weights::{Array, Data, Weights};
 
@@ -33,7 +34,7 @@ pub fn encode(observation: &Observation) -> Weights {
     put("roi", m, fits.iter().flat_map(|f| corners(&f.fit.roi)).collect());
     put("quality", m, fits.iter().flat_map(|f| [f.agreement, f.plausibility]).collect());
     if let Some(length) = fits.iter().find_map(|f| f.identity.as_ref()).map(|i| i.0.len()) {
-        let unknown = Identity(vec![f32::NAN; length]);
+        let unknown = FaceEmbedding(vec![f32::NAN; length]);
         let all = fits.iter().flat_map(|f| f.identity.as_ref().unwrap_or(&unknown).0.iter().copied());
         put("identity", m, all.collect());
     }
@@ -81,7 +82,7 @@ pub fn decode(value: &Weights) -> Option<Observation> {
                 };
                 let &[agreement, plausibility] = *qualities.get(k)? else { return None };
                 let identity = match &identities {
-                    Some(all) => Some(*all.get(k)?).filter(|v| known(v)).map(|v| Identity(v.to_vec())),
+                    Some(all) => Some(*all.get(k)?).filter(|v| known(v)).map(|v| FaceEmbedding(v.to_vec())),
                     None => None,
                 };
                 Some(Fitted { fit: Fit { params, roi: rect(rois.get(k)?)? }, agreement, plausibility, identity })
@@ -103,7 +104,7 @@ mod tests {
         let (rect, roi) = (rect(), rect());
         let landmarks5 = points.then(|| std::array::from_fn(|_| [rng.signed(), rng.signed()]));
         let params = Params { camera: std::array::from_fn(|_| rng.signed()), shape: rng.vec(40), expr: rng.vec(10) };
-        let identity = identity.then(|| Identity(rng.vec(128)));
+        let identity = identity.then(|| FaceEmbedding(rng.vec(128)));
         let fitted =
             fitted.then_some(Fitted { fit: Fit { params, roi }, agreement: 0.5, plausibility: 0.25, identity });
         Seen { detection: Detection { rect, score: 0.75, landmarks5 }, fitted }

@@ -4,50 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::delaunay::{distance, inside, triangulate};
-use super::modes::{self, EXPR_DIM, SHAPE_DIM, edges, height};
 use super::noise;
-use super::surface::{OUTLINE, P2, P3, curve, landmarks, point, smoothstep, to_map};
 use crate::morphable::Morphable;
-
-/// The expression modes of [`head`]: indices into the coefficients. Left and right are the person's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Expression {
-    /// 1 is wide open, slightly negative presses the lips together.
-    JawOpen,
-    Smile,
-    /// Corners of the mouth down.
-    Frown,
-    Pucker,
-    Wide,
-    BrowRaise,
-    BrowLower,
-    /// 1 is closed.
-    BlinkLeft,
-    BlinkRight,
-    /// Positive moves the mouth to the person's left, which is the picture's right.
-    MouthSide,
-}
-
-/// Names of the expression modes, in the order of their coefficients.
-pub const EXPRESSION_NAMES: [&str; EXPR_DIM] = [
-    "jaw open",
-    "smile",
-    "frown",
-    "pucker",
-    "wide",
-    "brow raise",
-    "brow lower",
-    "blink left",
-    "blink right",
-    "mouth sideways",
-];
+use crate::morphable::canonical::modes::{self, EXPR_DIM, SHAPE_DIM, edges, height};
+use crate::morphable::canonical::surface::{OUTLINE, P2, P3, curve, landmarks, point, smoothstep, to_map};
 
 /// Micrometres per millimetre: a [`Morphable`] counts micrometres.
 pub(super) const UNIT: f64 = 1000.0;
 
 /// The procedural head, made at the first call (well under a second). Coefficients: identity about -2..2 (one is a
-/// standard deviation), expression 0..1 in the order of [`Expression`].
+/// standard deviation), expression 0..1 in the order of [`ExpressionMode`].
 pub fn head() -> Arc<Morphable> {
     static HEAD: OnceLock<Arc<Morphable>> = OnceLock::new();
     HEAD.get_or_init(|| Arc::new(build())).clone()
@@ -342,14 +308,15 @@ pub(super) fn borders(triangles: &[[u32; 3]]) -> Option<Vec<Vec<u32>>> {
 mod tests {
 
     use super::*;
-    use crate::synthetic::surface::mirrored;
+    use crate::morphable::canonical::ExpressionMode;
+    use crate::morphable::canonical::surface::mirrored;
 
     fn at(m: &Morphable, v: u32) -> P3 {
         std::array::from_fn(|c| f64::from(m.mean[3 * v as usize + c]) / UNIT)
     }
 
     /// Landmarks with one expression coefficient.
-    fn with(mode: Expression, value: f32) -> Vec<P3> {
+    fn with(mode: ExpressionMode, value: f32) -> Vec<P3> {
         let m = head();
         (0..68)
             .map(|i| {
@@ -395,7 +362,7 @@ mod tests {
             let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
             let area = 0.5 * n.iter().map(|x| x * x).sum::<f64>().sqrt();
             assert!(area > 0.05, "{t:?}: {area} mm2 at {a:?}");
-            let out: f64 = (0..3).map(|k| n[k] * (a[k] - super::super::surface::CENTRE[k])).sum();
+            let out: f64 = (0..3).map(|k| n[k] * (a[k] - crate::morphable::canonical::surface::CENTRE[k])).sum();
             assert!(out < 0.0, "{t:?} is turned over");
         }
     }
@@ -419,22 +386,22 @@ mod tests {
     fn expressions_do_what_their_names_say() {
         let rest = landmarks();
         let gap = |l: &[P3], a: usize, b: usize| (l[a][1] - l[b][1]).abs();
-        let open = with(Expression::JawOpen, 1.0);
+        let open = with(ExpressionMode::JawOpen, 1.0);
         assert!(gap(&open, 62, 66) > gap(&rest, 62, 66) + 18.0 && open[8][1] < rest[8][1] - 15.0);
         assert!(gap(&open, 33, 51) - gap(&rest, 33, 51) < 0.5 && (open[27][1] - rest[27][1]).abs() < 0.1);
-        let closed = with(Expression::JawOpen, -0.12);
+        let closed = with(ExpressionMode::JawOpen, -0.12);
         assert!(gap(&closed, 62, 66) < 1.2);
-        let smile = with(Expression::Smile, 1.0);
+        let smile = with(ExpressionMode::Smile, 1.0);
         assert!(
             smile[54][1] > rest[54][1] + 4.0 && smile[54][0] > rest[54][0] + 4.0 && smile[48][0] < rest[48][0] - 4.0
         );
-        assert!(with(Expression::Frown, 1.0)[48][1] < rest[48][1] - 4.0);
+        assert!(with(ExpressionMode::Frown, 1.0)[48][1] < rest[48][1] - 4.0);
         let width = |l: &[P3]| l[54][0] - l[48][0];
-        let pucker = with(Expression::Pucker, 1.0);
+        let pucker = with(ExpressionMode::Pucker, 1.0);
         assert!(width(&pucker) < width(&rest) - 12.0 && pucker[51][2] > rest[51][2] + 3.0);
-        assert!(width(&with(Expression::Wide, 1.0)) > width(&rest) + 10.0);
-        let up = with(Expression::BrowRaise, 1.0);
-        let down = with(Expression::BrowLower, 1.0);
+        assert!(width(&with(ExpressionMode::Wide, 1.0)) > width(&rest) + 10.0);
+        let up = with(ExpressionMode::BrowRaise, 1.0);
+        let down = with(ExpressionMode::BrowLower, 1.0);
         for i in 17..27 {
             assert!(up[i][1] > rest[i][1] + 3.0, "brow {i} up");
         }
@@ -442,14 +409,14 @@ mod tests {
             assert!(down[i][1] < rest[i][1] - 2.0, "brow {i} down");
         }
         assert!(down[22][0] - down[21][0] < rest[22][0] - rest[21][0] - 3.0);
-        let (left, right) = (with(Expression::BlinkLeft, 1.0), with(Expression::BlinkRight, 1.0));
+        let (left, right) = (with(ExpressionMode::BlinkLeft, 1.0), with(ExpressionMode::BlinkRight, 1.0));
         for (a, b) in [(43, 47), (44, 46)] {
             assert!(gap(&left, a, b) < 0.8 && gap(&right, a, b) == gap(&rest, a, b));
         }
         for (a, b) in [(37, 41), (38, 40)] {
             assert!(gap(&right, a, b) < 0.8 && gap(&left, a, b) == gap(&rest, a, b));
         }
-        let side = with(Expression::MouthSide, 1.0);
+        let side = with(ExpressionMode::MouthSide, 1.0);
         assert!(side[51][0] > 4.0 && side[66][0] > 4.0 && side[30][0].abs() < 1.0);
     }
 

@@ -6,19 +6,19 @@
 //! performance with their true fits. Everything repeats to the bit on one machine. Lengths within this module are
 //! millimetres; a [`Morphable`](crate::morphable::Morphable) and its cameras count micrometres, as 3DDFA-V2's does.
 
-pub(crate) mod bumps;
+pub mod appearance;
 mod delaunay;
 pub mod head;
-pub(crate) mod modes;
 mod noise;
 pub mod performance;
 pub mod render;
 mod scene;
 mod shade;
 pub mod sound;
-pub(crate) mod surface;
+mod vec3;
 
-pub use head::{Expression, head};
+pub use appearance::Appearance;
+pub use head::head;
 pub use performance::{DEMO_FPS, demo_driving, demo_reference};
-pub use render::{Look, Renderer};
+pub use render::Renderer;
 pub use sound::demo_sound;

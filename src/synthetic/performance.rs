@@ -1,13 +1,14 @@
 //! The demo's input: a reference portrait and a driving performance, with their true fits.
 
-use super::head::Expression;
-use super::modes::{EXPR_DIM, SHAPE_DIM};
-use super::render::{Look, Renderer};
+use super::render::Renderer;
 use super::scene::NECK;
 use crate::Result;
-use crate::face::{Rect, roi};
-use crate::frame::Frame;
+use crate::face::roi;
+use crate::frame::{Frame, Rect};
+use crate::morphable::canonical::ExpressionMode;
+use crate::morphable::canonical::modes::{EXPR_DIM, SHAPE_DIM};
 use crate::morphable::{Euler, Fit, ImageCamera, Params, Prepared};
+use crate::synthetic::appearance::Appearance;
 
 /// Frame rate that the driving performance is written for.
 pub const DEMO_FPS: f32 = 25.0;
@@ -20,10 +21,10 @@ const FIELD: f32 = 385_000.0;
 /// # Errors
 /// `Usage` when the size is 0 or beyond the rasteriser's limit.
 pub fn demo_reference(size: usize) -> Result<(Frame, Fit)> {
-    let mut renderer = Renderer::new(Look::reference())?;
+    let mut renderer = Renderer::new(Appearance::reference())?;
     let mut expr = vec![0.0; EXPR_DIM];
-    expr[Expression::JawOpen as usize] = -0.135;
-    expr[Expression::Smile as usize] = 0.12;
+    expr[ExpressionMode::JawOpen as usize] = -0.135;
+    expr[ExpressionMode::Smile as usize] = 0.12;
     let fit =
         fit(renderer.prepared(), reference_shape(), expr, Euler { yaw: 4.0, pitch: 1.0, roll: -1.5 }, [0.0; 2], size)?;
     Ok((renderer.render(&fit, size, size)?, fit))
@@ -35,7 +36,7 @@ pub fn demo_reference(size: usize) -> Result<(Frame, Fit)> {
 /// # Errors
 /// `Usage` (for the first frame) when the size is 0 or beyond the rasteriser's limit.
 pub fn demo_driving(size: usize, frames: usize) -> Result<impl Iterator<Item = Result<(Frame, Fit)>>> {
-    let mut renderer = Renderer::new(Look::driving())?;
+    let mut renderer = Renderer::new(Appearance::driving())?;
     Ok((0..frames).map(move |i| {
         let moment = Moment::at(i as f32 / DEMO_FPS);
         let fit = fit(renderer.prepared(), driving_shape(), moment.expr.to_vec(), moment.pose, moment.sway, size)?;
@@ -106,7 +107,7 @@ fn shape(set: &[(usize, f32)]) -> Vec<f32> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
     pub pose: Euler,
-    /// Coefficients in the order of [`Expression`].
+    /// Coefficients in the order of [`ExpressionMode`].
     pub expr: [f32; EXPR_DIM],
     /// How far the neck is from its place, share of the picture.
     pub sway: [f32; 2],
@@ -124,19 +125,19 @@ impl Moment {
         };
         let mut expr = [0.0; EXPR_DIM];
         let speech = Speech::at(t);
-        expr[Expression::JawOpen as usize] = -0.13 + 0.80 * speech.open;
-        expr[Expression::Pucker as usize] = 0.75 * speech.round;
-        expr[Expression::Wide as usize] = 0.5 * speech.spread;
+        expr[ExpressionMode::JawOpen as usize] = -0.13 + 0.80 * speech.open;
+        expr[ExpressionMode::Pucker as usize] = 0.75 * speech.round;
+        expr[ExpressionMode::Wide as usize] = 0.5 * speech.spread;
         let phrase = t.rem_euclid(6.0);
-        expr[Expression::Smile as usize] = 0.8 * window(phrase, 3.4, 5.2, 0.4);
-        expr[Expression::BrowRaise as usize] = 0.9 * window(t.rem_euclid(4.4), 1.4, 2.3, 0.25);
-        expr[Expression::BrowLower as usize] = 0.6 * window(t.rem_euclid(7.4), 5.6, 6.6, 0.3);
-        expr[Expression::MouthSide as usize] = 0.25 * window(phrase, 2.6, 3.3, 0.3);
+        expr[ExpressionMode::Smile as usize] = 0.8 * window(phrase, 3.4, 5.2, 0.4);
+        expr[ExpressionMode::BrowRaise as usize] = 0.9 * window(t.rem_euclid(4.4), 1.4, 2.3, 0.25);
+        expr[ExpressionMode::BrowLower as usize] = 0.6 * window(t.rem_euclid(7.4), 5.6, 6.6, 0.3);
+        expr[ExpressionMode::MouthSide as usize] = 0.25 * window(phrase, 2.6, 3.3, 0.3);
         // A blink takes a quarter of a second: closing is faster than opening.
         let since = (t + 1.7).rem_euclid(2.6);
         let blink = smooth(0.0, 0.08, since) * smooth(0.26, 0.12, since);
-        expr[Expression::BlinkLeft as usize] = blink;
-        expr[Expression::BlinkRight as usize] = blink;
+        expr[ExpressionMode::BlinkLeft as usize] = blink;
+        expr[ExpressionMode::BlinkRight as usize] = blink;
         Moment { pose, expr, sway: [0.012 * wave(4.9, 0.2), 0.006 * wave(3.1, 0.6)] }
     }
 }
@@ -209,13 +210,13 @@ mod tests {
         assert!((20.0..=25.0).contains(&yaw), "{yaw}");
         assert!(most(&|m| m.pose.pitch.abs()) < 15.0 && most(&|m| m.pose.roll.abs()) < 15.0);
         for (e, least) in [
-            (Expression::JawOpen, 0.35),
-            (Expression::Smile, 0.7),
-            (Expression::Pucker, 0.3),
-            (Expression::Wide, 0.2),
-            (Expression::BrowRaise, 0.8),
-            (Expression::BlinkLeft, 0.9),
-            (Expression::BlinkRight, 0.9),
+            (ExpressionMode::JawOpen, 0.35),
+            (ExpressionMode::Smile, 0.7),
+            (ExpressionMode::Pucker, 0.3),
+            (ExpressionMode::Wide, 0.2),
+            (ExpressionMode::BrowRaise, 0.8),
+            (ExpressionMode::BlinkLeft, 0.9),
+            (ExpressionMode::BlinkRight, 0.9),
         ] {
             assert!(most(&|m| m.expr[e as usize]) > least, "{e:?}: {}", most(&|m| m.expr[e as usize]));
         }

@@ -1,14 +1,17 @@
 //! Draws a synthetic person: one rasteriser pass over face and scene, a shadow map, shading per sample.
 
+use crate::synthetic::Appearance;
+use crate::synthetic::vec3::unit;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::head::{Expression, UNIT, head};
+use super::head::{UNIT, head};
 use super::scene::{Material, NECK, Scene};
 use super::shade::{Sample, Shader};
-use super::surface::P3;
 use crate::frame::Frame;
+use crate::morphable::canonical::ExpressionMode;
+use crate::morphable::canonical::surface::P3;
 use crate::morphable::pose::fit_image_matrix;
 use crate::morphable::{Euler, Fit, ImageCamera, Morphable, Prepared};
 use crate::pncc::{Hit, Rasterizer};
@@ -17,100 +20,13 @@ use crate::{Error, Result};
 /// Samples per pixel and axis.
 const SUPER: usize = 2;
 
-/// The cut of the hair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HairStyle {
-    Shaved,
-    Short,
-    /// To the chin.
-    Bob,
-}
-
-/// What a person and the picture around look like. Colours are linear light.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Look {
-    pub skin: [f32; 3],
-    pub lips: [f32; 3],
-    pub brows: [f32; 3],
-    /// How strong the brows are, 0..1.
-    pub brow_weight: f32,
-    pub hair: [f32; 3],
-    pub style: HairStyle,
-    pub iris: [f32; 3],
-    pub cloth: [f32; 3],
-    /// Width of the neck: 1 is a man's.
-    pub neck: f32,
-    /// Shadow of a beard, 0..1.
-    pub beard: f32,
-    pub freckles: f32,
-    /// Direction towards the main light: x right, y down, z towards the viewer; any length.
-    pub key_direction: [f32; 3],
-    pub key: [f32; 3],
-    pub fill_direction: [f32; 3],
-    pub fill: [f32; 3],
-    pub ambient: [f32; 3],
-    /// Top and bottom of the background.
-    pub background: [[f32; 3]; 2],
-    pub seed: u32,
-}
-
-impl Look {
-    /// The demo's reference: auburn bob, warm light from the left.
-    pub fn reference() -> Look {
-        Look {
-            skin: [0.60, 0.355, 0.245],
-            lips: [0.50, 0.125, 0.115],
-            brows: [0.065, 0.034, 0.022],
-            brow_weight: 0.8,
-            hair: [0.075, 0.027, 0.013],
-            style: HairStyle::Bob,
-            iris: [0.10, 0.22, 0.16],
-            cloth: [0.045, 0.16, 0.20],
-            neck: 0.84,
-            beard: 0.0,
-            freckles: 0.35,
-            key_direction: [-0.55, -0.55, 0.75],
-            key: [1.75, 1.62, 1.45],
-            fill_direction: [0.8, -0.1, 0.6],
-            fill: [0.30, 0.36, 0.46],
-            ambient: [0.27, 0.27, 0.29],
-            background: [[0.30, 0.36, 0.38], [0.12, 0.15, 0.17]],
-            seed: 11,
-        }
-    }
-
-    /// The demo's driver: short brown hair, darker skin, cool light from the right.
-    pub fn driving() -> Look {
-        Look {
-            skin: [0.35, 0.185, 0.115],
-            lips: [0.28, 0.095, 0.075],
-            brows: [0.045, 0.028, 0.018],
-            brow_weight: 1.0,
-            hair: [0.070, 0.047, 0.030],
-            style: HairStyle::Short,
-            iris: [0.085, 0.045, 0.020],
-            cloth: [0.34, 0.30, 0.24],
-            neck: 1.06,
-            beard: 0.45,
-            freckles: 0.0,
-            key_direction: [0.6, -0.5, 0.7],
-            key: [1.65, 1.65, 1.72],
-            fill_direction: [-0.8, 0.0, 0.6],
-            fill: [0.50, 0.42, 0.34],
-            ambient: [0.30, 0.30, 0.32],
-            background: [[0.20, 0.17, 0.22], [0.36, 0.27, 0.20]],
-            seed: 5,
-        }
-    }
-}
-
-/// Renders people of one [`Look`]. Keeps its memory between frames.
+/// Renders people of one [`Appearance`]. Keeps its memory between frames.
 pub struct Renderer {
     model: Arc<Morphable>,
     prepared: Prepared,
     scene: Scene,
     shader: Shader,
-    look: Look,
+    look: Appearance,
     /// The identity that `face` and `extras` were made for.
     shape: Vec<f32>,
     face: Vec<P3>,
@@ -127,7 +43,7 @@ impl Renderer {
     ///
     /// # Errors
     /// `Model` when the procedural head does not fit together (never, unless the code is changed).
-    pub fn new(look: Look) -> Result<Renderer> {
+    pub fn new(look: Appearance) -> Result<Renderer> {
         let model = head();
         let prepared = Prepared::new(model.clone())?;
         let scene = Scene::new(&model, look.style, f64::from(look.neck));
@@ -146,7 +62,7 @@ impl Renderer {
     }
 
     /// The look it draws.
-    pub fn look(&self) -> &Look {
+    pub fn look(&self) -> &Appearance {
         &self.look
     }
 
@@ -185,7 +101,7 @@ impl Renderer {
             .chain(self.scene.vertices.iter().map(|v| v.texture))
             .collect();
         let gaze = gaze(&head_camera);
-        let open = fit.params.expr[Expression::JawOpen as usize];
+        let open = fit.params.expr[ExpressionMode::JawOpen as usize];
         let (shader, materials) = (&self.shader, &self.scene.materials);
         let shadow_at = |p: [f32; 3], n: [f32; 3]| -> f32 {
             // Off the surface a little, or it would shade itself.
@@ -271,7 +187,7 @@ impl Renderer {
                 *value += row.iter().zip(expr).map(|(b, e)| f64::from(b * e)).sum::<f64>() / UNIT;
             }
         }
-        let open = f64::from(expr[Expression::JawOpen as usize]);
+        let open = f64::from(expr[ExpressionMode::JawOpen as usize]);
         let mut extras: Vec<P3> = self
             .extras
             .iter()
@@ -372,12 +288,6 @@ fn normals(vertices: &[[f32; 3]], triangles: &[[u32; 3]]) -> Vec<[f32; 3]> {
     out.into_iter().map(unit).collect()
 }
 
-/// `v` at length 1; what has no length stays.
-pub(super) fn unit(v: [f32; 3]) -> [f32; 3] {
-    let length = (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]).sqrt();
-    if length > 0.0 { v.map(|c| c / length) } else { v }
-}
-
 /// Linear light to sRGB with a soft shoulder for what is too bright.
 fn encode(color: [f32; 3]) -> [f32; 3] {
     // Evenly spaced in the root of the light, where the curve is nearly straight.
@@ -419,7 +329,7 @@ mod tests {
     #[test]
     fn the_picture_shows_the_face_where_the_fit_says() {
         let (frame, fit) = demo_reference(512).unwrap();
-        let mut renderer = Renderer::new(Look::reference()).unwrap();
+        let mut renderer = Renderer::new(Appearance::reference()).unwrap();
         let l = renderer.prepared().landmarks68(&fit).unwrap();
         let ratio = |p: [f32; 3]| p[2] / p[0];
         // Whites of the eyes beside the iris are grey, skin is not.
@@ -447,7 +357,7 @@ mod tests {
         }
         // Closed lids cover the eyes.
         let mut closed = fit.clone();
-        closed.params.expr[Expression::BlinkLeft as usize] = 1.0;
+        closed.params.expr[ExpressionMode::BlinkLeft as usize] = 1.0;
         let picture = renderer.render(&closed, 512, 512).unwrap();
         let inside = |f: &Frame| ratio(at(f, &l, &[42, 43, 43, 42, 47]));
         assert!(inside(&picture) < inside(&frame) - 0.05);
@@ -458,7 +368,7 @@ mod tests {
     #[test]
     fn a_shifted_crop_shifts_the_picture() {
         let (_, fit) = demo_reference(128).unwrap();
-        let mut renderer = Renderer::new(Look::driving()).unwrap();
+        let mut renderer = Renderer::new(Appearance::driving()).unwrap();
         let mut moved = fit.clone();
         for v in [&mut moved.roi.x0, &mut moved.roi.x1] {
             *v += 10.0;
@@ -475,7 +385,7 @@ mod tests {
     #[test]
     fn bad_requests_are_errors() {
         let (_, fit) = demo_reference(32).unwrap();
-        let mut renderer = Renderer::new(Look::driving()).unwrap();
+        let mut renderer = Renderer::new(Appearance::driving()).unwrap();
         assert!(matches!(renderer.render(&fit, 0, 10), Err(Error::Usage(_))));
         assert!(matches!(renderer.render(&fit, 40_000, 1), Err(Error::Usage(_))));
         let mut short = fit.clone();

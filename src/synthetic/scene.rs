@@ -1,11 +1,15 @@
 //! What a portrait shows beside the mesh of the face: skull, eyes, mouth, ears, hair, neck, shoulders.
 
 use super::head::{borders, outline};
-use super::modes::{identity_sum, jaw};
 use super::noise::{fractal, noise};
-use super::render::HairStyle;
-use super::surface::{CENTRE, P2, P3, direction, point, radius, smoothstep};
 use crate::morphable::Morphable;
+use crate::morphable::canonical::modes::{identity_sum, jaw};
+use crate::morphable::canonical::surface::{CENTRE, P2, P3, direction, point, radius, smoothstep};
+use crate::synthetic::appearance::HairStyle;
+use crate::synthetic::vec3::add;
+use crate::synthetic::vec3::cross;
+use crate::synthetic::vec3::dot;
+use crate::synthetic::vec3::sub;
 
 /// What a triangle is made of; decides its shading and the meaning of its vertices' `texture`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -504,20 +508,4 @@ fn on_surface(q: P2, out: f64) -> P3 {
     let d = direction(q);
     let r = radius(q) + out;
     std::array::from_fn(|c| CENTRE[c] + r * d[c])
-}
-
-fn add(a: P3, b: P3) -> P3 {
-    std::array::from_fn(|c| a[c] + b[c])
-}
-
-fn sub(a: P3, b: P3) -> P3 {
-    std::array::from_fn(|c| a[c] - b[c])
-}
-
-fn dot(a: P3, b: P3) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-fn cross(a: P3, b: P3) -> P3 {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }

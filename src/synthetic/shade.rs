@@ -1,10 +1,11 @@
 //! What the surfaces look like: skin, eyes, hair, cloth, background, under a key light, a fill light and the sky.
 
-use super::modes::{edges, height};
 use super::noise::{fractal, noise};
-use super::render::{HairStyle, Look, unit};
 use super::scene::{COLLAR, Material, hairline};
-use super::surface::landmarks;
+use crate::morphable::canonical::modes::{edges, height};
+use crate::morphable::canonical::surface::landmarks;
+use crate::synthetic::appearance::{Appearance, HairStyle};
+use crate::synthetic::vec3::unit;
 
 /// One sample of the picture.
 pub struct Sample {
@@ -37,9 +38,9 @@ impl Table {
     }
 }
 
-/// The surfaces of one [`Look`], in linear light.
+/// The surfaces of one [`Appearance`], in linear light.
 pub struct Shader {
-    look: Look,
+    look: Appearance,
     key_direction: [f32; 3],
     fill_direction: [f32; 3],
     upper_lid: Table,
@@ -61,7 +62,7 @@ struct Disc {
 }
 
 impl Shader {
-    pub fn new(look: &Look) -> Shader {
+    pub fn new(look: &Appearance) -> Shader {
         let e = edges();
         let l = landmarks();
         Shader {

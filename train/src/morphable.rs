@@ -6,7 +6,7 @@ use headgan::models::{ModelSet, Role};
 use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, Prepared};
 use headgan::pncc::Rasterizer;
 use headgan::reenact::networks;
-use headgan::synthetic::head::EXPRESSION_NAMES;
+use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::{Error, Result};
 
 /// Side of a picture on the sheet, in pixels.

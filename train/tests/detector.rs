@@ -1,10 +1,9 @@
 //! The detector: it learns faces of a toy kind, a pack of it is found and finds them, and a run goes on to the bit.
 
 use headgan::engine::{Embedded, cpu};
-use headgan::face::Rect;
 use headgan::face::bgr::Bgr8;
 use headgan::face::detector::{Detector, Kind, Look};
-use headgan::frame::{Color, Frame};
+use headgan::frame::{Rect, Color, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;

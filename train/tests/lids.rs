@@ -2,7 +2,7 @@
 //! changes blinks and nothing else.
 
 use headgan::engine::{Embedded, cpu};
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::face::lids::Lids;
 use headgan::face::regress::{self, Regressor};
 use headgan::morphable::arrays::morphable_from;

@@ -1,10 +1,10 @@
 //! The named expressions, and how each moves the skin of a face.
 
 use super::lines::Lines;
-use crate::synthetic::bumps::{Bump, both, sum};
-use crate::synthetic::head::Expression as Mode;
-use crate::synthetic::modes;
-use crate::synthetic::surface::{P3, smoothstep};
+use crate::morphable::canonical::ExpressionMode as Mode;
+use crate::morphable::canonical::bumps::{Bump, both, sum};
+use crate::morphable::canonical::modes;
+use crate::morphable::canonical::surface::{P3, smoothstep};
 
 macro_rules! expressions {
     ($($(#[$doc:meta])* $name:ident $id:literal $min:literal..$max:literal,)+) => {

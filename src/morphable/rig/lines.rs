@@ -1,10 +1,10 @@
 //! Where a model's lids and lips part, on its mean face in millimetres.
 
 use crate::morphable::align::{Similarity, procrustes};
+use crate::morphable::canonical::modes::height;
+use crate::morphable::canonical::surface::{curve, landmarks, mirrored};
 use crate::morphable::topology::{border_loops, lip_chains};
 use crate::morphable::{Morphable, rig::P3};
-use crate::synthetic::modes::height;
-use crate::synthetic::surface::{curve, landmarks, mirrored};
 use crate::{Error, Result};
 use nalgebra::Vector3;
 use std::ops::Range;

@@ -22,8 +22,9 @@ pub use expression::Expression;
 pub use region::Region;
 
 use super::mesh::shift;
-use super::{Identity, ImageCamera, Mesh, Morphable, Prepared};
-use crate::synthetic::surface::P3;
+use super::{ImageCamera, Mesh, Morphable, Prepared};
+use crate::morphable::ShapeIdentity;
+use crate::morphable::canonical::surface::P3;
 use crate::{Error, Result};
 use lines::{Lines, Place, vertex};
 use rayon::prelude::*;
@@ -175,7 +176,7 @@ impl Rig {
     pub fn mesh_into(
         &self,
         model: &Prepared,
-        identity: &Identity,
+        identity: &ShapeIdentity,
         expr: &[f32],
         neutral: &[f32],
         camera: &ImageCamera,
@@ -234,7 +235,7 @@ impl Rig {
     fn direct(
         &self,
         model: &Morphable,
-        identity: &Identity,
+        identity: &ShapeIdentity,
         expr: &[f32],
         neutral: &[f32],
         settings: &RigSettings,
@@ -269,7 +270,7 @@ impl Rig {
     fn opening(
         &self,
         model: &Morphable,
-        identity: &Identity,
+        identity: &ShapeIdentity,
         eye: &Eye,
         directed: &Directed,
         settings: &RigSettings,

@@ -2,7 +2,7 @@
 
 use super::{P3, Quality};
 use crate::morphable::Morphable;
-use crate::synthetic::surface::smoothstep;
+use crate::morphable::canonical::surface::smoothstep;
 use nalgebra::{DMatrix, DVector};
 
 /// Vertices that the least squares look at, about.

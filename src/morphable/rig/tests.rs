@@ -1,8 +1,8 @@
 use super::*;
 use crate::morphable::Euler;
+use crate::morphable::canonical::ExpressionMode as Mode;
 use crate::morphable::testkit::{fixtures, synthetic, upstream_model};
 use crate::synthetic::head;
-use crate::synthetic::head::Expression as Mode;
 use crate::synthetic::performance::{driving_shape, reference_shape};
 use crate::testing::Rng;
 

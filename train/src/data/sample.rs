@@ -8,7 +8,7 @@ use crate::config::Augment;
 use headgan::audio::layout::ALL;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::morphable::retarget::FramePose;
-use headgan::morphable::{Identity, Mesh, Morphable, Prepared};
+use headgan::morphable::{Mesh, Morphable, Prepared, ShapeIdentity};
 use headgan::pncc::Rasterizer;
 use headgan::random::Rng;
 use headgan::reenact::draft::{DraftModel, DraftOutput, DraftScratch, DraftSettings, DraftShot};
@@ -79,7 +79,7 @@ pub struct Sampler {
     draft: Arc<DraftModel>,
     frames: usize,
     twice_middle: f32,
-    identity: Identity,
+    identity: ShapeIdentity,
     mesh: Mesh,
     raster: Rasterizer,
     scratch: DraftScratch,
@@ -108,7 +108,7 @@ impl Sampler {
             model,
             draft,
             frames,
-            identity: Identity::default(),
+            identity: ShapeIdentity::default(),
             mesh: Mesh::default(),
             raster: Rasterizer::single_thread(),
             scratch: DraftScratch::default(),

@@ -4,7 +4,7 @@
 //! file. Where the folders that clips lie in say whose they are ([`About::person`]), that counts instead.
 
 use super::store::{About, write_text};
-use headgan::face::identity::cosine;
+use headgan::face::embedding::cosine;
 use headgan::media::interrupt;
 use headgan::random::Rng;
 use headgan::{Error, Result};

@@ -4,7 +4,7 @@ use super::picture::{Face, Picture};
 use crate::regressor::heads as drawn;
 use crate::regressor::sample::Sample;
 use headgan::Result;
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::morphable::{ImageCamera, Prepared};
 use headgan::synthetic::head;
 

@@ -3,14 +3,13 @@
 //! A folder has `pictures/` (JPEGs), `about.json` ([`About`]) and `labels.jsonl`, a line for each file that was looked
 //! at ([`Labelled`]). Files that have a line are not looked at again.
 
-use super::picture::{Face, Picture};
 use crate::data::split::Split;
 use crate::data::store::{self, write_text};
 use crate::regressor::view::bytes;
 use headgan::engine::Embedded;
+use headgan::face::Detection;
 use headgan::face::detector::Detector;
-use headgan::face::{Detection, Rect};
-use headgan::frame::Filter;
+use headgan::frame::{Rect, Filter};
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{Progress, Source, interrupt};
 use headgan::{Error, Result};
@@ -19,6 +18,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use super::picture::{Face, Picture};
 
 /// From this score on the program reports a face, and training must find it.
 pub const SURE: f32 = 0.5;

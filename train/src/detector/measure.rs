@@ -274,7 +274,7 @@ pub fn text(figures: &Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headgan::face::Rect;
+    use headgan::frame::Rect;
 
     fn at(x: f32, score: f32) -> Detection {
         let rect = Rect { x0: x, y0: 0.0, x1: x + 20.0, y1: 20.0 };

@@ -1,9 +1,9 @@
 //! A picture and the faces in it.
 
 use crate::regressor::view::{Map, apply, inverse};
+use headgan::face::Detection;
 use headgan::face::bgr::{self, Bgr8};
-use headgan::face::{Detection, Rect};
-use headgan::frame::Frame;
+use headgan::frame::{Rect, Frame};
 
 /// A face, in a picture's pixels; the left upper corner of the picture is at 0, 0.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,7 +3,7 @@
 
 use super::picture::{Face, Picture, area, common};
 use crate::regressor::view::{Map, apply, inverse, spoilt};
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::face::bgr::Bgr8;
 use headgan::random::Rng;
 

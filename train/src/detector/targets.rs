@@ -2,7 +2,7 @@
 //! RetinaFace's threshold and variances).
 
 use super::picture::{Face, area, common};
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::face::anchors::{Prior, encode, encode_point};
 
 /// A prior that overlaps a face by at least this intersection over union answers for it.

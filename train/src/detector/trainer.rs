@@ -200,7 +200,7 @@ pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
 mod tests {
     use super::*;
     use crate::detector::picture::Face;
-    use headgan::face::Rect;
+    use headgan::frame::Rect;
     use headgan::face::bgr::Bgr8;
 
     /// Grey pictures with a face each.

@@ -7,7 +7,7 @@ use crate::regressor::measure::moved;
 use crate::regressor::sample::{AROUND, Sample};
 use crate::regressor::view::{MOVED, spoilt};
 use headgan::engine::Embedded;
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::face::bgr::{self, Pixels};
 use headgan::face::lids::{EYES, Lids, Look};
 use headgan::face::regress::Regressor;

@@ -2,12 +2,12 @@
 
 use super::sample::{AROUND, SIDE, Sample, crop_of};
 use super::view::bytes;
-use headgan::face::Rect;
+use headgan::frame::Rect;
 use headgan::morphable::{Euler, Fit, ImageCamera, Params};
 use headgan::random::Rng;
-use headgan::synthetic::head::Expression;
-use headgan::synthetic::render::HairStyle;
-use headgan::synthetic::{Look, Renderer};
+use headgan::morphable::canonical::ExpressionMode;
+use headgan::synthetic::appearance::HairStyle;
+use headgan::synthetic::{Appearance, Renderer};
 use headgan::{Error, Result};
 use std::sync::OnceLock;
 
@@ -143,29 +143,29 @@ fn normal(rng: &mut Rng) -> f64 {
 /// At rest, or some of everything; so often each eye for itself.
 fn expression(rng: &mut Rng, dim: usize, winks: f64) -> Vec<f32> {
     let mut out = vec![0.0; dim];
-    let mut set = |e: Expression, v: f64| out[e as usize] = v as f32;
+    let mut set = |e: ExpressionMode, v: f64| out[e as usize] = v as f32;
     let some = |rng: &mut Rng, often: f64| if rng.unit() < often { rng.unit() } else { 0.0 };
-    set(Expression::JawOpen, some(rng, 0.6).powf(1.4) - 0.13 * rng.unit());
+    set(ExpressionMode::JawOpen, some(rng, 0.6).powf(1.4) - 0.13 * rng.unit());
     let smile = some(rng, 0.4);
-    set(Expression::Smile, smile);
-    set(Expression::Frown, if smile > 0.3 { 0.0 } else { some(rng, 0.2) });
-    set(Expression::Pucker, some(rng, 0.25));
-    set(Expression::Wide, some(rng, 0.25));
-    set(Expression::BrowRaise, some(rng, 0.35));
-    set(Expression::BrowLower, some(rng, 0.25));
+    set(ExpressionMode::Smile, smile);
+    set(ExpressionMode::Frown, if smile > 0.3 { 0.0 } else { some(rng, 0.2) });
+    set(ExpressionMode::Pucker, some(rng, 0.25));
+    set(ExpressionMode::Wide, some(rng, 0.25));
+    set(ExpressionMode::BrowRaise, some(rng, 0.35));
+    set(ExpressionMode::BrowLower, some(rng, 0.25));
     let both = some(rng, 0.45);
     let (left, right) = match rng.unit() < winks {
         true => (both, some(rng, 0.5)),
         false => (both, (both + rng.within(0.1)).clamp(0.0, 1.0)),
     };
-    set(Expression::BlinkLeft, left);
-    set(Expression::BlinkRight, right);
-    set(Expression::MouthSide, if rng.unit() < 0.25 { rng.within(0.7) } else { 0.0 });
+    set(ExpressionMode::BlinkLeft, left);
+    set(ExpressionMode::BlinkRight, right);
+    set(ExpressionMode::MouthSide, if rng.unit() < 0.25 { rng.within(0.7) } else { 0.0 });
     out
 }
 
 /// Anybody, in any light, before anything.
-fn look(rng: &mut Rng) -> Look {
+fn look(rng: &mut Rng) -> Appearance {
     let mix = |a: [f32; 3], b: [f32; 3], t: f32| std::array::from_fn(|c| a[c] + (b[c] - a[c]) * t);
     let about = |rng: &mut Rng, colour: [f32; 3], reach: f64| colour.map(|v| v * rng.within(reach).exp() as f32);
     let any = |rng: &mut Rng, most: f64| std::array::from_fn(|_| (most * rng.unit().powi(2)) as f32);
@@ -181,7 +181,7 @@ fn look(rng: &mut Rng) -> Look {
     let strength = rng.within(0.35).exp();
     let warmth = rng.within(0.15);
     let key = [1.7 * (1.0 + warmth), 1.7, 1.7 * (1.0 - warmth)].map(|v| (v * strength) as f32);
-    Look {
+    Appearance {
         skin,
         lips,
         brows: hair.map(|v| (0.7 * v).min(0.15)),

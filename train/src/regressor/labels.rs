@@ -5,7 +5,7 @@
 //! deviation of 1 and expressions of one half. The map is linear and made once.
 
 use headgan::morphable::Morphable;
-use headgan::synthetic::head::Expression;
+use headgan::morphable::canonical::ExpressionMode;
 use headgan::{Error, Result};
 use tch::{Kind, Tensor};
 
@@ -14,7 +14,7 @@ const EXACTNESS: f64 = 550.0;
 /// Standard deviation that expressions are expected to have.
 const EXPRESSION: f64 = 0.5;
 /// What the other model cannot tell: 3DDFA-V2's has no lids.
-pub const UNKNOWN: [Expression; 2] = [Expression::BlinkLeft, Expression::BlinkRight];
+pub const UNKNOWN: [ExpressionMode; 2] = [ExpressionMode::BlinkLeft, ExpressionMode::BlinkRight];
 
 /// Brings fits of one model onto another.
 pub struct Labels {
@@ -98,9 +98,9 @@ mod tests {
         let mut shape = vec![0.0; model.shape_dim];
         (shape[0], shape[27], shape[3]) = (1.2, -0.8, 0.5);
         let mut expr = vec![0.0; model.expr_dim];
-        (expr[Expression::JawOpen as usize], expr[Expression::Smile as usize]) = (0.6, 0.3);
+        (expr[ExpressionMode::JawOpen as usize], expr[ExpressionMode::Smile as usize]) = (0.6, 0.3);
         let (a, b) = labels.of(&shape, &expr).unwrap();
-        assert!((b[Expression::JawOpen as usize] - 0.6).abs() < 0.08, "{b:?}");
+        assert!((b[ExpressionMode::JawOpen as usize] - 0.6).abs() < 0.08, "{b:?}");
         assert!(UNKNOWN.iter().all(|e| b[*e as usize].abs() < 1e-6), "{b:?}");
         // Coefficients may stand in for each other; landmarks must not move.
         let (mean, basis) = landmark_rows(&model, Kind::Float);

@@ -11,12 +11,13 @@ use crate::data::store::Stored;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::regress::{self, Regressor};
-use headgan::face::{Rect, roi};
+use headgan::frame::Rect;
+use headgan::face::roi;
 use headgan::media::interrupt;
 use headgan::weights::Weights;
 use headgan::morphable::{Euler, Fit, ImageCamera, Morphable, Params, Prepared};
 use headgan::random::Rng;
-use headgan::synthetic::head::Expression;
+use headgan::morphable::canonical::ExpressionMode;
 use headgan::{Error, Result};
 use serde::Serialize;
 use std::sync::Arc;
@@ -28,12 +29,12 @@ const MOVED: [f64; 2] = [0.06, 0.1];
 /// Outer corners of the eyes.
 const EYES: [usize; 2] = [36, 45];
 /// Coefficients whose correlation with the truth is measured.
-const FOLLOWED: [(&str, Expression); 5] = [
-    ("jaw open", Expression::JawOpen),
-    ("blink left", Expression::BlinkLeft),
-    ("blink right", Expression::BlinkRight),
-    ("smile", Expression::Smile),
-    ("brow raise", Expression::BrowRaise),
+const FOLLOWED: [(&str, ExpressionMode); 5] = [
+    ("jaw open", ExpressionMode::JawOpen),
+    ("blink left", ExpressionMode::BlinkLeft),
+    ("blink right", ExpressionMode::BlinkRight),
+    ("smile", ExpressionMode::Smile),
+    ("brow raise", ExpressionMode::BrowRaise),
 ];
 
 /// Mean errors over faces.

@@ -4,7 +4,8 @@ use super::labels::Labels;
 use super::view;
 use crate::data::store::Stored;
 use headgan::face::bgr::Bgr8;
-use headgan::face::{Rect, roi};
+use headgan::frame::Rect;
+use headgan::face::roi;
 use headgan::morphable::{ImageCamera, Prepared};
 use headgan::{Error, Result};
 

@@ -1,15 +1,14 @@
 //! A sample as the network sees it: a crop that a detector or a tracker may have made, mirrored or not, in another light,
 //! blurred, noisy, partly hidden.
 
-use super::sample::{AROUND, SIDE, Sample};
 use headgan::Result;
-use headgan::face::Rect;
 use headgan::face::bgr::{Bgr8, Pixels};
-use headgan::frame::Frame;
+use headgan::frame::{Rect, Frame};
 use headgan::morphable::ImageCamera;
+use headgan::morphable::canonical::ExpressionMode;
 use headgan::nets::mobilenet::SIZE;
 use headgan::random::Rng;
-use headgan::synthetic::head::Expression;
+use super::sample::{AROUND, SIDE, Sample};
 
 /// An affine map of pixels, `[a b c; d e f]`.
 pub type Map = [f64; 6];
@@ -130,8 +129,8 @@ pub fn mirrored(sample: &Sample) -> Sample {
     camera[3] = (side - 1) as f64 - camera[3];
     let (mut shape, mut expr) = (sample.shape.clone(), sample.expr.clone());
     shape[ASYMMETRY] = -shape[ASYMMETRY];
-    expr.swap(Expression::BlinkLeft as usize, Expression::BlinkRight as usize);
-    expr[Expression::MouthSide as usize] *= -1.0;
+    expr.swap(ExpressionMode::BlinkLeft as usize, ExpressionMode::BlinkRight as usize);
+    expr[ExpressionMode::MouthSide as usize] *= -1.0;
     let picture = Bgr8 { width: side, height: sample.picture.height, data };
     Sample { picture, camera, shape, expr, truth: sample.truth }
 }
@@ -295,8 +294,8 @@ mod tests {
     fn a_mirror_swaps_sides_and_nothing_else() {
         let model = Prepared::new(head()).unwrap();
         let mut sample = Heads::new(4).next().unwrap();
-        sample.expr[Expression::BlinkLeft as usize] = 0.9;
-        sample.expr[Expression::MouthSide as usize] = 0.5;
+        sample.expr[ExpressionMode::BlinkLeft as usize] = 0.9;
+        sample.expr[ExpressionMode::MouthSide as usize] = 0.5;
         let turned = mirrored(&sample);
         let (a, b) = (landmarks(&model, &sample), landmarks(&model, &turned));
         for (i, j) in [(0, 16), (8, 8), (36, 45), (37, 44), (48, 54), (57, 57), (31, 35)] {

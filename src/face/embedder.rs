@@ -1,29 +1,12 @@
 //! Whether two faces are the same person's: MobileFaceNet's embedding, and the cosine between two (CSIM).
 
-use super::align;
 use crate::engine::{Executor, shape};
 use crate::error::{Error, Result};
+use crate::face::align;
+use crate::face::embedding::FaceEmbedding;
 use crate::frame::Frame;
 use crate::nets::mobilefacenet::{EMBEDDING, HEIGHT, WIDTH, mobilefacenet};
 use crate::weights::Weights;
-
-/// A face's identity: a unit vector.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Identity(pub Vec<f32>);
-
-impl Identity {
-    /// Cosine similarity, -1..1. About 0 for two people, towards 1 for the same one.
-    pub fn similarity(&self, other: &Identity) -> f32 {
-        cosine(&self.0, &other.0)
-    }
-}
-
-/// Cosine of the angle between two vectors; 0 when one has no length.
-pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    let norm = (dot(a, a) * dot(b, b)).sqrt();
-    if norm > 0.0 { (dot(a, b) / norm) as f32 } else { 0.0 }
-}
 
 /// Checks every layer of the identity network.
 ///
@@ -57,7 +40,7 @@ impl<O: Executor> Embedder<O> {
     /// # Errors
     /// [`Error::NoFace`] when the points do not span a face; [`Error::Engine`] when the network returns values that
     /// are not numbers.
-    pub fn embed(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity> {
+    pub fn embed(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<FaceEmbedding> {
         self.embed_aligned(&align::aligned(image, points)?)
     }
 
@@ -65,7 +48,7 @@ impl<O: Executor> Embedder<O> {
     ///
     /// # Errors
     /// As [`Embedder::embed`].
-    pub fn embed_aligned(&self, planes: &[f32]) -> Result<Identity> {
+    pub fn embed_aligned(&self, planes: &[f32]) -> Result<FaceEmbedding> {
         let x: Vec<f32> = planes.iter().map(|v| (v * 255.0 - 127.5) / 128.0).collect();
         let x = self.ops.tensor([1, 3, HEIGHT, WIDTH], &x);
         let mut y = self.ops.values(&mobilefacenet(&self.ops, &x));
@@ -77,25 +60,12 @@ impl<O: Executor> Embedder<O> {
             ));
         }
         y.iter_mut().for_each(|v| *v /= norm);
-        Ok(Identity(y))
+        Ok(FaceEmbedding(y))
     }
 }
 
-impl<O: Executor + Sync> super::observe::KnowFace for Embedder<O> {
-    fn identity(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<Identity> {
+impl<O: Executor + Sync> crate::face::traits::FaceEmbedder for Embedder<O> {
+    fn identity(&self, image: &Frame, points: &[[f32; 2]; 5]) -> Result<FaceEmbedding> {
         self.embed(image, points)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cosines() {
-        assert_eq!(cosine(&[1.0, 0.0], &[2.0, 0.0]), 1.0);
-        assert_eq!(cosine(&[1.0, 0.0], &[0.0, 5.0]), 0.0);
-        assert_eq!(cosine(&[1.0, 1.0], &[-1.0, -1.0]), -1.0);
-        assert_eq!(cosine(&[0.0, 0.0], &[1.0, 1.0]), 0.0);
     }
 }

@@ -1,6 +1,6 @@
 //! Displacement fields made of Gaussian bumps: what identity and expression modes are written in.
 
-use super::surface::P3;
+use crate::morphable::canonical::surface::P3;
 
 /// How a bump behaves on the other side of the face.
 #[derive(Debug, Clone, Copy, PartialEq)]

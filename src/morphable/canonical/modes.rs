@@ -4,13 +4,47 @@
 
 use std::sync::OnceLock;
 
-use super::bumps::{Bump, both, one, opposite, sum};
-use super::surface::{P3, curve, landmarks, point, smoothstep, to_map};
+use crate::morphable::canonical::bumps::{Bump, both, one, opposite, sum};
+use crate::morphable::canonical::surface::{P3, curve, landmarks, point, smoothstep, to_map};
 
 /// Number of identity modes.
 pub const SHAPE_DIM: usize = 40;
 /// Number of expression modes.
 pub const EXPR_DIM: usize = 10;
+
+/// The expression modes of the canonical head: indices into the coefficients. Left and right are the person's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ExpressionMode {
+    /// 1 is wide open, slightly negative presses the lips together.
+    JawOpen,
+    Smile,
+    /// Corners of the mouth down.
+    Frown,
+    Pucker,
+    Wide,
+    BrowRaise,
+    BrowLower,
+    /// 1 is closed.
+    BlinkLeft,
+    BlinkRight,
+    /// Positive moves the mouth to the person's left, which is the picture's right.
+    MouthSide,
+}
+
+/// Names of the expression modes, in the order of their coefficients.
+pub const EXPRESSION_NAMES: [&str; EXPR_DIM] = [
+    "jaw open",
+    "smile",
+    "frown",
+    "pucker",
+    "wide",
+    "brow raise",
+    "brow lower",
+    "blink left",
+    "blink right",
+    "mouth sideways",
+];
 
 /// The hinge of the jaw (its height and depth), millimetres.
 pub const HINGE: [f64; 2] = [8.0, 18.0];
@@ -184,7 +218,7 @@ pub fn jaw(p: P3) -> P3 {
     [0.0, -JAW_ANGLE * z, 0.55 * JAW_ANGLE * y]
 }
 
-/// Displacement of expression mode `mode` (in the order of [`super::head::Expression`]) at a point of the mean head's
+/// Displacement of expression mode `mode` (in the order of [`crate::morphable::canonical::ExpressionMode`]) at a point of the mean head's
 /// skin at a coefficient of 1.
 pub fn expression(mode: usize, p: P3) -> P3 {
     const SMILE: [Bump; 5] = [

@@ -11,7 +11,9 @@ use headgan::frame::Rect;
 use headgan::import::{self, default_check};
 use headgan::models::Role;
 use headgan::morphable::arrays::morphable_from;
-use headgan::morphable::{Euler, Expression, Fit, ImageCamera, Mesh, Morphable, Params, Prepared, Rig, RigSettings};
+use headgan::morphable::{
+    Euler, Expression, Fit, ImageCamera, Mesh, Morphable, Params, PreparedMorphable, Rig, RigSettings,
+};
 use headgan::pncc::{Rasterizer, Reference, SourceMap};
 
 /// A dome of 196 x 196 vertices with smooth modes.
@@ -84,7 +86,7 @@ fn fit(size: f32) -> Fit {
 
 fn measure(c: &mut Criterion, name: &str, model: Morphable) {
     let ncc = model.ncc.clone();
-    let prepared = Prepared::new(model).expect("the model is whole");
+    let prepared = PreparedMorphable::new(model).expect("the model is whole");
     let mut group = c.benchmark_group(name);
     group.sample_size(30);
     let fit256 = fit(256.0);

@@ -8,7 +8,7 @@ use headgan::frame::{Frame, Rect};
 use headgan::import;
 use headgan::models::Role;
 use headgan::morphable::arrays::morphable_from;
-use headgan::morphable::{Mesh, Prepared};
+use headgan::morphable::{Mesh, PreparedMorphable};
 use headgan::pncc::Rasterizer;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn tracked(c: &mut Criterion) {
     let config = headgan::face::regress::check(&weights).unwrap();
     let one = cpu::Options { threads: 1, ..cpu::Options::default() };
     let regressor = Regressor::new(Embedded::new(weights, &one), config, &model).unwrap();
-    let model = Prepared::new(model).unwrap();
+    let model = PreparedMorphable::new(model).unwrap();
 
     // A face of the size that a 256-pixel crop shows: upstream's first portrait.
     let picture = headgan::media::still::read(&shared.join("images/s0.jpg")).unwrap().frame;

@@ -10,20 +10,21 @@ use headgan::frame::{ContactSheet, Filter, Frame, Window};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::ModelSet;
 use headgan::morphable::rig::check;
-use headgan::morphable::{Expression, Fit, Prepared, RetargetSettings, RigSettings};
+use headgan::morphable::{Expression, Fit, PreparedMorphable, RetargetSettings, RigSettings};
 use headgan::reenact::draft::DraftModel;
+use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::networks::Networks;
-use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::shot::{Scratch, Shot};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::{Error, Result, synthetic};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-type Parts = (Arc<Prepared>, Arc<DraftModel>, Frame, Fit);
+type Parts = (Arc<PreparedMorphable>, Arc<DraftModel>, Frame, Fit);
 
 fn drawn() -> Result<Parts> {
-    let model = Prepared::new(synthetic::head())?;
+    let model = PreparedMorphable::new(synthetic::head())?;
     let m = model.model();
     let draft = DraftModel::new(&m.triangles, &m.ncc, &m.landmarks)?;
     let (picture, fit) = synthetic::demo_reference(512)?;
@@ -74,7 +75,8 @@ fn main() -> Result<()> {
     cells.text_scale = 2;
     cells.push(&shot.reference().crop(window, 300, 300, Filter::Area), "REFERENCE");
     for &e in Expression::ALL.iter().filter(|e| wanted(e)) {
-        let look = Look { rig: RigSettings::of(e, strength), retarget: itself.clone(), ..Look::default() };
+        let look =
+            FrameSettings { rig: RigSettings::of(e, strength), retarget: itself.clone(), ..FrameSettings::default() };
         let frame = shot.render(0, &|_| look.clone(), &mut scratch)?;
         cells.push(&frame.crop(window, 300, 300, Filter::Area), &e.id().to_uppercase().replace('_', " "));
     }

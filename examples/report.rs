@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use headgan::controls::CONTROLS;
 use headgan::frame::Window;
 use headgan::morphable::canonical::EXPRESSION_NAMES;
-use headgan::morphable::{Euler, Fit, Prepared};
-use headgan::report::stats::{Landmarks, jitter, lag};
+use headgan::morphable::{Euler, Fit, PreparedMorphable};
 use headgan::report::*;
+use headgan::shot::jitter::{Landmarks, jitter, lag};
 use headgan::synthetic::{self, DEMO_FPS, Renderer};
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let frames: usize = arguments.next().map_or(Ok(250), |n| n.parse()).context("FRAMES is a number")?;
 
     let start = Instant::now();
-    let model = Prepared::new(synthetic::head())?;
+    let model = PreparedMorphable::new(synthetic::head())?;
     let mut fits: Vec<Fit> = Vec::new();
     let mut row = SheetRow { label: "DRIVING".into(), pictures: Vec::new() };
     let shown: Vec<usize> = (0..8).map(|k| k * (frames - 1) / 7).collect();

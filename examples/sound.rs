@@ -6,19 +6,20 @@
 //! what that changes where says nothing about a trained one.
 
 use headgan::audio::layout::ALL;
-use headgan::audio::{Heard, Sound};
+use headgan::audio::{AudioConditioning, Sound};
 use headgan::controls::choices::{Quality, View};
 use headgan::engine::{Embedded, cpu, shape};
 use headgan::frame::Frame;
 use headgan::key::Key;
 use headgan::media::Rational;
 use headgan::models::ModelSet;
-use headgan::morphable::{Fit, Mesh, Prepared};
+use headgan::morphable::{Fit, Mesh, PreparedMorphable};
 use headgan::nets::generator;
+use headgan::reenact::backend::Backend;
 use headgan::reenact::draft::DraftModel;
-use headgan::reenact::engine::Place;
-use headgan::reenact::networks::Generator;
-use headgan::reenact::shot::{Hearing, Look, Scratch, Shot};
+use headgan::reenact::generator::Generator;
+use headgan::reenact::shot::{Scratch, Shot};
+use headgan::reenact::{AudioInput, FrameSettings};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::synthetic::{self, sound::SAMPLE_RATE};
 use headgan::testing::random_weights;
@@ -53,7 +54,7 @@ fn main() -> Result<()> {
         None => random(),
         Some(file) => {
             let models = ModelSet::from_folders(&[]);
-            Generator::load(&models, None, Some(file), &Place::Embedded, &cpu::Options::default())?
+            Generator::load(&models, None, Some(file), &Backend::Embedded, &cpu::Options::default())?
         }
     };
     if generator.config.audio == 0 {
@@ -61,7 +62,7 @@ fn main() -> Result<()> {
     }
     println!("{}, {frames} frames; differences in 255ths", generator.name);
 
-    let model = Arc::new(Prepared::new(synthetic::head())?);
+    let model = Arc::new(PreparedMorphable::new(synthetic::head())?);
     let head = model.model();
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let (portrait, fit) = synthetic::demo_reference(SIDE)?;
@@ -72,11 +73,11 @@ fn main() -> Result<()> {
 
     let samples = synthetic::demo_sound(frames, synthetic::DEMO_FPS).iter().map(|v| f64::from(*v)).collect();
     let fps = Rational::nearest(f64::from(synthetic::DEMO_FPS)).unwrap_or(Rational::whole(25));
-    let heard = Arc::new(Heard::of::<Embedded>(&Sound::new(SAMPLE_RATE, samples)?, fps, None)?);
+    let heard = Arc::new(AudioConditioning::of::<Embedded>(&Sound::new(SAMPLE_RATE, samples)?, fps, None)?);
     let loud = silent.driven_by(silent.track().clone());
-    let loud = loud.hearing(Some(Hearing { heard, key: Key::of("example", &[]), first: 0.0 }));
+    let loud = loud.hearing(Some(AudioInput { heard, key: Key::of("example", &[]), first: 0.0 }));
 
-    let look = |view: View| Look { quality: Quality::Full, view, ..Look::default() };
+    let look = |view: View| FrameSettings { quality: Quality::Full, view, ..FrameSettings::default() };
     let mut sums = [[0.0f64; 2]; 2];
     let mut scratch = Scratch::default();
     let identity = model.identity(&fit.params.shape)?;

@@ -7,9 +7,10 @@
 use headgan::controls::{Preset, Values};
 use headgan::frame::Frame;
 use headgan::media::still::{self, StillOptions};
-use headgan::morphable::{Fit, Prepared};
+use headgan::morphable::{Fit, PreparedMorphable};
 use headgan::reenact::draft::DraftModel;
-use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::shot::{Scratch, Shot};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::synthetic::{demo_driving, demo_reference, head};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const FRAME: usize = 41;
 
 /// The demo's reference and driving performance, whose fits are known.
 struct Demo {
-    model: Arc<Prepared>,
+    model: Arc<PreparedMorphable>,
     draft: Arc<DraftModel>,
     portrait: Frame,
     fit: Fit,
@@ -31,7 +32,7 @@ struct Demo {
 
 impl Demo {
     fn new() -> Demo {
-        let model = Arc::new(Prepared::new(head()).unwrap());
+        let model = Arc::new(PreparedMorphable::new(head()).unwrap());
         let m = model.model();
         let draft = Arc::new(DraftModel::new(&m.triangles, &m.ncc, &m.landmarks).unwrap());
         let (portrait, fit) = demo_reference(SIDE).unwrap();
@@ -85,7 +86,7 @@ fn presets_of_0_1_0() {
         let mut values = Values::new();
         Preset::read(&file).unwrap().apply(&mut values);
         let shot = demo.shot(&values.resolve(0.0).track());
-        let look = |frame: usize| Look::from_controls(&values.resolve(frame as f64), false);
+        let look = |frame: usize| FrameSettings::from_controls(&values.resolve(frame as f64), false);
         let picture = shot.render(FRAME, &look, &mut scratch).unwrap();
         let golden = file.with_extension("png");
         if std::env::var_os("WRITE_GOLDENS").is_some() && !golden.exists() {

@@ -9,14 +9,15 @@ use headgan::engine::{Embedded, cpu, shape};
 use headgan::frame::Frame;
 use headgan::media::Rational;
 use headgan::models::ModelSet;
-use headgan::morphable::{Fit, Prepared};
+use headgan::morphable::{Fit, PreparedMorphable};
 use headgan::nets::generator;
 use headgan::reenact::draft::DraftModel;
-use headgan::reenact::networks::Generator;
-use headgan::reenact::shot::{Hearing, Look, Scratch, Shot};
+use headgan::reenact::generator::Generator;
+use headgan::reenact::shot::{Scratch, Shot};
+use headgan::reenact::{AudioInput, FrameSettings};
+use headgan::shot::audio::ShotAudio;
 use headgan::shot::cache::{Cache, DEFAULT_LIMIT};
-use headgan::shot::sound::Listened;
-use headgan::shot::{Head, Listener, Motion, SoundFrom, Track, TrackSettings};
+use headgan::shot::{AudioExtractor, AudioSource, Head, Motion, Track, TrackSettings};
 use headgan::synthetic;
 use headgan::testing::random_weights;
 use serde_json::Value;
@@ -53,7 +54,7 @@ fn random_generator(audio: usize) -> Generator {
 
 /// The drawn portrait that performs the drawn performance.
 fn drawn(generator: Generator) -> headgan::Result<Shot> {
-    let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+    let model = Arc::new(PreparedMorphable::new(synthetic::head()).unwrap());
     let head = model.model();
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
     let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
@@ -65,12 +66,12 @@ fn drawn(generator: Generator) -> headgan::Result<Shot> {
 
 fn full(shot: &Shot, index: usize, audio_offset: f32) -> Frame {
     let quality = headgan::controls::choices::Quality::Full;
-    let look = Look { quality, audio_offset, ..Look::default() };
+    let look = FrameSettings { quality, audio_offset, ..FrameSettings::default() };
     shot.render(index, &|_| look.clone(), &mut Scratch::default()).unwrap().clone()
 }
 
-fn hearing(listened: &Listened, first: f64) -> Option<Hearing> {
-    Some(Hearing { heard: listened.heard.clone(), key: listened.key, first })
+fn hearing(listened: &ShotAudio, first: f64) -> Option<AudioInput> {
+    Some(AudioInput { heard: listened.heard.clone(), key: listened.key, first })
 }
 
 /// The drawn performance with its own sound: from the file through the cache to the picture.
@@ -82,13 +83,13 @@ fn a_performance_is_heard() {
     std::fs::write(&file, synthetic::sound::wav(&synthetic::demo_sound(3 * FRAMES, 25.0))).unwrap();
     let cache = Cache::open(&dir.join("cache"), DEFAULT_LIMIT).unwrap();
     let models = ModelSet::from_folders(&[]);
-    let listener = Listener { models: &models, threads: 1, cache: Some(&cache) };
-    let listen = |gain: f32| listener.listen(&SoundFrom::File(&file), Rational::whole(25), gain).unwrap();
+    let listener = AudioExtractor { models: &models, threads: 1, cache: Some(&cache) };
+    let listen = |gain: f32| listener.listen(&AudioSource::File(&file), Rational::whole(25), gain).unwrap();
     let (plain, loud) = (listen(0.0), listen(12.0));
     assert!(!plain.cached && !loud.cached && listen(0.0).cached);
 
     let silent = drawn(random_generator(ALL)).unwrap();
-    assert!(silent.listens());
+    assert!(silent.takes_audio());
     let without = full(&silent, 5, 0.0);
     let with_sound = |hearing| silent.driven_by(silent.track().clone()).hearing(hearing);
     let shot = with_sound(hearing(&plain, 0.0));
@@ -109,7 +110,7 @@ fn a_performance_is_heard() {
     // A generator without sound neither wants it nor minds it.
     let deaf = drawn(random_generator(0)).unwrap();
     let before = full(&deaf, 5, 0.0);
-    assert!(!deaf.listens() && full(&deaf.hearing(hearing(&plain, 0.0)), 5, 7.0) == before);
+    assert!(!deaf.takes_audio() && full(&deaf.hearing(hearing(&plain, 0.0)), 5, 7.0) == before);
     // One that hears other values than those that are made cannot be used.
     let e = drawn(random_generator(84)).err().unwrap().to_string();
     assert!(e.contains("84") && e.contains("300"), "{e}");

@@ -15,11 +15,13 @@ use headgan::face::choose::Choice;
 use headgan::frame::{Color, Frame};
 use headgan::media::Rational;
 use headgan::models::ModelSet;
-use headgan::reenact::engine::Place;
-use headgan::reenact::networks::{Generator, Networks};
-use headgan::reenact::shot::{Hearing, Look, Scratch, Shot};
+use headgan::reenact::backend::Backend;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::networks::Networks;
+use headgan::reenact::shot::{Scratch, Shot};
+use headgan::reenact::{AudioInput, FrameSettings};
 use headgan::shot::analyse::{Clip, ClipFrames};
-use headgan::shot::{Analyser, Head, Listener, SoundFrom, Track, TrackSettings};
+use headgan::shot::{Analyser, AudioExtractor, AudioSource, Head, Track, TrackSettings};
 use mock::{Effect, LASTING, LENT, Layout, MESSAGES, Plugin, Props, Request, STOP_AFTER, Val, WITHOUT, stored};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSymbol};
@@ -139,15 +141,15 @@ fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&s
     let track = Track::new(&motion, &head, &TrackSettings::default()).unwrap();
     let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
     let full = values.resolve(FIRST).quality == Quality::Full;
-    let generator = full.then(|| Generator::load(&models, None, None, &Place::Embedded, &options).unwrap());
-    let listener = Listener { models: &models, threads: 1, cache: None };
+    let generator = full.then(|| Generator::load(&models, None, None, &Backend::Embedded, &options).unwrap());
+    let listener = AudioExtractor { models: &models, threads: 1, cache: None };
     let gain = values.resolve(FIRST).audio_gain;
-    let listen = |file| listener.listen(&SoundFrom::File(file), Rational::whole(25), gain).unwrap();
-    let hearing = sound.map(listen).map(|l| Hearing { heard: l.heard, key: l.key, first: 0.0 });
+    let listen = |file| listener.listen(&AudioSource::File(file), Rational::whole(25), gain).unwrap();
+    let hearing = sound.map(listen).map(|l| AudioInput { heard: l.heard, key: l.key, first: 0.0 });
     let shot = Shot::new(&networks, picture, &fit, track, generator).unwrap().hearing(hearing);
-    let look = |i: usize| Look::from_controls(&values.resolve(FIRST + i as f64), false);
+    let look = |i: usize| FrameSettings::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
-    let mask = |i: usize| Look { view: headgan::controls::choices::View::Mask, ..look(i) };
+    let mask = |i: usize| FrameSettings { view: headgan::controls::choices::View::Mask, ..look(i) };
     let mask = shot.render(index, &mask, &mut Scratch::default()).unwrap().clone();
     (result, mask.data.chunks_exact(4).map(|p| p[0]).collect())
 }
@@ -646,7 +648,7 @@ fn the_device_that_is_asked_for() {
     let mut effect = wired(plugin, Layout::FLOAT);
     let request = Request::at(FIRST + 1.0, (SIDE, SIDE));
     for device in [Device::Cuda, Device::TorchCpu] {
-        let there = Place::choose(device, None, 0, &[]).is_ok();
+        let there = Backend::choose(device, None, 0, &[]).is_ok();
         effect.set("device", Val::Int(device as i32));
         let (status, _) = plugin.render(&effect, request);
         assert_eq!(status == kOfxStatOK, there, "{device:?}: {:?}", LASTING.lock());

@@ -6,14 +6,14 @@
 //! * [`layout`]: which of them stand where for each frame of a video.
 //! * [`spectrogram`], [`speech`], [`ctc`]: what an acoustic model hears, and which characters that makes when; [`windows`]: those around each
 //!   frame.
-//! * [`heard`]: all of it for every frame of a shot, as a generator is given it.
+//! * [`conditioning`]: all of it for every frame of a shot, as a generator is given it.
 //!
 //! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
 
+pub mod conditioning;
 pub mod ctc;
 pub mod decode;
 mod edits;
-pub mod heard;
 pub mod layout;
 pub mod mid_term;
 pub mod resample;
@@ -22,7 +22,7 @@ pub mod spectrogram;
 pub mod speech;
 pub mod windows;
 
-pub use heard::Heard;
+pub use conditioning::AudioConditioning;
 pub use layout::{Alignment, Features, Layout, headgan84, headgan300, short68};
 
 use crate::{Error, Result};

@@ -216,7 +216,7 @@ impl Presets {
 
 /// Where a user's presets lie: `headgan/presets` in the user's data folder, or `None` if the system names none.
 pub fn user_folder() -> Option<PathBuf> {
-    crate::folders::user_data().map(|data| data.join("presets"))
+    crate::paths::user_data().map(|data| data.join("presets"))
 }
 
 fn stem(path: &Path) -> String {

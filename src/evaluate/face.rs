@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::face::observe::Fitted;
 use crate::morphable::retarget::FramePose;
-use crate::morphable::{ImageCamera, Prepared};
+use crate::morphable::{ImageCamera, PreparedMorphable};
 use nalgebra::Rotation3;
 
 /// Pose and expression of a fitted face.
@@ -24,7 +24,7 @@ pub fn rotation_between(a: &FramePose, b: &FramePose) -> f64 {
 ///
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) where the coefficients are not the model's.
-pub fn expression_between(model: &Prepared, a: &[f32], b: &[f32]) -> Result<f64> {
+pub fn expression_between(model: &PreparedMorphable, a: &[f32], b: &[f32]) -> Result<f64> {
     let shape = vec![0.0; model.model().shape_dim];
     let still = ImageCamera::new(1.0, Rotation3::identity(), [0.0; 3]);
     let at = |expr: &[f32]| model.posed_landmarks(&shape, expr, &still);
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn distances() {
-        let model = Prepared::new(synthetic(8, 3, 2, 5)).unwrap();
+        let model = PreparedMorphable::new(synthetic(8, 3, 2, 5)).unwrap();
         assert_eq!(expression_between(&model, &[0.3, 0.1], &[0.3, 0.1]).unwrap(), 0.0);
         let once = expression_between(&model, &[0.0, 0.0], &[1.0, 0.0]).unwrap();
         let twice = expression_between(&model, &[2.0, 0.0], &[0.0, 0.0]).unwrap();

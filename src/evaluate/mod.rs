@@ -1,7 +1,7 @@
 //! How good a reenactment is, in the measures of the HeadGAN paper (<https://arxiv.org/abs/2012.08261>, section 4), beside two
 //! floors: the reference's picture copied, and Draft.
 //!
-//! Everything is measured in the square of [`CROP`](crate::reenact::shot::CROP) pixels around the head, on the delivered
+//! Everything is measured in the square of [`CROP`](crate::reenact::window::CROP) pixels around the head, on the delivered
 //! result (the painted crop put back into the reference's picture). In self-reenactment the reference is a frame of the driving
 //! clip and the true picture is known; in cross-reenactment only faces can be compared:
 //!
@@ -29,8 +29,10 @@ mod weights;
 
 use crate::face::observe::Fitted;
 use crate::frame::{Filter, Frame};
+use crate::reenact::frame_settings::FrameSettings;
 use crate::reenact::networks::Networks;
-use crate::reenact::shot::{CROP, Look, Scratch, Shot};
+use crate::reenact::shot::{Scratch, Shot};
+use crate::reenact::window::CROP;
 use crate::{Error, Result};
 use fid::{ClipFeatures, Inception};
 use lpips::{Lpips, Seen};
@@ -112,7 +114,7 @@ pub struct Evaluation<'a> {
     pub networks: &'a Networks,
     pub shot: &'a Shot,
     /// What is rendered, at [`Quality::Draft`](crate::controls::choices::Quality); the other methods are derived from it.
-    pub look: Look,
+    pub look: FrameSettings,
     /// Whether the shot has a generator to measure.
     pub full: bool,
     /// Whether the driving frames are the true pictures.
@@ -198,10 +200,10 @@ impl Evaluation<'_> {
         })
     }
 
-    fn look(&self, method: Method) -> Look {
+    fn look(&self, method: Method) -> FrameSettings {
         use crate::controls::choices::{Quality, View};
         let quality = if method == Method::Full { Quality::Full } else { Quality::Draft };
-        Look { quality, view: View::Crop, ..self.look.clone() }
+        FrameSettings { quality, view: View::Crop, ..self.look.clone() }
     }
 
     /// A method's picture of a frame, as large as the crop.

@@ -104,21 +104,21 @@ impl Options {
 
 /// What a pack may say of how its detector looks at pictures: where it says nothing, as [`Options`] has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Deserialize)]
-pub struct Look {
+pub struct DetectorOverrides {
     /// Pixels of the longer side that pictures are scaled down to.
     pub longer_side: Option<usize>,
     /// The least score that is reported.
     pub score: Option<f32>,
 }
 
-impl Look {
+impl DetectorOverrides {
     /// No face is found in a smaller picture.
     const LEAST_SIDE: usize = 64;
 
     /// Makes options look so.
     pub fn apply(&self, options: &mut Options) {
         if let Some(side) = self.longer_side {
-            options.limit = Limit::LongerSide(side.max(Look::LEAST_SIDE));
+            options.limit = Limit::LongerSide(side.max(DetectorOverrides::LEAST_SIDE));
         }
         if let Some(score) = self.score.filter(|s| s.is_finite()) {
             options.visible = score.clamp(options.confidence, 1.0);

@@ -38,7 +38,7 @@ pub struct Lids {
 
 /// Both eyes of a face as the network sees them, that with the landmarks 36 to 41 first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub struct EyeCrop {
     /// Blue, green and red planes of 24 x 32, 8 bits, the outer corner to the left.
     pub pixels: [Vec<u8>; 2],
     /// How far this eye and the other are closed by the fit, how far this one would be open (a fourth of its length is 1), yaw and
@@ -46,7 +46,7 @@ pub struct Look {
     pub hints: [[f32; HINTS]; 2],
 }
 
-impl Look {
+impl EyeCrop {
     /// The network's input: `[2, CHANNELS, 24, 32]`.
     pub fn input(&self) -> Vec<f32> {
         let area = SIZE[0] * SIZE[1];
@@ -128,7 +128,7 @@ impl Lids {
     }
 
     /// What the network sees of the face that `fit` found in `picture`; `None` where the fit is at no place.
-    pub fn look(&self, picture: &impl Pixels, fit: &Fit) -> Option<Look> {
+    pub fn look(&self, picture: &impl Pixels, fit: &Fit) -> Option<EyeCrop> {
         let camera = pose::fit_image_matrix(fit);
         let split = ImageCamera::from_matrix(&camera).ok()?;
         let (turn, scale) = (split.euler(), f64::from(split.scale));
@@ -136,7 +136,7 @@ impl Lids {
         let closed = self.closed(&fit.params.expr);
         let hints = [0, 1].map(|i| hints(i, closed, places[i].gap, turn));
         let finite = hints.as_flattened().iter().all(|v| v.is_finite());
-        finite.then(|| Look { pixels: [0, 1].map(|i| places[i].pixels(picture)), hints })
+        finite.then(|| EyeCrop { pixels: [0, 1].map(|i| places[i].pixels(picture)), hints })
     }
 
     fn place(&self, number: usize, camera: &[f64; 12], scale: f64, fit: &Fit) -> Option<Place> {

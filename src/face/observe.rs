@@ -20,10 +20,7 @@ use super::choose::Choice;
 use super::{Detection, roi};
 use crate::error::{Error, Result};
 use crate::face::embedding::FaceEmbedding;
-use crate::face::traits::FaceDetector;
-use crate::face::traits::FaceEmbedder;
-use crate::face::traits::FaceFitter;
-use crate::face::traits::FaceModel;
+use crate::face::traits::{FaceDetector, FaceEmbedder, FaceFitter, FaceModel};
 use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, ImageCamera, Params};
 

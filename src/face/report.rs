@@ -3,7 +3,7 @@
 use super::Detection;
 use super::align::five_of_68;
 use crate::error::Result;
-use crate::morphable::{Euler, Fit, Prepared};
+use crate::morphable::{Euler, Fit, PreparedMorphable};
 use serde::Serialize;
 
 /// All faces of one picture.
@@ -53,7 +53,7 @@ impl FaceReport {
     ///
     /// # Errors
     /// A fit that does not belong to the model.
-    pub fn of(face: &Detection, fit: &Fit, model: &Prepared) -> Result<FaceReport> {
+    pub fn of(face: &Detection, fit: &Fit, model: &PreparedMorphable) -> Result<FaceReport> {
         Ok(FaceReport::new(face, fit, model.landmarks68(fit)?, Euler::of_camera(&fit.params.camera).into()))
     }
 

@@ -3,7 +3,7 @@
 use crate::frame::Frame;
 use crate::import::{Options, check, import};
 use crate::models::{Pack, Role};
-use crate::morphable::Prepared;
+use crate::morphable::PreparedMorphable;
 use crate::morphable::arrays::morphable_from;
 use crate::weights::Weights;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Packs {
     pub faceboxes: Arc<Weights>,
     pub regressor: Arc<Weights>,
     pub mobilefacenet: Arc<Weights>,
-    pub model: Prepared,
+    pub model: PreparedMorphable,
 }
 
 pub fn packs(shared: &Path) -> &'static Packs {
@@ -44,7 +44,7 @@ pub fn packs(shared: &Path) -> &'static Packs {
             faceboxes: load(&tddfa, Role::Detector),
             regressor: load(&tddfa, Role::Regressor),
             mobilefacenet: load(&mobilefacenet, Role::Embedder),
-            model: Prepared::new(morphable_from(&load(&tddfa, Role::Morphable)).unwrap()).unwrap(),
+            model: PreparedMorphable::new(morphable_from(&load(&tddfa, Role::Morphable)).unwrap()).unwrap(),
         }
     })
 }

@@ -4,7 +4,7 @@ use super::Detection;
 use super::embedding::FaceEmbedding;
 use crate::error::Result;
 use crate::frame::{Frame, Rect};
-use crate::morphable::{Fit, Prepared};
+use crate::morphable::{Fit, PreparedMorphable};
 
 /// What finds faces ([`Detector`](super::detector::Detector)).
 pub trait FaceDetector: Sync {
@@ -33,9 +33,9 @@ pub trait FaceModel: Sync {
     fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]>;
 }
 
-impl FaceModel for Prepared {
+impl FaceModel for PreparedMorphable {
     fn landmarks68(&self, fit: &Fit) -> Result<[[f32; 3]; 68]> {
-        Prepared::landmarks68(self, fit)
+        PreparedMorphable::landmarks68(self, fit)
     }
 }
 

@@ -352,7 +352,7 @@ fn pack_folders(folder: &Path) -> Vec<PathBuf> {
 
 /// Where imported packs go: `headgan/models` in the user's data folder, or `None` if the system names none.
 pub fn user_folder() -> Option<PathBuf> {
-    crate::folders::user_data().map(|data| data.join("models"))
+    crate::paths::user_data().map(|data| data.join("models"))
 }
 
 /// The repository's `models`: the first folder of that name with a pack in it, upwards from the executable, then

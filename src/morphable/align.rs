@@ -385,11 +385,11 @@ fn bounded_quadratic(h: &DMatrix<f64>, g: &DVector<f64>, lower: &DVector<f64>, u
 mod tests {
     use super::*;
     use crate::morphable::testkit::synthetic;
-    use crate::morphable::{Euler, Prepared};
+    use crate::morphable::{Euler, PreparedMorphable};
     use crate::testing::Rng;
 
     fn cloud(model: &Morphable, shape: &[f32], expr: &[f32], s: &Similarity) -> Vec<[f32; 3]> {
-        let identity = Prepared::new(model.clone()).unwrap().identity(shape).unwrap();
+        let identity = PreparedMorphable::new(model.clone()).unwrap().identity(shape).unwrap();
         (0..model.vertex_count())
             .map(|i| {
                 let v = identity.vertex(i);
@@ -614,7 +614,7 @@ mod tests {
     fn image_points_give_the_image_camera() {
         let model = synthetic(16, 4, 3, 5);
         let (shape, expr) = coefficients(&model, 0.5, 3);
-        let prepared = Prepared::new(model).unwrap();
+        let prepared = PreparedMorphable::new(model).unwrap();
         let camera = ImageCamera::new(2e-3, Euler { yaw: 20.0, pitch: 5.0, roll: 3.0 }.rotation(), [130.0, 120.0, 0.0]);
         let mut mesh = crate::morphable::Mesh::default();
         let identity = prepared.identity(&shape).unwrap();

@@ -48,7 +48,7 @@ impl ShapeIdentity {
 
 /// A morphable model laid out for fast evaluation. Cheap to clone, made to be shared between threads.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct PreparedMorphable {
     model: Arc<Morphable>,
     /// The expression basis in blocks (see the module's text).
     expr: Arc<[f32]>,
@@ -57,12 +57,12 @@ pub struct Prepared {
     rig: Arc<OnceLock<Result<Rig>>>,
 }
 
-impl Prepared {
+impl PreparedMorphable {
     /// Validates the model and lays out its expression basis.
     ///
     /// # Errors
     /// `Model` when a part does not fit the others or there are not 68 landmarks.
-    pub fn new(model: impl Into<Arc<Morphable>>) -> Result<Prepared> {
+    pub fn new(model: impl Into<Arc<Morphable>>) -> Result<PreparedMorphable> {
         let model = model.into();
         model.validate()?;
         let landmarks = <[u32; 68]>::try_from(&model.landmarks[..]).map_err(|_| {
@@ -82,7 +82,7 @@ impl Prepared {
                 }
             }
         }
-        Ok(Prepared { model, expr: expr.into(), landmarks, rig: Arc::default() })
+        Ok(PreparedMorphable { model, expr: expr.into(), landmarks, rig: Arc::default() })
     }
 
     /// The model as it was imported.
@@ -105,7 +105,7 @@ impl Prepared {
         Ok(identity)
     }
 
-    /// Like [`Prepared::identity`], into memory that is reused.
+    /// Like [`PreparedMorphable::identity`], into memory that is reused.
     ///
     /// # Errors
     /// `Model` when the number of coefficients is not the model's.
@@ -161,7 +161,7 @@ impl Prepared {
         self.affine_mesh_into(identity, expr, &camera.matrix(), out)
     }
 
-    /// Like [`Prepared::mesh_into`] with any affine map (3x4, row major) from the model's units to pixels.
+    /// Like [`PreparedMorphable::mesh_into`] with any affine map (3x4, row major) from the model's units to pixels.
     ///
     /// # Errors
     /// `Model` when identity or expression do not fit the model.
@@ -177,11 +177,11 @@ impl Prepared {
         Ok(())
     }
 
-    /// Like [`Prepared::affine_mesh_into`], but z stays as the map without its offset in depth gives it, so that two
+    /// Like [`PreparedMorphable::affine_mesh_into`], but z stays as the map without its offset in depth gives it, so that two
     /// meshes of one map can be blended. Returns the smallest z.
     ///
     /// # Errors
-    /// As [`Prepared::affine_mesh_into`].
+    /// As [`PreparedMorphable::affine_mesh_into`].
     pub(super) fn unshifted_into(
         &self,
         identity: &ShapeIdentity,
@@ -231,7 +231,7 @@ impl Prepared {
         self.affine_landmarks(&fit.params.shape, &fit.params.expr, &fit_image_matrix(fit))
     }
 
-    /// As [`Prepared::landmarks68`], of an identity and an expression seen by a camera.
+    /// As [`PreparedMorphable::landmarks68`], of an identity and an expression seen by a camera.
     ///
     /// # Errors
     /// `Model` when the parameters do not fit the model.

@@ -11,7 +11,7 @@ pub mod rig;
 pub(crate) mod testkit;
 pub(crate) mod topology;
 
-pub use mesh::{Prepared, ShapeIdentity};
+pub use mesh::{PreparedMorphable, ShapeIdentity};
 pub use pose::{Euler, ImageCamera};
 pub use retarget::{RetargetSettings, ShotStats, retarget};
 pub use rig::{Expression, Region, Rig, RigSettings};
@@ -172,11 +172,11 @@ impl Morphable {
         Ok(())
     }
 
-    /// Lays the model out for fast evaluation; see [`Prepared`].
+    /// Lays the model out for fast evaluation; see [`PreparedMorphable`].
     ///
     /// # Errors
     /// `Model` when [`Morphable::validate`] fails or there are not 68 landmarks.
-    pub fn prepare(self) -> Result<Prepared> {
-        Prepared::new(self)
+    pub fn prepare(self) -> Result<PreparedMorphable> {
+        PreparedMorphable::new(self)
     }
 }

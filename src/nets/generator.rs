@@ -401,9 +401,9 @@ mod tests {
     #[test]
     fn the_mouth_is_found_by_its_codes() {
         use crate::morphable::canonical::ExpressionMode;
-        use crate::morphable::{Euler, ImageCamera, Mesh, Prepared};
+        use crate::morphable::{Euler, ImageCamera, Mesh, PreparedMorphable};
         const SIDE: usize = 256;
-        let model = Prepared::new(crate::synthetic::head()).unwrap();
+        let model = PreparedMorphable::new(crate::synthetic::head()).unwrap();
         let shape = vec![0.0; model.model().shape_dim];
         let config = Config { frames: 1, ..Config::default() };
         let ops = Plain::new(Arc::new(Weights::default()));

@@ -1,12 +1,27 @@
-//! The per-frame pipeline: Draft and Full quality, paste-back into the plate.
+//! The per-frame pipeline: a reference, a track and settings in, a frame out, in Draft and Full quality.
 //!
 //! [`networks::Networks`] finds and fits faces, [`crate::shot`] runs them over a driving clip, and a [`shot::Shot`] makes a
-//! reference perform the resulting [`Track`](crate::shot::Track). A [`stage::Stage`] keeps all of it for many callers.
+//! reference perform the resulting [`Track`](crate::shot::Track). A [`context::RenderContext`] keeps all of it for many callers.
+//!
+//! What a network computes belongs into [`crate::nets`], what a control means into [`crate::controls`].
 
+pub mod audio_input;
+pub mod backend;
+pub mod context;
 pub mod draft;
-pub mod engine;
+pub mod frame_settings;
+pub mod generator;
 pub mod networks;
-pub mod painter;
+mod paste;
+pub mod runner;
 pub mod shot;
-pub mod stage;
 pub mod view;
+pub mod window;
+
+pub use audio_input::AudioInput;
+pub use context::{RenderContext, ShotSpec};
+pub use frame_settings::FrameSettings;
+pub use generator::Generator;
+pub use networks::Networks;
+pub use shot::{Scratch, Shot};
+pub use window::CROP;

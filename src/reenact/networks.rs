@@ -1,22 +1,19 @@
 //! The networks and the morphable model that a shot needs, loaded from packs.
 
 use super::draft::DraftModel;
-use super::engine::{Engine, Place};
-use crate::engine::library::Source;
 use crate::engine::{Embedded, cpu};
-use crate::face::detector::{self, Detector, Look};
+use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
 use crate::face::observe::Observer;
 use crate::face::regress::{self, Regressor};
 use crate::face::traits::{FaceDetector, FaceFitter};
 use crate::face::{Detection, roi};
 use crate::frame::Frame;
-use crate::import::{check, check_generator};
+use crate::import::check;
 use crate::key::Key;
 use crate::models::{Component, ModelSet, Pack, Role};
 use crate::morphable::arrays::morphable_from;
-use crate::morphable::{Fit, Prepared};
-use crate::nets::generator;
+use crate::morphable::{Fit, PreparedMorphable};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -26,7 +23,7 @@ pub struct Networks {
     pub regressor: Regressor<Embedded>,
     /// Tells people apart when a face is found again; optional.
     pub embedder: Option<Embedder<Embedded>>,
-    pub morphable: Arc<Prepared>,
+    pub morphable: Arc<PreparedMorphable>,
     pub draft: Arc<DraftModel>,
     /// The pack that regressor and morphable model come from.
     pub pack: String,
@@ -103,7 +100,7 @@ impl Networks {
         let weights = pack.load(component, check)?;
         let kind = detector::Kind::of(&weights)?;
         let mut detector = Detector::new(Embedded::new(weights, options), kind);
-        component.config::<Look>()?.apply(&mut detector.options);
+        component.config::<DetectorOverrides>()?.apply(&mut detector.options);
 
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
@@ -113,7 +110,7 @@ impl Networks {
             Err(_) => None,
         };
         let draft = DraftModel::new(&model.triangles, &model.ncc, &model.landmarks)?;
-        let morphable = Arc::new(Prepared::new(model)?);
+        let morphable = Arc::new(PreparedMorphable::new(model)?);
         Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
     }
 
@@ -167,80 +164,6 @@ impl Networks {
             faces.push((seen, fit));
         }
         Ok(faces)
-    }
-}
-
-/// The generator of a pack, ready to run. Clones share one copy of the weights.
-#[derive(Clone)]
-pub struct Generator {
-    pub engine: Engine,
-    pub config: generator::Config,
-    /// Pack or file that it comes from.
-    pub name: String,
-    /// Of the weights file, 64 digits.
-    pub blake3: String,
-    /// Of the pack; not known of a file.
-    pub licence: String,
-}
-
-impl Generator {
-    /// Loads the generator `name` to `place`: a pack's name or a safetensors file; `None`: of `pack`, or of the first
-    /// pack that has one.
-    ///
-    /// # Errors
-    /// [`Error::Model`] when there is none, or it is damaged; those of [`Engine::open`].
-    pub fn load(
-        models: &ModelSet,
-        pack: Option<&str>,
-        name: Option<&str>,
-        place: &Place,
-        options: &cpu::Options,
-    ) -> Result<Generator> {
-        let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
-        let (weights, name, blake3, licence, path) = match file {
-            Some(path) => {
-                let (weights, blake3) = crate::weights::safetensors::load_hashed(path)?;
-                let weights = if weights.arrays.keys().any(|k| k.starts_with("state.")) {
-                    weights.strip_prefix("state.")
-                } else {
-                    weights
-                };
-                (
-                    Arc::new(crate::weights::spectral::fold(&weights)?),
-                    path.display().to_string(),
-                    blake3,
-                    String::new(),
-                    path.to_owned(),
-                )
-            }
-            None => {
-                let (pack, component): (&Pack, &Component) = match name {
-                    Some(name) => {
-                        let pack = models.pack(name)?;
-                        let component = pack.component(Role::Generator, None);
-                        let none = || {
-                            Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"))
-                        };
-                        (pack, component.ok_or_else(none)?)
-                    }
-                    None => models.find(Role::Generator, None, pack)?,
-                };
-                let licence = pack.manifest.licence.clone();
-                (
-                    pack.load(component, check)?,
-                    pack.name().to_owned(),
-                    component.blake3.clone(),
-                    licence,
-                    pack.path(component),
-                )
-            }
-        };
-        let config = check_generator(&weights).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{name}: {text}")),
-            other => other,
-        })?;
-        let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;
-        Ok(Generator { engine, config, name, blake3, licence })
     }
 }
 

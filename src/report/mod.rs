@@ -8,14 +8,13 @@
 //! values of a [`Line`] and the windows of a [`CropPlot`] begin with the first frame. Values that are not finite count
 //! as missing. Text may contain anything; it is shown as it is.
 //!
-//! [`stats`] has the figures on steadiness that a report states.
+//! [`crate::shot::jitter`] has the figures on steadiness that a report states.
 
 mod chart;
 mod crop;
-pub mod of_shot;
 mod page;
 mod picture;
-pub mod stats;
+pub mod shot_report;
 #[cfg(test)]
 mod tests;
 

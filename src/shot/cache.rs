@@ -40,7 +40,7 @@ pub const DEFAULT_LIMIT: u64 = 2 << 30;
 /// environment: not for use while rendering.
 pub fn standard_folder() -> Option<PathBuf> {
     let named = std::env::var_os("HEADGAN_CACHE").filter(|v| !v.is_empty()).map(PathBuf::from);
-    named.or_else(crate::folders::user_cache)
+    named.or_else(crate::paths::user_cache)
 }
 
 /// A folder with values. Cheap to share between threads.

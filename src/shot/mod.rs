@@ -2,27 +2,28 @@
 //!
 //! [`analyse`] observes every frame of a clip by itself (parallel, resumable, each frame only once: [`cache`]), follows one face
 //! through them ([`link`]) and gives a [`motion::Motion`]: pose and expression per frame, which can be shipped as a file without any
-//! pixel of the actor. [`known::Known`] is what the cache keeps of a whole clip. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,
+//! pixel of the actor. [`stored_analysis::StoredAnalysis`] is what the cache keeps of a whole clip. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,
 //! smoothed ([`smooth`]), with the shot-wide statistics that retargeting wants. [`crop`] says where the face's square window lies. What a
-//! generator hears comes from a [`sound::Listener`].
+//! generator hears comes from a [`audio::AudioExtractor`].
 
 pub mod analyse;
+pub mod audio;
 pub mod cache;
 pub mod crop;
-pub mod known;
+pub mod jitter;
 pub mod link;
 pub mod motion;
 pub mod record;
 pub mod smooth;
-pub mod sound;
-pub mod stats;
+pub mod steadiness;
+pub mod stored_analysis;
 pub mod track;
 
 pub use analyse::{Analyser, Analysis, Clip, FrameFace};
+pub use audio::{AudioExtractor, AudioSource};
 pub use cache::Cache;
-pub use known::Known;
 pub use motion::Motion;
-pub use sound::{Listener, SoundFrom};
+pub use stored_analysis::StoredAnalysis;
 pub use track::{Track, TrackSettings};
 
 use crate::morphable::Morphable;

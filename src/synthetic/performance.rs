@@ -7,7 +7,7 @@ use crate::face::roi;
 use crate::frame::{Frame, Rect};
 use crate::morphable::canonical::ExpressionMode;
 use crate::morphable::canonical::modes::{EXPR_DIM, SHAPE_DIM};
-use crate::morphable::{Euler, Fit, ImageCamera, Params, Prepared};
+use crate::morphable::{Euler, Fit, ImageCamera, Params, PreparedMorphable};
 use crate::synthetic::appearance::Appearance;
 
 /// Frame rate that the driving performance is written for.
@@ -168,7 +168,14 @@ impl Speech {
 }
 
 /// The fit of a head in the middle of a square picture; the crop is the one that its own landmarks give.
-fn fit(prepared: &Prepared, shape: Vec<f32>, expr: Vec<f32>, pose: Euler, sway: [f32; 2], size: usize) -> Result<Fit> {
+fn fit(
+    prepared: &PreparedMorphable,
+    shape: Vec<f32>,
+    expr: Vec<f32>,
+    pose: Euler,
+    sway: [f32; 2],
+    size: usize,
+) -> Result<Fit> {
     let side = size.max(1) as f32;
     let scale = side / FIELD;
     // The neck stays where it is: it stands this far below the picture's middle.
@@ -230,7 +237,7 @@ mod tests {
 
     #[test]
     fn fits_tell_the_pose_and_lie_in_the_picture() {
-        let prepared = Prepared::new(head()).unwrap();
+        let prepared = PreparedMorphable::new(head()).unwrap();
         for (i, item) in demo_driving(64, 60).unwrap().enumerate().step_by(11) {
             let (frame, fit) = item.unwrap();
             assert_eq!((frame.width, frame.height), (64, 64));

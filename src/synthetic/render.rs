@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::morphable::canonical::ExpressionMode;
 use crate::morphable::canonical::surface::P3;
 use crate::morphable::pose::fit_image_matrix;
-use crate::morphable::{Euler, Fit, ImageCamera, Morphable, Prepared};
+use crate::morphable::{Euler, Fit, ImageCamera, Morphable, PreparedMorphable};
 use crate::pncc::{Hit, Rasterizer};
 use crate::{Error, Result};
 
@@ -23,7 +23,7 @@ const SUPER: usize = 2;
 /// Renders people of one [`Appearance`]. Keeps its memory between frames.
 pub struct Renderer {
     model: Arc<Morphable>,
-    prepared: Prepared,
+    prepared: PreparedMorphable,
     scene: Scene,
     shader: Shader,
     look: Appearance,
@@ -45,7 +45,7 @@ impl Renderer {
     /// `Model` when the procedural head does not fit together (never, unless the code is changed).
     pub fn new(look: Appearance) -> Result<Renderer> {
         let model = head();
-        let prepared = Prepared::new(model.clone())?;
+        let prepared = PreparedMorphable::new(model.clone())?;
         let scene = Scene::new(&model, look.style, f64::from(look.neck));
         Ok(Renderer {
             model,
@@ -67,7 +67,7 @@ impl Renderer {
     }
 
     /// The procedural head, laid out for evaluation.
-    pub fn prepared(&self) -> &Prepared {
+    pub fn prepared(&self) -> &PreparedMorphable {
         &self.prepared
     }
 

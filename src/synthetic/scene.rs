@@ -6,10 +6,7 @@ use crate::morphable::Morphable;
 use crate::morphable::canonical::modes::{identity_sum, jaw};
 use crate::morphable::canonical::surface::{CENTRE, P2, P3, direction, point, radius, smoothstep};
 use crate::synthetic::appearance::HairStyle;
-use crate::synthetic::vec3::add;
-use crate::synthetic::vec3::cross;
-use crate::synthetic::vec3::dot;
-use crate::synthetic::vec3::sub;
+use crate::synthetic::vec3::{add, cross, dot, sub};
 
 /// What a triangle is made of; decides its shading and the meaning of its vertices' `texture`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::detector::{Detector, Kind};
 use headgan::models::{ModelSet, Role};
-use headgan::morphable::{ImageCamera, Prepared};
+use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::reenact::networks;
 use headgan::synthetic::head;
 use headgan_train::data::store::{model_of, open_all};
@@ -79,7 +79,7 @@ fn main() -> headgan::Result<()> {
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let detector = Detector::new(Embedded::new(weights, &options), kind);
     let clips = open_all(&data)?;
-    let fitted = Prepared::new(model_of(&clips, &models)?)?;
+    let fitted = PreparedMorphable::new(model_of(&clips, &models)?)?;
     let mut people = Figures::default();
     for clip in &clips {
         let usable = clip.usable();
@@ -90,7 +90,7 @@ fn main() -> headgan::Result<()> {
         }
     }
     people.print("people");
-    let (mut drawn, model) = (Figures::default(), Prepared::new(head())?);
+    let (mut drawn, model) = (Figures::default(), PreparedMorphable::new(head())?);
     let mut heads = Heads::framed(7, SIDE, AROUND);
     for _ in 0..COUNTS.1 {
         let s = heads.next()?;

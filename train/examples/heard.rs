@@ -16,7 +16,7 @@ use headgan::models::ModelSet;
 use headgan::nets::generator;
 use headgan::reenact::networks::Networks;
 use headgan::import::check_generator;
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use headgan_train::data::Batch;

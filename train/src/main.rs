@@ -202,9 +202,9 @@ struct Look {
     score: Option<f32>,
 }
 
-impl From<&Look> for finder::Look {
-    fn from(args: &Look) -> finder::Look {
-        finder::Look { longer_side: args.longer_side, score: args.score }
+impl From<&Look> for headgan::face::detector::DetectorOverrides {
+    fn from(args: &Look) -> headgan::face::detector::DetectorOverrides {
+        headgan::face::detector::DetectorOverrides { longer_side: args.longer_side, score: args.score }
     }
 }
 

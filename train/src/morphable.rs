@@ -3,7 +3,7 @@
 use headgan::frame::{Color, ContactSheet, Frame};
 use headgan::morphable::arrays::morphable_from;
 use headgan::models::{ModelSet, Role};
-use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, Prepared};
+use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, PreparedMorphable};
 use headgan::pncc::Rasterizer;
 use headgan::reenact::networks;
 use headgan::morphable::canonical::EXPRESSION_NAMES;
@@ -38,7 +38,7 @@ pub fn comparison(model: &Morphable, models: &ModelSet, name: &str) -> Result<St
 /// # Errors
 /// [`Error::Model`] for a model whose parts do not fit together.
 pub fn sheet(model: &Morphable) -> Result<Frame> {
-    let prepared = Prepared::new(model.clone())?;
+    let prepared = PreparedMorphable::new(model.clone())?;
     let mut sheet = ContactSheet::new(8, (SIDE, SIDE));
     let view = |shape: &[f32], expr: &[f32], yaw: f32, coded: bool| -> Result<Frame> {
         let turned = Euler { yaw, ..Euler::default() };

@@ -15,10 +15,10 @@ use crate::page::Page;
 use crate::perceptual::Perceptual;
 use crate::trainer::{Record, Trainer};
 use crate::validate::{self, Pair, Validation};
-use headgan::audio::Heard;
+use headgan::audio::AudioConditioning;
 use headgan::media::{StillOptions, interrupt, still};
 use headgan::models::ModelSet;
-use headgan::morphable::Prepared;
+use headgan::morphable::PreparedMorphable;
 use headgan::random::Rng;
 use headgan::reenact::draft::DraftModel;
 use headgan::{Error, Result};
@@ -112,7 +112,7 @@ impl DataSet {
     pub fn that_is_heard(self, data: &Path) -> Result<DataSet> {
         let DataSet { train, usable, persons, held_out } = self;
         let heard: Vec<usize> =
-            (0..train.len()).filter(|&i| train[i].heard.as_ref().is_some_and(Heard::changes)).collect();
+            (0..train.len()).filter(|&i| train[i].heard.as_ref().is_some_and(AudioConditioning::changes)).collect();
         if heard.is_empty() {
             return Err(Error::Input(format!("{}: no clip to train on has sound that changes", data.display())));
         }
@@ -160,7 +160,7 @@ pub struct Settings<'a> {
     pub steps: Option<u64>,
     /// Threads that make batches ahead of the steps; 0: none.
     pub loaders: usize,
-    pub model: Arc<Prepared>,
+    pub model: Arc<PreparedMorphable>,
     pub draft: Arc<DraftModel>,
     pub models: &'a ModelSet,
     pub quiet: bool,

@@ -7,7 +7,7 @@ use crate::trainer::Trainer;
 use headgan::Result;
 use headgan::frame::{Color, ContactSheet, Frame};
 use headgan::random::Rng;
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 

@@ -2,7 +2,7 @@
 
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Bgr8;
-use headgan::face::detector::{Detector, Kind, Look};
+use headgan::face::detector::{Detector, DetectorOverrides, Kind};
 use headgan::frame::{Rect, Color, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Role};
@@ -67,14 +67,14 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
 
     let folder = tempfile::tempdir().unwrap();
     let pack = folder.path().join("own-finder");
-    let look = Look { longer_side: Some(400), score: Some(0.65) };
+    let look = DetectorOverrides { longer_side: Some(400), score: Some(0.65) };
     let size = export::export_pack(&trainer.checkpoint(), &pack, &look, "MIT OR Apache-2.0").unwrap();
     assert!(size > 100_000 && size < 1_500_000, "{size}");
     let models = ModelSet::from_folders(&[folder.path().to_owned()]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), None).unwrap();
     assert_eq!((pack.name(), pack.manifest.licence.as_str()), ("own-finder", "MIT OR Apache-2.0"));
     assert_eq!(part.config["backbone"], "mobilenet0.25");
-    assert_eq!(part.config::<Look>().unwrap(), look);
+    assert_eq!(part.config::<DetectorOverrides>().unwrap(), look);
     assert_eq!(part.config["score"], 0.65);
     let weights = pack.load(part, headgan::import::check).unwrap();
     let kind = Kind::of(&weights).unwrap();
@@ -84,7 +84,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
         assert_eq!(a, b, "the pack is what was measured");
     }
     assert!(
-        export::export_pack(&trainer.checkpoint(), &folder.path().join("Own Finder"), &Look::default(), "MIT").is_err()
+        export::export_pack(&trainer.checkpoint(), &folder.path().join("Own Finder"), &DetectorOverrides::default(), "MIT").is_err()
     );
 }
 

@@ -6,8 +6,8 @@ use common::{SIDE, batch, config, trainer};
 use headgan::engine::{Executor, Ops, cpu};
 use headgan::models::ModelSet;
 use headgan::nets::generator;
-use headgan::reenact::engine::{Engine, Place};
-use headgan::reenact::networks::Generator;
+use headgan::reenact::backend::{Backend, Engine};
+use headgan::reenact::generator::Generator;
 use headgan_train::config::{Learn, Precision, TrainConfig};
 use headgan_train::export::{export, export_pack};
 use headgan_train::trainer::Trainer;
@@ -26,7 +26,7 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
 
     let models = ModelSet::from_folders(&[]);
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-    let loaded = Generator::load(&models, None, path.to_str(), &Place::Embedded, &options).unwrap();
+    let loaded = Generator::load(&models, None, path.to_str(), &Backend::Embedded, &options).unwrap();
     assert_eq!(loaded.config, trainer.config.generator);
 
     let Engine::Embedded(ops) = &loaded.engine else { panic!("another engine") };
@@ -51,7 +51,7 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let checkpoint = trainer.checkpoint().unwrap();
     export_pack(&checkpoint, &packs.join("mine"), "for tests").unwrap();
     let models = ModelSet::from_folders(std::slice::from_ref(&packs));
-    let found = Generator::load(&models, None, None, &Place::Embedded, &options).unwrap();
+    let found = Generator::load(&models, None, None, &Backend::Embedded, &options).unwrap();
     assert_eq!(found.config, loaded.config);
     let refused = export_pack(&checkpoint, &packs.join("My Pack"), "").unwrap_err().to_string();
     assert!(refused.contains("'My Pack' cannot be the name"), "{refused}");

@@ -173,7 +173,7 @@ fn ordered(x: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headgan::morphable::{Euler, ImageCamera, Mesh, Prepared};
+    use headgan::morphable::{Euler, ImageCamera, Mesh, PreparedMorphable};
     use headgan::pncc::Rasterizer;
     use headgan::random::Rng;
     use headgan::synthetic::head;
@@ -195,7 +195,7 @@ mod tests {
     /// Heads of any pose and size, also beyond the picture: equal to the CPU's pictures to the bit.
     #[test]
     fn heads_equal_the_cpus() {
-        let model = Prepared::new(head()).unwrap();
+        let model = PreparedMorphable::new(head()).unwrap();
         let (triangles, codes) = (&model.model().triangles, &model.model().ncc);
         let topology = Topology::new(triangles, codes, Device::Cpu).unwrap();
         let mut rng = Rng(7);

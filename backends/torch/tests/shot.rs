@@ -5,12 +5,13 @@ use headgan::engine::library::{self, Precision, Source};
 use headgan::engine::{cpu, shape};
 use headgan::frame::Frame;
 use headgan::weights::{Weights, safetensors};
-use headgan::morphable::{Fit, Prepared};
+use headgan::morphable::{Fit, PreparedMorphable};
 use headgan::nets::generator;
 use headgan::reenact::draft::DraftModel;
-use headgan::reenact::engine::{Engine, Place};
-use headgan::reenact::networks::Generator;
-use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::backend::{Backend, Engine};
+use headgan::reenact::generator::Generator;
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::shot::{Scratch, Shot};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::synthetic;
 use headgan::testing::random_weights;
@@ -37,7 +38,7 @@ fn weights() -> Weights {
 }
 
 /// The drawn portrait that performs the drawn performance, with a generator at a place.
-fn drawn(place: &Place) -> Shot {
+fn drawn(place: &Backend) -> Shot {
     let (weights, options) = (weights(), cpu::Options { threads: 1, ..cpu::Options::default() });
     let source = Source::Bytes(safetensors::to_bytes(&weights).unwrap().into());
     let generator = Generator {
@@ -47,7 +48,7 @@ fn drawn(place: &Place) -> Shot {
         blake3: String::new(),
         licence: String::new(),
     };
-    let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+    let model = Arc::new(PreparedMorphable::new(synthetic::head()).unwrap());
     let head = model.model();
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
     let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
@@ -58,7 +59,7 @@ fn drawn(place: &Place) -> Shot {
 }
 
 fn full(shot: &Shot, index: usize) -> Frame {
-    let look = Look { quality: Quality::Full, ..Look::default() };
+    let look = FrameSettings { quality: Quality::Full, ..FrameSettings::default() };
     shot.render(index, &|_| look.clone(), &mut Scratch::default()).unwrap().clone()
 }
 
@@ -68,7 +69,7 @@ fn pncc_of_the_device_paints_the_same_frame() {
     let exe = std::env::current_exe().unwrap();
     let library = library::load_from(&[exe.parent().unwrap().to_owned()]).unwrap();
     let cpu = library.cpu().unwrap();
-    let on = |device: &library::Device, meshes| Place::Library {
+    let on = |device: &library::Device, meshes| Backend::Library {
         library,
         device: device.clone(),
         precision: Precision::Fp32,
@@ -87,7 +88,7 @@ fn pncc_of_the_device_paints_the_same_frame() {
         eprintln!("skipped on CUDA: no device");
         return;
     };
-    let (embedded, device) = (full(&drawn(&Place::Embedded), 4), full(&drawn(&on(cuda, true)), 4));
+    let (embedded, device) = (full(&drawn(&Backend::Embedded), 4), full(&drawn(&on(cuda, true)), 4));
     let square = |(a, b): (&f32, &f32)| (a - b) as f64 * (a - b) as f64;
     let off = (embedded.data.iter().zip(&device.data).map(square).sum::<f64>() / device.data.len() as f64).sqrt();
     println!("CUDA against the embedded engine: {off:e}");

@@ -6,7 +6,7 @@ use super::values::Controls;
 use super::{SOURCE, colour, shared, sound};
 use crate::host::{Effect, Progress};
 use headgan::media::FrameRange;
-use headgan::shot::Known;
+use headgan::shot::StoredAnalysis;
 use headgan::shot::analyse::{Clip, ClipFrames};
 use headgan::{Error, Result};
 
@@ -71,7 +71,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let analysis = stage.analyse(&clip, |w, h| settings.face(w, h), Some(&cache), &|| Ok(()))?;
     let networks = stage.networks();
     let choice = settings.face(analysis.size.0, analysis.size.1);
-    let known = Known::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
+    let known = StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
     let count = known.pixels.len();
     let (key, known) = known.put(&cache);
     shared::keep(key, known);

@@ -9,7 +9,7 @@ use super::{REFERENCE, SOURCE, colour};
 use crate::host::{Effect, Properties};
 use headgan::Result;
 use headgan::controls::choices::View;
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use openfx::sys::generic::core::{OfxStatus, kOfxPropName, kOfxPropTime, kOfxStatOK, kOfxStatReplyDefault};
 use openfx::sys::image_effect_v1::image_effect::*;
 use std::ffi::{CStr, CString};

@@ -9,9 +9,9 @@ use headgan::controls::choices::Neutral;
 use headgan::frame::Frame;
 use headgan::key::Key;
 use headgan::media::FrameRange;
-use headgan::reenact::stage::Stage;
+use headgan::reenact::context::RenderContext;
 use headgan::shot::analyse::{Clip, ClipFrames, pixels};
-use headgan::shot::{Cache, Known, Motion, TrackSettings};
+use headgan::shot::{Cache, Motion, StoredAnalysis, TrackSettings};
 use headgan::{Error, Result};
 
 /// What drives a frame.
@@ -44,7 +44,7 @@ pub struct Moment<'a> {
 /// `Usage` for a final render of a shot that was not analysed, unless that is allowed; else as the analysis.
 pub fn find(
     effect: &Effect,
-    stage: &Stage,
+    stage: &RenderContext,
     own: &Own,
     settings: &Settings,
     moment: &Moment,
@@ -68,7 +68,13 @@ pub fn find(
 }
 
 /// The moment's place in an analysed shot; `None` where the analysis is of other frames, networks or another face.
-fn in_shot(stage: &Stage, settings: &Settings, moment: &Moment, record: &Record, known: &Known) -> Option<Performance> {
+fn in_shot(
+    stage: &RenderContext,
+    settings: &Settings,
+    moment: &Moment,
+    record: &Record,
+    known: &StoredAnalysis,
+) -> Option<Performance> {
     let networks = stage.networks();
     let frame = &moment.driver.frame;
     let (width, height) = known.motion.size;
@@ -90,7 +96,7 @@ fn in_shot(stage: &Stage, settings: &Settings, moment: &Moment, record: &Record,
 /// Analyses the frames up to a moment: as many as a generator sees.
 fn around(
     effect: &Effect,
-    stage: &Stage,
+    stage: &RenderContext,
     own: &Own,
     settings: &Settings,
     moment: &Moment,
@@ -128,7 +134,7 @@ fn around(
         let name = format!("Source at frame {}", moment.time);
         let clip = Clip { name: &name, fps: None, identity: None, frames: &all };
         let analysis = stage.analyse(&clip, |_, _| choice, cache, &|| Ok(()))?;
-        Ok(Known::new(&analysis, networks.fingerprint(), networks.model_hash(), choice))
+        Ok(StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice))
     })?;
     // A frame at rest is one of the whole shot's.
     let neutral = if settings.neutral == Neutral::Frame { Neutral::Automatic } else { settings.neutral };

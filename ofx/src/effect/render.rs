@@ -10,8 +10,8 @@ use crate::host::message::Gravity;
 use crate::host::{Effect, Properties};
 use headgan::controls::choices::{Quality, View};
 use headgan::frame::{Filter, Frame};
-use headgan::reenact::shot::Look;
-use headgan::reenact::stage::Cast;
+use headgan::reenact::context::ShotSpec;
+use headgan::reenact::frame_settings::FrameSettings;
 use headgan::shot::analyse::pixels;
 use headgan::{Error, Result};
 use openfx::sys::generic::core::kOfxPropTime;
@@ -55,8 +55,8 @@ pub fn scale(args: Properties) -> [f64; 2] {
 }
 
 /// The controls at a time, with what the instance adds to them.
-pub fn look(controls: &Controls, own: &Own, time: f64, interactive: bool, same: bool) -> Result<Look> {
-    let mut look = Look::from_controls(&controls.at(time)?.resolve(time), same);
+pub fn look(controls: &Controls, own: &Own, time: f64, interactive: bool, same: bool) -> Result<FrameSettings> {
+    let mut look = FrameSettings::from_controls(&controls.at(time)?.resolve(time), same);
     if own.draft_while_editing && interactive {
         look.quality = Quality::Draft;
     }
@@ -101,7 +101,7 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
     let asked = sound::question(effect, &stage, &own, &settings, now.quality)?;
     let hear = |asked| sound::find(effect, &stage, asked, &performance, request.time, cache.as_ref());
     let hearing = asked.as_ref().map(hear).transpose()?;
-    let cast = Cast {
+    let cast = ShotSpec {
         reference: &plate.frame,
         name: "Reference",
         motion: &performance.motion,

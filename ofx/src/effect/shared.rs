@@ -5,13 +5,14 @@ use headgan::controls::choices::Device;
 use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
 use headgan::key::Key;
+use headgan::lru::LruCache;
 use headgan::media::{Source, interrupt};
 use headgan::models::ModelSet;
-use headgan::reenact::engine::Place;
-use headgan::reenact::stage::{Recent, Stage};
+use headgan::reenact::backend::Backend;
+use headgan::reenact::context::RenderContext;
+use headgan::shot::audio::ShotAudio;
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
-use headgan::shot::sound::Listened;
-use headgan::shot::{Cache, Known, SoundFrom};
+use headgan::shot::{AudioSource, Cache, StoredAnalysis};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -32,21 +33,21 @@ const SOUNDS_KEPT: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// The networks, or why there are none: asked once, until [`retry`].
-static STAGE: Mutex<Option<Result<Arc<Stage>>>> = Mutex::new(None);
+static STAGE: Mutex<Option<Result<Arc<RenderContext>>>> = Mutex::new(None);
 /// The bundle that the plugin was found in.
 static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
 static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new());
-static KNOWN: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(SHOTS));
-static WINDOW: Mutex<Recent<Arc<Known>>> = Mutex::new(Recent::new(WINDOWS));
-static PICTURE: Mutex<Recent<Arc<Frame>>> = Mutex::new(Recent::new(PICTURES));
+static KNOWN: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(SHOTS));
+static WINDOW: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(WINDOWS));
+static PICTURE: Mutex<LruCache<Arc<Frame>>> = Mutex::new(LruCache::new(PICTURES));
 /// What was heard, and the threads that listen.
 static SOUNDS: Mutex<Vec<(Question, Sound)>> = Mutex::new(Vec::new());
 /// The lasting messages that are shown, by instance.
 static MESSAGES: Mutex<Option<HashMap<usize, String>>> = Mutex::new(None);
 
 enum Sound {
-    Heard(Listened),
-    Listening(JoinHandle<Result<Listened>>),
+    Heard(ShotAudio),
+    Listening(JoinHandle<Result<ShotAudio>>),
 }
 
 /// Notes where the host has found the plugin; models may lie there.
@@ -60,19 +61,19 @@ pub fn note_bundle(path: Option<String>) {
 ///
 /// # Errors
 /// `Model` when no pack can be used.
-pub fn stage(processors: usize) -> Result<Arc<Stage>> {
+pub fn stage(processors: usize) -> Result<Arc<RenderContext>> {
     let mut stage = STAGE.lock();
     if let Some(stage) = &*stage {
         return stage.clone();
     }
     let bundle = BUNDLE.lock().clone();
     let within = |folder: &str| bundle.iter().map(|b| b.join("Contents/Resources").join(folder)).collect::<Vec<_>>();
-    let loaded = Stage::load(ModelSet::discover(&within("models")), within("engines"), processors);
+    let loaded = RenderContext::load(ModelSet::discover(&within("models")), within("engines"), processors);
     stage.insert(loaded.map(Arc::new)).clone()
 }
 
 /// What is known of the networks without loading them; `None` before they were needed.
-pub fn stage_so_far() -> Option<Result<Arc<Stage>>> {
+pub fn stage_so_far() -> Option<Result<Arc<RenderContext>>> {
     STAGE.lock().clone()
 }
 
@@ -112,16 +113,16 @@ pub fn cache(folder: &str) -> Result<Arc<Cache>> {
 }
 
 /// An analysis by its key, from memory or the cache.
-pub fn known(key: &Key, cache: Option<&Cache>) -> Option<Arc<Known>> {
+pub fn known(key: &Key, cache: Option<&Cache>) -> Option<Arc<StoredAnalysis>> {
     if let Some(known) = KNOWN.lock().get(key) {
         return Some(known);
     }
-    let known = Known::get(cache?, key)?;
+    let known = StoredAnalysis::get(cache?, key)?;
     Some(KNOWN.lock().put(*key, Arc::new(known)))
 }
 
 /// Keeps an analysis in memory.
-pub fn keep(key: Key, known: Known) {
+pub fn keep(key: Key, known: StoredAnalysis) {
     KNOWN.lock().put(key, Arc::new(known));
 }
 
@@ -129,7 +130,7 @@ pub fn keep(key: Key, known: Known) {
 ///
 /// # Errors
 /// Those of `make`.
-pub fn window(key: Key, make: impl FnOnce() -> Result<Known>) -> Result<Arc<Known>> {
+pub fn window(key: Key, make: impl FnOnce() -> Result<StoredAnalysis>) -> Result<Arc<StoredAnalysis>> {
     if let Some(known) = WINDOW.lock().get(&key) {
         return Ok(known);
     }
@@ -169,10 +170,10 @@ pub fn picture(path: &str, number: i64, color: Color, width: usize, height: usiz
 /// Those of `go_on`, at once; those of listening, which is tried again next time.
 pub fn listen(
     question: &Question,
-    stage: &Arc<Stage>,
+    stage: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
     go_on: &dyn Fn() -> Result<()>,
-) -> Result<Listened> {
+) -> Result<ShotAudio> {
     loop {
         if let Some(listened) = begin_to_listen(question, stage, cache)? {
             return Ok(listened);
@@ -188,9 +189,9 @@ pub fn listen(
 /// Those of listening, which is tried again next time.
 pub fn begin_to_listen(
     question: &Question,
-    stage: &Arc<Stage>,
+    stage: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
-) -> Result<Option<Listened>> {
+) -> Result<Option<ShotAudio>> {
     let mut sounds = SOUNDS.lock();
     let known = sounds.iter().position(|(asked, _)| asked == question);
     match known.map(|at| sounds.remove(at)) {
@@ -217,7 +218,7 @@ pub fn begin_to_listen(
             let (asked, stage, cache) = (question.clone(), stage.clone(), cache.cloned());
             let work = move || {
                 let listener = stage.listener(cache.as_deref());
-                listener.listen(&SoundFrom::File(Path::new(&asked.file)), asked.fps, asked.gain)
+                listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;
@@ -281,14 +282,14 @@ pub fn forget() {
 }
 
 /// Whether a generator that was loaded listens to sound.
-pub fn some_listens() -> bool {
-    stage_so_far().and_then(Result::ok).is_some_and(|stage| stage.some_listens())
+pub fn some_take_audio() -> bool {
+    stage_so_far().and_then(Result::ok).is_some_and(|stage| stage.some_take_audio())
 }
 
 /// What computes, for the status line.
 pub fn engine(device: Device) -> String {
     match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
-        Some(Ok(place @ Place::Library { .. })) => place.to_string(),
+        Some(Ok(place @ Backend::Library { .. })) => place.to_string(),
         Some(Err(e)) => e.to_string(),
         _ => cpu::description(),
     }

@@ -7,8 +7,8 @@ use crate::host::Effect;
 use headgan::controls::Settings;
 use headgan::controls::choices::Quality;
 use headgan::media::Rational;
-use headgan::reenact::shot::Hearing;
-use headgan::reenact::stage::Stage;
+use headgan::reenact::audio_input::AudioInput;
+use headgan::reenact::context::RenderContext;
 use headgan::shot::Cache;
 use headgan::{Error, Result};
 use std::sync::Arc;
@@ -30,12 +30,12 @@ pub struct Question {
 /// `Input` where the host does not say how fast frames follow each other; those of the place and the generator.
 pub fn question(
     effect: &Effect,
-    stage: &Stage,
+    stage: &RenderContext,
     own: &Own,
     settings: &Settings,
     quality: Quality,
 ) -> Result<Option<Question>> {
-    if own.audio_file.is_empty() || quality != Quality::Full || !stage.listens(&stage.place(settings.device)?)? {
+    if own.audio_file.is_empty() || quality != Quality::Full || !stage.takes_audio(&stage.place(settings.device)?)? {
         return Ok(None);
     }
     let rate = effect.clip(SOURCE).and_then(|clip| clip.frame_rate()).or_else(|| effect.frame_rate());
@@ -59,12 +59,12 @@ pub fn question(
 /// Those of [`question`] and of listening; `Interrupted` as soon as the host wants the rendering to stop.
 pub fn find(
     effect: &Effect,
-    stage: &Arc<Stage>,
+    stage: &Arc<RenderContext>,
     question: &Question,
     performance: &Performance,
     time: f64,
     cache: Option<&Arc<Cache>>,
-) -> Result<Hearing> {
+) -> Result<AudioInput> {
     let listened = shared::listen(question, stage, cache, &|| effect.check_abort())?;
     // An analysed shot begins with Source's first frame, a few frames around a moment begin somewhere.
     let first = match performance.analysed {
@@ -74,5 +74,5 @@ pub fn find(
             time - start - performance.index as f64
         }
     };
-    Ok(Hearing { heard: listened.heard, key: listened.key, first })
+    Ok(AudioInput { heard: listened.heard, key: listened.key, first })
 }

@@ -47,7 +47,7 @@ fn line(effect: &Effect) -> Result<String> {
             let without = if gaps > 0 { format!(", no face in {gaps}") } else { String::new() };
             let last = record.first + record.frames as i64 - 1;
             let settings = Controls::of(&effect.params()?).at(0.0)?.resolve(0.0);
-            let deaf = settings.quality == Quality::Full && own.audio_file.is_empty() && shared::some_listens();
+            let deaf = settings.quality == Quality::Full && own.audio_file.is_empty() && shared::some_take_audio();
             let silent = if deaf { "; the generator listens and hears nothing: choose an Audio file" } else { "" };
             let engine = shared::engine(settings.device);
             format!("Analysed: frames {} to {last}{without}; {engine}{silent}", record.first)

@@ -1,7 +1,7 @@
 //! `cargo xtask bundle [--glibc VERSION]` and `cargo xtask install [--user DIR]`: the OpenFX plugin as hosts want to find
 //! it.
 
-use crate::{Result, folders};
+use crate::{Result, paths};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +62,7 @@ pub fn bundle(root: &Path, target: &Path, glibc: Option<&str>) -> Result<PathBuf
 /// Copies the bundle into `folder`, or where all hosts look.
 pub fn install(root: &Path, target: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let from = bundle(root, target, None)?;
-    let folder = folder.map_or_else(folders::openfx_plugins, Path::to_owned);
+    let folder = folder.map_or_else(paths::openfx_plugins, Path::to_owned);
     let to = folder.join(format!("{NAME}.ofx.bundle"));
     // Hosts map the library: the new one must be another file, not the old one with other contents.
     let new = folder.join(format!(".{NAME}.new"));

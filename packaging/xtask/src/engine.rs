@@ -2,7 +2,7 @@
 //! finds it.
 
 use crate::bundle::{copy, say};
-use crate::{Result, folders};
+use crate::{Result, paths};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +14,7 @@ use std::process::Command;
 pub fn install(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let folder = match folder {
         Some(folder) => folder.to_owned(),
-        None => folders::user_data()
+        None => paths::user_data()
             .map(|data| data.join("engines"))
             .ok_or("this system names no folder for user data: say where with --user DIR")?,
     };

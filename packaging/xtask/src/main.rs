@@ -10,8 +10,8 @@ mod conformance;
 mod engine;
 // The program looks where this puts things; building all of the library to ask it would take minutes.
 #[allow(dead_code)]
-#[path = "../../../src/folders.rs"]
-mod folders;
+#[path = "../../../src/paths.rs"]
+mod paths;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

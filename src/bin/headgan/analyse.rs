@@ -7,7 +7,7 @@ use headgan::morphable::Euler;
 use headgan::morphable::retarget::FramePose;
 use headgan::shot::motion::{EXTENSION, is_motion_name};
 use headgan::shot::track::Mark;
-use headgan::shot::{Head, Track, crop, stats};
+use headgan::shot::{Head, Track, crop, steadiness};
 use headgan::{Error, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let track = Track::new(&motion, &head, &base.track())?;
     let bytes = args.motion.as_ref().map(|path| motion.save(path, args.with_identity)).transpose()?;
     let exported = bytes.map(|bytes| (bytes, bytes as f64 / motion.frames.len() as f64, motion.numbers_per_frame()));
-    let steadiness = stats::steadiness(&networks.morphable, &track)?;
+    let steadiness = steadiness::steadiness(&networks.morphable, &track)?;
     let squares: Vec<crop::Square> = track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
     let window = crop::fixed(&squares).ok_or_else(|| common::no_face(&args.clip))?;
     let path: Vec<crop::Square> =

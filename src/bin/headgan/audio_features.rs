@@ -3,7 +3,7 @@
 use crate::common;
 use crate::transcribe::SpeechArgs;
 use clap::{Args as ClapArgs, ValueEnum};
-use headgan::audio::heard::BEAM;
+use headgan::audio::conditioning::BEAM;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::audio::{Alignment, Features, Layout, Sound, decode, headgan84, headgan300, short68, windows};
 use headgan::engine::Embedded;

@@ -11,7 +11,7 @@ use headgan::media::source::Source;
 use headgan::media::{Progress, interrupt};
 use headgan::models::ModelSet;
 use headgan::morphable::Fit;
-use headgan::reenact::engine::Place;
+use headgan::reenact::backend::Backend;
 use headgan::reenact::networks::Networks;
 use headgan::shot::analyse::with_clip;
 use headgan::shot::cache::{self, Cache};
@@ -53,9 +53,9 @@ impl ModelArgs {
     }
 
     /// Where the generator runs. Fails where the device is not there: nothing falls back silently.
-    pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Place> {
+    pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Backend> {
         let named = self.device.as_deref().and_then(|id| Device::ALL.iter().find(|d| d.id() == id));
-        Place::choose(named.copied().unwrap_or(Device::Auto), precision, memory, &[])
+        Backend::choose(named.copied().unwrap_or(Device::Auto), precision, memory, &[])
     }
 
     /// The networks that fit faces, on this program's own engine whatever the device is: they are small, and one thread each is

@@ -8,11 +8,12 @@ use headgan::frame::{ContactSheet, Frame};
 use headgan::media::ffmpeg::Tools;
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic, interrupt};
-use headgan::morphable::Prepared;
+use headgan::morphable::PreparedMorphable;
 use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::reenact::draft::DraftModel;
-use headgan::reenact::shot::{Look, Scratch, Shot};
-use headgan::report::of_shot::{ShotParts, expressions, of_shot};
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::shot::{Scratch, Shot};
+use headgan::report::shot_report::{ShotParts, build_for_shot, expressions};
 use headgan::report::{Clip, ExpressionGrid, Fact, ModelLine, Picture, Report, Sheet, SheetRow, Stage};
 use headgan::shot::{Head, Motion, Track, TrackSettings};
 use headgan::{Error, Result, synthetic};
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut fits = Vec::with_capacity(frames);
     let mut progress = Progress::new("drawing the driving clip", Some(frames as u64), args.quiet);
     let drawing = Instant::now();
-    let model = Arc::new(Prepared::new(synthetic::head())?);
+    let model = Arc::new(PreparedMorphable::new(synthetic::head())?);
     for (i, item) in synthetic::demo_driving(SIZE, frames)?.enumerate() {
         interrupt::check()?;
         let (frame, fit) = item?;
@@ -108,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let grid = expressions(&model, &draft, &portrait, &portrait_fit, &Settings::default())?;
     let rendering = Instant::now();
     let shot = Shot::with_model(model.clone(), draft, portrait, &portrait_fit, track, None)?;
-    let look = Look::from_controls(&Settings::default(), false);
+    let look = FrameSettings::from_controls(&Settings::default(), false);
     let mut scratch = Scratch::default();
     let mut result = sink("demo")?;
     let mut progress = Progress::new("reenacting", Some(frames as u64), args.quiet);
@@ -118,7 +119,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         result.write(frame)?;
         if shown.contains(&i) {
             sheet[2].push(frame.clone());
-            let pncc = Look { view: View::Pncc, ..look.clone() };
+            let pncc = FrameSettings { view: View::Pncc, ..look.clone() };
             sheet[1].push(shot.render(i, &|_| pncc.clone(), &mut scratch)?.clone());
         }
         progress.inc(1);
@@ -168,7 +169,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// What the report is made of.
 struct Done<'a> {
     shot: &'a Shot,
-    model: &'a Prepared,
+    model: &'a PreparedMorphable,
     sheet: Sheet,
     expressions: ExpressionGrid,
     /// Whether videos were written, or single frames.
@@ -183,7 +184,7 @@ fn report(done: Done) -> Result<Report> {
     let Done { shot, model, sheet, expressions, video, drawing, rendering } = done;
     let frames = shot.len();
     let values = Values::default();
-    let mut report = of_shot(&ShotParts {
+    let mut report = build_for_shot(&ShotParts {
         model,
         track: shot.track(),
         analysis: None,

@@ -4,9 +4,10 @@ use crate::common;
 use clap::Args as ClapArgs;
 use headgan::engine::{cpu, library};
 use headgan::media::ffmpeg::Tools;
-use headgan::reenact::engine::Place;
-use headgan::reenact::networks::{Generator, Networks};
-use headgan::{Error, Result, folders};
+use headgan::reenact::backend::Backend;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::networks::Networks;
+use headgan::{Error, Result, paths};
 use serde_json::json;
 use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     note("draft", Networks::load(&models, None, None, &options).map(|n| format!("works with the pack '{}'", n.pack)));
     note(
         "full",
-        Generator::load(&models, None, None, &Place::Embedded, &options)
+        Generator::load(&models, None, None, &Backend::Embedded, &options)
             .map(|g| format!("works with the generator of '{}'", g.name)),
     );
     note("openfx", plugin());
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn plugin_folders() -> Vec<PathBuf> {
     let named = std::env::var_os("OFX_PLUGIN_PATH").unwrap_or_default();
     let named = std::env::split_paths(&named).filter(|p| !p.as_os_str().is_empty());
-    named.chain([folders::openfx_plugins()]).collect()
+    named.chain([paths::openfx_plugins()]).collect()
 }
 
 /// Finds the plugin's bundle and loads it as a host would.

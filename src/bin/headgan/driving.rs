@@ -5,11 +5,12 @@ use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
 use headgan::morphable::Fit;
-use headgan::reenact::networks::{Generator, Networks};
-use headgan::reenact::shot::Hearing;
+use headgan::reenact::audio_input::AudioInput;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::networks::Networks;
+use headgan::shot::audio::ShotAudio;
 use headgan::shot::motion::is_motion_name;
-use headgan::shot::sound::Listened;
-use headgan::shot::{Analysis, Cache, Listener, Motion, SoundFrom};
+use headgan::shot::{Analysis, AudioExtractor, AudioSource, Cache, Motion};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -29,7 +30,7 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
 /// What a generator hears of the sound of a shot; of one that does not listen no sound is decoded.
 pub struct Ear<'a> {
     pub generator: Option<&'a Generator>,
-    pub listener: Listener<'a>,
+    pub listener: AudioExtractor<'a>,
     /// Of the controls.
     pub gain: f32,
     pub quiet: bool,
@@ -38,8 +39,8 @@ pub struct Ear<'a> {
 impl Ear<'_> {
     /// Listens to a sound in frames of `fps` a second, and says what the generator has to do without; `None` where it does not listen
     /// or there is none.
-    pub fn listen(&self, sound: Option<SoundFrom>, fps: Rational) -> Result<Option<Listened>> {
-        if !self.listens() {
+    pub fn listen(&self, sound: Option<AudioSource>, fps: Rational) -> Result<Option<ShotAudio>> {
+        if !self.takes_audio() {
             return Ok(None);
         }
         let say = |text: &'static str| {
@@ -61,7 +62,7 @@ impl Ear<'_> {
         Ok(Some(listened))
     }
 
-    pub fn listens(&self) -> bool {
+    pub fn takes_audio(&self) -> bool {
         self.generator.is_some_and(|g| g.config.audio > 0)
     }
 }
@@ -77,8 +78,8 @@ fn say_once(text: &'static str) {
 }
 
 /// What a shot hears whose first frame is that of the sound.
-pub fn from_the_start(listened: &Listened) -> Hearing {
-    Hearing { heard: listened.heard.clone(), key: listened.key, first: 0.0 }
+pub fn from_the_start(listened: &ShotAudio) -> AudioInput {
+    AudioInput { heard: listened.heard.clone(), key: listened.key, first: 0.0 }
 }
 
 /// Who performs: a clip that is to be analysed, or a motion that is known.
@@ -128,9 +129,9 @@ impl Driving {
     }
 
     /// What a generator may listen to: the file that was named, else the clip's own sound.
-    pub fn heard_from<'a>(&'a self, named: Option<&'a Path>) -> Option<SoundFrom<'a>> {
-        named.map(SoundFrom::File).or(match self {
-            Driving::Clip(source) => SoundFrom::of_clip(source),
+    pub fn heard_from<'a>(&'a self, named: Option<&'a Path>) -> Option<AudioSource<'a>> {
+        named.map(AudioSource::File).or(match self {
+            Driving::Clip(source) => AudioSource::of_clip(source),
             Driving::Motion(_) => None,
         })
     }

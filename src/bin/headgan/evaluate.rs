@@ -11,9 +11,11 @@ use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source, interrupt};
 use headgan::models::ModelSet;
-use headgan::reenact::networks::{Generator, Networks};
-use headgan::reenact::shot::{Look, Shot};
-use headgan::shot::{Cache, Head, Listener, SoundFrom, Track};
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::networks::Networks;
+use headgan::reenact::shot::Shot;
+use headgan::shot::{AudioExtractor, AudioSource, Cache, Head, Track};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -218,12 +220,12 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         }
     };
     let shot = Shot::new(networks, picture, &fit, track, generator.clone())?;
-    let listener = Listener { models: &tools.packs, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor { models: &tools.packs, threads: args.models.threads, cache: cache.as_ref() };
     let ear = Ear { generator: generator.as_ref(), listener, gain: settings.audio_gain, quiet: args.quiet };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
-    let listened = ear.listen(SoundFrom::of_clip(&source), fps)?;
+    let listened = ear.listen(AudioSource::of_clip(&source), fps)?;
     let shot = shot.hearing(listened.as_ref().map(from_the_start));
-    let look = Look::from_controls(settings, own);
+    let look = FrameSettings::from_controls(settings, own);
     let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
     let last = chosen.last().copied().unwrap_or(0);
     let evaluation = Evaluation {

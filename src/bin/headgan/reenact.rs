@@ -11,12 +11,13 @@ use headgan::frame::Frame;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo, interrupt};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
-use headgan::reenact::engine::Place;
-use headgan::reenact::networks::Generator;
-use headgan::reenact::shot::{Look, Scratch, Shot};
+use headgan::reenact::backend::Backend;
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::shot::{Scratch, Shot};
 use headgan::reenact::view;
 use headgan::shot::track::Mark;
-use headgan::shot::{Head, Listener, Track, cache};
+use headgan::shot::{AudioExtractor, Head, Track, cache};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -101,8 +102,8 @@ struct Direction {
 }
 
 impl Direction {
-    fn look(&self, index: usize) -> Look {
-        Look::from_controls(&self.values.resolve((self.first + index) as f64), self.same)
+    fn look(&self, index: usize) -> FrameSettings {
+        FrameSettings::from_controls(&self.values.resolve((self.first + index) as f64), self.same)
     }
 }
 
@@ -132,11 +133,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let memory = args.memory.as_deref().map(cache::parse_size).transpose();
     let memory = memory.map_err(|e| Error::Usage(format!("--memory: {e}")))?.unwrap_or(0);
     let full = base.quality == Quality::Full;
-    let place = if full { args.models.on(base.device).place(precision, memory)? } else { Place::Embedded };
+    let place = if full { args.models.on(base.device).place(precision, memory)? } else { Backend::Embedded };
     let models = common::packs();
     let networks = args.models.on(base.device).networks(&models)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
-    let look = Look::from_controls(&base, false);
+    let look = FrameSettings::from_controls(&base, false);
     let generator = if full {
         Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)?)
     } else {
@@ -190,7 +191,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, None) => common::reference_fit(&networks, &picture, &args.reference)?,
         (Some(fit), _) => fit,
     };
-    let listener = Listener { models: &models, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor { models: &models, threads: args.models.threads, cache: cache.as_ref() };
     let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listening = Instant::now();
     let listened = ear.listen(driving.heard_from(args.audio.as_deref()), driving.fps())?;

@@ -8,11 +8,12 @@ use headgan::controls::choices::{Quality, View};
 use headgan::engine::cpu;
 use headgan::frame::Frame;
 use headgan::media::{Progress, Source, atomic, interrupt};
-use headgan::reenact::networks::Generator;
-use headgan::reenact::shot::{Look, Scratch, Shot};
-use headgan::report::of_shot::{ShotParts, expressions, generator as generator_line, models, of_shot};
+use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::generator::Generator;
+use headgan::reenact::shot::{Scratch, Shot};
+use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, generator as generator_line, models};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
-use headgan::shot::{Head, Listener, Track};
+use headgan::shot::{AudioExtractor, Head, Track};
 use headgan::{Error, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -116,7 +117,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
         Err(other) => return Err(other),
     };
-    let listener = Listener { models: &packs, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor { models: &packs, threads: args.models.threads, cache: cache.as_ref() };
     let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listened = ear.listen(driving.heard_from(None), driving.fps())?;
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
@@ -127,8 +128,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         interrupt::check()?;
         for (_, view, pictures, seconds) in &mut views {
             let look = |k: usize| {
-                let look = Look::from_controls(&values.resolve((first + k) as f64), same);
-                Look { view: *view, ..look }
+                let look = FrameSettings::from_controls(&values.resolve((first + k) as f64), same);
+                FrameSettings { view: *view, ..look }
             };
             let started = Instant::now();
             let frame: &Frame = shot.render(i, &look, &mut scratch)?;
@@ -141,7 +142,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     let plate = motion.size;
     let fps = motion.fps.map_or(0.0, |f| f.as_f64());
-    let mut report = of_shot(&ShotParts {
+    let mut report = build_for_shot(&ShotParts {
         model: &networks.morphable,
         track: shot.track(),
         analysis: analysis.as_ref(),

@@ -9,7 +9,7 @@ mod session;
 
 pub use session::{Array, Layout, Options, Output, Precision, Reference, Report, Session, Source};
 
-use crate::folders::user_data;
+use crate::paths::user_data;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::ffi::{CStr, c_char};

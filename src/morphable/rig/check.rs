@@ -2,7 +2,7 @@
 
 use super::{Expression, Region, RigSettings};
 use crate::Result;
-use crate::morphable::{Euler, ImageCamera, Mesh, Prepared};
+use crate::morphable::{Euler, ImageCamera, Mesh, PreparedMorphable};
 
 /// One measurement.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ type Points = [[f32; 2]; 68];
 ///
 /// # Errors
 /// `Model` when `shape` does not fit the model or its landmarks do not lie like those of a face.
-pub fn check(model: &Prepared, shape: &[f32]) -> Result<Vec<Row>> {
+pub fn check(model: &PreparedMorphable, shape: &[f32]) -> Result<Vec<Row>> {
     let rig = model.rig()?;
     let m = model.model();
     let identity = model.identity(shape)?;

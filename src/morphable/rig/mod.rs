@@ -22,9 +22,9 @@ pub use expression::Expression;
 pub use region::Region;
 
 use super::mesh::shift;
-use super::{ImageCamera, Mesh, Morphable, Prepared};
-use crate::morphable::ShapeIdentity;
+use super::{ImageCamera, Mesh, Morphable};
 use crate::morphable::canonical::surface::P3;
+use crate::morphable::{PreparedMorphable, ShapeIdentity};
 use crate::{Error, Result};
 use lines::{Lines, Place, vertex};
 use rayon::prelude::*;
@@ -81,7 +81,7 @@ pub struct Quality {
     pub elsewhere: f64,
 }
 
-/// The named expressions and regions of one model. [`Prepared::rig`] makes and keeps it.
+/// The named expressions and regions of one model. [`PreparedMorphable::rig`] makes and keeps it.
 #[derive(Debug)]
 pub struct Rig {
     masks: Vec<[f32; Region::COUNT]>,
@@ -166,7 +166,7 @@ impl Rig {
         self.solutions[expression as usize].quality
     }
 
-    /// The mesh of a performance as `settings` direct it; with default settings what [`Prepared::mesh_into`] gives, bit
+    /// The mesh of a performance as `settings` direct it; with default settings what [`PreparedMorphable::mesh_into`] gives, bit
     /// for bit. `model` is the one that the rig was made of, `neutral` the face at rest to which regions fall back,
     /// `spare` memory that is reused.
     ///
@@ -175,7 +175,7 @@ impl Rig {
     #[allow(clippy::too_many_arguments)]
     pub fn mesh_into(
         &self,
-        model: &Prepared,
+        model: &PreparedMorphable,
         identity: &ShapeIdentity,
         expr: &[f32],
         neutral: &[f32],

@@ -6,8 +6,8 @@ use crate::synthetic::head;
 use crate::synthetic::performance::{driving_shape, reference_shape};
 use crate::testing::Rng;
 
-fn drawn() -> Prepared {
-    Prepared::new(head()).unwrap()
+fn drawn() -> PreparedMorphable {
+    PreparedMorphable::new(head()).unwrap()
 }
 
 /// Identities of the synthetic head: mean, both of the demo, two by chance.
@@ -20,7 +20,13 @@ fn camera() -> ImageCamera {
     ImageCamera::new(2e-3, Euler { yaw: 20.0, pitch: -8.0, roll: 5.0 }.rotation(), [120.0, 130.0, 0.0])
 }
 
-fn mesh(model: &Prepared, shape: &[f32], expr: &[f32], neutral: &[f32], settings: &RigSettings) -> Vec<[f32; 3]> {
+fn mesh(
+    model: &PreparedMorphable,
+    shape: &[f32],
+    expr: &[f32],
+    neutral: &[f32],
+    settings: &RigSettings,
+) -> Vec<[f32; 3]> {
     let identity = model.identity(shape).unwrap();
     let (mut spare, mut out) = (Mesh::default(), Mesh::default());
     let rig = model.rig().unwrap();
@@ -67,7 +73,7 @@ fn the_synthetic_head_is_met_by_its_own_modes() {
     assert!(worry.len() > 50 && worry.is_sorted_by(|a, b| a.0 < b.0));
 }
 
-fn all_hold(model: &Prepared, shape: &[f32], name: &str) {
+fn all_hold(model: &PreparedMorphable, shape: &[f32], name: &str) {
     let rows = check(model, shape).unwrap();
     for e in Expression::ALL {
         assert!(rows.iter().any(|r| r.control == format!("expr_{}", e.id())), "{e:?} is not measured");
@@ -191,7 +197,7 @@ fn replacing_takes_the_performances_own_away_without_a_jump() {
 }
 
 /// Share of the open eye that stays open.
-fn left_eye(model: &Prepared, shape: &[f32], expr: &[f32], settings: &RigSettings) -> f32 {
+fn left_eye(model: &PreparedMorphable, shape: &[f32], expr: &[f32], settings: &RigSettings) -> f32 {
     let height = |m: &[[f32; 3]]| {
         let l = |i: usize| m[model.model().landmarks[i] as usize];
         // Across the tilt of the picture's head the two lids' pairs even out.

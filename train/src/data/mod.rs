@@ -7,7 +7,7 @@ pub mod sound;
 pub mod split;
 pub mod store;
 
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use sample::Sample;
 use tch::{Device, Kind, Tensor};
 

@@ -287,7 +287,7 @@ impl Whole<'_> {
         inset: Option<[usize; 4]>,
     ) -> Result<Vec<Entry>> {
         let source = file.name.as_str();
-        let side = part.window.side * SIDE as f64 / headgan::reenact::shot::CROP as f64;
+        let side = part.window.side * SIDE as f64 / headgan::reenact::window::CROP as f64;
         let square = [part.window.x - 0.5 * side, part.window.y - 0.5 * side, side];
         let window = Window::square(square[0], square[1], side);
         let (first, last) = (self.analysis.first + part.first, self.analysis.first + part.end - 1);

@@ -8,11 +8,11 @@ use crate::config::Augment;
 use headgan::audio::layout::ALL;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::morphable::retarget::FramePose;
-use headgan::morphable::{Mesh, Morphable, Prepared, ShapeIdentity};
+use headgan::morphable::{Mesh, Morphable, PreparedMorphable, ShapeIdentity};
 use headgan::pncc::Rasterizer;
 use headgan::random::Rng;
 use headgan::reenact::draft::{DraftModel, DraftOutput, DraftScratch, DraftSettings, DraftShot};
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use headgan::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Variation {
 
 /// Makes samples; keeps memory between them.
 pub struct Sampler {
-    model: Arc<Prepared>,
+    model: Arc<PreparedMorphable>,
     draft: Arc<DraftModel>,
     frames: usize,
     twice_middle: f32,
@@ -102,7 +102,7 @@ struct Shown {
 
 impl Sampler {
     /// `frames` driving PNCC frames belong to a sample.
-    pub fn new(model: Arc<Prepared>, draft: Arc<DraftModel>, frames: usize) -> Sampler {
+    pub fn new(model: Arc<PreparedMorphable>, draft: Arc<DraftModel>, frames: usize) -> Sampler {
         Sampler {
             twice_middle: twice_middle(model.model()),
             model,
@@ -273,7 +273,8 @@ fn flip(sample: &mut Sample, twice_middle: f32) {
 pub(crate) mod tests {
     use super::super::store::{self, About, StoredFrame};
     use super::*;
-    use headgan::audio::{Heard, layout::SIGNAL};
+    use headgan::audio::AudioConditioning;
+    use headgan::audio::layout::SIGNAL;
     use headgan::weights::{Array, Weights};
     use headgan::synthetic;
 
@@ -314,7 +315,7 @@ pub(crate) mod tests {
     }
 
     fn sampler() -> Sampler {
-        let model = Arc::new(Prepared::new(synthetic::head()).unwrap());
+        let model = Arc::new(PreparedMorphable::new(synthetic::head()).unwrap());
         let head = model.model();
         let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
         Sampler::new(model, draft, 3)
@@ -360,7 +361,7 @@ pub(crate) mod tests {
         let arrays = [0.25, 0.5].map(|v| vec![v; 3 * SIGNAL]).concat();
         let arrays =
             Weights { arrays: [("signal".into(), Array::f32([6, SIGNAL], arrays))].into(), ..Weights::default() };
-        let loud = Stored { heard: Some(Heard::from_arrays(&arrays).unwrap()), ..clip.clone() };
+        let loud = Stored { heard: Some(AudioConditioning::from_arrays(&arrays).unwrap()), ..clip.clone() };
         let vary = Variation { flip: true, window, gain: 0.8, gamma: 1.2 };
         let heard = sampler.pair(&loud, 0, 5, &vary).unwrap().sound;
         assert!(heard[..SIGNAL] == [0.5; SIGNAL] && heard[SIGNAL..].iter().all(|v| *v == 0.0));

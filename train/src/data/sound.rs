@@ -1,11 +1,11 @@
 //! What the clips of a data set are heard as: added to clips that are finished, so that data sets made before sound was kept get it too.
 
 use super::store::{self, SOUND, Stored};
-use headgan::audio::Heard;
+use headgan::audio::AudioConditioning;
 use headgan::media::{Progress, Source, interrupt};
 use headgan::weights::safetensors;
 use headgan::models::ModelSet;
-use headgan::shot::{Cache, Listener, SoundFrom};
+use headgan::shot::{AudioExtractor, AudioSource, Cache};
 use headgan::{Error, Result};
 use std::fmt;
 use std::path::Path;
@@ -31,13 +31,13 @@ pub struct Sounds {
 /// [`Error::Input`] where the data set cannot be read or written, [`Error::Model`] where the acoustic model is damaged,
 /// [`Error::Interrupted`]. A clip whose sound cannot be decoded hears zeros, and is told.
 pub fn listen(clips: &Path, data: &Path, models: &ModelSet, cache: Option<&Cache>, quiet: bool) -> Result<Sounds> {
-    let listener = Listener { models, threads: 0, cache };
+    let listener = AudioExtractor { models, threads: 0, cache };
     let acoustic = listener.acoustic_model().map(str::to_owned);
     let mut out = Sounds { characters: acoustic.is_some(), ..Sounds::default() };
     let stored = store::open_all(data)?;
     let mut progress = Progress::new("listening", Some(stored.len() as u64), quiet);
     // Parts of one file follow each other.
-    let mut last: Option<(String, Option<Arc<Heard>>)> = None;
+    let mut last: Option<(String, Option<Arc<AudioConditioning>>)> = None;
     for mut clip in stored {
         interrupt::check()?;
         let known = clip.about.sound.as_ref().is_some_and(|s| !s.heard || s.acoustic == acoustic);
@@ -75,13 +75,13 @@ pub fn listen(clips: &Path, data: &Path, models: &ModelSet, cache: Option<&Cache
     Ok(out)
 }
 
-fn of_source(listener: &Listener, source: &Source) -> Result<Option<Arc<Heard>>> {
-    let (Some(from), Some(fps)) = (SoundFrom::of_clip(source), source.info().fps) else { return Ok(None) };
+fn of_source(listener: &AudioExtractor, source: &Source) -> Result<Option<Arc<AudioConditioning>>> {
+    let (Some(from), Some(fps)) = (AudioSource::of_clip(source), source.info().fps) else { return Ok(None) };
     Ok(Some(listener.listen(&from, fps, 0.0)?.heard))
 }
 
 /// Stores what the frames of a clip are heard as, given what the file is that it was cut out of.
-fn keep(clip: &mut Stored, of_file: Option<&Heard>, acoustic: Option<&str>) -> Result<()> {
+fn keep(clip: &mut Stored, of_file: Option<&AudioConditioning>, acoustic: Option<&str>) -> Result<()> {
     if let Some(heard) = of_file {
         let first = clip.about.first;
         let mut arrays = heard.part(first..first + clip.about.frames).to_arrays();
@@ -153,7 +153,7 @@ mod tests {
         // The part is where the clip is in its file.
         let from = at("files/drawn.mp4");
         let source = Source::open(from.to_str().unwrap()).unwrap();
-        let listener = Listener { models: &models, threads: 0, cache: None };
+        let listener = AudioExtractor { models: &models, threads: 0, cache: None };
         let whole = of_source(&listener, &source).unwrap().unwrap();
         assert_eq!(heard.at(1.0), whole.at(3.0));
         assert!(heard.at(1.0) != [0.0; ALL] && heard.at(1.0) != heard.at(3.0));

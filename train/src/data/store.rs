@@ -5,9 +5,9 @@
 //! `reference_camera` [n, 12], `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera`
 //! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`About`]) is written
 //! last: a folder that has it is finished. [`SOUND`], where the clip has sound, is what is heard in each frame
-//! ([`Heard::to_arrays`]).
+//! ([`AudioConditioning::to_arrays`]).
 
-use headgan::audio::Heard;
+use headgan::audio::AudioConditioning;
 use headgan::media::{atomic, still};
 use headgan::models::{ModelSet, Pack, Role};
 use headgan::weights::{Array, Weights, safetensors};
@@ -15,7 +15,7 @@ use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{ImageCamera, Morphable};
 use headgan::reenact::networks;
-use headgan::reenact::shot::CROP;
+use headgan::reenact::window::CROP;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -77,7 +77,7 @@ pub struct Stored {
     pub folder: PathBuf,
     pub frames: Vec<StoredFrame>,
     /// What is heard in them; none where the clip has no sound, or nobody has looked for it.
-    pub heard: Option<Heard>,
+    pub heard: Option<AudioConditioning>,
 }
 
 /// A frame's fits, in the pixels of the stored pictures.
@@ -178,7 +178,7 @@ impl Stored {
             return Err(bad("its parts are of different lengths"));
         }
         let heard = match about.sound.as_ref().is_some_and(|s| s.heard) {
-            true => Some(Heard::from_arrays(&safetensors::load(&folder.join(SOUND))?)?),
+            true => Some(AudioConditioning::from_arrays(&safetensors::load(&folder.join(SOUND))?)?),
             false => None,
         };
         if heard.as_ref().is_some_and(|h| h.frames() != about.frames) {

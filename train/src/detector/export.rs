@@ -4,7 +4,7 @@ use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, Part, halved};
 use headgan::Result;
-use headgan::face::detector::Look;
+use headgan::face::detector::DetectorOverrides;
 use headgan::weights::Weights;
 use headgan::models::Role;
 use headgan::nets::retinaface::Backbone;
@@ -26,7 +26,7 @@ pub fn weights(checkpoint: &Checkpoint) -> Result<Weights> {
 }
 
 /// A pack's component that looks as told.
-pub fn part<'a>(weights: &'a Weights, look: &Look) -> Part<'a> {
+pub fn part<'a>(weights: &'a Weights, look: &DetectorOverrides) -> Part<'a> {
     let mut config = Map::new();
     config.insert("backbone".into(), Value::from("mobilenet0.25"));
     config.insert("channels".into(), Value::from(Backbone::MobileNet025.width()));
@@ -42,7 +42,7 @@ pub fn part<'a>(weights: &'a Weights, look: &Look) -> Part<'a> {
 /// # Errors
 /// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be
 /// written; those of [`trainer::export`].
-pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, look: &Look, licence: &str) -> Result<u64> {
+pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, look: &DetectorOverrides, licence: &str) -> Result<u64> {
     let weights = weights(checkpoint)?;
     export::write_pack(folder, &[part(&weights, look)], "finds faces and their five landmarks", licence)
 }

@@ -5,7 +5,7 @@ use crate::regressor::heads as drawn;
 use crate::regressor::sample::Sample;
 use headgan::Result;
 use headgan::frame::Rect;
-use headgan::morphable::{ImageCamera, Prepared};
+use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::synthetic::head;
 
 /// Side of the pictures in pixels.
@@ -21,14 +21,14 @@ const BEYOND: [f32; 4] = [-0.02, 0.335, -0.02, -0.009];
 /// An endless row of heads; each follows from seed and number alone.
 pub struct Heads {
     source: drawn::Heads,
-    model: Prepared,
+    model: PreparedMorphable,
 }
 
 impl Heads {
     /// # Errors
     /// Those of the head.
     pub fn new(seed: u64) -> Result<Heads> {
-        Ok(Heads { source: drawn::Heads::framed(seed, SIDE, AROUND), model: Prepared::new(head())? })
+        Ok(Heads { source: drawn::Heads::framed(seed, SIDE, AROUND), model: PreparedMorphable::new(head())? })
     }
 
     /// The next head.

@@ -9,7 +9,7 @@ use headgan::Result;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::Detection;
 use headgan::face::bgr::{self, Bgr8};
-use headgan::face::detector::{Detector, Kind, Look};
+use headgan::face::detector::{Detector, DetectorOverrides, Kind};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::weights::Weights;
@@ -124,7 +124,7 @@ impl Subject {
     }
 
     /// Looks as a pack may say.
-    pub fn look(&mut self, look: &Look) {
+    pub fn look(&mut self, look: &DetectorOverrides) {
         look.apply(&mut self.0.options);
     }
 

@@ -9,10 +9,10 @@ use crate::regressor::view::{MOVED, spoilt};
 use headgan::engine::Embedded;
 use headgan::frame::Rect;
 use headgan::face::bgr::{self, Pixels};
-use headgan::face::lids::{EYES, Lids, Look};
+use headgan::face::lids::{EYES, EyeCrop, Lids};
 use headgan::face::regress::Regressor;
 use headgan::media::{atomic, interrupt};
-use headgan::morphable::{ImageCamera, Prepared};
+use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::nets::lids::{HINTS, SIZE};
 use headgan::random::Rng;
 use headgan::{Error, Result};
@@ -35,7 +35,7 @@ const AREA: usize = 3 * SIZE[0] * SIZE[1];
 /// A face's eyes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    pub look: Look,
+    pub look: EyeCrop,
     /// How far they are closed, in the look's order.
     pub closed: [f32; 2],
     /// The number of the head's look: six heads share skin, hair and light.
@@ -47,7 +47,7 @@ pub struct Eyes<'a> {
     pub regressor: &'a Regressor<Embedded>,
     pub lids: &'a Lids,
     /// The drawn heads' own.
-    pub head: &'a Prepared,
+    pub head: &'a PreparedMorphable,
 }
 
 /// Eyes whose corners are nearer in the picture than this share of how far apart they are get no lashes: what is seen of
@@ -56,7 +56,7 @@ const SEEN: f64 = 0.5;
 
 impl Eyes<'_> {
     /// Both eyes of the face whose crop is `exact`, from a crop nearby; `None` where there is nothing to see.
-    fn look(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<Look>> {
+    fn look(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<EyeCrop>> {
         let crop = moved(exact, MOVED, rng);
         Ok(self.lids.look(picture, &self.regressor.regress(picture, &crop)?))
     }
@@ -216,7 +216,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
     let four = |data: &[u8], i: usize| [data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]];
     let number = |data: &[u8], i: usize| f32::from_le_bytes(four(data, i));
     let example = |i: usize| Example {
-        look: Look {
+        look: EyeCrop {
             pixels: [0, 1].map(|eye| pixels[(2 * i + eye) * AREA..][..AREA].to_vec()),
             hints: [0, 1].map(|eye| std::array::from_fn(|k| number(&hints, (2 * i + eye) * HINTS + k))),
         },
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn threads_change_nothing_and_files_give_back_what_they_got() {
         let (regressor, model) = regressor();
-        let head = Prepared::new(headgan::synthetic::head()).unwrap();
+        let head = PreparedMorphable::new(headgan::synthetic::head()).unwrap();
         let eyes = Eyes { regressor: &regressor, lids: &Lids::new(&model).unwrap(), head: &head };
         let from = OfHeads { seed: 3, heads: 12, views: 2 };
         let made = eyes.of_heads(&from, 2, |_, _| ()).unwrap();

@@ -7,11 +7,11 @@ use crate::checkpoint;
 use crate::regressor::measure::correlation;
 use crate::run::{Folder, Learner, line_of, rate};
 use headgan::engine::{Embedded, Executor, cpu};
-use headgan::face::lids::{Lids, Look};
+use headgan::face::lids::{EyeCrop, Lids};
 use headgan::face::regress::Regressor;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::still::{self, StillOptions};
-use headgan::morphable::{Morphable, Prepared};
+use headgan::morphable::{Morphable, PreparedMorphable};
 use headgan::nets::lids::{SIZE, lids, shape};
 use headgan::random::Rng;
 use headgan::synthetic::head;
@@ -59,7 +59,7 @@ pub struct Settings<'a> {
 /// disk is full, data are missing or the run is another regressor's.
 pub fn run(settings: &Settings, regressor: &Regressor<Embedded>, model: &Morphable) -> Result<()> {
     let folder = Folder::make(settings.run, settings)?;
-    let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &Prepared::new(head())? };
+    let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &PreparedMorphable::new(head())? };
     let Settings { seed, heads, views, threads, regressor: ref of, .. } = *settings;
     let from = OfHeads { seed, heads, views };
     let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "heads": heads, "views": views});
@@ -134,7 +134,7 @@ fn batch(settings: &Settings, drawn: &[&Example], step: u64) -> Batch {
 }
 
 /// What a network says of examples, in their order.
-pub fn answers<O: Executor>(ops: &O, looks: &[&Look]) -> Vec<[f32; 2]> {
+pub fn answers<O: Executor>(ops: &O, looks: &[&EyeCrop]) -> Vec<[f32; 2]> {
     let mut out = Vec::with_capacity(looks.len());
     for some in looks.chunks(64) {
         let input: Vec<f32> = some.iter().flat_map(|look| look.input()).collect();
@@ -148,7 +148,7 @@ pub fn answers<O: Executor>(ops: &O, looks: &[&Look]) -> Vec<[f32; 2]> {
 fn validate(trainer: &Trainer, apart: &[&Example]) -> Result<f64> {
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let ops = Embedded::new(Arc::new(weights(&trainer.checkpoint()?)?), &options);
-    let looks: Vec<&Look> = apart.iter().map(|e| &e.look).collect();
+    let looks: Vec<&EyeCrop> = apart.iter().map(|e| &e.look).collect();
     let said = answers(&ops, &looks);
     let pairs = said.iter().zip(apart).flat_map(|(s, e)| [0, 1].map(|i| (f64::from(s[i]), f64::from(e.closed[i]))));
     Ok(correlation(&pairs.collect::<Vec<_>>()))

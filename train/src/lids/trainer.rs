@@ -6,7 +6,7 @@ use crate::learned::weights_of;
 use crate::normed::{Normed, Record};
 use crate::run::Learner;
 use headgan::engine::shape;
-use headgan::face::lids::Look;
+use headgan::face::lids::EyeCrop;
 use headgan::weights::Weights;
 use headgan::nets::lids::{CHANNELS, PREFIX, SIZE, lids};
 use headgan::random::Rng;
@@ -51,7 +51,7 @@ impl Batch {
 }
 
 /// Each eye moved and scaled a little, as if the fit had been another; both in the same other light and colours.
-fn spoilt(look: &Look, rng: &mut Rng) -> Look {
+fn spoilt(look: &EyeCrop, rng: &mut Rng) -> EyeCrop {
     let light = rng.within(0.3).exp();
     let gains: [f64; 3] = std::array::from_fn(|_| light * rng.within(0.1).exp());
     let lift = 19.0 * rng.within(1.0);
@@ -64,7 +64,7 @@ fn spoilt(look: &Look, rng: &mut Rng) -> Look {
             }
         }
     }
-    Look { pixels, hints: look.hints }
+    EyeCrop { pixels, hints: look.hints }
 }
 
 /// An eye's planes, moved and scaled.
@@ -186,7 +186,7 @@ mod tests {
             };
             (0..3 * height * width).map(line).collect()
         };
-        Example { look: Look { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, portion: 0 }
+        Example { look: EyeCrop { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, portion: 0 }
     }
 
     fn batch(rng: Option<&mut Rng>) -> Batch {

@@ -15,7 +15,7 @@ use headgan::frame::Rect;
 use headgan::face::roi;
 use headgan::media::interrupt;
 use headgan::weights::Weights;
-use headgan::morphable::{Euler, Fit, ImageCamera, Morphable, Params, Prepared};
+use headgan::morphable::{Euler, Fit, ImageCamera, Morphable, Params, PreparedMorphable};
 use headgan::random::Rng;
 use headgan::morphable::canonical::ExpressionMode;
 use headgan::{Error, Result};
@@ -97,7 +97,7 @@ pub struct Figures {
 /// What is measured: a regressor and the model that its outputs belong to.
 pub struct Subject {
     regressor: Regressor<Embedded>,
-    model: Prepared,
+    model: PreparedMorphable,
 }
 
 impl Subject {
@@ -107,7 +107,7 @@ impl Subject {
         let config = regress::check(&weights)?;
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
         let regressor = Regressor::new(Embedded::new(Arc::new(weights), &options), config, &model)?;
-        Ok(Subject { regressor, model: Prepared::new(model)? })
+        Ok(Subject { regressor, model: PreparedMorphable::new(model)? })
     }
 
     /// Errors of the regressor and of the mean face, and the regressor's expression.
@@ -132,7 +132,7 @@ impl Subject {
     }
 
     /// Up to `frames` frames of a clip, which `fitted`'s fits are of.
-    fn clip(&self, clip: &Stored, fitted: &Prepared, frames: usize, seed: u64) -> Result<[Errors; 2]> {
+    fn clip(&self, clip: &Stored, fitted: &PreparedMorphable, frames: usize, seed: u64) -> Result<[Errors; 2]> {
         let mut sums: [Errors; 2] = Default::default();
         let usable = clip.usable();
         let every = usable.len().div_ceil(frames.max(1)).max(1);
@@ -168,7 +168,7 @@ impl Subject {
     ) -> Result<Figures> {
         let mut figures = Figures::default();
         if let Some((clips, fitted)) = held_out {
-            let fitted = Prepared::new(fitted.clone())?;
+            let fitted = PreparedMorphable::new(fitted.clone())?;
             for clip in clips {
                 let [own, mean] = self.clip(clip, &fitted, frames, seed)?;
                 if own.faces > 0 {

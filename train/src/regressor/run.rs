@@ -12,7 +12,7 @@ use crate::run::{DataSet, Folder, Learner, line_of, rate};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
-use headgan::morphable::{Morphable, Prepared};
+use headgan::morphable::{Morphable, PreparedMorphable};
 use headgan::nets::mobilenet::SIZE;
 use headgan::random::Rng;
 use headgan::synthetic::head;
@@ -64,7 +64,7 @@ struct Frames {
 }
 
 impl Frames {
-    fn load(settings: &Settings, data: &DataSet, model: &Prepared, labels: &Labels) -> Result<Frames> {
+    fn load(settings: &Settings, data: &DataSet, model: &PreparedMorphable, labels: &Labels) -> Result<Frames> {
         let mut clips = Vec::new();
         for clip in &data.train {
             interrupt::check()?;
@@ -95,7 +95,7 @@ impl Frames {
 /// missing.
 pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()> {
     let folder = Folder::make(settings.run, settings)?;
-    let model = Prepared::new(head())?;
+    let model = PreparedMorphable::new(head())?;
     let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
     let heads = Pool::new(settings.seed, settings.heads);
     heads.draw(FIRST_HEADS.min(settings.heads), settings.loaders);

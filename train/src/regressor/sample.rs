@@ -6,7 +6,7 @@ use crate::data::store::Stored;
 use headgan::face::bgr::Bgr8;
 use headgan::frame::Rect;
 use headgan::face::roi;
-use headgan::morphable::{ImageCamera, Prepared};
+use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::{Error, Result};
 
 /// Side of the pictures in pixels.
@@ -30,7 +30,7 @@ pub struct Sample {
 ///
 /// # Errors
 /// [`Error::NoFace`] where they are not finite.
-pub fn crop_of(model: &Prepared, shape: &[f32], expr: &[f32], camera: &ImageCamera) -> Result<Rect> {
+pub fn crop_of(model: &PreparedMorphable, shape: &[f32], expr: &[f32], camera: &ImageCamera) -> Result<Rect> {
     let points = model.posed_landmarks(shape, expr, camera)?;
     roi::from_landmarks(&points).ok_or_else(|| Error::NoFace("a face's landmarks are not finite".into()))
 }
@@ -39,7 +39,7 @@ pub fn crop_of(model: &Prepared, shape: &[f32], expr: &[f32], camera: &ImageCame
 ///
 /// # Errors
 /// Those of the clip.
-pub fn of_frame(clip: &Stored, frame: usize, model: &Prepared, labels: &Labels) -> Result<Sample> {
+pub fn of_frame(clip: &Stored, frame: usize, model: &PreparedMorphable, labels: &Labels) -> Result<Sample> {
     let stored = &clip.frames[frame];
     let (shape, expr) = labels.of(&stored.shape, &stored.reference.expr)?;
     let camera = &stored.reference.camera;

@@ -263,17 +263,17 @@ fn blurred(picture: &Bgr8, r: usize) -> Bgr8 {
 mod tests {
     use super::*;
     use crate::regressor::heads::Heads;
-    use headgan::morphable::{Fit, Params, Prepared};
+    use headgan::morphable::{Fit, Params, PreparedMorphable};
     use headgan::synthetic::head;
 
-    fn landmarks(model: &Prepared, sample: &Sample) -> Vec<[f32; 3]> {
+    fn landmarks(model: &PreparedMorphable, sample: &Sample) -> Vec<[f32; 3]> {
         let camera = ImageCamera::from_matrix(&sample.camera).unwrap();
         model.posed_landmarks(&sample.shape, &sample.expr, &camera).unwrap().to_vec()
     }
 
     #[test]
     fn a_crops_parameters_point_at_the_samples_pixels() {
-        let model = Prepared::new(head()).unwrap();
+        let model = PreparedMorphable::new(head()).unwrap();
         let sample = Heads::new(3).next().unwrap();
         let want = landmarks(&model, &sample);
         let mut rng = Rng(5);
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_mirror_swaps_sides_and_nothing_else() {
-        let model = Prepared::new(head()).unwrap();
+        let model = PreparedMorphable::new(head()).unwrap();
         let mut sample = Heads::new(4).next().unwrap();
         sample.expr[ExpressionMode::BlinkLeft as usize] = 0.9;
         sample.expr[ExpressionMode::MouthSide as usize] = 0.5;

@@ -3,11 +3,11 @@
 //! Hosts tell a frame's time but not its file, and an edit moves clips about. So a frame is found again by its pixels;
 //! its place in the clip only decides between frames that look alike.
 
-use super::analyse::Analysis;
-use super::cache::Cache;
-use super::motion::Motion;
 use crate::face::choose::Choice;
 use crate::key::Key;
+use crate::shot::analyse::Analysis;
+use crate::shot::cache::Cache;
+use crate::shot::motion::Motion;
 use crate::weights::{Array, Data, Weights};
 
 /// Changes whenever the analysis of the same clip may come out differently.
@@ -15,9 +15,9 @@ const VERSION: &[u8] = b"1";
 
 /// What is known of a clip.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Known {
+pub struct StoredAnalysis {
     pub motion: Motion,
-    /// A key for each frame ([`pixels`](super::analyse::pixels)).
+    /// A key for each frame ([`pixels`](crate::shot::analyse::pixels)).
     pub pixels: Vec<Key>,
     /// The networks that observed it.
     pub networks: Key,
@@ -25,10 +25,10 @@ pub struct Known {
     pub face: String,
 }
 
-impl Known {
+impl StoredAnalysis {
     /// What an analysis found with these networks; `model` is the morphable model's blake3.
-    pub fn new(analysis: &Analysis, networks: Key, model: &str, face: Choice) -> Known {
-        Known { motion: analysis.motion(model), pixels: analysis.pixels.clone(), networks, face: name(face) }
+    pub fn new(analysis: &Analysis, networks: Key, model: &str, face: Choice) -> StoredAnalysis {
+        StoredAnalysis { motion: analysis.motion(model), pixels: analysis.pixels.clone(), networks, face: name(face) }
     }
 
     /// The key that it is stored under: of all frames' pixels, the networks and the choice of the face.
@@ -49,14 +49,14 @@ impl Known {
     }
 
     /// Stores it; what counts comes back, with its key: another program's, if that was first.
-    pub fn put(self, cache: &Cache) -> (Key, Known) {
+    pub fn put(self, cache: &Cache) -> (Key, StoredAnalysis) {
         let key = self.key();
         let kept = decode(&cache.put(&key, encode(&self)));
         (key, kept.unwrap_or(self))
     }
 
     /// What is stored under a key.
-    pub fn get(cache: &Cache, key: &Key) -> Option<Known> {
+    pub fn get(cache: &Cache, key: &Key) -> Option<StoredAnalysis> {
         decode(&cache.get(key)?)
     }
 }
@@ -66,7 +66,7 @@ fn name(choice: Choice) -> String {
 }
 
 /// The motion's arrays, `identity` [s] where it is known, and `pixels` [n, 8], the keys' bytes four by four.
-fn encode(known: &Known) -> Weights {
+fn encode(known: &StoredAnalysis) -> Weights {
     let mut out = known.motion.to_arrays();
     if let Some(identity) = &known.motion.identity {
         out.insert("identity", Array::f32([identity.len()], identity.clone()));
@@ -82,7 +82,7 @@ fn encode(known: &Known) -> Weights {
     out
 }
 
-fn decode(value: &Weights) -> Option<Known> {
+fn decode(value: &Weights) -> Option<StoredAnalysis> {
     let motion = Motion::from_arrays(value)?;
     let (words, rest) = value.get("pixels")?.as_i32()?.as_chunks::<8>();
     let key = |w: &[i32; 8]| {
@@ -97,7 +97,7 @@ fn decode(value: &Weights) -> Option<Known> {
         return None;
     }
     let networks = Key::from_hex(value.metadata.get("networks")?)?;
-    Some(Known { motion, pixels, networks, face: value.metadata.get("face")?.clone() })
+    Some(StoredAnalysis { motion, pixels, networks, face: value.metadata.get("face")?.clone() })
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     use crate::shot::cache::DEFAULT_LIMIT;
     use crate::shot::motion::MotionFrame;
 
-    fn known(pixels: &[u8]) -> Known {
+    fn known(pixels: &[u8]) -> StoredAnalysis {
         let frame = |i: u8| MotionFrame { camera: [f32::from(i); 12], expr: vec![0.5; 3], confidence: 0.25 };
         let motion = Motion {
             first: 4,
@@ -117,7 +117,7 @@ mod tests {
             identity: Some(vec![1.0, 2.0]),
         };
         let pixels = pixels.iter().map(|&p| Key::of("p", &[&[p]])).collect();
-        Known { motion, pixels, networks: Key::of("n", &[]), face: name(Choice::Largest) }
+        StoredAnalysis { motion, pixels, networks: Key::of("n", &[]), face: name(Choice::Largest) }
     }
 
     #[test]
@@ -128,8 +128,8 @@ mod tests {
         let (key, kept) = known.clone().put(&cache);
         assert_eq!((kept, key), (known.clone(), known.key()));
         let other = Cache::open(dir.path(), DEFAULT_LIMIT).unwrap();
-        assert_eq!(Known::get(&other, &key), Some(known));
-        assert_eq!(Known::get(&other, &Key::of("none", &[])), None);
+        assert_eq!(StoredAnalysis::get(&other, &key), Some(known));
+        assert_eq!(StoredAnalysis::get(&other, &Key::of("none", &[])), None);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let mut answer = a.clone();
         answer.motion.frames[0] = None;
         assert_eq!(a.key(), answer.key());
-        for other in [known(&[2, 1]), known(&[1]), Known { face: "x".into(), ..a.clone() }] {
+        for other in [known(&[2, 1]), known(&[1]), StoredAnalysis { face: "x".into(), ..a.clone() }] {
             assert_ne!(a.key(), other.key());
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Where generators run.
 #[derive(Clone)]
-pub enum Place {
+pub enum Backend {
     /// In this program.
     Embedded,
     /// On a device of an engine library.
@@ -31,18 +31,18 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Backend {
     /// The place that the control `device` asks for; `extra` are folders where an engine library may lie.
     ///
     /// [`Device::Auto`] is a CUDA device where the library and one are there, else the embedded engine.
     ///
     /// # Errors
     /// [`Error::Engine`] saying what is missing, [`Error::Usage`] for a precision that the place does not have.
-    pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Place> {
+    pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Backend> {
         let on = |library: &'static Library, device: &library::Device| {
             let precision = precision.unwrap_or_default();
             let meshes = device.kind == DeviceKind::Cuda;
-            Place::Library { library, device: device.clone(), precision, memory, meshes }
+            Backend::Library { library, device: device.clone(), precision, memory, meshes }
         };
         let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?)));
         let cpu = || library::load(extra).and_then(|library| Ok(on(library, library.cpu()?)));
@@ -59,9 +59,9 @@ impl Place {
     }
 }
 
-fn embedded(precision: Option<Precision>) -> Result<Place> {
+fn embedded(precision: Option<Precision>) -> Result<Backend> {
     match precision {
-        None | Some(Precision::Fp32) => Ok(Place::Embedded),
+        None | Some(Precision::Fp32) => Ok(Backend::Embedded),
         Some(other) => Err(Error::Usage(format!(
             "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch_cpu",
             other.id()
@@ -69,11 +69,11 @@ fn embedded(precision: Option<Precision>) -> Result<Place> {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Place::Embedded => write!(f, "embedded"),
-            Place::Library { library, device, precision, .. } => {
+            Backend::Embedded => write!(f, "embedded"),
+            Backend::Library { library, device, precision, .. } => {
                 write!(f, "{} on {device} in {}", library.build.framework, precision.id())
             }
         }
@@ -99,10 +99,10 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub fn open(weights: Arc<Weights>, source: &Source, place: &Place, options: &cpu::Options) -> Result<Engine> {
+    pub fn open(weights: Arc<Weights>, source: &Source, place: &Backend, options: &cpu::Options) -> Result<Engine> {
         match place {
-            Place::Embedded => Ok(Embedded::new(weights, options).into()),
-            Place::Library { library, device, precision, memory, meshes } => {
+            Backend::Embedded => Ok(Embedded::new(weights, options).into()),
+            Backend::Library { library, device, precision, memory, meshes } => {
                 // The library reads them itself: memory for one copy is enough.
                 drop(weights);
                 let options = library::Options {
@@ -127,13 +127,19 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`Session::reference`].
-    pub fn reference(&self, config: &Config, side: usize, values: &[f32], head: &Morphable) -> Result<Prepared> {
+    pub fn reference(
+        &self,
+        config: &Config,
+        side: usize,
+        values: &[f32],
+        head: &Morphable,
+    ) -> Result<PreparedReference> {
         let shape = [1, 6, side, side];
         match self {
             Engine::Embedded(ops) => {
                 let input = Tensor::There(ops.from_nhwc(shape, values));
                 let features = generator::reference(&Stoppable::new(&**ops, &|| false), config, &input);
-                Ok(Prepared::Embedded(ops.clone(), features))
+                Ok(PreparedReference::Embedded(ops.clone(), features))
             }
             Engine::Library(session, meshes) => {
                 let input = Array { name: "reference", shape, layout: Layout::Nhwc, values };
@@ -141,7 +147,7 @@ impl Engine {
                 if *meshes {
                     reference.set_topology(&head.triangles, &head.ncc)?;
                 }
-                Ok(Prepared::Library(reference, *meshes))
+                Ok(PreparedReference::Library(reference, *meshes))
             }
         }
     }
@@ -152,7 +158,7 @@ impl Engine {
 pub enum Poses<'a> {
     /// 3 values a pixel for each frame.
     Pncc(&'a [f32]),
-    /// The vertices of each frame's mesh, in the crop's pixels: for who renders PNCC ([`Prepared::takes_meshes`]).
+    /// The vertices of each frame's mesh, in the crop's pixels: for who renders PNCC ([`PreparedReference::accepts_meshes`]).
     Meshes(&'a [[f32; 3]]),
 }
 
@@ -168,23 +174,23 @@ pub struct Inputs<'a> {
 
 /// What a frame comes to: RGB in -1..1, 3 values a pixel.
 #[derive(Debug, Default)]
-pub struct Painted {
+pub struct GeneratorOutput {
     pub image: Vec<f32>,
     /// The reference under the generator's own flow; computed for whoever puts something here.
     pub warped: Option<Vec<f32>>,
 }
 
 /// A generator that has seen a reference.
-pub enum Prepared {
+pub enum PreparedReference {
     Embedded(Arc<Embedded>, generator::Reference<Tensor<<Embedded as Ops>::Tensor>>),
     /// And whether it takes meshes.
     Library(library::Reference, bool),
 }
 
-impl Prepared {
-    /// Whether [`Poses::Meshes`] is what [`Prepared::paint`] wants; otherwise it is [`Poses::Pncc`].
-    pub fn takes_meshes(&self) -> bool {
-        matches!(self, Prepared::Library(_, true))
+impl PreparedReference {
+    /// Whether [`Poses::Meshes`] is what [`PreparedReference::paint`] wants; otherwise it is [`Poses::Pncc`].
+    pub fn accepts_meshes(&self) -> bool {
+        matches!(self, PreparedReference::Library(_, true))
     }
 
     /// Computes a frame. `go_on` is asked before it, and by the embedded engine between its operations.
@@ -197,13 +203,13 @@ impl Prepared {
         side: usize,
         inputs: &Inputs,
         go_on: &dyn Fn() -> Result<()>,
-        painted: &mut Painted,
+        painted: &mut GeneratorOutput,
     ) -> Result<Report> {
         go_on()?;
         let Inputs { poses, sound, prior } = *inputs;
         let shape = [1, 3 * config.frames, side, side];
         match self {
-            Prepared::Embedded(ops, reference) => {
+            PreparedReference::Embedded(ops, reference) => {
                 let Poses::Pncc(pncc) = poses else {
                     return Err(Error::Engine("the embedded engine takes PNCC, not meshes: report this".into()));
                 };
@@ -226,8 +232,8 @@ impl Prepared {
                 }
                 Ok(Report::default())
             }
-            Prepared::Library(reference, _) => {
-                let Painted { image, warped } = painted;
+            PreparedReference::Library(reference, _) => {
+                let GeneratorOutput { image, warped } = painted;
                 let mut inputs = vec![match poses {
                     Poses::Pncc(values) => Array { name: "pncc", shape, layout: Layout::Nhwc, values },
                     Poses::Meshes(vertices) => {

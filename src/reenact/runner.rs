@@ -1,19 +1,19 @@
 //! The generator at work on one shot.
 
-use super::engine::{Inputs, Painted, Poses, Prepared};
-use super::networks::Generator;
-use super::shot::CROP;
 use crate::audio::layout::ALL;
 use crate::frame::{Color, Frame};
 use crate::morphable::Morphable;
 use crate::nets::generator::Config;
+use crate::reenact::backend::{GeneratorOutput, Inputs, Poses, PreparedReference};
+use crate::reenact::generator::Generator;
+use crate::reenact::window::CROP;
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A generator with a reference's features, which are computed once.
-pub struct Painter {
+pub struct GeneratorRunner {
     config: Config,
-    reference: Prepared,
+    reference: PreparedReference,
     /// Frames that were computed again in fp32.
     repeated: AtomicUsize,
     /// What the generator's values mean: they are in the code of the picture that it was given.
@@ -22,9 +22,9 @@ pub struct Painter {
 
 /// The last painted crop and buffers; reused.
 #[derive(Default)]
-pub struct Painting {
+pub struct RunnerScratch {
     input: Vec<f32>,
-    painted: Painted,
+    painted: GeneratorOutput,
     patch: Option<Frame>,
     warped: Option<Frame>,
 }
@@ -38,7 +38,7 @@ pub enum Stack<'a> {
     Meshes(&'a [[f32; 3]]),
 }
 
-impl Painting {
+impl RunnerScratch {
     /// From now on keeps what the generator's own flow makes of the reference.
     pub fn keep_warped(&mut self) {
         self.painted.warped.get_or_insert_default();
@@ -50,12 +50,12 @@ impl Painting {
     }
 }
 
-impl Painter {
+impl GeneratorRunner {
     /// `picture` is the reference's crop, `pncc` its PNCC (3 floats per pixel), both [`CROP`] pixels square; `head` is whose it is.
     ///
     /// # Errors
     /// [`Error::Model`] when the generator cannot work at this size; those of its engine.
-    pub fn new(generator: Generator, picture: &Frame, pncc: &[f32], head: &Morphable) -> Result<Painter> {
+    pub fn new(generator: Generator, picture: &Frame, pncc: &[f32], head: &Morphable) -> Result<GeneratorRunner> {
         let Generator { engine, config, name, .. } = generator;
         if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
@@ -78,7 +78,7 @@ impl Painter {
             input.extend(rgba[..3].iter().map(|v| alpha * (2.0 * v.clamp(0.0, 1.0) - 1.0)));
         }
         let reference = engine.reference(&config, CROP, &input, head)?;
-        Ok(Painter { color: shown.color, config, reference, repeated: AtomicUsize::new(0) })
+        Ok(GeneratorRunner { color: shown.color, config, reference, repeated: AtomicUsize::new(0) })
     }
 
     /// PNCC frames that the generator sees at once.
@@ -89,8 +89,8 @@ impl Painter {
     /// Tensors that the embedded engine has made so far and their bytes; constant once warm.
     pub fn buffers(&self) -> (usize, usize) {
         match &self.reference {
-            Prepared::Embedded(ops, _) => ops.buffers(),
-            Prepared::Library(..) => (0, 0),
+            PreparedReference::Embedded(ops, _) => ops.buffers(),
+            PreparedReference::Library(..) => (0, 0),
         }
     }
 
@@ -99,24 +99,24 @@ impl Painter {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// Whether [`Painter::paint`] wants the mesh's flow.
-    pub fn wants_prior(&self) -> bool {
+    /// Whether [`GeneratorRunner::paint`] wants the mesh's flow.
+    pub fn takes_flow_prior(&self) -> bool {
         self.config.prior
     }
 
-    /// Whether [`Painter::paint`] wants what is heard.
-    pub fn listens(&self) -> bool {
+    /// Whether [`GeneratorRunner::paint`] wants what is heard.
+    pub fn takes_audio(&self) -> bool {
         self.config.audio > 0
     }
 
     /// Whether the generator changes the warped reference instead of painting anew.
-    pub fn composes(&self) -> bool {
+    pub fn is_residual(&self) -> bool {
         self.config.compose
     }
 
-    /// Whether [`Painter::paint`] wants the frames' meshes, and renders their PNCC itself.
-    pub fn takes_meshes(&self) -> bool {
-        self.reference.takes_meshes()
+    /// Whether [`GeneratorRunner::paint`] wants the frames' meshes, and renders their PNCC itself.
+    pub fn accepts_meshes(&self) -> bool {
+        self.reference.accepts_meshes()
     }
 
     /// Paints a frame from its PNCC frames or meshes, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
@@ -130,9 +130,9 @@ impl Painter {
         sound: Option<&[f32]>,
         prior: Option<&[[f32; 2]]>,
         go_on: &dyn Fn() -> Result<()>,
-        painting: &'a mut Painting,
+        painting: &'a mut RunnerScratch,
     ) -> Result<&'a Frame> {
-        let Painting { input, painted, patch, warped } = painting;
+        let RunnerScratch { input, painted, patch, warped } = painting;
         let poses = match poses {
             Stack::Meshes(vertices) => Poses::Meshes(vertices),
             Stack::Pncc(frames) => {

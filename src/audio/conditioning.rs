@@ -1,10 +1,10 @@
 //! What a generator hears in a shot: [`ALL`] values for each of its frames, kept as the [`SIGNAL`] values of the sound's signal and the
 //! [`TOKENS`] letters that an acoustic model heard around the frame.
 
-use super::layout::{ALL, LETTERS, SIGNAL, TOKENS};
-use super::speech::{Decoder, Speech};
-use super::windows::{self, OTHER};
-use super::{Alignment, Features, Sound, headgan84};
+use crate::audio::layout::{ALL, LETTERS, SIGNAL, TOKENS};
+use crate::audio::speech::{Decoder, Speech};
+use crate::audio::windows::{self, OTHER};
+use crate::audio::{Alignment, Features, Sound, headgan84};
 use crate::engine::Executor;
 use crate::media::Rational;
 use crate::weights::{Array, Data, Weights};
@@ -16,20 +16,20 @@ pub const BEAM: usize = 32;
 
 /// The values of every frame that a sound accompanies.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct AudioConditioning {
     /// [`SIGNAL`] a frame.
     signal: Vec<f32>,
     /// [`TOKENS`] a frame, each below [`LETTERS`]; `None` where no acoustic model listened.
     letters: Option<Vec<u8>>,
 }
 
-impl Heard {
+impl AudioConditioning {
     /// What is heard of a sound that begins with the first frame of a video of `fps` frames a second, in as many frames as it accompanies.
     /// Frames lie where their time is, at any rate and however long the sound. Without `speech` the values for characters are 0.
     ///
     /// # Errors
     /// As [`headgan84`] and [`Speech::hear`].
-    pub fn of<E: Executor>(sound: &Sound, fps: Rational, speech: Option<&Speech<E>>) -> Result<Heard> {
+    pub fn of<E: Executor>(sound: &Sound, fps: Rational, speech: Option<&Speech<E>>) -> Result<AudioConditioning> {
         let signal = headgan84(sound, fps, None, Alignment::Time)?;
         let letters = match speech {
             None => None,
@@ -38,7 +38,7 @@ impl Heard {
                 Some(letters_of(&windows::characters(&spoken, sound, fps, Some(signal.frames()))?))
             }
         };
-        Ok(Heard { signal: signal.values().iter().map(|v| *v as f32).collect(), letters })
+        Ok(AudioConditioning { signal: signal.values().iter().map(|v| *v as f32).collect(), letters })
     }
 
     /// Frames.
@@ -84,14 +84,14 @@ impl Heard {
         out
     }
 
-    /// A run of frames by itself; where it leaves the sound, as [`Heard::at`] says.
-    pub fn part(&self, frames: Range<usize>) -> Heard {
+    /// A run of frames by itself; where it leaves the sound, as [`AudioConditioning::at`] says.
+    pub fn part(&self, frames: Range<usize>) -> AudioConditioning {
         let last = self.frames().saturating_sub(1);
         let rows = || frames.clone().map(|i| i.min(last)).filter(|_| self.frames() > 0);
         let signal = rows().flat_map(|i| self.signal[SIGNAL * i..SIGNAL * (i + 1)].iter().copied()).collect();
         let letters = self.letters.as_ref();
         let letters = letters.map(|l| rows().flat_map(|i| l[TOKENS * i..TOKENS * (i + 1)].iter().copied()).collect());
-        Heard { signal, letters }
+        AudioConditioning { signal, letters }
     }
 
     /// `signal` [n, 84], and where an acoustic model listened `letters` [n, 8]: 0 to 25 for a to z, 26 for anything else.
@@ -106,11 +106,11 @@ impl Heard {
         out
     }
 
-    /// What [`Heard::to_arrays`] made.
+    /// What [`AudioConditioning::to_arrays`] made.
     ///
     /// # Errors
     /// [`Error::Input`] naming the array that is missing or does not fit.
-    pub fn from_arrays(arrays: &Weights) -> Result<Heard> {
+    pub fn from_arrays(arrays: &Weights) -> Result<AudioConditioning> {
         let bad = |name: &str| Error::Input(format!("'{name}' does not hold what is heard in a shot: make it again"));
         let signal = arrays.get("signal").filter(|a| a.shape.len() == 2 && a.shape[1] == SIGNAL);
         let values = signal.and_then(Array::as_f32).filter(|v| v.iter().all(|v| v.is_finite()));
@@ -125,7 +125,7 @@ impl Heard {
                 Some(letters.ok_or_else(|| bad("letters"))?)
             }
         };
-        Ok(Heard { signal, letters })
+        Ok(AudioConditioning { signal, letters })
     }
 }
 
@@ -141,15 +141,15 @@ mod tests {
     use crate::engine::Embedded;
     use crate::synthetic;
 
-    fn heard(frames: usize, fps: f32, rate: Rational) -> Heard {
+    fn heard(frames: usize, fps: f32, rate: Rational) -> AudioConditioning {
         let samples = synthetic::demo_sound(frames, fps).iter().map(|v| f64::from(*v)).collect();
         let sound = Sound::new(synthetic::sound::SAMPLE_RATE, samples).unwrap();
-        Heard::of::<Embedded>(&sound, rate, None).unwrap()
+        AudioConditioning::of::<Embedded>(&sound, rate, None).unwrap()
     }
 
-    fn lettered() -> Heard {
+    fn lettered() -> AudioConditioning {
         let signal = (0..3 * SIGNAL).map(|i| i as f32).collect();
-        Heard { signal, letters: Some((0..3 * TOKENS as u8).collect()) }
+        AudioConditioning { signal, letters: Some((0..3 * TOKENS as u8).collect()) }
     }
 
     #[test]
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn arrays_are_read_back() {
         for h in [lettered(), heard(10, 25.0, Rational::whole(25))] {
-            assert_eq!(Heard::from_arrays(&h.to_arrays()).unwrap(), h);
+            assert_eq!(AudioConditioning::from_arrays(&h.to_arrays()).unwrap(), h);
         }
         let mut bad = lettered().to_arrays();
         bad.insert("letters", Array { shape: vec![3, TOKENS], data: Data::I32(vec![27; 3 * TOKENS]) });
-        assert!(Heard::from_arrays(&bad).unwrap_err().to_string().contains("letters"));
+        assert!(AudioConditioning::from_arrays(&bad).unwrap_err().to_string().contains("letters"));
         bad.arrays.remove("signal");
-        assert!(Heard::from_arrays(&bad).unwrap_err().to_string().contains("signal"));
+        assert!(AudioConditioning::from_arrays(&bad).unwrap_err().to_string().contains("signal"));
     }
 
     /// Twice as loud is four times the energy; what does not tell loudness stays.
@@ -211,7 +211,7 @@ mod tests {
     fn gain_is_heard() {
         let samples: Vec<f64> = synthetic::demo_sound(40, 25.0).iter().map(|v| f64::from(*v)).collect();
         let sound = Sound::new(synthetic::sound::SAMPLE_RATE, samples).unwrap();
-        let of = |sound: &Sound| Heard::of::<Embedded>(sound, Rational::whole(25), None).unwrap();
+        let of = |sound: &Sound| AudioConditioning::of::<Embedded>(sound, Rational::whole(25), None).unwrap();
         let (plain, loud) = (of(&sound), of(&sound.clone().louder(20.0 * 2f64.log10())));
         assert_eq!(of(&sound.louder(0.0)), plain);
         let (a, b) = (plain.at(12.0), loud.at(12.0));

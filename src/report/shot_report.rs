@@ -1,26 +1,28 @@
 //! The report of a shot that drives a reference: curves, crop, events and figures from its track.
 
-use super::{
-    Chart, CropPlot, Event, EventKind, ExpressionCell, ExpressionGrid, Fact, Line, ModelLine, Picture, Report,
-    SettingLine, Stage, Weight, stats,
-};
 use crate::Result;
 use crate::controls::{CONTROLS, Settings, Values};
 use crate::frame::{Filter, Frame, Window};
 use crate::key::Key;
 use crate::morphable::rig::{Row, check};
-use crate::morphable::{Expression, Fit, Prepared, RetargetSettings, RigSettings};
+use crate::morphable::{Expression, Fit, PreparedMorphable, RetargetSettings, RigSettings};
 use crate::reenact::draft::DraftModel;
-use crate::reenact::networks::{Generator, ModelId};
-use crate::reenact::shot::{Look, Scratch, Shot};
+use crate::reenact::frame_settings::FrameSettings;
+use crate::reenact::generator::Generator;
+use crate::reenact::networks::ModelId;
+use crate::reenact::shot::{Scratch, Shot};
+use crate::report::{
+    Chart, CropPlot, Event, EventKind, ExpressionCell, ExpressionGrid, Fact, Line, ModelLine, Picture, Report,
+    SettingLine, Stage, Weight,
+};
 use crate::shot::analyse::{Analysis, Event as Found};
 use crate::shot::track::Mark;
-use crate::shot::{Head, Motion, Track, TrackSettings, crop};
+use crate::shot::{Head, Motion, Track, TrackSettings, crop, jitter};
 use std::sync::Arc;
 
 /// What a report of a shot is made of besides its pictures.
 pub struct ShotParts<'a> {
-    pub model: &'a Prepared,
+    pub model: &'a PreparedMorphable,
     pub track: &'a Track,
     /// Of the driving clip; a motion file has none.
     pub analysis: Option<&'a Analysis>,
@@ -37,9 +39,9 @@ pub struct ShotParts<'a> {
 ///
 /// # Errors
 /// A track of another model.
-pub fn of_shot(parts: &ShotParts) -> Result<Report> {
+pub fn build_for_shot(parts: &ShotParts) -> Result<Report> {
     let ShotParts { track, values, .. } = *parts;
-    let steady = crate::shot::stats::steadiness(parts.model, track)?;
+    let steady = crate::shot::steadiness::steadiness(parts.model, track)?;
     let (gaps, outliers) = (track.marked(Mark::Gap), track.marked(Mark::Outlier));
     let (window, path) = windows(parts);
     let travels = path.iter().any(|s| *s != window);
@@ -114,7 +116,7 @@ fn windows(parts: &ShotParts) -> (crop::Square, Vec<crop::Square>) {
     (window, path)
 }
 
-fn charts(parts: &ShotParts, steady: &crate::shot::stats::Steadiness) -> Result<Vec<Chart>> {
+fn charts(parts: &ShotParts, steady: &crate::shot::steadiness::Steadiness) -> Result<Vec<Chart>> {
     let track = parts.track;
     let smoothed = track.poses != track.raw;
     type Value<'v> = &'v dyn Fn(&crate::morphable::retarget::FramePose) -> f32;
@@ -182,8 +184,8 @@ fn charts(parts: &ShotParts, steady: &crate::shot::stats::Steadiness) -> Result<
         },
     ];
     let jitter = |poses: &[_]| -> Result<Vec<Option<f32>>> {
-        let landmarks = crate::shot::stats::landmarks(parts.model, track, poses)?;
-        Ok(stats::jitter(&landmarks.into_iter().map(Some).collect::<Vec<_>>()))
+        let landmarks = crate::shot::steadiness::landmarks(parts.model, track, poses)?;
+        Ok(jitter::jitter(&landmarks.into_iter().map(Some).collect::<Vec<_>>()))
     };
     let mut lines = vec![Line { name: "jitter".into(), weight: Weight::Strong, values: jitter(&track.poses)? }];
     if smoothed {
@@ -315,7 +317,7 @@ fn numbers(frames: &[usize]) -> String {
 /// # Errors
 /// A fit that does not belong to the model.
 pub fn expressions(
-    model: &Arc<Prepared>,
+    model: &Arc<PreparedMorphable>,
     draft: &Arc<DraftModel>,
     picture: &Frame,
     fit: &Fit,
@@ -326,14 +328,14 @@ pub fn expressions(
     let track = Track::new(&motion, &Head::of(model.model()), &TrackSettings::default())?;
     let shot = Shot::with_model(model.clone(), draft.clone(), picture.clone(), fit, track, None)?;
     let itself = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
-    let mask = Look::from_controls(settings, true).mask;
+    let mask = FrameSettings::from_controls(settings, true).mask;
     let side = f64::from(fit.roi.width().max(1.0));
     let window = Window::square(f64::from(fit.roi.x0), f64::from(fit.roi.y0), side);
     let mut scratch = Scratch::default();
     let mut cells = Vec::with_capacity(Expression::ALL.len());
     for &e in Expression::ALL {
         let rig = RigSettings::of(e, 1.0);
-        let look = Look { rig, retarget: itself.clone(), mask, ..Look::default() };
+        let look = FrameSettings { rig, retarget: itself.clone(), mask, ..FrameSettings::default() };
         let frame = shot.render(0, &|_| look.clone(), &mut scratch)?.crop(window, 240, 240, Filter::Area);
         let control = format!("expr_{}", e.id());
         let measure = |r: &Row| {
@@ -369,7 +371,7 @@ mod tests {
     }
 
     fn report(motion: &Motion, values: &Values) -> Report {
-        let model = Prepared::new(synthetic::head()).unwrap();
+        let model = PreparedMorphable::new(synthetic::head()).unwrap();
         let track = Track::new(motion, &Head::of(model.model()), &values.resolve(0.0).track()).unwrap();
         let parts = ShotParts {
             model: &model,
@@ -380,7 +382,7 @@ mod tests {
             coefficients: &[],
             values,
         };
-        of_shot(&parts).unwrap()
+        build_for_shot(&parts).unwrap()
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! How steady a track is before and after smoothing, and whether smoothing delays it.
 
-use super::Track;
 use crate::Result;
-use crate::morphable::Prepared;
+use crate::morphable::PreparedMorphable;
 use crate::morphable::retarget::FramePose;
-use crate::report::stats::{Landmarks, lag, second_difference};
+use crate::shot::Track;
+use crate::shot::jitter::{Landmarks, lag, second_difference};
 use std::fmt;
 
 /// Figures of a track. Jitter is the second difference of the 68 landmarks: the mean over landmarks and frames of
@@ -26,7 +26,7 @@ pub struct Steadiness {
 ///
 /// # Errors
 /// A track of another model.
-pub fn landmarks(model: &Prepared, track: &Track, poses: &[FramePose]) -> Result<Vec<Landmarks>> {
+pub fn landmarks(model: &PreparedMorphable, track: &Track, poses: &[FramePose]) -> Result<Vec<Landmarks>> {
     let average = vec![0.0; model.model().shape_dim];
     let shape = if track.shape.is_empty() { &average } else { &track.shape };
     poses.iter().map(|p| model.posed_landmarks(shape, &p.expr, &p.camera)).collect()
@@ -36,7 +36,7 @@ pub fn landmarks(model: &Prepared, track: &Track, poses: &[FramePose]) -> Result
 ///
 /// # Errors
 /// A track of another model.
-pub fn steadiness(model: &Prepared, track: &Track) -> Result<Steadiness> {
+pub fn steadiness(model: &PreparedMorphable, track: &Track) -> Result<Steadiness> {
     let (raw, smooth) = (landmarks(model, track, &track.raw)?, landmarks(model, track, &track.poses)?);
     // From 0: the sum of no numbers is -0, which would be shown.
     let mean = |v: &[f32]| v.iter().fold(0.0, |sum, v| sum + v) / v.len().max(1) as f32;
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_clip_that_is_too_short_to_shake_has_plain_zeros() {
-        let model = Prepared::new(synthetic::head()).unwrap();
+        let model = PreparedMorphable::new(synthetic::head()).unwrap();
         for frames in [1, 2] {
             let fits: Vec<_> =
                 synthetic::demo_driving(64, 2).unwrap().take(frames).map(|item| item.unwrap().1).collect();

@@ -2,17 +2,20 @@
 //! Everything is found by content, so that ten instances of an effect that show the same share one copy, and one that a
 //! host makes anew for every frame starts warm.
 
-use super::engine::Place;
-use super::networks::{Generator, Networks};
-use super::shot::{Hearing, Look, Scratch, Shot};
 use crate::controls::choices::{Device, Quality};
 use crate::engine::cpu;
 use crate::face::choose::Choice;
 use crate::frame::Frame;
 use crate::key::Key;
+use crate::lru::LruCache;
 use crate::models::ModelSet;
+use crate::reenact::backend::Backend;
+use crate::reenact::generator::Generator;
+use crate::reenact::networks::Networks;
+use crate::reenact::shot::{Scratch, Shot};
+use crate::reenact::{AudioInput, FrameSettings};
 use crate::shot::analyse::{Analysis, Clip, pixels};
-use crate::shot::{Analyser, Cache, Head, Listener, Motion, Track, TrackSettings};
+use crate::shot::{Analyser, AudioExtractor, Cache, Head, Motion, Track, TrackSettings};
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -26,24 +29,24 @@ const SHOTS: usize = 24;
 const SCRATCHES: usize = 16;
 
 /// Networks and what was made with them. Shared by all threads.
-pub struct Stage {
+pub struct RenderContext {
     models: ModelSet,
     networks: Networks,
     threads: usize,
     /// Folders where an engine library may lie, besides those that are always searched.
     engines: Vec<PathBuf>,
     /// Where generators run, by what was asked for: chosen once.
-    places: Mutex<Vec<(Device, Place)>>,
+    places: Mutex<Vec<(Device, Backend)>>,
     /// By the place that they run at.
     generators: Mutex<Vec<(String, Generator)>>,
-    references: Mutex<Recent<Arc<Shot>>>,
-    shots: Mutex<Recent<Arc<Shot>>>,
+    references: Mutex<LruCache<Arc<Shot>>>,
+    shots: Mutex<LruCache<Arc<Shot>>>,
     scratches: Mutex<Vec<Scratch>>,
 }
 
 /// A reference picture and what drives it.
 #[derive(Clone, Copy)]
-pub struct Cast<'a> {
+pub struct ShotSpec<'a> {
     pub reference: &'a Frame,
     /// As messages call it.
     pub name: &'a str,
@@ -52,30 +55,30 @@ pub struct Cast<'a> {
     pub motion_key: Key,
     pub track: TrackSettings,
     /// What a generator that listens hears.
-    pub hearing: Option<&'a Hearing>,
+    pub hearing: Option<&'a AudioInput>,
     pub quality: Quality,
     /// Where the generator runs.
     pub device: Device,
 }
 
-impl Stage {
+impl RenderContext {
     /// Loads the networks of the first pack that has them; `threads` for analysis and the generator, 0: all. Engine libraries
     /// are looked for in `engines` too.
     ///
     /// # Errors
     /// [`Error::Model`] when no pack can be used.
-    pub fn load(models: ModelSet, engines: Vec<PathBuf>, threads: usize) -> Result<Stage> {
+    pub fn load(models: ModelSet, engines: Vec<PathBuf>, threads: usize) -> Result<RenderContext> {
         // Small networks: one thread each is fastest.
         let networks = Networks::load(&models, None, None, &cpu::Options { threads: 1, ..cpu::Options::default() })?;
-        Ok(Stage {
+        Ok(RenderContext {
             models,
             networks,
             threads,
             engines,
             places: Mutex::default(),
             generators: Mutex::default(),
-            references: Mutex::new(Recent::new(REFERENCES)),
-            shots: Mutex::new(Recent::new(SHOTS)),
+            references: Mutex::new(LruCache::new(REFERENCES)),
+            shots: Mutex::new(LruCache::new(SHOTS)),
             scratches: Mutex::default(),
         })
     }
@@ -100,20 +103,20 @@ impl Stage {
     }
 
     /// What listens to the sounds of shots.
-    pub fn listener<'a>(&'a self, cache: Option<&'a Cache>) -> Listener<'a> {
-        Listener { models: &self.models, threads: self.threads, cache }
+    pub fn listener<'a>(&'a self, cache: Option<&'a Cache>) -> AudioExtractor<'a> {
+        AudioExtractor { models: &self.models, threads: self.threads, cache }
     }
 
-    /// Whether the generator of a place that [`Stage::place`] found listens to sound.
+    /// Whether the generator of a place that [`RenderContext::place`] found listens to sound.
     ///
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged.
-    pub fn listens(&self, place: &Place) -> Result<bool> {
+    pub fn takes_audio(&self, place: &Backend) -> Result<bool> {
         Ok(self.generator(place.to_string(), place)?.config.audio > 0)
     }
 
     /// Whether a generator that was loaded so far listens to sound.
-    pub fn some_listens(&self) -> bool {
+    pub fn some_take_audio(&self) -> bool {
         self.generators.lock().iter().any(|(_, generator)| generator.config.audio > 0)
     }
 
@@ -126,13 +129,13 @@ impl Stage {
     ///
     /// # Errors
     /// [`Error::NoFace`] where the reference or the motion has none, [`Error::Usage`] for a neutral frame outside,
-    /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`Stage::place`].
-    pub fn shot(&self, cast: &Cast, cache: Option<&Cache>) -> Result<Arc<Shot>> {
+    /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`RenderContext::place`].
+    pub fn shot(&self, cast: &ShotSpec, cache: Option<&Cache>) -> Result<Arc<Shot>> {
         cast.motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
         // A device that is asked for must be there, whether this frame needs it or not.
         let place = self.place(cast.device)?;
         let place = (cast.quality == Quality::Full).then_some(place);
-        let painter = place.as_ref().map_or(String::new(), Place::to_string);
+        let painter = place.as_ref().map_or(String::new(), Backend::to_string);
         let reference = Key::of("reference", &[pixels(cast.reference).bytes(), painter.as_bytes()]);
         let (width, height) = cast.motion.size;
         let sound = cast.hearing.map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
@@ -166,19 +169,19 @@ impl Stage {
     /// Where a generator runs that is asked to run on `device`.
     ///
     /// # Errors
-    /// Those of [`Place::choose`].
-    pub fn place(&self, device: Device) -> Result<Place> {
+    /// Those of [`Backend::choose`].
+    pub fn place(&self, device: Device) -> Result<Backend> {
         let mut places = self.places.lock();
         if let Some((_, place)) = places.iter().find(|(asked, _)| *asked == device) {
             return Ok(place.clone());
         }
-        let place = Place::choose(device, None, 0, &self.engines)?;
+        let place = Backend::choose(device, None, 0, &self.engines)?;
         places.push((device, place.clone()));
         Ok(place)
     }
 
     /// The generator at a place, which `name` stands for.
-    fn generator(&self, name: String, place: &Place) -> Result<Generator> {
+    fn generator(&self, name: String, place: &Backend) -> Result<Generator> {
         let mut loaded = self.generators.lock();
         if let Some((_, generator)) = loaded.iter().find(|(there, _)| *there == name) {
             return Ok(generator.clone());
@@ -197,7 +200,7 @@ impl Stage {
         &self,
         shot: &Shot,
         index: usize,
-        look: &dyn Fn(usize) -> Look,
+        look: &dyn Fn(usize) -> FrameSettings,
         go_on: &dyn Fn() -> Result<()>,
         deliver: impl FnOnce(&Frame) -> Result<T>,
     ) -> Result<T> {
@@ -221,64 +224,13 @@ impl Stage {
     }
 }
 
-/// The values that were used last.
-#[derive(Debug)]
-pub struct Recent<T> {
-    most: usize,
-    /// The one used last stands last.
-    values: Vec<(Key, T)>,
-}
-
-impl<T: Clone> Recent<T> {
-    /// At most `most` values.
-    pub const fn new(most: usize) -> Recent<T> {
-        Recent { most, values: Vec::new() }
-    }
-
-    pub fn get(&mut self, key: &Key) -> Option<T> {
-        let at = self.values.iter().position(|(k, _)| k == key)?;
-        let found = self.values.remove(at);
-        self.values.push(found);
-        self.values.last().map(|(_, value)| value.clone())
-    }
-
-    /// Keeps a value, and returns the one that was there before, if there was.
-    pub fn put(&mut self, key: Key, value: T) -> T {
-        if let Some(first) = self.get(&key) {
-            return first;
-        }
-        if self.values.len() >= self.most {
-            self.values.remove(0);
-        }
-        self.values.push((key, value.clone()));
-        value
-    }
-
-    pub fn clear(&mut self) {
-        self.values.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_values_used_last_stay() {
-        let key = |n: u8| Key::of("n", &[&[n]]);
-        let mut recent = Recent::new(2);
-        assert_eq!((recent.put(key(1), 1), recent.put(key(2), 2)), (1, 2));
-        assert_eq!(recent.get(&key(1)), Some(1));
-        recent.put(key(3), 3);
-        assert_eq!((recent.get(&key(2)), recent.get(&key(1)), recent.get(&key(3))), (None, Some(1), Some(3)));
-        assert_eq!(recent.put(key(3), 30), 3, "the first one counts");
-        recent.clear();
-        assert_eq!(recent.get(&key(3)), None);
-    }
-
-    #[test]
-    fn a_stage_is_shared_by_threads() {
+    fn a_context_is_shared_by_threads() {
         fn shared<T: Send + Sync>() {}
-        shared::<Stage>();
+        shared::<RenderContext>();
     }
 }

@@ -1,8 +1,7 @@
 //! What a generator hears of a shot's sound, computed once and kept in the cache.
 
-use super::cache::Cache;
 use crate::audio::speech::{ARCHITECTURE, Speech};
-use crate::audio::{Heard, Sound, decode};
+use crate::audio::{AudioConditioning, Sound, decode};
 use crate::engine::cpu;
 use crate::key::Key;
 use crate::media::ffmpeg::Tools;
@@ -10,6 +9,7 @@ use crate::media::probe::VideoInfo;
 use crate::media::source::content;
 use crate::media::{Rational, Source, atomic};
 use crate::models::{Component, ModelSet, Role};
+use crate::shot::cache::Cache;
 use crate::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,31 +19,31 @@ const VERSION: &[u8] = b"1";
 
 /// Where a shot's sound comes from.
 #[derive(Debug, Clone, Copy)]
-pub enum SoundFrom<'a> {
+pub enum AudioSource<'a> {
     /// A file with sound, which begins with the shot's first frame.
     File(&'a Path),
     /// The sound of a clip, from its first picture on.
     Clip(&'a Path, &'a VideoInfo),
 }
 
-impl<'a> SoundFrom<'a> {
+impl<'a> AudioSource<'a> {
     /// The sound that a clip brings along; `None` where it has none.
-    pub fn of_clip(clip: &'a Source) -> Option<SoundFrom<'a>> {
-        clip.video().filter(|v| v.has_audio).map(|video| SoundFrom::Clip(clip.path(), video))
+    pub fn of_clip(clip: &'a Source) -> Option<AudioSource<'a>> {
+        clip.video().filter(|v| v.has_audio).map(|video| AudioSource::Clip(clip.path(), video))
     }
 
     fn load(&self) -> Result<Sound> {
         match self {
-            SoundFrom::File(path) => Sound::load(path),
-            SoundFrom::Clip(path, video) => Sound::of_video(path, video),
+            AudioSource::File(path) => Sound::load(path),
+            AudioSource::Clip(path, video) => Sound::of_video(path, video),
         }
     }
 
     /// What stands for the sound: the file's content, who decodes it, and what of it is heard.
     fn identity(&self) -> Result<Key> {
         let (path, start) = match self {
-            SoundFrom::File(path) => (path, None),
-            SoundFrom::Clip(path, video) => (path, Some(video.start)),
+            AudioSource::File(path) => (path, None),
+            AudioSource::Clip(path, video) => (path, Some(video.start)),
         };
         let own = start.is_none() && decode::is_sound_file(path)?;
         let decoder = if own { String::new() } else { Tools::find()?.version_text() };
@@ -55,8 +55,8 @@ impl<'a> SoundFrom<'a> {
 
 /// What is heard of a shot's sound.
 #[derive(Debug, Clone)]
-pub struct Listened {
-    pub heard: Arc<Heard>,
+pub struct ShotAudio {
+    pub heard: Arc<AudioConditioning>,
     /// Stands for it: made of the sound's content, the frame rate, the gain and the acoustic model.
     pub key: Key,
     /// Whether the cache had it, so that nothing was decoded.
@@ -65,7 +65,7 @@ pub struct Listened {
 
 /// Listens to the sounds of shots.
 #[derive(Clone, Copy)]
-pub struct Listener<'a> {
+pub struct AudioExtractor<'a> {
     /// Where an acoustic model may be; without one the values for characters are 0.
     pub models: &'a ModelSet,
     /// Threads of the acoustic model; 0: all cores.
@@ -73,14 +73,14 @@ pub struct Listener<'a> {
     pub cache: Option<&'a Cache>,
 }
 
-impl Listener<'_> {
+impl AudioExtractor<'_> {
     /// What is heard of a sound in the frames of a shot of `fps` frames a second, taken for `gain` decibels louder
     /// ([`Sound::louder`]).
     ///
     /// # Errors
     /// [`Error::Input`] where the sound cannot be decoded or there is none in the file, [`Error::Model`] where the acoustic model is damaged,
     /// [`Error::Usage`] for a frame rate that leaves windows no sample, [`Error::Interrupted`].
-    pub fn listen(&self, from: &SoundFrom, fps: Rational, gain: f32) -> Result<Listened> {
+    pub fn listen(&self, from: &AudioSource, fps: Rational, gain: f32) -> Result<ShotAudio> {
         let acoustic = self.acoustic();
         let key = Key::of(
             "heard",
@@ -94,18 +94,19 @@ impl Listener<'_> {
                 acoustic.map(stands_for).unwrap_or_default().as_bytes(),
             ],
         );
-        if let Some(heard) = self.cache.and_then(|cache| Heard::from_arrays(&cache.get(&key)?).ok()) {
-            return Ok(Listened { heard: Arc::new(heard), key, cached: true });
+        if let Some(heard) = self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.get(&key)?).ok()) {
+            return Ok(ShotAudio { heard: Arc::new(heard), key, cached: true });
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
         let speech = acoustic.map(|_| Speech::load(self.models, None, &options)).transpose()?;
-        let heard = Heard::of(&from.load()?.louder(gain.into()), fps, speech.as_ref())?;
+        let heard = AudioConditioning::of(&from.load()?.louder(gain.into()), fps, speech.as_ref())?;
         // What another program has stored first counts, as everywhere in the cache.
-        let stored = self.cache.and_then(|cache| Heard::from_arrays(&cache.put(&key, heard.to_arrays())).ok());
-        Ok(Listened { heard: Arc::new(stored.unwrap_or(heard)), key, cached: false })
+        let stored =
+            self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, heard.to_arrays())).ok());
+        Ok(ShotAudio { heard: Arc::new(stored.unwrap_or(heard)), key, cached: false })
     }
 
-    /// The acoustic model that [`Listener::listen`] uses, by the checksum of its weights; `None` where there is none.
+    /// The acoustic model that [`AudioExtractor::listen`] uses, by the checksum of its weights; `None` where there is none.
     pub fn acoustic_model(&self) -> Option<&str> {
         self.acoustic().map(|component| component.blake3.as_str())
     }
@@ -133,8 +134,8 @@ mod tests {
         std::fs::write(&file, wav(&demo_sound(20, 25.0))).unwrap();
         let cache = Cache::open(&dir.path().join("cache"), DEFAULT_LIMIT).unwrap();
         let models = ModelSet::from_folders(&[]);
-        let listener = Listener { models: &models, threads: 1, cache: Some(&cache) };
-        let from = SoundFrom::File(&file);
+        let listener = AudioExtractor { models: &models, threads: 1, cache: Some(&cache) };
+        let from = AudioSource::File(&file);
         let fps = Rational::whole(25);
         let first = listener.listen(&from, fps, 0.0).unwrap();
         assert!(!first.cached && first.heard.frames() == 20 && !first.heard.knows_characters());
@@ -143,28 +144,28 @@ mod tests {
         // Elsewhere, under another name, it is the same sound.
         let copy = dir.path().join("copy.wav");
         std::fs::copy(&file, &copy).unwrap();
-        assert!(listener.listen(&SoundFrom::File(&copy), fps, 0.0).unwrap().cached);
+        assert!(listener.listen(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
         // Another gain, rate or sound is not.
         for (gain, fps) in [(6.0, fps), (0.0, Rational::new(24_000, 1_001).unwrap())] {
             let other = listener.listen(&from, fps, gain).unwrap();
             assert!(!other.cached && other.key != first.key && other.heard != first.heard);
         }
         std::fs::write(&copy, wav(&demo_sound(19, 25.0))).unwrap();
-        assert!(!listener.listen(&SoundFrom::File(&copy), fps, 0.0).unwrap().cached);
+        assert!(!listener.listen(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
         // A damaged value is made anew.
         std::fs::write(cache.path(&first.key), b"no").unwrap();
         let anew = listener.listen(&from, fps, 0.0).unwrap();
         assert!(!anew.cached && anew.heard == first.heard);
-        let bare = Listener { cache: None, ..listener };
+        let bare = AudioExtractor { cache: None, ..listener };
         assert!(bare.listen(&from, fps, 0.0).unwrap().heard == first.heard);
     }
 
     #[test]
     fn a_sound_that_is_not_there_is_said() {
         let models = ModelSet::from_folders(&[]);
-        let listener = Listener { models: &models, threads: 1, cache: None };
+        let listener = AudioExtractor { models: &models, threads: 1, cache: None };
         let missing = Path::new("nowhere/s.wav");
-        let e = listener.listen(&SoundFrom::File(missing), Rational::whole(25), 0.0).unwrap_err();
+        let e = listener.listen(&AudioSource::File(missing), Rational::whole(25), 0.0).unwrap_err();
         assert!(matches!(&e, Error::Input(text) if text.contains("nowhere/s.wav")), "{e}");
     }
 }

@@ -75,9 +75,9 @@ fn main() -> Result<()> {
     cells.text_scale = 2;
     cells.push(&shot.reference().crop(window, 300, 300, Filter::Area), "REFERENCE");
     for &e in Expression::ALL.iter().filter(|e| wanted(e)) {
-        let look =
+        let settings =
             FrameSettings { rig: RigSettings::of(e, strength), retarget: itself.clone(), ..FrameSettings::default() };
-        let frame = shot.render(0, &|_| look.clone(), &mut scratch)?;
+        let frame = shot.render(0, &|_| settings.clone(), &mut scratch)?;
         cells.push(&frame.crop(window, 300, 300, Filter::Area), &e.id().to_uppercase().replace('_', " "));
     }
     still::write(Path::new(sheet), &cells.render(), &StillOptions::default())

@@ -77,17 +77,18 @@ fn main() -> Result<()> {
     let loud = silent.driven_by(silent.track().clone());
     let loud = loud.hearing(Some(AudioInput { heard, key: Key::of("example", &[]), first: 0.0 }));
 
-    let look = |view: View| FrameSettings { quality: Quality::Full, view, ..FrameSettings::default() };
+    let settings = |view: View| FrameSettings { quality: Quality::Full, view, ..FrameSettings::default() };
     let mut sums = [[0.0f64; 2]; 2];
     let mut scratch = Scratch::default();
     let identity = model.identity(&fit.params.shape)?;
     let mut mesh = Mesh::default();
     for index in 0..frames {
-        let mut shown =
-            |shot: &Shot, view: View| -> Result<Frame> { shot.render(index, &|_| look(view), &mut scratch).cloned() };
+        let mut shown = |shot: &Shot, view: View| -> Result<Frame> {
+            shot.render(index, &|_| settings(view), &mut scratch).cloned()
+        };
         let (without, with) = (shown(&silent, View::Result)?, shown(&loud, View::Result)?);
         let mask = shown(&silent, View::Mask)?;
-        let pose = silent.pose(index, &look(View::Result))?;
+        let pose = silent.pose(index, &settings(View::Result))?;
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
         for vertex in &head.landmarks[MOUTH] {

@@ -86,8 +86,8 @@ fn presets_of_0_1_0() {
         let mut values = Values::new();
         Preset::read(&file).unwrap().apply(&mut values);
         let shot = demo.shot(&values.resolve(0.0).track());
-        let look = |frame: usize| FrameSettings::from_controls(&values.resolve(frame as f64), false);
-        let picture = shot.render(FRAME, &look, &mut scratch).unwrap();
+        let settings = |frame: usize| FrameSettings::from_controls(&values.resolve(frame as f64), false);
+        let picture = shot.render(FRAME, &settings, &mut scratch).unwrap();
         let golden = file.with_extension("png");
         if std::env::var_os("WRITE_GOLDENS").is_some() && !golden.exists() {
             still::write(&golden, picture, &StillOptions::default()).unwrap();

@@ -66,8 +66,8 @@ fn drawn(generator: Generator) -> headgan::Result<Shot> {
 
 fn full(shot: &Shot, index: usize, audio_offset: f32) -> Frame {
     let quality = headgan::controls::choices::Quality::Full;
-    let look = FrameSettings { quality, audio_offset, ..FrameSettings::default() };
-    shot.render(index, &|_| look.clone(), &mut Scratch::default()).unwrap().clone()
+    let settings = FrameSettings { quality, audio_offset, ..FrameSettings::default() };
+    shot.render(index, &|_| settings.clone(), &mut Scratch::default()).unwrap().clone()
 }
 
 fn hearing(listened: &ShotAudio, first: f64) -> Option<AudioInput> {

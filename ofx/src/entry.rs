@@ -1,9 +1,9 @@
 //! The main entry: sends actions to the effect, and lets neither a panic nor an error of Rust across. Each becomes a
-//! status, with a message that the user sees.
+//! status, with a message that the user sees. What an action does stands in `effect`.
 
 use crate::effect;
 use crate::host::cuda::{self, Stream};
-use crate::host::message::Gravity;
+use crate::host::message::MessageType;
 use crate::host::{Effect, Host, Properties};
 use headgan::{Error, Result};
 use openfx::sys::generic::core::*;
@@ -68,7 +68,7 @@ pub fn main_entry(
         }
     };
     // A message may fail as well; then the status alone tells.
-    let _ = catch_unwind(AssertUnwindSafe(|| tell(action, handle, &error)));
+    let _ = catch_unwind(AssertUnwindSafe(|| report(action, handle, &error)));
     match error {
         Error::Engine(_) if on_cuda(action, in_args) => cuda::RENDER_FAILED,
         _ => kOfxStatFailed,
@@ -78,7 +78,8 @@ pub fn main_entry(
 /// Whether a frame is rendered from pictures in a CUDA device's memory.
 fn on_cuda(action: &CStr, in_args: OfxPropertySetHandle) -> bool {
     let host = HOST.read().clone();
-    action == kOfxImageEffectActionRender && host.is_some_and(|h| Stream::of(Properties::new(&h, in_args)).is_some())
+    action == kOfxImageEffectActionRender
+        && host.is_some_and(|h| Stream::from_args(Properties::new(&h, in_args)).is_some())
 }
 
 fn load() -> OfxStatus {
@@ -96,7 +97,7 @@ fn load() -> OfxStatus {
 
 fn unload() -> OfxStatus {
     *HOST.write() = None;
-    effect::shared::forget();
+    effect::shared::unload();
     kOfxStatOK
 }
 
@@ -120,14 +121,16 @@ fn dispatch(action: &CStr, effect: &Effect, args: Properties, out: Properties) -
         a if a == kOfxActionSyncPrivateData => Ok(kOfxStatOK),
         a if a == kOfxActionBeginInstanceEdit => done(effect::status::refresh(effect, true)),
         a if a == kOfxActionEndInstanceEdit => Ok(kOfxStatOK),
-        a if a == kOfxActionInstanceChanged => done(effect::changed::changed(effect, args)),
-        a if a == kOfxImageEffectActionGetRegionOfDefinition => effect::frames::region_of_definition(effect, args, out),
-        a if a == kOfxImageEffectActionGetRegionsOfInterest => effect::frames::regions_of_interest(effect, args, out),
-        a if a == kOfxImageEffectActionGetFramesNeeded => effect::frames::frames_needed(effect, args, out),
-        a if a == kOfxImageEffectActionGetTimeDomain => effect::frames::time_domain(effect, out),
-        a if a == kOfxImageEffectActionGetClipPreferences => effect::frames::clip_preferences(effect, out),
-        a if a == kOfxImageEffectActionIsIdentity => effect::frames::is_identity(effect, args, out),
-        a if a == effect::colour::GET_OUTPUT_COLOURSPACE => effect::colour::output(effect, out),
+        a if a == kOfxActionInstanceChanged => done(effect::changed::instance_changed(effect, args)),
+        a if a == kOfxImageEffectActionGetRegionOfDefinition => {
+            effect::queries::region_of_definition(effect, args, out)
+        }
+        a if a == kOfxImageEffectActionGetRegionsOfInterest => effect::queries::regions_of_interest(effect, args, out),
+        a if a == kOfxImageEffectActionGetFramesNeeded => effect::queries::frames_needed(effect, args, out),
+        a if a == kOfxImageEffectActionGetTimeDomain => effect::queries::time_domain(effect, out),
+        a if a == kOfxImageEffectActionGetClipPreferences => effect::queries::clip_preferences(effect, out),
+        a if a == kOfxImageEffectActionIsIdentity => effect::queries::is_identity(effect, args, out),
+        a if a == effect::colour::GET_OUTPUT_COLOURSPACE => effect::queries::output_colourspace(effect, out),
         // Nothing depends on the order of frames.
         a if a == kOfxImageEffectActionBeginSequenceRender => Ok(kOfxStatOK),
         a if a == kOfxImageEffectActionEndSequenceRender => Ok(kOfxStatOK),
@@ -137,7 +140,7 @@ fn dispatch(action: &CStr, effect: &Effect, args: Properties, out: Properties) -
 }
 
 /// Shows an error where the user looks. Who stops a rendering knows it.
-fn tell(action: &CStr, handle: *const c_void, error: &Error) {
+fn report(action: &CStr, handle: *const c_void, error: &Error) {
     let host = HOST.read().clone();
     let (Some(host), false) = (host, handle.is_null()) else { return };
     if matches!(error, Error::Interrupted) {
@@ -145,10 +148,10 @@ fn tell(action: &CStr, handle: *const c_void, error: &Error) {
     }
     let effect = Effect::new(&host, handle.cast_mut().cast());
     let text = format!("{}: {error}", effect::LABEL);
-    if action == kOfxImageEffectActionRender && effect.lasting_message(Gravity::Error, &text) {
+    if action == kOfxImageEffectActionRender && effect.persistent_message(MessageType::Error, &text) {
         effect::shared::note_message(effect.id(), &text);
     } else {
-        effect.message(Gravity::Error, &text);
+        effect.message(MessageType::Error, &text);
     }
 }
 

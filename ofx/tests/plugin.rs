@@ -22,7 +22,10 @@ use headgan::reenact::shot::{Scratch, Shot};
 use headgan::reenact::{AudioInput, FrameSettings};
 use headgan::shot::analyse::{Clip, ClipFrames};
 use headgan::shot::{Analyser, AudioExtractor, AudioSource, Head, Track, TrackSettings};
-use mock::{Effect, LASTING, LENT, Layout, MESSAGES, Plugin, Props, Request, STOP_AFTER, Val, WITHOUT, stored};
+use mock::{
+    Effect, KEYS_UNKNOWN, LASTING, LENDING, LENT, Layout, MESSAGES, Plugin, Props, READS, Request, STOP_AFTER, Val,
+    WITHOUT, stored,
+};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSymbol};
 use openfx::sys::generic::core::*;
@@ -259,6 +262,7 @@ fn every_depth_and_layout_shows_the_same() {
             analyse(plugin, &mut effect);
             let request = Request { layout, ..Request::at(FIRST + 4.0, (SIDE, SIDE)) };
             let out = ok(plugin.render(&effect, request));
+            assert_eq!(*LASTING.lock(), None, "{layout:?}: the frame is not known by its key");
             let own = mock::Lent::new((SIDE, SIDE), &stored(plate, alpha), layout);
             let (got, own) = (out.samples(), own.samples());
             let channels = layout.channels();
@@ -535,6 +539,93 @@ fn full_quality_and_its_end() {
     assert!(MESSAGES.lock().is_empty());
     effect.abort_after.store(usize::MAX, Ordering::SeqCst);
     ok(plugin.render(&effect, request));
+}
+
+/// How often a render action reads a parameter of the host: each control once, one that is animated once for each frame that is looked at.
+#[test]
+fn controls_are_read_once_a_frame() {
+    /// Parameters of the plugin's own that a frame needs.
+    const OWN: usize = 9;
+    /// Frames around one that the window's path looks at.
+    const NEIGHBOURS: usize = 73;
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    long_shot(&mut effect);
+    analyse(plugin, &mut effect);
+    let rendered = |effect: &Effect, what: &str| {
+        let before = READS.load(Ordering::SeqCst);
+        let out = ok(plugin.render(effect, Request::at(FIRST + 50.0, (SIDE, SIDE)))).samples();
+        let reads = READS.load(Ordering::SeqCst) - before;
+        eprintln!("{what}: {reads} reads of parameters");
+        (out, reads)
+    };
+    let once = CONTROLS.len() + OWN;
+    let keys = vec![(FIRST, -20.0), (FIRST + 99.0, 20.0)];
+    for (quality, name, most) in [(0, "Draft", once), (1, "Full", once + NEIGHBOURS)] {
+        effect.set("quality", Val::Int(quality));
+        let (still, reads) = rendered(&effect, &format!("{name}, nothing animated"));
+        assert!(reads <= once, "{reads}");
+        effect.param("yaw_offset").keys = keys.clone();
+        let (moving, reads) = rendered(&effect, &format!("{name}, one control animated"));
+        assert!(reads <= most && moving != still, "{reads}");
+        // An expression is no keyframe, and changes all the same.
+        effect.param("yaw_offset").expression = true;
+        effect.param("yaw_offset").props.put(kOfxParamPropIsAnimating, &[Val::Int(1)]);
+        let (out, reads) = rendered(&effect, &format!("{name}, one control under an expression"));
+        assert!(reads <= most && out == moving, "{reads}");
+        effect.param("yaw_offset").expression = false;
+        // Of the frames around one only the camera matters; the two frames before it are painted as well.
+        effect.param("seam_softness").keys = vec![(FIRST, 5.0), (FIRST + 99.0, 50.0)];
+        let (_, reads) = rendered(&effect, &format!("{name}, two controls animated, one of them no camera's"));
+        assert!(reads <= most + 2, "{reads}");
+        effect.param("seam_softness").keys.clear();
+        // A host that says nothing of keyframes is asked for all controls that may have some.
+        KEYS_UNKNOWN.store(true, Ordering::SeqCst);
+        let (out, reads) = rendered(&effect, &format!("{name}, keyframes unknown"));
+        KEYS_UNKNOWN.store(false, Ordering::SeqCst);
+        assert!(reads <= once + (most - once) * CONTROLS.len() && out == moving, "{reads}");
+        effect.param("yaw_offset").keys.clear();
+        effect.param("yaw_offset").props.put(kOfxParamPropIsAnimating, &[Val::Int(0)]);
+        // Nothing is remembered from one action to the next.
+        assert!(rendered(&effect, &format!("{name}, keyframes removed")).0 == still);
+    }
+}
+
+/// Source shows its frames again and again, 100 of them in all.
+fn long_shot(effect: &mut Effect) {
+    let frames = clip();
+    let shown = move |time: f64| frames.get((time - FIRST) as usize % FRAMES).filter(|_| time >= FIRST).cloned();
+    effect.feed("Source", Layout::FLOAT, Some((FIRST, FIRST + 99.0)), Box::new(shown));
+}
+
+/// Renders a frame of a large, analysed Source: its picture is only looked up.
+#[test]
+fn how_long_a_known_frame_takes() {
+    let (_one, plugin, _) = plugin();
+    for (alpha, what) in [(kOfxImageUnPreMultiplied, "straight"), (kOfxImagePreMultiplied, "premultiplied")] {
+        let layout = Layout { alpha, ..Layout::FLOAT };
+        let mut effect = wired(plugin, layout);
+        let frames: Vec<Frame> = clip()
+            .iter()
+            .map(|frame| {
+                let mut large = Frame::filled(1024, 1024, [0.1, 0.1, 0.1, 1.0], Color::Srgb);
+                large.paste(frame, 96, 96);
+                large
+            })
+            .collect();
+        let shown = move |time: f64| frames.get((time - FIRST) as usize).filter(|_| time >= FIRST).cloned();
+        effect.feed("Source", layout, Some((FIRST, FIRST + FRAMES as f64 - 1.0)), Box::new(shown));
+        analyse(plugin, &mut effect);
+        let mut times = Vec::new();
+        for i in 0..6 {
+            let (started, before) = (std::time::Instant::now(), LENDING.load(Ordering::SeqCst));
+            ok(plugin.render(&effect, Request::at(FIRST + f64::from(i), (SIDE, SIDE))));
+            let lending = std::time::Duration::from_nanos(LENDING.load(Ordering::SeqCst) - before);
+            times.push(started.elapsed() - lending);
+        }
+        assert_eq!(*LASTING.lock(), None, "the frame is not known");
+        eprintln!("{what}: a known frame of 1024x1024 took {:?} without the host", times.iter().min().unwrap());
+    }
 }
 
 /// A generator that listens hears the audio file, later or louder as the controls say, and nothing without one.

@@ -114,7 +114,7 @@ pub struct Evaluation<'a> {
     pub networks: &'a Networks,
     pub shot: &'a Shot,
     /// What is rendered, at [`Quality::Draft`](crate::controls::choices::Quality); the other methods are derived from it.
-    pub look: FrameSettings,
+    pub settings: FrameSettings,
     /// Whether the shot has a generator to measure.
     pub full: bool,
     /// Whether the driving frames are the true pictures.
@@ -200,20 +200,20 @@ impl Evaluation<'_> {
         })
     }
 
-    fn look(&self, method: Method) -> FrameSettings {
+    fn settings_of(&self, method: Method) -> FrameSettings {
         use crate::controls::choices::{Quality, View};
         let quality = if method == Method::Full { Quality::Full } else { Quality::Draft };
-        FrameSettings { quality, view: View::Crop, ..self.look.clone() }
+        FrameSettings { quality, view: View::Crop, ..self.settings.clone() }
     }
 
     /// A method's picture of a frame, as large as the crop.
     fn picture(&self, method: Method, index: usize, scratch: &mut Scratch) -> Result<Frame> {
-        let look = self.look(method);
+        let settings = self.settings_of(method);
         if method == Method::Copy {
-            let window = self.shot.window_at(index, &|_| look.clone())?;
+            let window = self.shot.window_at(index, &|_| settings.clone())?;
             return Ok(self.shot.reference().crop(window, CROP, CROP, Filter::Area));
         }
-        self.shot.render(index, &|_| look.clone(), scratch).cloned()
+        self.shot.render(index, &|_| settings.clone(), scratch).cloned()
     }
 
     /// The largest face of a picture.
@@ -226,7 +226,7 @@ impl Evaluation<'_> {
         if !self.own {
             return Ok(None);
         }
-        let window = self.shot.window_at(index, &|_| self.look(Method::Draft))?;
+        let window = self.shot.window_at(index, &|_| self.settings_of(Method::Draft))?;
         Ok(Some(frame.crop(window, CROP, CROP, Filter::Area)))
     }
 
@@ -250,8 +250,9 @@ impl Evaluation<'_> {
             Some(seen) => face::pose(seen)?,
             None => self.shot.track().raw[index].clone(),
         };
-        let look = self.look(Method::Draft);
-        let silhouette = if self.own { self.shot.silhouette(index, &|_| look.clone(), scratch)? } else { Vec::new() };
+        let settings = self.settings_of(Method::Draft);
+        let silhouette =
+            if self.own { self.shot.silhouette(index, &|_| settings.clone(), scratch)? } else { Vec::new() };
         let lpips = match (&truth, self.lpips) {
             (Some(truth), Some(lpips)) => Some(lpips.see(truth)?),
             _ => None,

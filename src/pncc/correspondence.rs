@@ -1,6 +1,8 @@
-//! Which pixel of the reference shows the surface point that a driving pixel shows.
+//! Which pixel of the reference shows the surface point that a driving pixel shows, and how well. What needs one mesh
+//! only belongs to [`rendered`](super::rendered).
 
-use super::raster::{DepthMap, Rasterizer, Rendered, cross};
+use super::raster::Rasterizer;
+use super::rendered::{DepthMap, Rendered, cross};
 use crate::Result;
 
 /// The reference's side of the correspondence: its mesh in its picture and what hides what there. Made once per shot.

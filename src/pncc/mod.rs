@@ -4,7 +4,10 @@
 //! read from the [`Rendered`] result as far as it is asked for.
 
 pub mod correspondence;
+mod lanes;
 pub mod raster;
+pub mod rendered;
 
 pub use correspondence::{Reference, SourceMap};
-pub use raster::{DepthMap, Hit, PixelRect, Rasterizer, Rendered};
+pub use raster::Rasterizer;
+pub use rendered::{DepthMap, Hit, PixelRect, Rendered};

@@ -200,12 +200,12 @@ impl RenderContext {
         &self,
         shot: &Shot,
         index: usize,
-        look: &dyn Fn(usize) -> FrameSettings,
+        settings: &dyn Fn(usize) -> FrameSettings,
         go_on: &dyn Fn() -> Result<()>,
         deliver: impl FnOnce(&Frame) -> Result<T>,
     ) -> Result<T> {
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-        let out = shot.render_while(index, look, go_on, &mut scratch).and_then(deliver);
+        let out = shot.render_while(index, settings, go_on, &mut scratch).and_then(deliver);
         let mut kept = self.scratches.lock();
         if kept.len() < SCRATCHES {
             kept.push(scratch);

@@ -77,6 +77,19 @@ impl FrameSettings {
 }
 
 impl FrameSettings {
+    /// The keyframable controls that a frame's camera depends on (see [`Shot::input_frames`](super::shot::Shot::input_frames)).
+    pub const CAMERA_CONTROLS: [&str; 9] = [
+        "motion_strength",
+        "pose_strength",
+        "region_head",
+        "adapt_scale",
+        "adapt_position",
+        "yaw_offset",
+        "pitch_offset",
+        "roll_offset",
+        "frontalise",
+    ];
+
     /// Whether the result is the reference's picture, untouched, whatever the driver does.
     pub fn is_still(&self) -> bool {
         let r = &self.retarget;

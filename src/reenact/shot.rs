@@ -9,21 +9,16 @@ use crate::frame::{Color, Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, ShotStats, retarget};
 use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity};
 use crate::pncc::Rasterizer;
-use crate::reenact::AudioInput;
-use crate::reenact::CROP;
-use crate::reenact::FrameSettings;
 use crate::reenact::generator::Generator;
-use crate::reenact::paste::add_change;
-use crate::reenact::paste::cover_home;
-use crate::reenact::paste::put_back;
+use crate::reenact::paste::{add_change, cover_home, put_back};
 use crate::reenact::runner::{GeneratorRunner, RunnerScratch, Stack};
-use crate::reenact::window::flow_in_window;
-use crate::reenact::window::in_window;
-use crate::reenact::window::window_around;
+use crate::reenact::window::{flow_in_window, in_window, window_around};
+use crate::reenact::{AudioInput, CROP, FrameSettings};
 use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
 use crate::{Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// One reference and one driving track.
@@ -183,25 +178,25 @@ impl Shot {
         self.track.poses.get(index).ok_or_else(outside)
     }
 
-    /// Pose and expression that driving frame `index` gives the reference under `look`.
+    /// Pose and expression that driving frame `index` gives the reference under `settings`.
     ///
     /// # Errors
     /// [`Error::Usage`] when `index` lies outside the track.
-    pub fn pose(&self, index: usize, look: &FrameSettings) -> Result<FramePose> {
+    pub fn pose(&self, index: usize, settings: &FrameSettings) -> Result<FramePose> {
         let driver = self.driver(index)?;
-        let mut pose = retarget(&self.stats, &self.track.stats, index, driver, &look.retarget)?;
-        if look.frontalise != 0.0 {
+        let mut pose = retarget(&self.stats, &self.track.stats, index, driver, &settings.retarget)?;
+        if settings.frontalise != 0.0 {
             let q = UnitQuaternion::from_rotation_matrix(&pose.camera.rotation);
-            let front = q.try_slerp(&UnitQuaternion::identity(), look.frontalise, 1e-6);
+            let front = q.try_slerp(&UnitQuaternion::identity(), settings.frontalise, 1e-6);
             // No way is the shortest for a head seen from behind; it stays.
             pose.camera.rotation = front.map_or(pose.camera.rotation, Rotation3::from);
         }
-        pose.camera = pose.camera.turned(look.turn);
+        pose.camera = pose.camera.turned(settings.turn);
         Ok(pose)
     }
 
-    fn shape(&self, look: &FrameSettings) -> Vec<f32> {
-        let mix = look.identity_mix;
+    fn shape(&self, settings: &FrameSettings) -> Vec<f32> {
+        let mix = settings.identity_mix;
         // A motion that came without identity has none to mix in; whoever asks for it is told when the shot is made.
         if mix == 0.0 || self.track.shape.len() != self.shape.len() {
             return self.shape.clone();
@@ -214,21 +209,21 @@ impl Shot {
         &self,
         pose: &FramePose,
         camera: &ImageCamera,
-        look: &FrameSettings,
+        settings: &FrameSettings,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        self.model.identity_into(&self.shape(look), &mut scratch.identity)?;
+        self.model.identity_into(&self.shape(settings), &mut scratch.identity)?;
         let Scratch { identity, mesh, rest, .. } = scratch;
-        if look.rig.is_default() {
+        if settings.rig.is_default() {
             return self.model.mesh_into(identity, &pose.expr, camera, mesh);
         }
         // The face at rest is the one that retargeting falls back to.
-        let home = if look.retarget.self_reenactment { &self.track.stats } else { &self.stats };
+        let home = if settings.retarget.self_reenactment { &self.track.stats } else { &self.stats };
         let rig = self.model.rig()?;
-        rig.mesh_into(&self.model, identity, &pose.expr, &home.neutral_expr, camera, &look.rig, rest, mesh)
+        rig.mesh_into(&self.model, identity, &pose.expr, &home.neutral_expr, camera, &settings.rig, rest, mesh)
     }
 
-    /// Renders driving frame `index` (0 is the track's first); `look` gives the settings of every frame, since a
+    /// Renders driving frame `index` (0 is the track's first); `settings` gives the settings of every frame, since a
     /// generator also sees the two frames before.
     ///
     /// # Errors
@@ -236,10 +231,10 @@ impl Shot {
     pub fn render<'a>(
         &self,
         index: usize,
-        look: &dyn Fn(usize) -> FrameSettings,
+        settings: &dyn Fn(usize) -> FrameSettings,
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
-        self.render_while(index, look, &|| Ok(()), scratch)
+        self.render_while(index, settings, &|| Ok(()), scratch)
     }
 
     /// As [`Shot::render`]; `go_on` is asked again and again, also inside a generator, by the calling thread.
@@ -249,11 +244,11 @@ impl Shot {
     pub fn render_while<'a>(
         &self,
         index: usize,
-        look: &dyn Fn(usize) -> FrameSettings,
+        settings: &dyn Fn(usize) -> FrameSettings,
         go_on: &dyn Fn() -> Result<()>,
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
-        let now = look(index);
+        let now = settings(index);
         scratch.warped = None;
         let pose = self.pose(index, &now)?;
         self.mesh_into(&pose, &pose.camera, &now, scratch)?;
@@ -286,17 +281,17 @@ impl Shot {
                 match now.quality {
                     Quality::Draft => {
                         if scratch.keeps_warped {
-                            let window = self.window_at(index, look)?;
+                            let window = self.window_at(index, settings)?;
                             scratch.warped = Some(self.warp_by_draft(window, scratch));
                         }
                         result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
                     }
-                    Quality::Full => self.paint(index, look, go_on, &mut result, scratch)?,
+                    Quality::Full => self.paint(index, settings, go_on, &mut result, scratch)?,
                 }
             }
         }
         match now.view {
-            View::Crop => result = result.crop(self.window_at(index, look)?, CROP, CROP, Filter::Area),
+            View::Crop => result = result.crop(self.window_at(index, settings)?, CROP, CROP, Filter::Area),
             View::Landmarks => {
                 view::points(&mut result, landmarks.into_iter());
             }
@@ -306,11 +301,18 @@ impl Shot {
         Ok(scratch.result.insert(result))
     }
 
+    /// The frames whose settings count as a whole where frame `index` is rendered: those that the generator sees. Of all others that
+    /// are asked for, only the camera counts: what [`FrameSettings::CAMERA_CONTROLS`] say.
+    pub fn input_frames(&self, index: usize) -> RangeInclusive<usize> {
+        let frames = self.painter.as_ref().map_or(1, |painter| painter.frames());
+        index.saturating_sub(frames.saturating_sub(1))..=index
+    }
+
     /// The generator's picture, put into the plate.
     fn paint(
         &self,
         index: usize,
-        look: &dyn Fn(usize) -> FrameSettings,
+        settings: &dyn Fn(usize) -> FrameSettings,
         go_on: &dyn Fn() -> Result<()>,
         plate: &mut Frame,
         scratch: &mut Scratch,
@@ -319,12 +321,12 @@ impl Shot {
             Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
         })?;
         let frames = painter.frames();
-        let window = self.window_at(index, look)?;
+        let window = self.window_at(index, settings)?;
         let (mut pncc, mut meshes) = (Vec::with_capacity(frames), Vec::new());
         for back in (0..frames).rev() {
             // Before the first frame there is only the first frame.
             let i = index.saturating_sub(back);
-            let then = look(i);
+            let then = settings(i);
             let pose = self.pose(i, &then)?;
             if painter.accepts_meshes() {
                 self.mesh_into(&pose, &in_window(&pose.camera, window), &then, scratch)?;
@@ -341,11 +343,10 @@ impl Shot {
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
         let prior = painter.takes_flow_prior().then_some(&scratch.prior[..]);
-        let sound: Option<[f32; ALL]> = self
-            .hearing
-            .as_ref()
-            .filter(|_| painter.takes_audio())
-            .map(|hearing| hearing.heard.at(hearing.first + index as f64 - f64::from(look(index).audio_offset)));
+        let sound: Option<[f32; ALL]> =
+            self.hearing.as_ref().filter(|_| painter.takes_audio()).map(|hearing| {
+                hearing.heard.at(hearing.first + index as f64 - f64::from(settings(index).audio_offset))
+            });
         let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, go_on, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
@@ -380,11 +381,11 @@ impl Shot {
     ///
     /// # Errors
     /// As [`Shot::pose`].
-    pub fn window_at(&self, index: usize, look: &dyn Fn(usize) -> FrameSettings) -> Result<Window> {
+    pub fn window_at(&self, index: usize, settings: &dyn Fn(usize) -> FrameSettings) -> Result<Window> {
         let home = Square::around(&self.pose.camera, &self.head);
         let around = crop::neighbours(index, self.len());
         let first = *around.start();
-        let squares = around.map(|i| Ok(Square::around(&self.pose(i, &look(i))?.camera, &self.head)));
+        let squares = around.map(|i| Ok(Square::around(&self.pose(i, &settings(i))?.camera, &self.head)));
         let squares = squares.collect::<Result<Vec<Square>>>()?;
         let path = crop::path_at(&home, index, self.len(), |i| squares[i - first]);
         if path == home {
@@ -420,10 +421,10 @@ impl Shot {
     pub fn silhouette(
         &self,
         index: usize,
-        look: &dyn Fn(usize) -> FrameSettings,
+        settings: &dyn Fn(usize) -> FrameSettings,
         scratch: &mut Scratch,
     ) -> Result<Vec<bool>> {
-        let (now, window) = (look(index), self.window_at(index, look)?);
+        let (now, window) = (settings(index), self.window_at(index, settings)?);
         let pose = self.pose(index, &now)?;
         self.mesh_into(&pose, &in_window(&pose.camera, window), &now, scratch)?;
         let rendered = scratch.raster.render(&scratch.mesh.vertices, &self.model.model().triangles, CROP, CROP)?;
@@ -437,10 +438,10 @@ impl Shot {
         &self,
         pose: &FramePose,
         window: Window,
-        look: &FrameSettings,
+        settings: &FrameSettings,
         scratch: &mut Scratch,
     ) -> Result<Vec<f32>> {
-        self.mesh_into(pose, &in_window(&pose.camera, window), look, scratch)?;
+        self.mesh_into(pose, &in_window(&pose.camera, window), settings, scratch)?;
         let model = self.model.model();
         let rendered = scratch.raster.render(&scratch.mesh.vertices, &model.triangles, CROP, CROP)?;
         let mut out = Vec::new();

@@ -335,8 +335,8 @@ pub fn expressions(
     let mut cells = Vec::with_capacity(Expression::ALL.len());
     for &e in Expression::ALL {
         let rig = RigSettings::of(e, 1.0);
-        let look = FrameSettings { rig, retarget: itself.clone(), mask, ..FrameSettings::default() };
-        let frame = shot.render(0, &|_| look.clone(), &mut scratch)?.crop(window, 240, 240, Filter::Area);
+        let settings = FrameSettings { rig, retarget: itself.clone(), mask, ..FrameSettings::default() };
+        let frame = shot.render(0, &|_| settings.clone(), &mut scratch)?.crop(window, 240, 240, Filter::Area);
         let control = format!("expr_{}", e.id());
         let measure = |r: &Row| {
             let warn = if r.holds() { "" } else { " (not as named)" };

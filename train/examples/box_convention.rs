@@ -10,11 +10,10 @@ use headgan::face::bgr::Pixels;
 use headgan::face::detector::{Detector, Kind};
 use headgan::models::{ModelSet, Role};
 use headgan::morphable::{ImageCamera, PreparedMorphable};
-use headgan::reenact::networks;
 use headgan::synthetic::head;
 use headgan_train::data::store::{model_of, open_all};
-use headgan_train::detector::heads::{AROUND, SIDE, around, face_of};
-use headgan_train::regressor::heads::Heads;
+use headgan_train::detector::heads::{CONTEXT, SIDE, bounding_box, face_of};
+use headgan_train::regressor::heads::SyntheticHeads;
 use std::path::PathBuf;
 
 /// Frames of each clip, and drawn heads.
@@ -30,7 +29,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn look(&mut self, detector: &Detector<Embedded>, picture: &impl Pixels, points: &[[f32; 3]; 68]) {
+    fn add(&mut self, detector: &Detector<Embedded>, picture: &impl Pixels, points: &[[f32; 3]; 68]) {
         self.faces += 1;
         let wanted = face_of(points);
         let found = detector.detect(picture).unwrap_or_default();
@@ -39,7 +38,7 @@ impl Figures {
             self.missed += 1;
             return;
         };
-        let (r, b) = (around(points), best.rect);
+        let (r, b) = (bounding_box(points), best.rect);
         let beyond = [r.x0 - b.x0, r.y0 - b.y0, b.x1 - r.x1, b.y1 - r.y1];
         for (k, v) in beyond.iter().enumerate() {
             self.edges[k].push(f64::from(v / if k % 2 == 0 { r.width() } else { r.height() }));
@@ -47,7 +46,7 @@ impl Figures {
         self.overlap.push(f64::from(b.iou(&wanted.rect)));
         let off = best.landmarks5.map(|l| {
             let way = l.iter().zip(&wanted.landmarks).map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1]));
-            way.sum::<f32>() / 5.0 / wanted.eyes()
+            way.sum::<f32>() / 5.0 / wanted.eye_distance()
         });
         self.landmarks.extend(off.map(f64::from));
     }
@@ -86,16 +85,16 @@ fn main() -> headgan::Result<()> {
         for &i in usable.iter().step_by(usable.len().div_ceil(COUNTS.0).max(1)) {
             let frame = &clip.frames[i];
             let points = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, &frame.reference.camera)?;
-            people.look(&detector, &clip.picture(i)?, &points);
+            people.add(&detector, &clip.picture(i)?, &points);
         }
     }
     people.print("people");
     let (mut drawn, model) = (Figures::default(), PreparedMorphable::new(head())?);
-    let mut heads = Heads::framed(7, SIDE, AROUND);
+    let mut heads = SyntheticHeads::with_framing(7, SIDE, CONTEXT);
     for _ in 0..COUNTS.1 {
         let s = heads.next()?;
         let points = model.posed_landmarks(&s.shape, &s.expr, &ImageCamera::from_matrix(&s.camera)?)?;
-        drawn.look(&detector, &s.picture, &points);
+        drawn.add(&detector, &s.picture, &points);
     }
     drawn.print("drawn heads");
     Ok(())

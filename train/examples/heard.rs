@@ -20,7 +20,7 @@ use headgan::reenact::window::CROP;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use headgan_train::data::Batch;
-use headgan_train::data::sample::{Sampler, Variation};
+use headgan_train::data::sample::{Augmentation, Sampler};
 use headgan_train::losses::MOUTH;
 use headgan_train::run::DataSet;
 use headgan_train::validate::frame;
@@ -86,10 +86,11 @@ fn main() -> Result<()> {
         let mut tally = Tally::default();
         for i in 0..n {
             let at = i * usable.len() / n;
-            let pair = |target: usize, sampler: &mut Sampler| sampler.pair(clip, usable[0], target, &Variation::none());
+            let pair =
+                |target: usize, sampler: &mut Sampler| sampler.pair(clip, usable[0], target, &Augmentation::none());
             let sample = pair(usable[at], &mut sampler)?;
             let other = pair(usable[(at + usable.len() / 2) % usable.len()], &mut sampler)?;
-            let [batch, other] = [sample, other].map(|s| Batch::of(&[s], 1, Kind::Float, Device::Cpu));
+            let [batch, other] = [sample, other].map(|s| Batch::collate(&[s], 1, Kind::Float, Device::Cpu));
             let silence = batch.sound.zeros_like();
             let painted = [&batch.sound, &silence, &other.sound].map(|sound| paint(&batch, sound));
             let mouth = mouth_of(&batch);
@@ -111,10 +112,10 @@ fn main() -> Result<()> {
                 for picture in [&batch.target, &painted[0], &painted[1]] {
                     sheet.push(&frame(picture), "");
                 }
-                sheet.push(&difference(&painted[0], &painted[1]), &clip.about.name);
+                sheet.push(&difference(&painted[0], &painted[1]), &clip.metadata.name);
             }
         }
-        println!("{}: {}", clip.about.name, text(&tally));
+        println!("{}: {}", clip.metadata.name, text(&tally));
         clips += 1.0;
         let add = |a: &mut f64, b: f64| *a += b;
         sum.apart.as_flattened_mut().iter_mut().zip(tally.apart.as_flattened()).for_each(|(a, b)| add(a, *b));

@@ -40,7 +40,7 @@ fn batch(n: i64, side: i64, kind: Kind) -> Batch {
         Tensor::from_slice(&values).reshape([1, channels, side, side]).to_kind(kind).repeat([n, 1, 1, 1])
     };
     Batch {
-        in_a_row: 1,
+        sequence_length: 1,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
         sound: Tensor::zeros([n, 300, 1, 1], (kind, Device::Cpu)),
@@ -59,7 +59,7 @@ fn main() -> headgan::Result<()> {
     let precision = if args.double { Precision::Fp64 } else { Precision::Fp32 };
     let config = TrainConfig { warm_up: 0, precision, ..TrainConfig::default() };
     let device = if args.device == "cuda" { Device::Cuda(0) } else { Device::Cpu };
-    let batch = batch(args.batch, args.side, precision.master()).on(device);
+    let batch = batch(args.batch, args.side, precision.master()).to_device(device);
     let mut trainer = Trainer::new(config, None, device)?;
     let mut before = trainer.checkpoint()?;
     let tensors = [
@@ -73,11 +73,11 @@ fn main() -> headgan::Result<()> {
     ];
     before.tensors.extend(tensors.map(|(name, t)| (format!("batch.{name}"), t.shallow_clone())));
     before.save(&args.before)?;
-    trainer.learn(&batch);
+    trainer.train_step(&batch);
     trainer.checkpoint()?.save(&args.after)?;
     println!("ready");
     for _ in std::io::stdin().lock().lines() {
-        let record = trainer.learn(&batch);
+        let record = trainer.train_step(&batch);
         println!("{:.3}", 1e3 * record.seconds);
         // Whoever waits for the line may have gone.
         let _ = std::io::stdout().flush();

@@ -20,7 +20,7 @@ const PREFIX: &str = "step_";
 #[derive(Debug, Default)]
 pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
-    pub notes: HashMap<String, String>,
+    pub metadata: HashMap<String, String>,
 }
 
 impl Checkpoint {
@@ -38,12 +38,12 @@ impl Checkpoint {
         self.tensors.iter().filter_map(of).collect()
     }
 
-    /// A note as a number.
+    /// A metadata value as a number.
     ///
     /// # Errors
     /// [`Error::Input`] where it is missing or no number.
     pub fn number(&self, name: &str) -> Result<u64> {
-        let text = self.notes.get(name).and_then(|t| t.parse().ok());
+        let text = self.metadata.get(name).and_then(|t| t.parse().ok());
         text.ok_or_else(|| Error::Input(format!("the checkpoint has no number '{name}': it is another program's")))
     }
 
@@ -64,7 +64,7 @@ impl Checkpoint {
             .iter()
             .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.clone(), data)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-        let file = views.and_then(|views| safetensors::serialize(views, Some(self.notes.clone())));
+        let file = views.and_then(|views| safetensors::serialize(views, Some(self.metadata.clone())));
         let file = file.map_err(|e| Error::Engine(format!("checkpoint: cannot be laid out ({e})")))?;
         atomic::write(path, |out| {
             out.write_all(&file).map_err(|e| atomic::write_error(path, &e))?;
@@ -82,7 +82,7 @@ impl Checkpoint {
         let bad = |e: &dyn std::fmt::Display| Error::Input(format!("{}: is no whole checkpoint ({e})", path.display()));
         let bytes = headgan::weights::safetensors::read_bytes(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
-        let notes = header.metadata().clone().unwrap_or_default();
+        let metadata = header.metadata().clone().unwrap_or_default();
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
@@ -95,7 +95,7 @@ impl Checkpoint {
             let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|e| bad(&e))?;
             tensors.insert(name, tensor.to_device(device));
         }
-        Ok(Checkpoint { tensors, notes })
+        Ok(Checkpoint { tensors, metadata })
     }
 }
 

@@ -17,10 +17,10 @@ pub struct TrainConfig {
     /// An exported generator that the run begins with; random weights where nothing is said.
     pub start: Option<PathBuf>,
     pub learn: Learn,
-    /// Judges PNCC and picture.
-    pub picture_judge: Judge,
-    /// Judges [`MOUTH`](crate::losses::MOUTH) pixels around the mouth, with a generator that listens together with what is heard.
-    pub mouth_judge: Judge,
+    /// Sees PNCC and picture.
+    pub picture_judge: DiscriminatorConfig,
+    /// Sees [`MOUTH`](crate::losses::MOUTH) pixels around the mouth, with a generator that listens together with what is heard.
+    pub mouth_judge: DiscriminatorConfig,
     /// Steps of the whole run.
     pub steps: u64,
     /// Steps before the discriminators join.
@@ -54,13 +54,13 @@ pub struct TrainConfig {
 /// A discriminator's size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Judge {
+pub struct DiscriminatorConfig {
     pub ndf: usize,
     pub layers: usize,
     pub scales: usize,
 }
 
-impl Judge {
+impl DiscriminatorConfig {
     /// As the network knows it, for pictures of `input` channels.
     pub fn config(&self, input: usize) -> discriminator::Config {
         discriminator::Config { input, ndf: self.ndf, layers: self.layers, scales: self.scales }
@@ -173,13 +173,13 @@ impl Default for TrainConfig {
             compose: true,
             ..generator::Config::default()
         };
-        let judge = Judge { ndf: 16, layers: 4, scales: 2 };
+        let discriminator = DiscriminatorConfig { ndf: 16, layers: 4, scales: 2 };
         TrainConfig {
             generator: small,
             start: None,
             learn: Learn::All,
-            picture_judge: judge.clone(),
-            mouth_judge: judge,
+            picture_judge: discriminator.clone(),
+            mouth_judge: discriminator,
             steps: 12_000,
             warm_up: 4_000,
             decay_from: 8_000,
@@ -256,7 +256,7 @@ impl TrainConfig {
     }
 
     /// Frames in a row that belong to a pair at a step.
-    pub fn frames_in_a_row(&self, step: u64) -> usize {
+    pub fn sequence_length(&self, step: u64) -> usize {
         let begun = self.sequences.iter().filter(|[from, _]| *from <= step);
         begun.max_by_key(|[from, _]| *from).map_or(1, |&[_, frames]| frames as usize)
     }
@@ -271,12 +271,12 @@ impl TrainConfig {
     }
 
     /// How far the mask's penalty has joined at a step, 0..1.
-    pub fn joined(&self, step: u64) -> f64 {
+    pub fn mask_penalty_ramp(&self, step: u64) -> f64 {
         if step >= self.warm_up { 1.0 } else { step as f64 / self.warm_up as f64 }
     }
 
     /// Whether the discriminators take part at a step.
-    pub fn judged(&self, step: u64) -> bool {
+    pub fn discriminators_active(&self, step: u64) -> bool {
         step >= self.warm_up
     }
 }
@@ -288,9 +288,9 @@ mod tests {
     #[test]
     fn sequences_grow() {
         let mut config = TrainConfig::default();
-        assert_eq!(config.frames_in_a_row(7), 1);
+        assert_eq!(config.sequence_length(7), 1);
         config.sequences = vec![[20, 4], [10, 2]];
-        let at = [0, 9, 10, 19, 20, 900].map(|step| config.frames_in_a_row(step));
+        let at = [0, 9, 10, 19, 20, 900].map(|step| config.sequence_length(step));
         assert_eq!(at, [1, 1, 2, 2, 4, 4]);
         config.check().unwrap();
         config.sequences.push([30, 13]);

@@ -7,7 +7,7 @@ use tch::{Kind, Reduction, Tensor};
 
 /// What a batch's sounds say.
 #[derive(Debug, Clone, Copy)]
-pub struct Sentences<'a> {
+pub struct CtcTargets<'a> {
     /// Labels of all sentences, one after the other; the blank is none of them.
     pub labels: &'a [i64],
     /// How many labels each sentence has.
@@ -18,7 +18,7 @@ pub struct Sentences<'a> {
 ///
 /// `logits` are [`deepspeech2`](headgan::nets::deepspeech2::deepspeech2)'s, `[n, labels, 1, t]`; of the i-th the first `moments[i]` count. A
 /// sentence that does not fit into its moments adds nothing, to the gradient neither.
-pub fn loss(logits: &Tensor, moments: &[i64], sentences: Sentences, blank: i64) -> Tensor {
+pub fn loss(logits: &Tensor, moments: &[i64], sentences: CtcTargets, blank: i64) -> Tensor {
     let log = logits.squeeze_dim(2).permute([2, 0, 1]).log_softmax(-1, None::<Kind>);
     let labels = Tensor::from_slice(sentences.labels);
     let sum = Tensor::ctc_loss(&log, &labels, moments, sentences.lengths, blank, Reduction::Sum, true);

@@ -4,7 +4,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
 use crate::data::store::write_text;
-use crate::learned::weights_of;
+use crate::spectral_weights::weights_of;
 use half::f16;
 use headgan::import::check_generator;
 use headgan::media::atomic;
@@ -12,7 +12,7 @@ use headgan::models::{self, Component, Manifest, Role};
 use headgan::nets::generator::{ARCHITECTURE, Config};
 use headgan::weights::{Data, Weights, safetensors};
 use headgan::{Error, Result};
-use safetensors::tensor::{Dtype, TensorView};
+use ::safetensors::tensor::{Dtype, TensorView};
 use std::io::Write;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use std::path::Path;
 const FILE: &str = "generator.safetensors";
 
 /// A component that a pack is made of.
-pub struct Part<'a> {
+pub struct PackComponent<'a> {
     pub role: Role,
     pub architecture: &'a str,
     pub config: serde_json::Map<String, serde_json::Value>,
@@ -39,7 +39,7 @@ pub struct Part<'a> {
 pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Result<u64> {
     let weights = generator(checkpoint)?;
     let config = serde_json::to_value(Config::infer(&weights)?);
-    let part = Part {
+    let component = PackComponent {
         role: Role::Generator,
         architecture: ARCHITECTURE,
         config: config.ok().and_then(|v| v.as_object().cloned()).unwrap_or_default(),
@@ -47,7 +47,12 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Res
         weights: &weights,
         half: true,
     };
-    write_pack(folder, &[part], "paints the reference face with the driver's pose and expression (HeadGAN)", licence)
+    write_pack(
+        folder,
+        &[component],
+        "paints the reference face with the driver's pose and expression (HeadGAN)",
+        licence,
+    )
 }
 
 /// The name of the pack that a folder is to hold: the folder's.
@@ -68,7 +73,7 @@ pub fn pack_name(folder: &Path) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written.
-pub fn write_pack(folder: &Path, parts: &[Part], purpose: &str, licence: &str) -> Result<u64> {
+pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence: &str) -> Result<u64> {
     let name = pack_name(folder)?;
     let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
@@ -114,7 +119,7 @@ pub fn export(checkpoint: &Checkpoint, path: &Path) -> Result<u64> {
 
 /// The averaged generator of a checkpoint, in half precision.
 fn generator(checkpoint: &Checkpoint) -> Result<Weights> {
-    let text = checkpoint.notes.get("config").map(String::as_str).unwrap_or_default();
+    let text = checkpoint.metadata.get("config").map(String::as_str).unwrap_or_default();
     let config: TrainConfig = serde_json::from_str(text)
         .map_err(|e| Error::Input(format!("the checkpoint's configuration cannot be read ({e})")))?;
     let mut weights = weights_of(checkpoint.part("average"))?;
@@ -147,9 +152,9 @@ pub fn write_half(weights: &Weights, path: &Path) -> Result<u64> {
         bytes.push((name, array.shape.clone(), values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()));
     }
     let views = bytes.iter().map(|(name, shape, data)| Ok((*name, TensorView::new(Dtype::F16, shape.clone(), data)?)));
-    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    let views = views.collect::<Result<Vec<_>, ::safetensors::SafeTensorError>>();
     let metadata = weights.metadata.clone().into_iter().collect();
-    let file = views.and_then(|views| safetensors::serialize(views, Some(metadata)));
+    let file = views.and_then(|views| ::safetensors::serialize(views, Some(metadata)));
     let file = file.map_err(|e| Error::Engine(format!("the weights cannot be laid out ({e})")))?;
     atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
     Ok(file.len() as u64)

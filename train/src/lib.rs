@@ -5,22 +5,23 @@
 //! defined twice.
 
 pub mod adam;
-pub mod ahead;
+pub mod affine;
+pub mod batch_norm;
 pub mod checkpoint;
 pub mod config;
 pub mod ctc;
 pub mod data;
 pub mod detector;
 pub mod export;
-pub mod learned;
+pub mod html_report;
 pub mod lids;
 pub mod losses;
 pub mod morphable;
-pub mod normed;
-pub mod page;
 pub mod perceptual;
+pub mod prefetch;
 pub mod regressor;
 pub mod run;
+pub mod spectral_weights;
 pub mod speech;
 pub mod trainer;
 pub mod validate;

@@ -9,12 +9,12 @@ use tch::{Kind, Tensor};
 /// Side of the region around the mouth that its discriminator sees, in pixels.
 pub const MOUTH: i64 = 64;
 
-/// A discriminator's features by scale and layer, the judgement last.
-pub type Judgement = Vec<Vec<Shared>>;
+/// A discriminator's features by scale and layer, the score map last.
+pub type DiscriminatorFeatures = Vec<Vec<Shared>>;
 
-/// The judgements alone, one a scale.
-fn verdicts(judgement: &Judgement) -> impl Iterator<Item = &Tensor> {
-    judgement.iter().filter_map(|layers| layers.last()).map(|t| &t.0)
+/// The score maps alone, one per scale.
+fn logits(features: &DiscriminatorFeatures) -> impl Iterator<Item = &Tensor> {
+    features.iter().filter_map(|layers| layers.last()).map(|t| &t.0)
 }
 
 /// Mean of numbers that are tensors; there is at least one.
@@ -23,28 +23,28 @@ fn mean(values: impl Iterator<Item = Tensor>) -> Tensor {
     Tensor::stack(&values, 0).mean(None)
 }
 
-/// What a discriminator minimises: it shall judge real pictures above 1 and others below -1.
-pub fn hinge_judge(real: &Judgement, fake: &Judgement) -> Tensor {
+/// What a discriminator minimises: its scores should be above 1 for real pictures and below -1 for others.
+pub fn hinge_discriminator(real: &DiscriminatorFeatures, fake: &DiscriminatorFeatures) -> Tensor {
     let margin = |v: &Tensor, sign: f64| (v * -sign + 1.0).relu().mean(None);
-    mean(verdicts(real).zip(verdicts(fake)).map(|(r, f)| margin(r, 1.0) + margin(f, -1.0)))
+    mean(logits(real).zip(logits(fake)).map(|(r, f)| margin(r, 1.0) + margin(f, -1.0)))
 }
 
-/// What a generator minimises: the judgement with its sign turned.
-pub fn hinge_generator(fake: &Judgement) -> Tensor {
-    mean(verdicts(fake).map(|v| -v.mean(None)))
+/// What a generator minimises: the discriminator's score, negated.
+pub fn hinge_generator(fake: &DiscriminatorFeatures) -> Tensor {
+    mean(logits(fake).map(|v| -v.mean(None)))
 }
 
 /// Mean difference of a discriminator's features, summed over layers, mean over scales.
-pub fn feature_matching(real: &Judgement, fake: &Judgement) -> Tensor {
+pub fn feature_matching(real: &DiscriminatorFeatures, fake: &DiscriminatorFeatures) -> Tensor {
     mean(real.iter().zip(fake).map(|(real, fake)| {
         let layers = real.len().saturating_sub(1);
-        let each: Vec<Tensor> = real.iter().zip(fake).take(layers).map(|(r, f)| difference(&f.0, &r.0)).collect();
+        let each: Vec<Tensor> = real.iter().zip(fake).take(layers).map(|(r, f)| mean_l1(&f.0, &r.0)).collect();
         Tensor::stack(&each, 0).sum(None)
     }))
 }
 
 /// Mean absolute difference.
-pub fn difference(a: &Tensor, b: &Tensor) -> Tensor {
+pub fn mean_l1(a: &Tensor, b: &Tensor) -> Tensor {
     (a - b).abs().mean(None)
 }
 
@@ -55,21 +55,21 @@ pub fn weighted_l1(a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
     ((a - b).abs() * weight).sum(None) / total
 }
 
-/// What changed since the frame before, of pictures of which `in_a_row` belong together: one picture less in each row.
-pub fn change(pictures: &Tensor, in_a_row: i64) -> Tensor {
-    let rows = rows(pictures, in_a_row);
-    let earlier = rows.narrow(1, 0, in_a_row - 1);
-    (rows.narrow(1, 1, in_a_row - 1) - earlier).flatten(0, 1)
+/// What changed since the frame before, of pictures of which `sequence_length` belong together: one picture less in each row.
+pub fn frame_differences(pictures: &Tensor, sequence_length: i64) -> Tensor {
+    let rows = rows(pictures, sequence_length);
+    let earlier = rows.narrow(1, 0, sequence_length - 1);
+    (rows.narrow(1, 1, sequence_length - 1) - earlier).flatten(0, 1)
 }
 
 /// All but the first of each row.
-pub fn later(pictures: &Tensor, in_a_row: i64) -> Tensor {
-    rows(pictures, in_a_row).narrow(1, 1, in_a_row - 1).flatten(0, 1)
+pub fn drop_first_frames(pictures: &Tensor, sequence_length: i64) -> Tensor {
+    rows(pictures, sequence_length).narrow(1, 1, sequence_length - 1).flatten(0, 1)
 }
 
-/// `[rows, in_a_row, c, h, w]`.
-fn rows(pictures: &Tensor, in_a_row: i64) -> Tensor {
-    pictures.unflatten(0, [-1, in_a_row])
+/// `[rows, sequence_length, c, h, w]`.
+fn rows(pictures: &Tensor, sequence_length: i64) -> Tensor {
+    pictures.unflatten(0, [-1, sequence_length])
 }
 
 /// The region around the mouth of each picture, moved inside; centres in pixels, x then y. `[n, c, 64, 64]`, smaller
@@ -106,8 +106,8 @@ mod tests {
     fn change_stays_within_a_row() {
         let pictures = Tensor::from_slice(&[1.0, 4.0, 9.0, 10.0, 30.0, 60.0]).reshape([6, 1, 1, 1]);
         let values = |t: &Tensor| Vec::<f64>::try_from(t.reshape([-1])).unwrap();
-        assert_eq!(values(&change(&pictures, 3)), [3.0, 5.0, 20.0, 30.0]);
-        assert_eq!(values(&later(&pictures, 3)), [4.0, 9.0, 30.0, 60.0]);
-        assert_eq!(values(&change(&pictures, 2)), [3.0, 1.0, 30.0]);
+        assert_eq!(values(&frame_differences(&pictures, 3)), [3.0, 5.0, 20.0, 30.0]);
+        assert_eq!(values(&drop_first_frames(&pictures, 3)), [4.0, 9.0, 30.0, 60.0]);
+        assert_eq!(values(&frame_differences(&pictures, 2)), [3.0, 1.0, 30.0]);
     }
 }

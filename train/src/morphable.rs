@@ -5,7 +5,6 @@ use headgan::morphable::arrays::morphable_from;
 use headgan::models::{ModelSet, Role};
 use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, PreparedMorphable};
 use headgan::pncc::Rasterizer;
-use headgan::reenact::networks;
 use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::{Error, Result};
 

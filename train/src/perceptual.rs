@@ -1,13 +1,12 @@
 //! The perceptual loss: how far two pictures lie apart in the features of a network that is not trained here.
 
 use crate::config::TrainConfig;
-use crate::learned::for_engine;
-use crate::losses::difference;
+use crate::losses::mean_l1;
+use crate::spectral_weights::for_engine;
 use crate::vgg;
 use headgan::models::{ModelSet, Role};
 use headgan::weights::{Weights, safetensors, torch};
 use headgan::nets::mobilefacenet;
-use headgan::reenact::networks;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use std::collections::BTreeMap;
@@ -105,7 +104,7 @@ impl Perceptual {
             .iter()
             .zip(&wanted)
             .flat_map(|((weight, shown), (_, wanted))| {
-                (0..pictures.len() as i64).map(move |i| difference(&shown.0.narrow(0, i * n, n), &wanted.0) * *weight)
+                (0..pictures.len() as i64).map(move |i| mean_l1(&shown.0.narrow(0, i * n, n), &wanted.0) * *weight)
             })
             .collect();
         Tensor::stack(&each, 0).sum(None)

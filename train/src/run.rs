@@ -1,18 +1,18 @@
-//! A training run: a folder with its configuration, log, checkpoints and page.
+//! A training run: a folder with its configuration, log, checkpoints and report.
 //!
 //! `config.json`, `log.jsonl` (a line a step), `validation.jsonl`, `checkpoints/`, `validation/` (pictures),
-//! `index.html`. [`Folder`] is what the runs of all trainers share.
+//! `index.html`. [`RunFolder`] is what the runs of all trainers share.
 
-use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::{Learn, TrainConfig};
 use crate::data::Batch;
 use crate::data::prepare::SHORTEST;
-use crate::data::sample::{Sampler, Variation};
+use crate::data::sample::{Augmentation, Sampler};
 use crate::data::split::Split;
-use crate::data::store::{self, Stored, write_text};
-use crate::page::Page;
+use crate::data::store::{self, StoredClip, write_text};
+use crate::html_report::HtmlReport;
 use crate::perceptual::Perceptual;
+use crate::prefetch::prefetch;
 use crate::trainer::{Record, Trainer};
 use crate::validate::{self, Pair, Validation};
 use headgan::audio::AudioConditioning;
@@ -33,12 +33,12 @@ use tch::Device;
 
 /// The clips of a data set, by side.
 pub struct DataSet {
-    pub train: Vec<Stored>,
+    pub train: Vec<StoredClip>,
     /// Usable frames of each training clip.
     usable: Vec<Vec<usize>>,
     /// Clips of each person who is trained on.
     persons: Vec<Vec<usize>>,
-    pub held_out: Vec<Stored>,
+    pub held_out: Vec<StoredClip>,
 }
 
 impl DataSet {
@@ -51,20 +51,20 @@ impl DataSet {
         let (mut train, mut held_out) = (Vec::new(), Vec::new());
         let out = split.clips(true);
         for clip in store::open_all(data)? {
-            let side = if out.contains(&clip.about.name.as_str()) { &mut held_out } else { &mut train };
+            let side = if out.contains(&clip.metadata.name.as_str()) { &mut held_out } else { &mut train };
             side.push(clip);
         }
-        if let Some(clip) = train.iter().find(|c: &&Stored| c.usable().len() < SHORTEST) {
+        if let Some(clip) = train.iter().find(|c: &&StoredClip| c.usable().len() < SHORTEST) {
             return Err(Error::Input(format!(
                 "{}: clip {} has fewer than {SHORTEST} usable frames: prepare the data set again",
                 data.display(),
-                clip.about.name
+                clip.metadata.name
             )));
         }
         if train.is_empty() {
             return Err(Error::Input(format!("{}: there is no clip to train on", data.display())));
         }
-        let place = |name: &String| train.iter().position(|c: &Stored| c.about.name == *name);
+        let place = |name: &String| train.iter().position(|c: &StoredClip| c.metadata.name == *name);
         let persons: Vec<Vec<usize>> = split
             .persons
             .iter()
@@ -72,7 +72,7 @@ impl DataSet {
             .map(|p| p.clips.iter().filter_map(place).collect())
             .filter(|clips: &Vec<usize>| !clips.is_empty())
             .collect();
-        Ok(DataSet { usable: train.iter().map(Stored::usable).collect(), persons, train, held_out })
+        Ok(DataSet { usable: train.iter().map(StoredClip::usable).collect(), persons, train, held_out })
     }
 
     /// Whether a generator that listens can learn from it.
@@ -89,8 +89,8 @@ impl DataSet {
         };
         let mut heard = Vec::new();
         for clip in self.train.iter().chain(&self.held_out) {
-            match &clip.about.sound {
-                None => return wrong(&format!("clip {} was prepared before sound was kept", clip.about.name)),
+            match &clip.metadata.sound {
+                None => return wrong(&format!("clip {} was prepared before sound was kept", clip.metadata.name)),
                 Some(sound) if sound.heard => heard.push(&sound.acoustic),
                 Some(_) => {}
             }
@@ -109,7 +109,7 @@ impl DataSet {
     ///
     /// # Errors
     /// [`Error::Input`] where there is none.
-    pub fn that_is_heard(self, data: &Path) -> Result<DataSet> {
+    pub fn retain_clips_with_audio(self, data: &Path) -> Result<DataSet> {
         let DataSet { train, usable, persons, held_out } = self;
         let heard: Vec<usize> =
             (0..train.len()).filter(|&i| train[i].heard.as_ref().is_some_and(AudioConditioning::changes)).collect();
@@ -131,8 +131,8 @@ impl DataSet {
     /// # Errors
     /// Those of the clips.
     pub fn batch(&self, sampler: &mut Sampler, config: &TrainConfig, step: u64, device: Device) -> Result<Batch> {
-        let in_a_row = config.frames_in_a_row(step);
-        let mut samples = Vec::with_capacity(config.batch * in_a_row);
+        let sequence_length = config.sequence_length(step);
+        let mut samples = Vec::with_capacity(config.batch * sequence_length);
         for i in 0..config.batch {
             let mut rng = Rng::of(&[config.seed, 4, step, i as u64]);
             let person = &self.persons[rng.below(self.persons.len())];
@@ -140,13 +140,13 @@ impl DataSet {
             let usable = &self.usable[clip];
             let reference = usable[rng.below(usable.len())];
             // A part has at least as many usable frames as the longest sequence.
-            let first = rng.below(usable.len() + 1 - in_a_row);
-            let vary = Variation::draw(&config.augment, &mut rng);
-            for &target in &usable[first..first + in_a_row] {
-                samples.push(sampler.pair(&self.train[clip], reference, target, &vary)?);
+            let first = rng.below(usable.len() + 1 - sequence_length);
+            let augmentation = Augmentation::draw(&config.augment, &mut rng);
+            for &target in &usable[first..first + sequence_length] {
+                samples.push(sampler.pair(&self.train[clip], reference, target, &augmentation)?);
             }
         }
-        Ok(Batch::of(&samples, in_a_row, config.precision.master(), device))
+        Ok(Batch::collate(&samples, sequence_length, config.precision.master(), device))
     }
 }
 
@@ -167,7 +167,7 @@ pub struct Settings<'a> {
 }
 
 /// What a run trains.
-pub trait Learner {
+pub trait Trainable {
     /// Steps taken.
     fn step(&self) -> u64;
 
@@ -179,15 +179,15 @@ pub trait Learner {
 }
 
 /// A run's folder.
-pub struct Folder(PathBuf);
+pub struct RunFolder(PathBuf);
 
-impl Folder {
+impl RunFolder {
     /// Makes it, with `config.json`: what the run is.
     ///
     /// # Errors
     /// [`Error::Input`] where that fails.
-    pub fn make(path: &Path, config: &impl Serialize) -> Result<Folder> {
-        let folder = Folder(path.to_owned());
+    pub fn create(path: &Path, config: &impl Serialize) -> Result<RunFolder> {
+        let folder = RunFolder(path.to_owned());
         let checkpoints = folder.checkpoints();
         std::fs::create_dir_all(&checkpoints)
             .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", checkpoints.display())))?;
@@ -208,7 +208,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Input`] where the log cannot be written.
-    pub fn cut(&self, log: &str, from: u64) -> Result<()> {
+    pub fn truncate_log(&self, log: &str, from: u64) -> Result<()> {
         let path = self.file(log);
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
         let before = |line: &&str| {
@@ -236,7 +236,7 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Interrupted`] after Ctrl-C, with everything saved; those of the steps and of the disk.
-    pub fn learn<T: Learner>(
+    pub fn train<T: Trainable>(
         &self,
         trainer: &mut T,
         end: u64,
@@ -269,7 +269,7 @@ impl Folder {
 const WARM_UP: f64 = 100.0;
 
 /// A step's rate where a run has an end: up to the `full` one, then down along half a cosine.
-pub fn rate(full: f64, step: u64, steps: u64) -> f64 {
+pub fn learning_rate(full: f64, step: u64, steps: u64) -> f64 {
     let way = step as f64 / steps.max(1) as f64;
     let fall = 0.5 * (1.0 + (std::f64::consts::PI * way).cos());
     full * ((step as f64 + 1.0) / WARM_UP).min(1.0) * fall.max(0.01)
@@ -279,11 +279,11 @@ pub fn rate(full: f64, step: u64, steps: u64) -> f64 {
 ///
 /// # Errors
 /// [`Error::Engine`] where it cannot be written down.
-pub fn line_of(record: &impl Serialize) -> Result<Value> {
+pub fn log_line(record: &impl Serialize) -> Result<Value> {
     serde_json::to_value(record).map_err(|e| Error::Engine(format!("log.jsonl: {e}")))
 }
 
-impl Learner for Trainer {
+impl Trainable for Trainer {
     fn step(&self) -> u64 {
         self.step
     }
@@ -305,10 +305,10 @@ pub fn run(settings: Settings) -> Result<()> {
         data.check_sound(settings.data)?;
     }
     if config.learn == Learn::Sound {
-        data = data.that_is_heard(settings.data)?;
+        data = data.retain_clips_with_audio(settings.data)?;
     }
     let perceptual = Perceptual::load(config, settings.models, *device)?;
-    let folder = Folder::make(settings.run, config)?;
+    let folder = RunFolder::create(settings.run, config)?;
     let pictures = folder.file("validation");
     std::fs::create_dir_all(&pictures)
         .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", pictures.display())))?;
@@ -334,23 +334,23 @@ pub fn run(settings: Settings) -> Result<()> {
     };
     let mut sampler = sampler();
     let pairs = validate::pairs(&data.held_out, config.validation_pairs, config.seed);
-    folder.cut("log.jsonl", begun)?;
+    folder.truncate_log("log.jsonl", begun)?;
     let mut curves = Curves::read(&folder.file("log.jsonl"));
     let mut validations = read_validations(&folder.file("validation.jsonl"), begun);
     let mut validated = None::<Instant>;
     let end = config.steps.min(settings.steps.map_or(u64::MAX, |n| begun + n));
-    ahead(settings.loaders, begun, end, maker, |next| {
-        folder.learn(&mut trainer, end, config.checkpoint_minutes, |trainer| {
+    prefetch(settings.loaders, begun, end, maker, |next| {
+        folder.train(&mut trainer, end, config.checkpoint_minutes, |trainer| {
             let due = validated.is_none_or(|at| at.elapsed().as_secs_f64() >= 60.0 * config.validation_minutes);
             if due && !pairs.is_empty() {
-                look(trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
+                validate_and_report(trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
                 validated = Some(Instant::now());
             }
             let started = Instant::now();
-            let batch = next(trainer.step)?.on(*device);
+            let batch = next(trainer.step)?.to_device(*device);
             let loading = started.elapsed().as_secs_f64();
-            let record = trainer.learn(&batch);
-            let mut line = line_of(&record)?;
+            let record = trainer.train_step(&batch);
+            let mut line = log_line(&record)?;
             line["loading"] = loading.into();
             if !settings.quiet && (trainer.step.is_multiple_of(50) || trainer.step == begun + 1) {
                 eprintln!("{}", summary(&record, loading, trainer.skipped));
@@ -360,18 +360,18 @@ pub fn run(settings: Settings) -> Result<()> {
         })
     })?;
     if !pairs.is_empty() {
-        look(&trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
+        validate_and_report(&trainer, &mut sampler, &data.held_out, &pairs, &folder, &mut validations, &curves)?;
     }
     Ok(())
 }
 
-/// Validates, and writes pictures, figures and page.
-fn look(
+/// Validates, and writes pictures, figures and report.
+fn validate_and_report(
     trainer: &Trainer,
     sampler: &mut Sampler,
-    clips: &[Stored],
+    clips: &[StoredClip],
     pairs: &[Pair],
-    folder: &Folder,
+    folder: &RunFolder,
     validations: &mut Vec<Validation>,
     curves: &Curves,
 ) -> Result<()> {
@@ -385,7 +385,7 @@ fn look(
         trainer.step, result.l1, draft.l1, result.psnr, draft.psnr, result.ssim, draft.ssim
     );
     validations.push(validation);
-    let page = Page {
+    let report = HtmlReport {
         title: "HeadGAN training".into(),
         state: format!("step {} of {}, {} steps skipped", trainer.step, trainer.config.steps, trainer.skipped),
         curves: curves.0.clone(),
@@ -393,7 +393,7 @@ fn look(
         sheet: Some(sheet),
         config: serde_json::to_string_pretty(&trainer.config).unwrap_or_default(),
     };
-    page.write(&folder.file("index.html"))
+    report.write(&folder.file("index.html"))
 }
 
 fn summary(record: &Record, loading: f64, skipped: u64) -> String {
@@ -453,13 +453,13 @@ mod tests {
 
     struct Counter(u64);
 
-    impl Learner for Counter {
+    impl Trainable for Counter {
         fn step(&self) -> u64 {
             self.0
         }
         fn checkpoint(&self) -> Result<Checkpoint> {
             let mut out = Checkpoint::default();
-            out.notes.insert("step".into(), self.0.to_string());
+            out.metadata.insert("step".into(), self.0.to_string());
             Ok(out)
         }
     }
@@ -468,12 +468,12 @@ mod tests {
     #[test]
     fn a_log_goes_on_where_its_checkpoint_is() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::make(&dir.path().join("run"), &serde_json::json!({"seed": 3})).unwrap();
+        let folder = RunFolder::create(&dir.path().join("run"), &serde_json::json!({"seed": 3})).unwrap();
         let mut step = |counter: &mut Counter| {
             counter.0 += 1;
-            line_of(&serde_json::json!({"step": counter.0}))
+            log_line(&serde_json::json!({"step": counter.0}))
         };
-        folder.learn(&mut Counter(0), 3, 1e9, &mut step).unwrap();
+        folder.train(&mut Counter(0), 3, 1e9, &mut step).unwrap();
         let newest =
             || checkpoint::newest(&folder.checkpoints(), Device::Cpu).unwrap().unwrap().number("step").unwrap();
         assert_eq!(newest(), 3);
@@ -485,14 +485,14 @@ mod tests {
             std::fs::read(folder.file("log.jsonl")).unwrap().split_last().unwrap().1,
         )
         .unwrap();
-        folder.cut("log.jsonl", newest() + 1).unwrap();
-        folder.learn(&mut Counter(newest()), 6, 1e9, &mut step).unwrap();
+        folder.truncate_log("log.jsonl", newest() + 1).unwrap();
+        folder.train(&mut Counter(newest()), 6, 1e9, &mut step).unwrap();
         let log = std::fs::read_to_string(folder.file("log.jsonl")).unwrap();
         assert_eq!(log, (1..=6).map(|n| format!("{{\"step\":{n}}}\n")).collect::<String>());
-        folder.cut("none.jsonl", 1).unwrap();
+        folder.truncate_log("none.jsonl", 1).unwrap();
         assert!(!folder.file("none.jsonl").exists());
         // A step that fails ends the run; nothing is saved that it may have spoilt.
-        let failed = folder.learn(&mut Counter(6), 9, 1e9, |_| Err(Error::Engine("no".into())));
+        let failed = folder.train(&mut Counter(6), 9, 1e9, |_| Err(Error::Engine("no".into())));
         assert!(failed.is_err() && newest() == 6);
     }
 
@@ -502,9 +502,9 @@ mod tests {
         let stored = clip(folder.path());
         let with = |sound: Option<(bool, Option<&str>)>| {
             let sound = sound.map(|(heard, model)| Sound { heard, acoustic: model.map(str::to_owned) });
-            Stored { about: store::About { sound, ..stored.about.clone() }, ..stored.clone() }
+            StoredClip { metadata: store::ClipMetadata { sound, ..stored.metadata.clone() }, ..stored.clone() }
         };
-        let check = |train: Vec<Stored>, held_out: Vec<Stored>| {
+        let check = |train: Vec<StoredClip>, held_out: Vec<StoredClip>| {
             let data = DataSet { train, usable: Vec::new(), persons: Vec::new(), held_out };
             data.check_sound(Path::new("set")).map_err(|e| e.to_string())
         };

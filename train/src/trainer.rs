@@ -4,9 +4,9 @@ use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Learn, TrainConfig};
 use crate::data::Batch;
-use crate::learned::{Learned, for_engine};
-use crate::losses::{self, Judgement, MOUTH};
+use crate::losses::{self, DiscriminatorFeatures, MOUTH};
 use crate::perceptual::Perceptual;
+use crate::spectral_weights::{SpectralWeights, for_engine};
 use headgan::engine::Ops;
 use headgan::engine::shape::{self, ShapeOps};
 use headgan::weights::safetensors;
@@ -28,9 +28,9 @@ const LEAST_GATE: f64 = 1e-6;
 pub struct Trainer {
     pub config: TrainConfig,
     device: Device,
-    generator: Player,
-    picture_judge: Player,
-    mouth_judge: Player,
+    generator: TrainedNetwork,
+    picture_discriminator: TrainedNetwork,
+    mouth_discriminator: TrainedNetwork,
     /// The generator's weights as it computes with them, averaged over steps: what is validated and exported.
     pub average: BTreeMap<String, Tensor>,
     perceptual: Option<Perceptual>,
@@ -41,8 +41,8 @@ pub struct Trainer {
 }
 
 /// A network with its optimiser.
-struct Player {
-    net: Learned,
+struct TrainedNetwork {
+    net: SpectralWeights,
     adam: Adam,
 }
 
@@ -83,9 +83,9 @@ impl Trainer {
         };
         let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
         let mut rng = Rng::of(&[config.seed, 1]);
-        let mut net = Learned::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
+        let mut net = SpectralWeights::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
         if let Some(path) = &config.start {
-            let begun = safetensors::load(path).and_then(|weights| net.begin_with(&weights));
+            let begun = safetensors::load(path).and_then(|weights| net.load_initial(&weights));
             begun.map_err(|e| {
                 Error::Model(format!(
                     "{}: cannot be what this configuration's generator begins with ({e})",
@@ -94,22 +94,22 @@ impl Trainer {
             })?;
         }
         if config.learn == Learn::Sound {
-            net.learn_alone(generator::takes_sound);
+            net.train_only(generator::takes_sound);
         }
         let average = net.frozen().into_iter().map(|(name, t)| (name, t.copy())).collect();
-        let judge = |config: &discriminator::Config, side: usize, rng: &mut Rng| {
+        let discriminator = |config: &discriminator::Config, side: usize, rng: &mut Rng| {
             let run = |ops: &ShapeOps| {
                 discriminator::forward(ops, config, &[1, config.input, side, side]);
             };
             let layers = (shape::layers(run), shape::spectral(run));
-            Learned::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0)
+            SpectralWeights::new(&layers.0, &layers.1, (kind, device), rng, |_| 1.0)
         };
-        let picture = judge(&config.picture_judge.config(6), 64, &mut rng);
-        let mouth = judge(&config.mouth(), MOUTH as usize, &mut rng);
+        let picture = discriminator(&config.picture_judge.config(6), 64, &mut rng);
+        let mouth = discriminator(&config.mouth(), MOUTH as usize, &mut rng);
         Ok(Trainer {
-            generator: Player { net, adam: Adam::default() },
-            picture_judge: Player { net: picture, adam: Adam::default() },
-            mouth_judge: Player { net: mouth, adam: Adam::default() },
+            generator: TrainedNetwork { net, adam: Adam::default() },
+            picture_discriminator: TrainedNetwork { net: picture, adam: Adam::default() },
+            mouth_discriminator: TrainedNetwork { net: mouth, adam: Adam::default() },
             average,
             perceptual,
             device,
@@ -130,7 +130,7 @@ impl Trainer {
 
     /// The generator on a batch. What a composing one changes of the reference under the mesh's flow is added to Draft's
     /// picture, as Full does.
-    fn paint(&self, weights: &BTreeMap<String, Tensor>, batch: &Batch) -> generator::Output<Tensor> {
+    fn generate(&self, weights: &BTreeMap<String, Tensor>, batch: &Batch) -> generator::Output<Tensor> {
         let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
         let ops = self.engine(weights);
         let config = &self.config.generator;
@@ -155,18 +155,24 @@ impl Trainer {
     }
 
     /// What the averaged generator makes of a batch.
-    pub fn show(&self, batch: &Batch) -> generator::Output<Tensor> {
-        no_grad(|| self.paint(&self.average, batch))
+    pub fn infer(&self, batch: &Batch) -> generator::Output<Tensor> {
+        no_grad(|| self.generate(&self.average, batch))
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>, config: &discriminator::Config, x: &Tensor) -> Judgement {
+    /// A discriminator's features and scores of pictures.
+    fn discriminate(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        config: &discriminator::Config,
+        x: &Tensor,
+    ) -> DiscriminatorFeatures {
         let (compute, master) = (self.config.precision.compute(), self.config.precision.master());
         let out = discriminator::forward(&self.engine(weights), config, &Shared(x.to_kind(compute)));
         out.into_iter().map(|layers| layers.into_iter().map(|t| Shared(t.0.to_kind(master))).collect()).collect()
     }
 
     /// What the mouth's discriminator sees of a picture: the mouth, and of a generator that listens at every pixel all that is heard.
-    fn see_mouth(&self, picture: &Tensor, batch: &Batch) -> Tensor {
+    fn mouth_input(&self, picture: &Tensor, batch: &Batch) -> Tensor {
         let mouth = losses::mouth(picture, &batch.mouths);
         if self.config.generator.audio == 0 {
             return mouth;
@@ -185,30 +191,31 @@ impl Trainer {
             ("outside", w.outside, l1(&out.image, &outside)),
             ("warped_inside", w.inside, l1(&out.warped, &inside)),
             ("warped_outside", w.outside, l1(&out.warped, &outside)),
-            ("mask", w.mask * self.config.joined(self.step), out.mask.mean(None)),
+            ("mask", w.mask * self.config.mask_penalty_ramp(self.step), out.mask.mean(None)),
         ];
-        if batch.in_a_row > 1 {
-            let change = |t: &Tensor| losses::change(t, batch.in_a_row);
-            let later = losses::later(&inside, batch.in_a_row);
+        if batch.sequence_length > 1 {
+            let change = |t: &Tensor| losses::frame_differences(t, batch.sequence_length);
+            let later = losses::drop_first_frames(&inside, batch.sequence_length);
             let temporal = losses::weighted_l1(&change(&out.image), &change(&batch.target), &later);
             all.push(("temporal", w.temporal, temporal));
         }
         if self.config.generator.prior {
             all.push(("gate", w.gate, gate(&out.mask)));
         }
-        let (image, warped) = (batch.within(&out.image), batch.within(&out.warped));
+        let (image, warped) = (batch.mask_invalid(&out.image), batch.mask_invalid(&out.warped));
         if let Some(perceptual) = self.perceptual.as_ref().filter(|_| w.perceptual > 0.0) {
             all.push(("perceptual", w.perceptual, perceptual.distance(&[&image, &warped], &batch.target)));
         }
-        if self.config.judged(self.step) {
+        if self.config.discriminators_active(self.step) {
             let now = batch.current_pncc();
             let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
-            let mouth = |picture: &Tensor| self.see_mouth(picture, batch);
-            let (p, m) = (self.picture_judge.net.frozen(), self.mouth_judge.net.frozen());
+            let mouth = |picture: &Tensor| self.mouth_input(picture, batch);
+            let (p, m) = (self.picture_discriminator.net.frozen(), self.mouth_discriminator.net.frozen());
             let (pc, mc) = (self.config.picture_judge.config(6), self.config.mouth());
-            let real =
-                no_grad(|| [self.judge(&p, &pc, &see(&batch.target)), self.judge(&m, &mc, &mouth(&batch.target))]);
-            let fake = [self.judge(&p, &pc, &see(&image)), self.judge(&m, &mc, &mouth(&image))];
+            let real = no_grad(|| {
+                [self.discriminate(&p, &pc, &see(&batch.target)), self.discriminate(&m, &mc, &mouth(&batch.target))]
+            });
+            let fake = [self.discriminate(&p, &pc, &see(&image)), self.discriminate(&m, &mc, &mouth(&image))];
             all.push(("picture", w.picture, losses::hinge_generator(&fake[0])));
             all.push(("mouth", w.mouth, losses::hinge_generator(&fake[1])));
             let matching = losses::feature_matching(&real[0], &fake[0]) + losses::feature_matching(&real[1], &fake[1]);
@@ -218,19 +225,20 @@ impl Trainer {
     }
 
     /// Learns from a batch. Where a loss or a gradient is not a number nothing is learned, and that is counted.
-    pub fn learn(&mut self, batch: &Batch) -> Record {
+    pub fn train_step(&mut self, batch: &Batch) -> Record {
         let started = std::time::Instant::now();
         let rate = self.config.schedule(self.step);
         let mut record = Record { step: self.step, rate: rate * self.config.generator_rate, ..Record::default() };
         let weights = self.generator.net.advance();
-        let out = self.paint(&weights, batch);
+        let out = self.generate(&weights, batch);
         let losses = self.generator_losses(&out, batch);
         let total = sum(losses.iter().map(|(_, weight, loss)| loss * *weight));
         record.losses.extend(losses.iter().map(|(name, _, loss)| (*name, losses::value(loss))));
         record.losses.insert("generator", losses::value(&total));
 
         let config = &self.config;
-        let mut fine = self.generator.learn(&total, config.generator_rate * rate, config, &mut record, "generator");
+        let mut fine =
+            self.generator.optimizer_step(&total, config.generator_rate * rate, config, &mut record, "generator");
         if fine {
             let left = self.config.average.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
             let now = self.generator.net.frozen();
@@ -240,13 +248,13 @@ impl Trainer {
                 }
             });
         }
-        if fine && self.config.judged(self.step) {
-            let image = batch.within(&out.image).detach();
+        if fine && self.config.discriminators_active(self.step) {
+            let image = batch.mask_invalid(&out.image).detach();
             let now = batch.current_pncc();
             let see = |picture: &Tensor| Tensor::cat(&[&now, picture], 1);
-            let (real, fake) = (self.see_mouth(&batch.target, batch), self.see_mouth(&image, batch));
-            fine &= self.learn_judge("picture_judge", see(&batch.target), see(&image), rate, &mut record);
-            fine &= self.learn_judge("mouth_judge", real, fake, rate, &mut record);
+            let (real, fake) = (self.mouth_input(&batch.target, batch), self.mouth_input(&image, batch));
+            fine &= self.train_discriminator("picture_judge", see(&batch.target), see(&image), rate, &mut record);
+            fine &= self.train_discriminator("mouth_judge", real, fake, rate, &mut record);
         }
         record.skipped = !fine;
         self.skipped += u64::from(!fine);
@@ -255,38 +263,48 @@ impl Trainer {
         record
     }
 
-    fn learn_judge(&mut self, name: &'static str, real: Tensor, fake: Tensor, rate: f64, record: &mut Record) -> bool {
+    fn train_discriminator(
+        &mut self,
+        name: &'static str,
+        real: Tensor,
+        fake: Tensor,
+        rate: f64,
+        record: &mut Record,
+    ) -> bool {
         let is_mouth = name == "mouth_judge";
-        let judge = if is_mouth { &self.config.mouth_judge } else { &self.config.picture_judge };
-        let config = judge.config(real.size()[1] as usize);
-        let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };
-        let weights = player.net.advance();
-        let loss = losses::hinge_judge(&self.judge(&weights, &config, &real), &self.judge(&weights, &config, &fake));
+        let size = if is_mouth { &self.config.mouth_judge } else { &self.config.picture_judge };
+        let config = size.config(real.size()[1] as usize);
+        let network = if is_mouth { &mut self.mouth_discriminator } else { &mut self.picture_discriminator };
+        let weights = network.net.advance();
+        let loss = losses::hinge_discriminator(
+            &self.discriminate(&weights, &config, &real),
+            &self.discriminate(&weights, &config, &fake),
+        );
         record.losses.insert(name, losses::value(&loss));
-        let player = if is_mouth { &mut self.mouth_judge } else { &mut self.picture_judge };
-        player.learn(&loss, self.config.judge_rate * rate, &self.config, record, name)
+        let network = if is_mouth { &mut self.mouth_discriminator } else { &mut self.picture_discriminator };
+        network.optimizer_step(&loss, self.config.judge_rate * rate, &self.config, record, name)
     }
 
     /// Everything that a run needs to go on.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let mut out = Checkpoint::default();
         out.put("average", &self.average);
-        let note = |name: &str, value: String| (name.to_owned(), value);
+        let entry = |name: &str, value: String| (name.to_owned(), value);
         let config = serde_json::to_string(&self.config)
             .map_err(|e| Error::Engine(format!("the training configuration cannot be written ({e})")))?;
-        out.notes.extend([
-            note("config", config),
-            note("step", self.step.to_string()),
-            note("skipped", self.skipped.to_string()),
+        out.metadata.extend([
+            entry("config", config),
+            entry("step", self.step.to_string()),
+            entry("skipped", self.skipped.to_string()),
         ]);
-        for (name, player) in self.players() {
-            out.put(name, &player.net.weights);
-            out.put(&format!("{name}_vectors"), &player.net.vectors);
+        for (name, network) in self.networks() {
+            out.put(name, &network.net.weights);
+            out.put(&format!("{name}_vectors"), &network.net.vectors);
             for (part, pick) in [("first", 0), ("second", 1)] {
-                let moments = player.adam.moments.iter().map(|(n, (m, v))| (n, if pick == 0 { m } else { v }));
+                let moments = network.adam.moments.iter().map(|(n, (m, v))| (n, if pick == 0 { m } else { v }));
                 out.put(&format!("{name}_{part}"), moments);
             }
-            out.notes.insert(format!("{name}_steps"), player.adam.steps.to_string());
+            out.metadata.insert(format!("{name}_steps"), network.adam.steps.to_string());
         }
         Ok(out)
     }
@@ -299,30 +317,34 @@ impl Trainer {
         self.step = checkpoint.number("step")?;
         self.skipped = checkpoint.number("skipped")?;
         let average = checkpoint.part("average");
-        fill(&mut self.average, average, "average")?;
+        load_into(&mut self.average, average, "average")?;
         for name in ["generator", "picture_judge", "mouth_judge"] {
-            let player = match name {
+            let network = match name {
                 "generator" => &mut self.generator,
-                "picture_judge" => &mut self.picture_judge,
-                _ => &mut self.mouth_judge,
+                "picture_judge" => &mut self.picture_discriminator,
+                _ => &mut self.mouth_discriminator,
             };
-            fill(&mut player.net.weights, checkpoint.part(name), name)?;
-            fill(&mut player.net.vectors, checkpoint.part(&format!("{name}_vectors")), name)?;
+            load_into(&mut network.net.weights, checkpoint.part(name), name)?;
+            load_into(&mut network.net.vectors, checkpoint.part(&format!("{name}_vectors")), name)?;
             let mut second = checkpoint.part(&format!("{name}_second"));
             let first = checkpoint.part(&format!("{name}_first")).into_iter();
-            player.adam.moments = first.filter_map(|(n, m)| second.remove(&n).map(|v| (n, (m, v)))).collect();
-            player.adam.steps = checkpoint.number(&format!("{name}_steps"))?;
+            network.adam.moments = first.filter_map(|(n, m)| second.remove(&n).map(|v| (n, (m, v)))).collect();
+            network.adam.steps = checkpoint.number(&format!("{name}_steps"))?;
         }
         Ok(())
     }
 
-    fn players(&self) -> [(&'static str, &Player); 3] {
-        [("generator", &self.generator), ("picture_judge", &self.picture_judge), ("mouth_judge", &self.mouth_judge)]
+    fn networks(&self) -> [(&'static str, &TrainedNetwork); 3] {
+        [
+            ("generator", &self.generator),
+            ("picture_judge", &self.picture_discriminator),
+            ("mouth_judge", &self.mouth_discriminator),
+        ]
     }
 
     /// The generator's loss on a batch, all of it or one by name, differentiable in [`Trainer::weights`].
     pub fn loss(&self, batch: &Batch, only: Option<&str>) -> Tensor {
-        let out = self.paint(&self.generator.net.effective(), batch);
+        let out = self.generate(&self.generator.net.effective(), batch);
         let losses = self.generator_losses(&out, batch);
         sum(losses.iter().filter(|(name, ..)| only.is_none_or(|o| o == *name)).map(|(_, weight, loss)| loss * *weight))
     }
@@ -333,9 +355,9 @@ impl Trainer {
     }
 }
 
-impl Player {
+impl TrainedNetwork {
     /// Moves the weights against the gradient of `loss`; `false`, and nothing moved, where it is not a number.
-    fn learn(
+    fn optimizer_step(
         &mut self,
         loss: &Tensor,
         rate: f64,
@@ -360,7 +382,7 @@ impl Player {
 }
 
 /// Puts stored values in the place of those that are there, name by name.
-fn fill(to: &mut BTreeMap<String, Tensor>, mut from: BTreeMap<String, Tensor>, what: &str) -> Result<()> {
+fn load_into(to: &mut BTreeMap<String, Tensor>, mut from: BTreeMap<String, Tensor>, what: &str) -> Result<()> {
     for (name, tensor) in to.iter_mut() {
         let stored = from.remove(name).filter(|s| s.size() == tensor.size() && s.kind() == tensor.kind());
         let stored = stored.ok_or_else(|| {

@@ -1,8 +1,8 @@
 //! Fixed pairs of people who are held out: figures of the result beside those of its floors, and pictures to look at.
 
 use crate::data::Batch;
-use crate::data::sample::{Sampler, Variation};
-use crate::data::store::Stored;
+use crate::data::sample::{Augmentation, Sampler};
+use crate::data::store::StoredClip;
 use crate::trainer::Trainer;
 use headgan::Result;
 use headgan::frame::{Color, ContactSheet, Frame};
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 /// Rows of the picture.
 const ROWS: usize = 8;
 /// Pairs are at least so many frames apart where the clip is long enough.
-const APART: usize = 12;
+const MIN_FRAME_GAP: usize = 12;
 /// SSIM's window: side and standard deviation, <https://doi.org/10.1109/TIP.2003.819861>.
 const WINDOW: (i64, f64) = (11, 1.5);
 
@@ -51,14 +51,14 @@ pub struct Pair {
 }
 
 /// `each` pairs of every clip, drawn by `seed`.
-pub fn pairs(clips: &[Stored], each: usize, seed: u64) -> Vec<Pair> {
+pub fn pairs(clips: &[StoredClip], each: usize, seed: u64) -> Vec<Pair> {
     let mut out = Vec::new();
     for (clip, stored) in clips.iter().enumerate() {
         let usable = stored.usable();
         let mut rng = Rng::of(&[seed, 3, clip as u64]);
         for _ in 0..each {
             let reference = usable[rng.below(usable.len())];
-            let far: Vec<usize> = usable.iter().copied().filter(|t| t.abs_diff(reference) >= APART).collect();
+            let far: Vec<usize> = usable.iter().copied().filter(|t| t.abs_diff(reference) >= MIN_FRAME_GAP).collect();
             let pool = if far.is_empty() { &usable } else { &far };
             out.push(Pair { clip, reference, target: pool[rng.below(pool.len())] });
         }
@@ -73,7 +73,7 @@ pub fn pairs(clips: &[Stored], each: usize, seed: u64) -> Vec<Pair> {
 pub fn validate(
     trainer: &Trainer,
     sampler: &mut Sampler,
-    clips: &[Stored],
+    clips: &[StoredClip],
     pairs: &[Pair],
 ) -> Result<(Validation, Frame)> {
     let (kind, device) = (trainer.config.precision.master(), trainer.device());
@@ -82,9 +82,9 @@ pub fn validate(
     let shown_every = pairs.len().div_ceil(ROWS).max(1);
     for (i, pair) in pairs.iter().enumerate() {
         let clip = &clips[pair.clip];
-        let sample = sampler.pair(clip, pair.reference, pair.target, &Variation::none())?;
-        let batch = Batch::of(std::slice::from_ref(&sample), 1, kind, device);
-        let out = trainer.show(&batch);
+        let sample = sampler.pair(clip, pair.reference, pair.target, &Augmentation::none())?;
+        let batch = Batch::collate(std::slice::from_ref(&sample), 1, kind, device);
+        let out = trainer.infer(&batch);
         let reference = batch.reference.narrow(1, 3, 3);
         let pictures = [&reference, &batch.draft, &out.warped, &out.image];
         for (sum, picture) in sums.iter_mut().zip(pictures) {

@@ -6,7 +6,7 @@ use headgan::engine::{Cell, shape};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::random::Rng;
 use headgan_torch::{Shared, Torch};
-use headgan_train::ctc::{Sentences, loss};
+use headgan_train::ctc::{CtcTargets, loss};
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -40,7 +40,7 @@ fn compare(x: &Tensor, index: i64, name: &str, value: &dyn Fn() -> Tensor) {
     assert!((numeric - exact).abs() < 1e-4 * scale, "{name}[{index}]: {exact}, differences say {numeric}");
 }
 
-const SENTENCES: Sentences = Sentences { labels: &[1, 1, 3, 2, 4], lengths: &[3, 0, 2] };
+const SENTENCES: CtcTargets = CtcTargets { labels: &[1, 1, 3, 2, 4], lengths: &[3, 0, 2] };
 const MOMENTS: [i64; 3] = [7, 5, 6];
 
 #[test]
@@ -68,7 +68,7 @@ fn value_and_gradient() {
 #[test]
 fn what_does_not_fit_counts_as_nothing() {
     let logits = random(&mut Rng(4), &[1, 3, 1, 4], 1.0).set_requires_grad(true);
-    let value = loss(&logits, &[4], Sentences { labels: &[1, 1, 1], lengths: &[3] }, 0);
+    let value = loss(&logits, &[4], CtcTargets { labels: &[1, 1, 1], lengths: &[3] }, 0);
     value.backward();
     assert_eq!((value.double_value(&[]), logits.grad().abs().max().double_value(&[])), (0.0, 0.0));
 }

@@ -2,7 +2,7 @@
 
 use headgan::random::Rng;
 use headgan_train::TrainConfig;
-use headgan_train::config::{Judge, Precision};
+use headgan_train::config::{DiscriminatorConfig, Precision};
 use headgan_train::data::Batch;
 use headgan_train::trainer::Trainer;
 use tch::{Cuda, Device, Kind, Tensor};
@@ -16,7 +16,7 @@ fn batch() -> Batch {
         Tensor::from_slice(&values).reshape([2, channels, side, side])
     };
     Batch {
-        in_a_row: 2,
+        sequence_length: 2,
         reference: make(6, SIDE, 1.0),
         pncc: make(9, SIDE, 0.5) + 0.5,
         sound: make(300, 1, 1.0),
@@ -38,11 +38,11 @@ fn a_step_on_cuda_is_the_processors() {
     let mut config = TrainConfig { warm_up: 0, precision: Precision::Fp64, batch: 1, ..TrainConfig::default() };
     config.generator.audio = 300;
     config.sequences = vec![[0, 2]];
-    config.picture_judge = Judge { ndf: 4, layers: 3, scales: 2 };
+    config.picture_judge = DiscriminatorConfig { ndf: 4, layers: 3, scales: 2 };
     config.mouth_judge = config.picture_judge.clone();
     let learn = |device| {
         let mut trainer = Trainer::new(config.clone(), None, device).unwrap();
-        let records = [(); 2].map(|()| trainer.learn(&batch().on(device)));
+        let records = [(); 2].map(|()| trainer.train_step(&batch().to_device(device)));
         (records, trainer.checkpoint().unwrap())
     };
     let ((cpu, want), (cuda, got)) = (learn(Device::Cpu), learn(Device::Cuda(0)));

@@ -7,9 +7,8 @@ use headgan::frame::{Rect, Color, Frame};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;
-use headgan::reenact::networks;
 use headgan_train::checkpoint;
-use headgan_train::detector::measure::{Subject, Tally};
+use headgan_train::detector::measure::{EvaluatedDetector, Tally};
 use headgan_train::detector::scene::Scene;
 use headgan_train::detector::trainer::{self, Batch, Trainer};
 use headgan_train::detector::{Face, export, labels, run};
@@ -41,7 +40,7 @@ fn scenes(n: usize, rng: &mut Rng) -> Vec<Scene> {
         }
         let rect = Rect { x0: x, y0: y, x1: x + s, y1: y + s };
         let picture = Bgr8 { width: SIDE, height: SIDE, data };
-        Scene { picture, faces: vec![Face { rect, landmarks, sure: true }] }
+        Scene { picture, faces: vec![Face { rect, landmarks, required: true }] }
     };
     (0..n).map(|_| one(rng)).collect()
 }
@@ -50,16 +49,16 @@ fn scenes(n: usize, rng: &mut Rng) -> Vec<Scene> {
 fn it_learns_faces_and_a_pack_of_it_finds_them() {
     let mut trainer = Trainer::new(1, Device::Cpu);
     let mut rng = Rng(3);
-    let first = trainer.learn(&Batch::of(&scenes(12, &mut rng), Device::Cpu), 1e-3).losses["total"];
+    let first = trainer.train_step(&Batch::collate(&scenes(12, &mut rng), Device::Cpu), 1e-3).losses["total"];
     let mut last = first;
     for step in 0..160 {
         let rate = if step < 110 { 4e-3 } else { 1e-3 };
-        last = trainer.learn(&Batch::of(&scenes(12, &mut rng), Device::Cpu), rate).losses["total"];
+        last = trainer.train_step(&Batch::collate(&scenes(12, &mut rng), Device::Cpu), rate).losses["total"];
     }
     assert!(last < 0.2 * first && trainer.net.skipped == 0, "{first} {last}");
 
     // Faces that it has not seen, by the averaged weights.
-    let subject = Subject::new(trainer::export(&trainer.checkpoint()).unwrap()).unwrap();
+    let subject = EvaluatedDetector::new(trainer::export(&trainer.checkpoint()).unwrap()).unwrap();
     let new = scenes(40, &mut Rng(99));
     let mut tally = Tally::default();
     new.iter().for_each(|s| tally.add(&subject.find(&s.picture).unwrap(), &s.faces));
@@ -93,19 +92,19 @@ fn a_picture_without_faces_teaches_too() {
     let mut empty = scenes(2, &mut Rng(1));
     empty.iter_mut().for_each(|s| s.faces.clear());
     let mut trainer = Trainer::new(1, Device::Cpu);
-    let record = trainer.learn(&Batch::of(&empty, Device::Cpu), 1e-3);
+    let record = trainer.train_step(&Batch::collate(&empty, Device::Cpu), 1e-3);
     assert!(record.losses["class"] > 1.0 && record.losses["boxes"] == 0.0, "{record:?}");
     assert_eq!((trainer.net.skipped, trainer.net.step), (0, 1));
 }
 
 #[test]
 fn a_trainer_goes_on_where_it_stopped() {
-    let batch = Batch::of(&scenes(4, &mut Rng(2)), Device::Cpu);
+    let batch = Batch::collate(&scenes(4, &mut Rng(2)), Device::Cpu);
     let mut one = Trainer::new(1, Device::Cpu);
-    (0..4).for_each(|_| drop(one.learn(&batch, 2e-3)));
+    (0..4).for_each(|_| drop(one.train_step(&batch, 2e-3)));
     let mut two = Trainer::new(7, Device::Cpu);
     two.restore(&one.checkpoint()).unwrap();
-    let (a, b) = (one.learn(&batch, 2e-3), two.learn(&batch, 2e-3));
+    let (a, b) = (one.train_step(&batch, 2e-3), two.train_step(&batch, 2e-3));
     assert_eq!((a.step, &a.losses), (b.step, &b.losses));
     assert_eq!(one.averaged().unwrap().arrays, two.averaged().unwrap().arrays);
     let other = checkpoint::Checkpoint::default();
@@ -123,12 +122,15 @@ fn label(folder: &Path) {
         still::write(&folder.join("pictures").join(&file), &frame, &StillOptions::default()).unwrap();
         let Face { rect: r, landmarks, .. } = scene.faces[0];
         let faces = vec![labels::Label { rect: [r.x0, r.y0, r.x1, r.y1], score: 0.9, landmarks }];
-        let labelled = labels::Labelled { source: format!("{i}.mp4"), pictures: vec![labels::Labels { file, faces }] };
+        let labelled = labels::LabelledFile {
+            source: format!("{i}.mp4"),
+            pictures: vec![labels::LabelledPicture { file, faces }],
+        };
         lines += &format!("{}\n", serde_json::to_string(&labelled).unwrap());
     }
     std::fs::write(folder.join("labels.jsonl"), lines).unwrap();
-    let about = labels::About { detector: "none".into(), side: SIDE, frames: 1 };
-    std::fs::write(folder.join("about.json"), serde_json::to_string(&about).unwrap()).unwrap();
+    let settings = labels::LabelSettings { detector: "none".into(), side: SIDE, frames: 1 };
+    std::fs::write(folder.join("about.json"), serde_json::to_string(&settings).unwrap()).unwrap();
     std::fs::write(folder.join("held.txt"), "3.mp4\n").unwrap();
 }
 

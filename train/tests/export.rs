@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let mut trainer = trainer(config(Precision::Fp32, 2));
     for step in 0..4 {
-        trainer.learn(&batch(step, Kind::Float));
+        trainer.train_step(&batch(step, Kind::Float));
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.safetensors");
@@ -31,7 +31,7 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
 
     let Engine::Embedded(ops) = &loaded.engine else { panic!("another engine") };
     let batch = batch(9, Kind::Float);
-    let ours = trainer.show(&batch).image;
+    let ours = trainer.infer(&batch).image;
     let values = |t: &Tensor| Vec::<f32>::try_from(t.contiguous().reshape([-1])).unwrap();
     let n = batch.reference.size()[0] as usize;
     let side = SIDE as usize;
@@ -40,8 +40,8 @@ fn an_exported_generator_paints_what_the_averaged_one_paints() {
     let prior = input(&batch.prior, 2);
     let out = generator::forward(&**ops, &loaded.config, &shot, &input(&batch.pncc, 9), None, Some(&prior));
     // The change of the reference under the mesh's flow goes onto Draft's picture.
-    let moved = ops.values(&ops.warp(&shot.rgb, &prior));
-    let changes = ops.values(&out.image).into_iter().zip(moved).map(|(image, moved)| image - moved);
+    let jitter_crop = ops.values(&ops.warp(&shot.rgb, &prior));
+    let changes = ops.values(&out.image).into_iter().zip(jitter_crop).map(|(image, jitter_crop)| image - jitter_crop);
     let theirs = changes.zip(values(&batch.draft)).map(|(change, draft)| draft + change);
     let off = theirs.zip(values(&ours)).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
     assert!(off < 5e-3, "{off}");
@@ -66,7 +66,7 @@ fn sound_alone_is_learned_by_a_finished_generator() {
         config
     };
     let mut first = trainer(listening(config(Precision::Fp32, 100)));
-    first.learn(&batch(0, Kind::Float));
+    first.train_step(&batch(0, Kind::Float));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("first.safetensors");
     export(&first.checkpoint().unwrap(), &path).unwrap();
@@ -80,12 +80,12 @@ fn sound_alone_is_learned_by_a_finished_generator() {
     // At first it is the other one in silence.
     let mut silent = batch(3, Kind::Float);
     silent.sound = silent.sound.zeros_like();
-    let before = second.show(&seen).image;
-    assert!(off(&before, &first.show(&silent).image) < 5e-3);
+    let before = second.infer(&seen).image;
+    assert!(off(&before, &first.infer(&silent).image) < 5e-3);
     let weights = |t: &Trainer| t.weights().iter().map(|(n, w)| (n.clone(), w.detach().copy())).collect::<Vec<_>>();
     let kept = weights(&second);
     for step in 0..3 {
-        assert!(!second.learn(&batch(step, Kind::Float)).skipped);
+        assert!(!second.train_step(&batch(step, Kind::Float)).skipped);
     }
     for ((name, old), (_, new)) in kept.iter().zip(&weights(&second)) {
         let learns = name.contains("cond_dec_audio") && name.ends_with("fc.weight");
@@ -94,7 +94,7 @@ fn sound_alone_is_learned_by_a_finished_generator() {
     let ago = second.checkpoint().unwrap();
     let mut third = trainer(config.clone());
     third.restore(&ago).unwrap();
-    assert_eq!(off(&third.show(&seen).image, &second.show(&seen).image), 0.0);
+    assert_eq!(off(&third.infer(&seen).image, &second.infer(&seen).image), 0.0);
 
     config.generator.ngf = 3;
     let refused = Trainer::new(config, None, Device::Cpu).err().unwrap().to_string();

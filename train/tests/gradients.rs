@@ -98,7 +98,7 @@ fn a_generator_that_listens() {
         let gradient = trainer.weights()[name].grad();
         assert!(gradient.abs().sum(None).double_value(&[]) > 0.0, "{name} learns nothing");
     }
-    assert!(!trainer.learn(&batch).skipped);
+    assert!(!trainer.train_step(&batch).skipped);
 }
 
 #[test]
@@ -106,7 +106,9 @@ fn the_judges_loss() {
     let mut rng = Rng::of(&[7]);
     let x = common::tensor(&mut rng, [1, 1, 4, 4], 2.0, Kind::Double).set_requires_grad(true);
     let fake = common::tensor(&mut rng, [1, 1, 4, 4], 2.0, Kind::Double);
-    let loss = |x: &Tensor| losses::hinge_judge(&vec![vec![x.shallow_clone().into()]], &vec![vec![(&fake * x).into()]]);
+    let loss = |x: &Tensor| {
+        losses::hinge_discriminator(&vec![vec![x.shallow_clone().into()]], &vec![vec![(&fake * x).into()]])
+    };
     loss(&x).backward();
     let gradient = x.grad();
     for index in 0..16 {

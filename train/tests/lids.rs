@@ -9,11 +9,10 @@ use headgan::morphable::arrays::morphable_from;
 use headgan::models::{ModelSet, Pack, Role};
 use headgan::morphable::{Fit, Morphable};
 use headgan::nets::mobilenet::Config;
-use headgan::reenact::networks;
 use headgan_train::checkpoint::{self, Checkpoint};
 use headgan_train::lids::{export, run};
 use headgan_train::regressor::export::of_pack;
-use headgan_train::regressor::heads::Heads;
+use headgan_train::regressor::heads::SyntheticHeads;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
@@ -81,7 +80,7 @@ fn a_run_goes_on_and_its_pack_closes_eyes() {
         assert_eq!((&a.blake3, &a.config), (&b.blake3, &b.config));
     }
     let ((before, model), (after, _)) = (fitting(&source), fitting(pack));
-    let sample = Heads::new(77).next().unwrap();
+    let sample = SyntheticHeads::new(77).next().unwrap();
     let (near, far) = (23.0, 137.0);
     let roi = Rect { x0: near, y0: near, x1: far, y1: far };
     let fit = |regressor: &Regressor<Embedded>| -> Fit { regressor.regress(&sample.picture, &roi).unwrap() };
@@ -93,7 +92,7 @@ fn a_run_goes_on_and_its_pack_closes_eyes() {
 
     // Lids that another regressor taught are refused.
     let mut stranger = newest(&one);
-    stranger.notes.insert("regressor".into(), "another".into());
+    stranger.metadata.insert("regressor".into(), "another".into());
     let refused = export::export_pack(&source, &stranger, &folder.path().join("wrong")).unwrap_err().to_string();
     assert!(refused.contains("another regressor"), "{refused}");
 
@@ -118,9 +117,9 @@ fn a_run_that_was_stopped_goes_on_to_the_bit() {
     let place = |step: u64| folder.path().join(format!("checkpoints/step_{step:08}.safetensors"));
     let log = || std::fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
     let state = || {
-        let Checkpoint { tensors, notes } = Checkpoint::load(&place(4), Device::Cpu).unwrap();
+        let Checkpoint { tensors, metadata } = Checkpoint::load(&place(4), Device::Cpu).unwrap();
         let bits = |t: &Tensor| Vec::<f32>::try_from(t.reshape([-1])).unwrap().into_iter().map(f32::to_bits).collect();
-        (tensors.iter().map(|(name, t)| (name.clone(), bits(t))).collect::<Vec<(String, Vec<u32>)>>(), notes)
+        (tensors.iter().map(|(name, t)| (name.clone(), bits(t))).collect::<Vec<(String, Vec<u32>)>>(), metadata)
     };
     let (whole, lines) = (state(), log());
     // As if it had been killed after the third step.

@@ -18,7 +18,7 @@ fn state(trainer: &Trainer) -> Vec<(String, Vec<f32>)> {
 
 fn run(trainer: &mut Trainer, steps: u64) {
     for _ in 0..steps {
-        let record = trainer.learn(&batch(trainer.step, Kind::Float));
+        let record = trainer.train_step(&batch(trainer.step, Kind::Float));
         assert!(!record.skipped, "{record:?}");
     }
 }
@@ -52,10 +52,10 @@ fn a_step_that_is_no_number_is_skipped_and_counted() {
     let before = state(&trainer);
     let mut bad = batch(2, Kind::Float);
     bad.target = &bad.target * f64::NAN;
-    let record = trainer.learn(&bad);
+    let record = trainer.train_step(&bad);
     assert!(record.skipped && trainer.skipped == 1 && trainer.step == 3);
-    let moved = |name: &str| !name.contains("_vectors");
-    let pick = |all: Vec<(String, Vec<f32>)>| all.into_iter().filter(|(n, _)| moved(n)).collect::<Vec<_>>();
+    let jitter_crop = |name: &str| !name.contains("_vectors");
+    let pick = |all: Vec<(String, Vec<f32>)>| all.into_iter().filter(|(n, _)| jitter_crop(n)).collect::<Vec<_>>();
     assert_eq!(pick(before), pick(state(&trainer)));
     run(&mut trainer, 1);
     assert_eq!(trainer.checkpoint().unwrap().number("skipped").unwrap(), 1);

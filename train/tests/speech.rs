@@ -8,8 +8,8 @@ use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;
 use headgan::synthetic::sound::wav;
 use headgan_train::checkpoint;
-use headgan_train::speech::batches::Rounds;
-use headgan_train::speech::data::{MANIFEST, Speech as Data};
+use headgan_train::speech::batches::Epochs;
+use headgan_train::speech::data::{MANIFEST, SpeechDataSet};
 use headgan_train::speech::trainer::Trainer;
 use headgan_train::speech::{SpeechConfig, export, measure, run};
 use std::path::Path;
@@ -76,7 +76,7 @@ fn learns_exports_and_is_heard_alike() {
     let checkpoint = checkpoint::newest(&out.join("checkpoints"), Device::Cpu).unwrap().unwrap();
     assert!(export::is_speech(&checkpoint));
 
-    let data = Data::open(&data).unwrap();
+    let data = SpeechDataSet::open(&data).unwrap();
     let (config, weights) = export::read(&checkpoint).unwrap();
     let trained = measure::model(&config, weights).unwrap();
     let (figures, _) = measure::measure(&trained, &data, &data.held_out["held"], false).unwrap();
@@ -138,15 +138,15 @@ fn a_run_that_is_resumed_is_the_same() {
 fn averages_become_the_statistics() {
     let folder = tempfile::tempdir().unwrap();
     tones(folder.path(), 8);
-    let data = Data::open(folder.path()).unwrap();
+    let data = SpeechDataSet::open(folder.path()).unwrap();
     let config = SpeechConfig { rate: 1e-9, momentum: 0.5, ..config() };
-    let batch = Rounds::default().batch(&data, &config, 0, Device::Cpu).unwrap();
+    let batch = Epochs::default().batch(&data, &config, 0, Device::Cpu).unwrap();
     let mut trainer = Trainer::new(config.clone(), Device::Cpu).unwrap();
-    let before = trainer.learn(&batch).ctc;
+    let before = trainer.train_step(&batch).ctc;
     for _ in 0..60 {
-        trainer.learn(&batch);
+        trainer.train_step(&batch);
     }
-    let after = trainer.learn(&batch).ctc;
+    let after = trainer.train_step(&batch).ctc;
     assert!((before - after).abs() < 1e-3, "a rate of nothing teaches nothing: {before} {after}");
     let as_run = trainer.loss_as_run(&batch).unwrap();
     // Statistics of a batch divide by n, running averages by n - 1.

@@ -2,9 +2,9 @@
 
 use headgan::Error;
 use headgan::random::Rng;
-use headgan_train::voxceleb2::client::{Client, Failure, Patience};
+use headgan_train::voxceleb2::client::{Client, Failure, RetryPolicy};
 use headgan_train::voxceleb2::download::Record;
-use headgan_train::voxceleb2::{BaseUrl, Checksums, Credentials, Fetched, Half, Settings, fetch};
+use headgan_train::voxceleb2::{BaseUrl, Checksums, Credentials, FetchReport, Settings, Subset, fetch};
 use md5::{Digest, Md5};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -194,26 +194,26 @@ fn password_file(folder: &Path, password: &str) -> PathBuf {
     path
 }
 
-fn quick(tries: u32) -> Patience {
+fn quick(tries: u32) -> RetryPolicy {
     let ms = Duration::from_millis;
-    Patience { tries, pause: ms(1), longest: ms(4), silence: Duration::from_secs(20) }
+    RetryPolicy { tries, pause: ms(1), longest: ms(4), silence: Duration::from_secs(20) }
 }
 
 /// A run of the library, and what it said meanwhile.
 struct Run<'a> {
     server: &'a Server,
     folder: &'a Path,
-    half: Half,
+    subset: Subset,
     tries: u32,
     sums: Option<&'a str>,
 }
 
 impl<'a> Run<'a> {
     fn of(server: &'a Server, folder: &'a Path) -> Run<'a> {
-        Run { server, folder, half: Half::Test, tries: 6, sums: None }
+        Run { server, folder, subset: Subset::Test, tries: 6, sums: None }
     }
 
-    fn go(&self) -> (Result<Fetched, Error>, Vec<String>) {
+    fn go(&self) -> (Result<FetchReport, Error>, Vec<String>) {
         let said = RefCell::new(Vec::new());
         let checksums = self.sums.map(|text| {
             let path = self.folder.join("sums");
@@ -221,19 +221,19 @@ impl<'a> Run<'a> {
             Checksums::read(&path).unwrap()
         });
         let result = fetch(&Settings {
-            half: self.half,
+            subset: self.subset,
             out: &self.folder.join("out"),
             base: BaseUrl::new(&self.server.url(), false).unwrap(),
             credentials: Some(credentials(self.folder, PASSWORD)),
             checksums,
-            patience: quick(self.tries),
+            retry: quick(self.tries),
             say: &|line| said.borrow_mut().push(line.to_owned()),
             quiet: true,
         });
         (result, said.into_inner())
     }
 
-    fn ok(&self) -> (Fetched, Vec<String>) {
+    fn ok(&self) -> (FetchReport, Vec<String>) {
         let (result, said) = self.go();
         (result.unwrap(), said)
     }
@@ -288,7 +288,7 @@ fn half_of_the_set_is_downloaded_and_unpacked() {
 #[test]
 fn parts_are_read_as_one_archive() {
     let bytes = archive("dev/mp4/", &clips());
-    let names = Half::Train.parts();
+    let names = Subset::Train.parts();
     assert_eq!((names.len(), names[0].as_str(), names[8].as_str()), (9, "vox2_dev_mp4_partaa", "vox2_dev_mp4_partai"));
     let size = bytes.len().div_ceil(9);
     let parts: Vec<(&str, Vec<u8>)> =
@@ -298,7 +298,7 @@ fn parts_are_read_as_one_archive() {
     let sum = format!("{:x}", Md5::digest(&bytes));
     let third = format!("{:x}", Md5::digest(&parts[2].1));
     let sums = format!("{sum}  vox2_mp4.zip\n{third}  {}\n", names[2]);
-    let run = Run { half: Half::Train, sums: Some(&sums), ..Run::of(&server, folder.path()) };
+    let run = Run { subset: Subset::Train, sums: Some(&sums), ..Run::of(&server, folder.path()) };
     let (fetched, _) = run.ok();
     assert_eq!((fetched.persons.clone(), fetched.checked), (run.out("train/dev/mp4"), 2));
     assert_unpacked(&fetched.persons, &clips());
@@ -364,9 +364,9 @@ fn trouble_of_a_server_passes_and_silence_too() {
     server.site().instead.clear();
     server.site().silent = true;
     server.site().drops = vec![5_000];
-    let patience = Patience { silence: Duration::from_millis(300), ..quick(3) };
+    let retry = RetryPolicy { silence: Duration::from_millis(300), ..quick(3) };
     let base = BaseUrl::new(&server.url(), false).unwrap();
-    let client = Client::new(base, Some(&credentials(folder.path(), PASSWORD)), patience);
+    let client = Client::new(base, Some(&credentials(folder.path(), PASSWORD)), retry);
     let out = folder.path().join("out");
     let begun = Instant::now();
     let say = |_: &str| server.site().silent = false;
@@ -377,7 +377,7 @@ fn trouble_of_a_server_passes_and_silence_too() {
     // Nobody is there.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = Client::new(BaseUrl::new(&format!("http://{closed}"), false).unwrap(), None, quick(1));
-    assert!(matches!(client.get("x", 0), Err(Failure::Passing(why)) if why.contains("no connection")));
+    assert!(matches!(client.get("x", 0), Err(Failure::Transient(why)) if why.contains("no connection")));
 }
 
 /// What is no trustworthy TLS is not tried again.

@@ -1,9 +1,9 @@
-//! The button Analyse shot.
+//! The button Analyse shot: the analysis of all frames of Source. What a single frame needs stands in `driving.rs`.
 
-use super::own::{self, Own, Record};
-use super::reference::Picture;
+use super::clip_image::ClipImage;
+use super::params::{self, PluginParams, ShotRecord};
 use super::values::Controls;
-use super::{SOURCE, colour, shared, sound};
+use super::{SOURCE, colour, listening, shared, sound};
 use crate::host::{Effect, Progress};
 use headgan::media::FrameRange;
 use headgan::shot::StoredAnalysis;
@@ -34,19 +34,19 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     if scale != [1.0; 2] {
         return Err(Error::Usage("the host works at a smaller size: switch proxies off to analyse".into()));
     }
-    shared::retry();
-    let own = Own::of(effect)?;
-    let params = effect.params()?;
-    let settings = Controls::of(&params).at(time)?.resolve(time);
+    shared::retry_failed();
+    let params = PluginParams::read(effect)?;
+    let host_params = effect.params()?;
+    let settings = Controls::new(&host_params).at(time)?.resolve(time);
     let source = effect.clip(SOURCE).ok_or_else(|| Error::Input("connect who performs to Source".into()))?;
     let (first, last) = range(effect)?;
     let stage = shared::stage(effect.host.processors())?;
-    let cache = shared::cache(&own.cache_folder)?;
+    let cache = shared::cache(&params.cache_folder)?;
     // Heard while frames are looked at. What keeps it from being heard must not keep them from it: it is said at the end, or when a frame
     // needs the sound.
-    let asked = sound::question(effect, &stage, &own, &settings, settings.quality).ok().flatten();
-    if let Some(asked) = &asked {
-        let _ = shared::begin_to_listen(asked, &stage, Some(&cache));
+    let audio_request = sound::request(effect, &stage, &params, &settings, settings.quality).ok().flatten();
+    if let Some(audio_request) = &audio_request {
+        let _ = listening::poll(audio_request, &stage, Some(&cache));
     }
     let progress = Progress::start(*effect, "Analyse shot");
     // Frames are numbered as the host does where that is possible.
@@ -55,7 +55,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let frames = |part: Option<FrameRange>| -> Result<ClipFrames> {
         let from = part.map_or(base, |p| p.first);
         let to = part.and_then(|p| p.last).unwrap_or(base + (last - first) as usize);
-        let (progress, color) = (&progress, colour::of_clip(&source, &own));
+        let (progress, color) = (&progress, colour::clip_color(&source, &params));
         Ok(Box::new((from..=to).map(move |n| {
             let at = first + (n - base) as i64;
             if !progress.show((at - first) as f64 / total) {
@@ -63,8 +63,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
             }
             let none = || Error::Input(format!("Source has no picture at frame {at}: trim the clip to what it shows"));
             let image = source.image(at as f64)?.ok_or_else(none)?;
-            let frame = Picture::of(&image, color).frame;
-            Ok((n, std::sync::Arc::unwrap_or_clone(frame)))
+            Ok((n, ClipImage::new(image, color).frame()))
         })))
     };
     let clip = Clip { name: "Source", fps: None, identity: None, frames: &frames };
@@ -74,16 +73,16 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let known = StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
     let count = known.pixels.len();
     let (key, known) = known.put(&cache);
-    shared::keep(key, known);
+    shared::keep_analysis(key, known);
     cache.trim();
-    let record = Record { key, first, frames: count };
-    let param = params
-        .get(own::SHOT)
+    let record = ShotRecord { key, first, frames: count };
+    let param = host_params
+        .get(params::SHOT)
         .ok_or_else(|| Error::Engine("the host has lost a parameter: make the effect anew".into()))?;
     param.set_string(&record.to_text())?;
-    if let Some(asked) = &asked {
+    if let Some(audio_request) = &audio_request {
         let go_on = || if progress.show(1.0) { Ok(()) } else { Err(Error::Interrupted) };
-        shared::listen(asked, &stage, Some(&cache), &go_on)?;
+        listening::wait(audio_request, &stage, Some(&cache), &go_on)?;
     }
     // What could not be stored is known to this process alone.
     cache.problem().map_or(Ok(()), |problem| Err(Error::Input(problem)))

@@ -1,10 +1,10 @@
-//! The action instanceChanged: buttons, the preset menu, the status line.
+//! The action instanceChanged: what each button and menu does. The analysis itself stands in `analyse.rs`, the status line in `status.rs`.
 
-use super::describe::shipped;
-use super::render::scale;
+use super::describe::built_in_presets;
+use super::render::render_scale;
 use super::values::Controls;
-use super::{LABEL, analyse, own, shared, status};
-use crate::host::message::Gravity;
+use super::{LABEL, analyse, listening, params, shared, status};
+use crate::host::message::MessageType;
 use crate::host::{Effect, Properties};
 use headgan::controls::Preset;
 use headgan::media::atomic;
@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Those of what a button does.
-pub fn changed(effect: &Effect, args: Properties) -> Result<()> {
+pub fn instance_changed(effect: &Effect, args: Properties) -> Result<()> {
     // Our own settings, and the passing of time, need no answer.
     if args.string(kOfxPropChangeReason, 0).is_none_or(|r| r.as_bytes() != kOfxChangeUserEdited.to_bytes()) {
         return Ok(());
@@ -25,20 +25,20 @@ pub fn changed(effect: &Effect, args: Properties) -> Result<()> {
     let time = args.double(kOfxPropTime, 0).unwrap_or(0.0);
     let name = args.string(kOfxPropName, 0).unwrap_or_default();
     let result = match name.as_str() {
-        own::ANALYSE => analyse::analyse(&effect.with_pictures_of(args), scale(args), time),
-        own::PRESET => apply_chosen(effect),
-        own::PRESET_LOAD => load(effect),
-        own::PRESET_SAVE => save(effect, time),
-        own::REFERENCE_FILE => {
+        params::ANALYSE => analyse::analyse(&effect.with_cuda_stream(args), render_scale(args), time),
+        params::PRESET => apply_chosen(effect),
+        params::PRESET_LOAD => load(effect),
+        params::PRESET_SAVE => save(effect, time),
+        params::REFERENCE_FILE => {
             shared::purge();
             Ok(())
         }
-        own::AUDIO_FILE => {
-            shared::forget_sounds();
+        params::AUDIO_FILE => {
+            listening::forget_audio();
             Ok(())
         }
-        own::CACHE_FOLDER => {
-            shared::retry();
+        params::CACHE_FOLDER => {
+            shared::retry_failed();
             Ok(())
         }
         _ => Ok(()),
@@ -49,18 +49,18 @@ pub fn changed(effect: &Effect, args: Properties) -> Result<()> {
 
 fn apply(effect: &Effect, preset: &Preset) -> Result<()> {
     let params = effect.params()?;
-    params.edit(&format!("preset {}", preset.name), || Controls::of(&params).apply(preset))
+    params.edit(&format!("preset {}", preset.name), || Controls::new(&params).apply(preset))
 }
 
 /// The preset that the menu shows; its first line stands for none.
 fn apply_chosen(effect: &Effect) -> Result<()> {
-    let chosen = effect.params()?.get(own::PRESET).and_then(|p| p.int()).unwrap_or(0);
-    let preset = usize::try_from(chosen - 1).ok().and_then(|i| shipped().nth(i));
+    let chosen = effect.params()?.get(params::PRESET).and_then(|p| p.int()).unwrap_or(0);
+    let preset = usize::try_from(chosen - 1).ok().and_then(|i| built_in_presets().nth(i));
     preset.map_or(Ok(()), |(_, preset)| apply(effect, &preset))
 }
 
 fn preset_file(effect: &Effect) -> Result<String> {
-    let file = effect.params()?.get(own::PRESET_FILE).and_then(|p| p.string()).unwrap_or_default();
+    let file = effect.params()?.get(params::PRESET_FILE).and_then(|p| p.string()).unwrap_or_default();
     if file.trim().is_empty() {
         return Err(Error::Usage("name a .json file under Preset file first".into()));
     }
@@ -76,9 +76,9 @@ fn save(effect: &Effect, time: f64) -> Result<()> {
     let path = Path::new(&file);
     let path = if path.extension().is_none() { path.with_extension("json") } else { path.to_owned() };
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let preset = Controls::of(&effect.params()?).preset(&id, time)?;
+    let preset = Controls::new(&effect.params()?).preset(&id, time)?;
     let text = preset.to_json();
     atomic::write(&path, |f| f.write_all(text.as_bytes()).map_err(|e| atomic::write_error(&path, &e)))?;
-    effect.message(Gravity::Note, &format!("{LABEL}: saved {}", path.display()));
+    effect.message(MessageType::Message, &format!("{LABEL}: saved {}", path.display()));
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! Colour management of OpenFX 1.5 (`ofxColour.h` and the native configuration's list of colour spaces, BSD-3-Clause), in
 //! the style Core: the host is asked for the encoding that the control says, and what a clip then says of itself counts.
+//! Pixels are not converted here.
 
-use super::own::Own;
-use super::reference::{self, Reference};
+use super::params::PluginParams;
 use super::{REFERENCE, SOURCE};
 use crate::host::{Clip, Effect, Host, Properties, c_string};
-use headgan::Result;
 use headgan::frame::Color;
-use openfx::sys::generic::core::{OfxStatus, kOfxStatOK, kOfxStatReplyDefault};
 use std::ffi::CStr;
 
 pub const GET_OUTPUT_COLOURSPACE: &CStr = c"OfxImageEffectActionGetOutputColourspace";
@@ -16,11 +14,11 @@ const STYLE_NONE: &str = "OfxImageEffectColourManagementNone";
 const STYLE_CORE: &str = "OfxImageEffectColourManagementCore";
 const CONFIGS: &CStr = c"OfxImageEffectPropColourManagementAvailableConfigs";
 const CONFIG: &str = "ofx-native-v1.5_aces-v1.3_ocio-v2.3";
-const COLOURSPACE: &CStr = c"OfxImageClipPropColourspace";
+pub const COLOURSPACE: &CStr = c"OfxImageClipPropColourspace";
 const PREFERRED: &str = "OfxImageClipPropPreferredColourspaces";
 
 /// Colour spaces that are asked for, with their encoding; the first of an encoding first.
-const ASKED: [(&str, Color); 6] = [
+const REQUESTED: [(&str, Color); 6] = [
     ("srgb_display", Color::Srgb),
     ("srgb_tx", Color::Srgb),
     ("lin_rec709_srgb", Color::Linear),
@@ -29,37 +27,38 @@ const ASKED: [(&str, Color); 6] = [
     ("g24_rec709_tx", Color::Rec709),
 ];
 /// Of other primaries: understood where a host delivers them, never asked for. All are linear.
-const WIDE: [&str; 4] = ["ACEScg", "ACES2065-1", "lin_p3d65", "lin_rec2020"];
+const WIDE_GAMUT: [&str; 4] = ["ACEScg", "ACES2065-1", "lin_p3d65", "lin_rec2020"];
 
-fn offered(host: &Host) -> bool {
+/// Whether a host manages colour.
+pub fn is_managed_by(host: &Host) -> bool {
     host.properties().string(STYLE, 0).is_some_and(|style| style != STYLE_NONE && !style.is_empty())
 }
 
 /// Tells a host that manages colour what the effect can do with it.
 pub fn describe(host: &Host, descriptor: Properties) {
-    if offered(host) {
+    if is_managed_by(host) {
         descriptor.offer_string(STYLE, STYLE_CORE);
         descriptor.offer_string(CONFIGS, CONFIG);
     }
 }
 
 /// How a clip's pixels are encoded: as the host says, and as the control says where the host does not.
-pub fn of_clip(clip: &Clip, own: &Own) -> Color {
-    let Some(name) = clip.properties.string(COLOURSPACE, 0) else { return own.color };
-    if WIDE.contains(&name.as_str()) {
+pub fn clip_color(clip: &Clip, params: &PluginParams) -> Color {
+    let Some(name) = clip.properties.string(COLOURSPACE, 0) else { return params.color };
+    if WIDE_GAMUT.contains(&name.as_str()) {
         return Color::Linear;
     }
-    ASKED.iter().find(|(known, _)| *known == name).map_or(own.color, |(_, color)| *color)
+    REQUESTED.iter().find(|(known, _)| *known == name).map_or(params.color, |(_, color)| *color)
 }
 
 /// Asks for the encoding that the control says.
-pub fn prefer(effect: &Effect, own: &Own, out: Properties) {
-    if !offered(effect.host) {
+pub fn set_preferred(effect: &Effect, params: &PluginParams, out: Properties) {
+    if !is_managed_by(effect.host) {
         return;
     }
-    let wanted = ASKED.iter().filter(|(_, color)| *color == own.color);
+    let wanted = REQUESTED.iter().filter(|(_, color)| *color == params.color);
     // What every host has, where it has neither.
-    let names = wanted.map(|(name, _)| *name).chain((own.color != Color::Linear).then_some("ofx_display_sdr"));
+    let names = wanted.map(|(name, _)| *name).chain((params.color != Color::Linear).then_some("ofx_display_sdr"));
     for (i, name) in names.enumerate() {
         for clip in [SOURCE, REFERENCE] {
             let property = c_string(&format!("{PREFERRED}_{}", clip.to_string_lossy()));
@@ -69,30 +68,15 @@ pub fn prefer(effect: &Effect, own: &Own, out: Properties) {
     }
 }
 
-/// The output's pixels are the plate's.
-///
-/// # Errors
-/// `Engine` where the host refuses the answer.
-pub fn output(effect: &Effect, out: Properties) -> Result<OfxStatus> {
-    if !offered(effect.host) {
-        return Ok(kOfxStatReplyDefault);
-    }
-    let own = Own::of(effect)?;
-    let reference = own.enabled && matches!(reference::find(effect, &own), Ok(Reference::Clip(_)));
-    let clip = if reference { REFERENCE } else { SOURCE };
-    out.set_string(COLOURSPACE, 0, &format!("OfxColourspace_{}", clip.to_string_lossy()))?;
-    Ok(kOfxStatOK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::own::COLORS;
+    use crate::effect::params::COLORS;
 
     #[test]
     fn every_choice_of_the_control_can_be_asked_for() {
         for (name, color) in COLORS {
-            assert!(ASKED.iter().any(|(_, c)| *c == color), "{name}");
+            assert!(REQUESTED.iter().any(|(_, c)| *c == color), "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What the effect tells a host of itself: clips and parameters. Reads no model and no file.
+//! The actions describe and describeInContext: clips and parameters. Values of an instance, models and files are not read here.
 
-use super::own::{self, COLORS, REFERENCE_TIMES};
+use super::params::{self, COLORS, REFERENCE_TIMES};
 use super::{GROUPING, LABEL, OUTPUT, REFERENCE, SOURCE, colour, shared};
 use crate::host::{Effect, Params, Properties, cuda};
 use headgan::Result;
@@ -74,17 +74,17 @@ pub fn describe_in_context(effect: &Effect) -> Result<()> {
             clip.offer_int(kOfxImageClipPropIsMask, 0);
         }
     }
-    let mut form = Form { params: effect.params()?, names: Vec::new() };
-    form.own()?;
+    let mut definer = ParamDefiner { params: effect.params()?, names: Vec::new() };
+    definer.plugin_params()?;
     for group in Group::ALL {
-        form.group(group.id(), group.label(), group.hint(), *group == Group::Performance)?;
+        definer.group(group.id(), group.label(), group.hint(), *group == Group::Performance)?;
         for control in group.controls() {
-            form.control(control, group.id())?;
+            definer.control(control, group.id())?;
         }
     }
-    let page = form.params.define(kOfxParamTypePage, PAGE)?;
+    let page = definer.params.define(kOfxParamTypePage, PAGE)?;
     page.offer_string(kOfxPropLabel, "Controls");
-    for (i, name) in form.names.iter().enumerate() {
+    for (i, name) in definer.names.iter().enumerate() {
         // Not every host has pages.
         let _ = page.set_string(kOfxParamPropPageChild, i, name);
     }
@@ -92,12 +92,12 @@ pub fn describe_in_context(effect: &Effect) -> Result<()> {
 }
 
 /// Declares parameters, in the order in which they are shown.
-struct Form<'a> {
+struct ParamDefiner<'a> {
     params: Params<'a>,
     names: Vec<String>,
 }
 
-impl<'a> Form<'a> {
+impl<'a> ParamDefiner<'a> {
     fn define(&mut self, kind: &CStr, name: &str, label: &str, hint: &str, parent: &str) -> Result<Properties<'a>> {
         let p = self.params.define(kind, name)?;
         p.set_string(kOfxPropLabel, 0, label)?;
@@ -155,28 +155,28 @@ impl<'a> Form<'a> {
             Kind::Choice { default, options } => {
                 let labels: Vec<&str> = options.iter().map(|o| o.label).collect();
                 let ids: Vec<&str> = options.iter().map(|o| o.id).collect();
-                choice(&p, default, &labels, &ids)?;
+                set_options(&p, default, &labels, &ids)?;
             }
             Kind::Text { default } => p.set_string(kOfxParamPropDefault, 0, default)?,
         }
         Ok(())
     }
 
-    fn switch(&mut self, name: &str, label: &str, default: bool, hint: &str) -> Result<()> {
-        let p = self.define(kOfxParamTypeBoolean, name, label, hint, own::GROUP)?;
+    fn boolean(&mut self, name: &str, label: &str, default: bool, hint: &str) -> Result<()> {
+        let p = self.define(kOfxParamTypeBoolean, name, label, hint, params::GROUP)?;
         p.offer_int(kOfxParamPropAnimates, 0);
         p.set_int(kOfxParamPropDefault, 0, i32::from(default))
     }
 
-    fn menu(&mut self, name: &str, label: &str, options: &[&str], hint: &str) -> Result<Properties<'a>> {
-        let p = self.define(kOfxParamTypeChoice, name, label, hint, own::GROUP)?;
+    fn choice(&mut self, name: &str, label: &str, options: &[&str], hint: &str) -> Result<Properties<'a>> {
+        let p = self.define(kOfxParamTypeChoice, name, label, hint, params::GROUP)?;
         p.offer_int(kOfxParamPropAnimates, 0);
-        choice(&p, 0, options, options)?;
+        set_options(&p, 0, options, options)?;
         Ok(p)
     }
 
-    fn text(&mut self, name: &str, label: &str, mode: &CStr, hint: &str) -> Result<Properties<'a>> {
-        let p = self.define(kOfxParamTypeString, name, label, hint, own::GROUP)?;
+    fn string(&mut self, name: &str, label: &str, mode: &CStr, hint: &str) -> Result<Properties<'a>> {
+        let p = self.define(kOfxParamTypeString, name, label, hint, params::GROUP)?;
         p.offer_string(kOfxParamPropStringMode, &mode.to_string_lossy());
         p.offer_int(kOfxParamPropStringFilePathExists, 0);
         p.offer_int(kOfxParamPropAnimates, 0);
@@ -185,30 +185,34 @@ impl<'a> Form<'a> {
     }
 
     /// The parameters that are no controls of the library.
-    fn own(&mut self) -> Result<()> {
-        self.group(own::GROUP, "Shot", "Reference, analysis and presets.", true)?;
-        let status =
-            self.text(own::STATUS, "Status", kOfxParamStringIsSingleLine, "What is missing, and what to do about it.")?;
+    fn plugin_params(&mut self) -> Result<()> {
+        self.group(params::GROUP, "Shot", "Reference, analysis and presets.", true)?;
+        let status = self.string(
+            params::STATUS,
+            "Status",
+            kOfxParamStringIsSingleLine,
+            "What is missing, and what to do about it.",
+        )?;
         status.offer_int(kOfxParamPropEnabled, 0);
         status.offer_int(kOfxParamPropPersistant, 0);
         status.offer_int(kOfxParamPropEvaluateOnChange, 0);
-        self.switch(own::ENABLED, "Enabled", true, "Off lets Source through untouched.")?;
-        self.text(
-            own::REFERENCE_FILE,
+        self.boolean(params::ENABLED, "Enabled", true, "Off lets Source through untouched.")?;
+        self.string(
+            params::REFERENCE_FILE,
             "Reference file",
             kOfxParamStringIsFilePath,
             "The image or video that lends face and picture where nothing is wired to Reference. It is fitted into \
              Source's frame.",
         )?;
-        self.menu(
-            own::REFERENCE_TIME,
+        self.choice(
+            params::REFERENCE_TIME,
             "Reference time",
             &REFERENCE_TIMES,
             "Held frame: Reference frame counts from the reference's first frame. Follows time: the reference plays \
              along.",
         )?;
-        self.text(
-            own::AUDIO_FILE,
+        self.string(
+            params::AUDIO_FILE,
             "Audio file",
             kOfxParamStringIsFilePath,
             "The sound that belongs to Source, from its first frame on, for generators that listen; without one they hear \
@@ -216,55 +220,55 @@ impl<'a> Form<'a> {
         )?;
         let analyse = self.define(
             kOfxParamTypePushButton,
-            own::ANALYSE,
+            params::ANALYSE,
             "Analyse shot",
             "Follows the driver's face through all frames of Source. Frames that are known are not looked at again.",
-            own::GROUP,
+            params::GROUP,
         )?;
         analyse.offer_int(kOfxParamPropEvaluateOnChange, 1);
-        self.switch(
-            own::ALLOW_UNANALYSED,
+        self.boolean(
+            params::ALLOW_UNANALYSED,
             "Allow unanalysed",
             false,
             "Lets final renders go on without an analysis, with the statistics of three frames instead of the shot's.",
         )?;
         let names: Vec<&str> = COLORS.iter().map(|(name, _)| *name).collect();
-        self.menu(own::COLOR, "Colour", &names, "How the pixels of all clips are encoded.")?;
-        self.switch(
-            own::DRAFT_WHILE_EDITING,
+        self.choice(params::COLOR, "Colour", &names, "How the pixels of all clips are encoded.")?;
+        self.boolean(
+            params::DRAFT_WHILE_EDITING,
             "Draft while editing",
             false,
             "Renders in Draft while the host says that somebody is working, and in the chosen Quality otherwise.",
         )?;
-        self.text(
-            own::CACHE_FOLDER,
+        self.string(
+            params::CACHE_FOLDER,
             "Cache folder",
             kOfxParamStringIsDirectoryPath,
             "Where analyses lie; the user's cache folder unless told. A render farm needs one that all machines see.",
         )?;
-        let shipped: Vec<String> = shipped().map(|(name, _)| name).collect();
-        let options: Vec<&str> = std::iter::once("Choose a preset").chain(shipped.iter().map(String::as_str)).collect();
+        let presets: Vec<String> = built_in_presets().map(|(name, _)| name).collect();
+        let options: Vec<&str> = std::iter::once("Choose a preset").chain(presets.iter().map(String::as_str)).collect();
         let presets =
-            self.menu(own::PRESET, "Preset", &options, "Sets the controls that it names and leaves all others.")?;
+            self.choice(params::PRESET, "Preset", &options, "Sets the controls that it names and leaves all others.")?;
         presets.offer_int(kOfxParamPropPersistant, 0);
         presets.offer_int(kOfxParamPropEvaluateOnChange, 0);
-        let file = self.text(
-            own::PRESET_FILE,
+        let file = self.string(
+            params::PRESET_FILE,
             "Preset file",
             kOfxParamStringIsFilePath,
             "A preset of your own, a .json file, for the two buttons below.",
         )?;
         file.offer_int(kOfxParamPropEvaluateOnChange, 0);
         for (name, label, hint) in [
-            (own::PRESET_LOAD, "Load preset file", "Sets what the preset file says."),
-            (own::PRESET_SAVE, "Save preset file", "Writes all controls that are not at their defaults."),
+            (params::PRESET_LOAD, "Load preset file", "Sets what the preset file says."),
+            (params::PRESET_SAVE, "Save preset file", "Writes all controls that are not at their defaults."),
         ] {
-            self.define(kOfxParamTypePushButton, name, label, hint, own::GROUP)?;
+            self.define(kOfxParamTypePushButton, name, label, hint, params::GROUP)?;
         }
-        let record = self.params.define(kOfxParamTypeString, own::SHOT)?;
+        let record = self.params.define(kOfxParamTypeString, params::SHOT)?;
         record.set_string(kOfxPropLabel, 0, "Shot record")?;
         record.set_string(kOfxParamPropDefault, 0, "")?;
-        record.offer_string(kOfxParamPropParent, own::GROUP);
+        record.offer_string(kOfxParamPropParent, params::GROUP);
         record.offer_int(kOfxParamPropSecret, 1);
         record.offer_int(kOfxParamPropAnimates, 0);
         Ok(())
@@ -272,7 +276,7 @@ impl<'a> Form<'a> {
 }
 
 /// Sets the options of a choice; hosts that store them by name take `ids`.
-fn choice(p: &Properties, default: usize, labels: &[&str], ids: &[&str]) -> Result<()> {
+fn set_options(p: &Properties, default: usize, labels: &[&str], ids: &[&str]) -> Result<()> {
     for (i, (label, id)) in labels.iter().zip(ids).enumerate() {
         p.set_string(kOfxParamPropChoiceOption, i, label)?;
         // Since OpenFX 1.5.
@@ -283,6 +287,6 @@ fn choice(p: &Properties, default: usize, labels: &[&str], ids: &[&str]) -> Resu
 
 /// The presets of the menu, by name, in its order. Only those that are compiled in: the menu must be the same on all
 /// machines.
-pub fn shipped() -> impl Iterator<Item = (String, headgan::controls::Preset)> {
+pub fn built_in_presets() -> impl Iterator<Item = (String, headgan::controls::Preset)> {
     Presets::default().list().into_iter().filter_map(|e| e.preset.ok()).map(|p| (p.name.clone(), p))
 }

@@ -1,12 +1,15 @@
-//! The effect: its parameters are the library's controls, its frames those of the library's shots.
+//! The effect: its parameters are the library's controls, its frames those of the library's shots. Pointers of a host belong into `host`,
+//! mathematics into the library.
 
 pub mod analyse;
 pub mod changed;
+pub mod clip_image;
 pub mod colour;
 pub mod describe;
-pub mod frames;
-pub mod own;
-pub mod performance;
+pub mod driving;
+pub mod listening;
+pub mod params;
+pub mod queries;
 pub mod reference;
 pub mod render;
 pub mod shared;

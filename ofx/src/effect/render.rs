@@ -1,17 +1,18 @@
-//! The action render.
+//! The action render: a frame from its arguments to the output's pixels. What it is made of is found by the other files and computed by the
+//! library.
 
-use super::own::Own;
-use super::performance::{self, Moment};
-use super::reference::{self, Picture, Reference, pixel, store};
-use super::values::Controls;
+use super::clip_image::{ClipImage, ConvertedImage, pixel, to_stored};
+use super::driving::{self, SourceFrame};
+use super::params::PluginParams;
+use super::reference::{self, Reference};
+use super::values::{ResolvedControls, frame_settings};
 use super::{LABEL, OUTPUT, SOURCE, colour, shared, sound};
 use crate::host::image::Rect;
-use crate::host::message::Gravity;
+use crate::host::message::MessageType;
 use crate::host::{Effect, Properties};
-use headgan::controls::choices::{Quality, View};
+use headgan::controls::choices::View;
 use headgan::frame::{Filter, Frame};
 use headgan::reenact::context::ShotSpec;
-use headgan::reenact::frame_settings::FrameSettings;
 use headgan::shot::analyse::pixels;
 use headgan::{Error, Result};
 use openfx::sys::generic::core::kOfxPropTime;
@@ -21,23 +22,23 @@ use openfx::sys::image_effect_v1::image_effect::{
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-/// Where and when to render.
-struct Request {
+/// The arguments of the action.
+struct RenderArgs {
     time: f64,
     scale: [f64; 2],
     window: Rect,
     interactive: bool,
 }
 
-impl Request {
-    fn of(args: Properties) -> Result<Request> {
+impl RenderArgs {
+    fn read(args: Properties) -> Result<RenderArgs> {
         let missing =
             |what: &str| Error::Engine(format!("the host asks for a frame without {what}: report this to its makers"));
         let time = args.double(kOfxPropTime, 0).ok_or_else(|| missing("its time"))?;
         let [x1, y1, x2, y2] = args.ints(kOfxImageEffectPropRenderWindow).ok_or_else(|| missing("its window"))?;
-        Ok(Request {
+        Ok(RenderArgs {
             time,
-            scale: scale(args),
+            scale: render_scale(args),
             window: Rect { x1, y1, x2, y2 },
             interactive: args.int(kOfxImageEffectPropInteractiveRenderStatus, 0) == Some(1),
         })
@@ -50,63 +51,58 @@ impl Request {
 }
 
 /// The render scale that an action came with; 1 where it has none.
-pub fn scale(args: Properties) -> [f64; 2] {
+pub fn render_scale(args: Properties) -> [f64; 2] {
     args.doubles(kOfxImageEffectPropRenderScale).filter(|s| s.iter().all(|s| *s > 0.0)).unwrap_or([1.0; 2])
-}
-
-/// The controls at a time, with what the instance adds to them.
-pub fn look(controls: &Controls, own: &Own, time: f64, interactive: bool, same: bool) -> Result<FrameSettings> {
-    let mut look = FrameSettings::from_controls(&controls.at(time)?.resolve(time), same);
-    if own.draft_while_editing && interactive {
-        look.quality = Quality::Draft;
-    }
-    Ok(look)
 }
 
 /// Renders a frame.
 ///
 /// # Errors
 /// Everything that keeps a frame from being rendered as asked.
-pub fn render(effect: &Effect, args: Properties) -> Result<()> {
-    let request = Request::of(args)?;
-    let effect = &effect.with_pictures_of(args);
-    let own = Own::of(effect)?;
-    let controls = Controls::of(&effect.params()?);
-    let settings = controls.at(request.time)?.resolve(request.time);
+pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
+    let args = RenderArgs::read(in_args)?;
+    let effect = &effect.with_cuda_stream(in_args);
+    let params = PluginParams::read(effect)?;
+    let controls = ResolvedControls::new(&effect.params()?, args.time)?;
+    let settings = controls.settings();
     effect.check_abort()?;
     let clip = effect.clip(SOURCE);
-    let source = clip.map(|clip| clip.image(request.time)).transpose()?.flatten();
-    let color = clip.map_or(own.color, |clip| colour::of_clip(&clip, &own));
-    let none = || Error::Input(format!("Source has no picture at frame {}: connect who performs to it", request.time));
-    let driver = Picture::of(&source.ok_or_else(none)?, color);
-    if !own.enabled {
-        return deliver(effect, &request, &driver, &driver.frame, driver.rect);
+    let image = clip.map(|clip| clip.image(args.time)).transpose()?.flatten();
+    let color = clip.map_or(params.color, |clip| colour::clip_color(&clip, &params));
+    let none = || Error::Input(format!("Source has no picture at frame {}: connect who performs to it", args.time));
+    let source = ClipImage::new(image.ok_or_else(none)?, color);
+    if !params.enabled {
+        let picture = source.convert();
+        return write_output(effect, &args, &picture, &picture.frame, picture.rect);
     }
-    let from = reference::find(effect, &own)?;
-    let plate = reference::plate(effect, &from, &own, settings.reference_frame, request.time, &driver.rect)?;
+    let source_rect = source.rect();
+    let from = reference::find(effect, &params)?;
+    let plate = reference::plate(effect, &from, &params, settings.reference_frame, args.time, &source_rect)?;
     effect.check_abort()?;
 
     let stage = shared::stage(effect.host.processors())?;
     // A usual folder that cannot be used is done without; what is missing then is said by whoever misses it.
-    let cache = shared::cache(&own.cache_folder);
-    let cache = if own.cache_folder.is_empty() { cache.ok() } else { Some(cache?) };
-    let proxy = request.is_proxy();
-    let is_final = effect.host.is_background() && !request.interactive;
-    let moment = Moment { time: request.time, driver: &driver, proxy, is_final };
-    let performance = performance::find(effect, &stage, &own, &settings, &moment, cache.as_deref())?;
+    let cache = shared::cache(&params.cache_folder);
+    let cache = if params.cache_folder.is_empty() { cache.ok() } else { Some(cache?) };
+    let proxy = args.is_proxy();
+    let is_final = effect.host.is_background() && !args.interactive;
+    let frame = SourceFrame { time: args.time, image: &source, proxy, is_final };
+    let driving = driving::find(effect, &stage, &params, settings, &frame, cache.as_deref())?;
+    // The host gets Source's image back.
+    drop(source);
     effect.check_abort()?;
 
-    let now = look(&controls, &own, request.time, request.interactive, false)?;
-    let same = is_same(effect, &from, &own, settings.reference_frame, &request, &plate, &performance.pixels)?;
-    let asked = sound::question(effect, &stage, &own, &settings, now.quality)?;
-    let hear = |asked| sound::find(effect, &stage, asked, &performance, request.time, cache.as_ref());
-    let hearing = asked.as_ref().map(hear).transpose()?;
+    let now = frame_settings(settings, &params, args.interactive, false);
+    let same = is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
+    let audio_request = sound::request(effect, &stage, &params, settings, now.quality)?;
+    let hear = |request| sound::find(effect, &stage, request, &driving, args.time, cache.as_ref());
+    let hearing = audio_request.as_ref().map(hear).transpose()?;
     let cast = ShotSpec {
         reference: &plate.frame,
         name: "Reference",
-        motion: &performance.motion,
-        motion_key: performance.key,
-        track: performance.track,
+        motion: driving.motion(),
+        motion_key: driving.key,
+        track: driving.track,
         hearing: hearing.as_ref(),
         quality: now.quality,
         device: settings.device,
@@ -116,65 +112,70 @@ pub fn render(effect: &Effect, args: Properties) -> Result<()> {
 
     // A control that the host refuses to tell ends the rendering, not the process.
     let failure = RefCell::new(None);
+    let whole = shot.input_frames(driving.index);
     let look_at = |i: usize| {
-        let time = request.time + i as f64 - performance.index as f64;
-        look(&controls, &own, time, request.interactive, same).unwrap_or_else(|e| {
-            failure.borrow_mut().get_or_insert(e);
-            now.clone()
-        })
+        let time = args.time + i as f64 - driving.index as f64;
+        let settings = if whole.contains(&i) { controls.at(time) } else { controls.camera_at(time) };
+        match settings {
+            Ok(settings) => frame_settings(&settings, &params, args.interactive, same),
+            Err(e) => {
+                failure.borrow_mut().get_or_insert(e);
+                now.clone()
+            }
+        }
     };
-    stage.render(&shot, performance.index, &look_at, &|| effect.check_abort(), |picture| {
+    stage.render(&shot, driving.index, &look_at, &|| effect.check_abort(), |picture| {
         if let Some(e) = failure.borrow_mut().take() {
             return Err(e);
         }
         effect.check_abort()?;
-        let (picture, rect) = placed(picture, now.view, &plate, &driver, request.scale);
-        deliver(effect, &request, &plate, &picture, rect)
+        let (picture, rect) = placed(picture, now.view, &plate, &source_rect, args.scale);
+        write_output(effect, &args, &plate, &picture, rect)
     })?;
-    if performance.analysed {
+    if driving.analysed {
         if shared::forget_message(effect.id()) {
-            effect.clear_message();
+            effect.clear_persistent_message();
         }
     } else {
         let text = format!("{LABEL}: not analysed: press Analyse shot for the final look");
         if shared::note_message(effect.id(), &text) {
-            effect.lasting_message(Gravity::Warning, &text);
+            effect.persistent_message(MessageType::Warning, &text);
         }
     }
     Ok(())
 }
 
 /// Whether the reference is a frame of the driving clip: then the clip performs itself and is not adapted.
-fn is_same(
+fn is_self_reenactment(
     effect: &Effect,
     from: &Reference,
-    own: &Own,
+    params: &PluginParams,
     frame: usize,
-    request: &Request,
-    plate: &Picture,
+    args: &RenderArgs,
+    plate: &ConvertedImage,
     shot: &[headgan::key::Key],
 ) -> Result<bool> {
     let Reference::Clip(clip) = from else { return Ok(false) };
     let key = pixels(&plate.frame);
     let known = shot.contains(&key);
-    if known || !request.is_proxy() {
+    if known || !args.is_proxy() {
         return Ok(known);
     }
     // A proxy's pixels are not those that were analysed: compared with Source's own proxy.
-    let time = reference::clip_time(clip, own, frame, request.time);
+    let time = reference::clip_time(clip, params, frame, args.time);
     let Some(source) = effect.clip(SOURCE).filter(|_| reference::may_be_source(effect, clip, time)) else {
         return Ok(false);
     };
-    let color = colour::of_clip(&source, own);
-    Ok(source.image(time)?.is_some_and(|image| pixels(&Picture::of(&image, color).frame) == key))
+    let color = colour::clip_color(&source, params);
+    Ok(source.image(time)?.is_some_and(|image| ClipImage::new(image, color).key() == key))
 }
 
 /// What is delivered and where: the plate's place, or, for the crop alone, a square at Source's lower left corner.
 fn placed<'a>(
     picture: &'a Frame,
     view: View,
-    plate: &Picture,
-    driver: &Picture,
+    plate: &ConvertedImage,
+    source: &Rect,
     scale: [f64; 2],
 ) -> (Cow<'a, Frame>, Rect) {
     if view != View::Crop {
@@ -182,7 +183,7 @@ fn placed<'a>(
     }
     let size = |n: usize, k: f64| ((n as f64 * k).round() as usize).max(1);
     let (w, h) = (size(picture.width, scale[0]), size(picture.height, scale[1]));
-    let (x1, y1) = (driver.rect.x1, driver.rect.y1);
+    let (x1, y1) = (source.x1, source.y1);
     let rect = Rect { x1, y1, x2: x1 + w as i32, y2: y1 + h as i32 };
     if (w, h) == (picture.width, picture.height) {
         return (Cow::Borrowed(picture), rect);
@@ -192,18 +193,18 @@ fn placed<'a>(
 
 /// Writes the request's window of the output: `picture` lies at `rect`, transparent black around it. What equals the
 /// plate is stored as the plate is.
-fn deliver(effect: &Effect, request: &Request, plate: &Picture, picture: &Frame, rect: Rect) -> Result<()> {
-    let output = effect.clip(OUTPUT).map(|clip| clip.image(request.time)).transpose()?.flatten();
+fn write_output(effect: &Effect, args: &RenderArgs, plate: &ConvertedImage, picture: &Frame, rect: Rect) -> Result<()> {
+    let output = effect.clip(OUTPUT).map(|clip| clip.image(args.time)).transpose()?.flatten();
     let none = || Error::Engine("the host offers no picture to render into: report this to its makers".into());
     let mut output = output.ok_or_else(none)?;
     let alpha = output.alpha;
     let on_plate = rect == plate.rect;
-    output.write(&request.window, |x, y| match rect.index(x, y) {
+    output.write(&args.window, |x, y| match rect.index(x, y) {
         None => [0.0; 4],
         Some(i) => {
             let new = pixel(&picture.data, i);
             let untouched = on_plate && new.map(f32::to_bits) == pixel(&plate.frame.data, i).map(f32::to_bits);
-            if untouched { plate.stored(i, alpha) } else { store(new, alpha) }
+            if untouched { plate.stored(i, alpha) } else { to_stored(new, alpha) }
         }
     })
 }

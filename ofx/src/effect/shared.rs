@@ -1,54 +1,41 @@
-//! What all instances of the process share: models, caches, files. By content, never by instance.
+//! What all instances of the process share: networks, analyses, frames of files, messages shown. Found by content, never by instance; audio
+//! stands in `listening.rs`.
 
-use super::sound::Question;
+use super::listening::{forget_audio, stop_threads};
 use headgan::controls::choices::Device;
 use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
 use headgan::key::Key;
 use headgan::lru::LruCache;
-use headgan::media::{Source, interrupt};
+use headgan::media::Source;
 use headgan::models::ModelSet;
 use headgan::reenact::backend::Backend;
 use headgan::reenact::context::RenderContext;
-use headgan::shot::audio::ShotAudio;
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
-use headgan::shot::{AudioSource, Cache, StoredAnalysis};
+use headgan::shot::{Cache, StoredAnalysis};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Analyses of shots that are kept.
-const SHOTS: usize = 32;
+const MAX_ANALYSES: usize = 32;
 /// Analyses of three frames that are kept.
-const WINDOWS: usize = 128;
-/// Pictures of reference files that are kept.
-const PICTURES: usize = 6;
-/// Sounds that are kept.
-const SOUNDS_KEPT: usize = 8;
-/// How often who waits for a sound asks whether to go on.
-const PATIENCE: Duration = Duration::from_millis(10);
+const MAX_SHORT_ANALYSES: usize = 128;
+/// Frames of reference files that are kept.
+const MAX_FILE_FRAMES: usize = 6;
 
-/// The networks, or why there are none: asked once, until [`retry`].
+/// The networks, or why there are none: asked once, until [`retry_failed`].
 static STAGE: Mutex<Option<Result<Arc<RenderContext>>>> = Mutex::new(None);
 /// The bundle that the plugin was found in.
 static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
 static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new());
-static KNOWN: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(SHOTS));
-static WINDOW: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(WINDOWS));
-static PICTURE: Mutex<LruCache<Arc<Frame>>> = Mutex::new(LruCache::new(PICTURES));
-/// What was heard, and the threads that listen.
-static SOUNDS: Mutex<Vec<(Question, Sound)>> = Mutex::new(Vec::new());
+static ANALYSES: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(MAX_ANALYSES));
+static SHORT_ANALYSES: Mutex<LruCache<Arc<StoredAnalysis>>> = Mutex::new(LruCache::new(MAX_SHORT_ANALYSES));
+static FILE_FRAMES: Mutex<LruCache<Arc<Frame>>> = Mutex::new(LruCache::new(MAX_FILE_FRAMES));
 /// The lasting messages that are shown, by instance.
 static MESSAGES: Mutex<Option<HashMap<usize, String>>> = Mutex::new(None);
-
-enum Sound {
-    Heard(ShotAudio),
-    Listening(JoinHandle<Result<ShotAudio>>),
-}
 
 /// Notes where the host has found the plugin; models may lie there.
 pub fn note_bundle(path: Option<String>) {
@@ -78,7 +65,7 @@ pub fn stage_so_far() -> Option<Result<Arc<RenderContext>>> {
 }
 
 /// Lets what failed be tried again: the user may have helped.
-pub fn retry() {
+pub fn retry_failed() {
     let mut stage = STAGE.lock();
     if stage.as_ref().is_some_and(Result::is_err) {
         *stage = None;
@@ -113,29 +100,29 @@ pub fn cache(folder: &str) -> Result<Arc<Cache>> {
 }
 
 /// An analysis by its key, from memory or the cache.
-pub fn known(key: &Key, cache: Option<&Cache>) -> Option<Arc<StoredAnalysis>> {
-    if let Some(known) = KNOWN.lock().get(key) {
+pub fn analysis(key: &Key, cache: Option<&Cache>) -> Option<Arc<StoredAnalysis>> {
+    if let Some(known) = ANALYSES.lock().get(key) {
         return Some(known);
     }
     let known = StoredAnalysis::get(cache?, key)?;
-    Some(KNOWN.lock().put(*key, Arc::new(known)))
+    Some(ANALYSES.lock().put(*key, Arc::new(known)))
 }
 
 /// Keeps an analysis in memory.
-pub fn keep(key: Key, known: StoredAnalysis) {
-    KNOWN.lock().put(key, Arc::new(known));
+pub fn keep_analysis(key: Key, known: StoredAnalysis) {
+    ANALYSES.lock().put(key, Arc::new(known));
 }
 
 /// The analysis of a few frames, made unless it is known: a frame that was rendered before opens no file.
 ///
 /// # Errors
 /// Those of `make`.
-pub fn window(key: Key, make: impl FnOnce() -> Result<StoredAnalysis>) -> Result<Arc<StoredAnalysis>> {
-    if let Some(known) = WINDOW.lock().get(&key) {
+pub fn short_analysis(key: Key, make: impl FnOnce() -> Result<StoredAnalysis>) -> Result<Arc<StoredAnalysis>> {
+    if let Some(known) = SHORT_ANALYSES.lock().get(&key) {
         return Ok(known);
     }
     let known = Arc::new(make()?);
-    Ok(WINDOW.lock().put(key, known))
+    Ok(SHORT_ANALYSES.lock().put(key, known))
 }
 
 /// Frame `number` (counted from the file's first, held at its ends) of a file, encoded for `color`, as large as fits
@@ -143,11 +130,11 @@ pub fn window(key: Key, make: impl FnOnce() -> Result<StoredAnalysis>) -> Result
 ///
 /// # Errors
 /// `Input` where the file cannot be read.
-pub fn picture(path: &str, number: i64, color: Color, width: usize, height: usize) -> Result<Arc<Frame>> {
+pub fn file_frame(path: &str, number: i64, color: Color, width: usize, height: usize) -> Result<Arc<Frame>> {
     let size = [number, width as i64, height as i64];
     let numbers: Vec<u8> = size.iter().flat_map(|n| n.to_le_bytes()).collect();
     let key = Key::of("picture", &[path.as_bytes(), &numbers, format!("{color:?}").as_bytes()]);
-    if let Some(frame) = PICTURE.lock().get(&key) {
+    if let Some(frame) = FILE_FRAMES.lock().get(&key) {
         return Ok(frame);
     }
     let source = Source::open(path)?;
@@ -161,90 +148,7 @@ pub fn picture(path: &str, number: i64, color: Color, width: usize, height: usiz
     if (w, h) != (frame.width, frame.height) {
         frame = frame.resize(w, h, Filter::Lanczos3);
     }
-    Ok(PICTURE.lock().put(key, Arc::new(frame)))
-}
-
-/// What is heard of a file, once it is; meanwhile `go_on` is asked again and again.
-///
-/// # Errors
-/// Those of `go_on`, at once; those of listening, which is tried again next time.
-pub fn listen(
-    question: &Question,
-    stage: &Arc<RenderContext>,
-    cache: Option<&Arc<Cache>>,
-    go_on: &dyn Fn() -> Result<()>,
-) -> Result<ShotAudio> {
-    loop {
-        if let Some(listened) = begin_to_listen(question, stage, cache)? {
-            return Ok(listened);
-        }
-        go_on()?;
-        std::thread::sleep(PATIENCE);
-    }
-}
-
-/// What is heard of a file where that is known; else a thread listens.
-///
-/// # Errors
-/// Those of listening, which is tried again next time.
-pub fn begin_to_listen(
-    question: &Question,
-    stage: &Arc<RenderContext>,
-    cache: Option<&Arc<Cache>>,
-) -> Result<Option<ShotAudio>> {
-    let mut sounds = SOUNDS.lock();
-    let known = sounds.iter().position(|(asked, _)| asked == question);
-    match known.map(|at| sounds.remove(at)) {
-        Some((_, Sound::Heard(listened))) => {
-            sounds.push((question.clone(), Sound::Heard(listened.clone())));
-            Ok(Some(listened))
-        }
-        Some((_, Sound::Listening(thread))) if thread.is_finished() => {
-            let internal = |_| Err(Error::Engine("internal error while listening: report this".into()));
-            let listened = thread.join().unwrap_or_else(internal)?;
-            sounds.push((question.clone(), Sound::Heard(listened.clone())));
-            Ok(Some(listened))
-        }
-        Some(listening) => {
-            sounds.push(listening);
-            Ok(None)
-        }
-        None => {
-            if sounds.len() >= SOUNDS_KEPT
-                && let Some(oldest) = sounds.iter().position(|(_, sound)| matches!(sound, Sound::Heard(_)))
-            {
-                sounds.remove(oldest);
-            }
-            let (asked, stage, cache) = (question.clone(), stage.clone(), cache.cloned());
-            let work = move || {
-                let listener = stage.listener(cache.as_deref());
-                listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
-            };
-            let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
-            let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;
-            sounds.push((question.clone(), Sound::Listening(thread)));
-            Ok(None)
-        }
-    }
-}
-
-/// Lets files be listened to again: they may have changed.
-pub fn forget_sounds() {
-    SOUNDS.lock().retain(|(_, sound)| matches!(sound, Sound::Listening(_)));
-}
-
-/// Ends the threads that listen: their code is about to go.
-fn end_listening() {
-    let sounds = std::mem::take(&mut *SOUNDS.lock());
-    // Nothing else of this library is at work when a host unloads it.
-    interrupt::request();
-    for (_, sound) in sounds {
-        if let Sound::Listening(thread) = sound {
-            // What it has to say concerns nobody any more.
-            let _ = thread.join();
-        }
-    }
-    interrupt::reset();
+    Ok(FILE_FRAMES.lock().put(key, Arc::new(frame)))
 }
 
 /// Notes that an instance shows a lasting message; false where it shows the same already.
@@ -260,34 +164,34 @@ pub fn forget_message(id: usize) -> bool {
 
 /// The action purgeCaches: what can be made again goes, except the networks.
 pub fn purge() {
-    retry();
+    retry_failed();
     if let Some(Ok(stage)) = stage_so_far() {
         stage.purge();
     }
-    KNOWN.lock().clear();
-    WINDOW.lock().clear();
-    PICTURE.lock().clear();
-    forget_sounds();
+    ANALYSES.lock().clear();
+    SHORT_ANALYSES.lock().clear();
+    FILE_FRAMES.lock().clear();
+    forget_audio();
 }
 
 /// Before the plugin is unloaded.
-pub fn forget() {
-    end_listening();
+pub fn unload() {
+    stop_threads();
     *STAGE.lock() = None;
     CACHES.lock().clear();
-    KNOWN.lock().clear();
-    WINDOW.lock().clear();
-    PICTURE.lock().clear();
+    ANALYSES.lock().clear();
+    SHORT_ANALYSES.lock().clear();
+    FILE_FRAMES.lock().clear();
     *MESSAGES.lock() = None;
 }
 
 /// Whether a generator that was loaded listens to sound.
-pub fn some_take_audio() -> bool {
+pub fn has_audio_generator() -> bool {
     stage_so_far().and_then(Result::ok).is_some_and(|stage| stage.some_take_audio())
 }
 
 /// What computes, for the status line.
-pub fn engine(device: Device) -> String {
+pub fn engine_description(device: Device) -> String {
     match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
         Some(Ok(place @ Backend::Library { .. })) => place.to_string(),
         Some(Err(e)) => e.to_string(),

@@ -1,10 +1,11 @@
 //! Pictures in a CUDA device's memory (OpenFX's GPU render, `ofxGPURender.h`): copied to the host's memory and back on the stream
-//! that the host renders on. No other stream is waited for.
+//! that the host renders on. No other stream is waited for, and nothing is
+//! computed on the device.
 //!
 //! The driver's library is loaded when it is first needed. Copies are made in the stream's context, or the picture's where the stream is
 //! the default one: no host promises that either is current on the thread that renders.
 
-use super::Properties;
+use super::properties::Properties;
 use headgan::{Error, Result};
 use libloading::Library;
 use std::ffi::{CStr, c_void};
@@ -31,7 +32,7 @@ pub struct Stream(*mut c_void);
 
 impl Stream {
     /// The stream of an action whose pictures lie in a device's memory; `None` where they lie in the host's.
-    pub fn of(args: Properties) -> Option<Stream> {
+    pub fn from_args(args: Properties) -> Option<Stream> {
         let enabled = args.int(ENABLED, 0) == Some(1);
         enabled.then(|| Stream(args.pointer(STREAM, 0).unwrap_or(std::ptr::null_mut()).cast()))
     }

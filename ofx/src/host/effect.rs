@@ -1,7 +1,11 @@
-//! An effect (its descriptor or an instance) and its clips, for the time of one action.
+//! An effect (its descriptor or an instance) and its clips, for the time of one action. What a clip's image is
+//! made of stands in `image.rs`.
 
 use super::cuda::Stream;
-use super::{Host, Image, Params, Properties, check, lacking};
+use super::image::Image;
+use super::params::Params;
+use super::properties::Properties;
+use super::suites::{Host, check, lacking};
 use headgan::Result;
 use openfx::sys::generic::core::{OfxRectD, kOfxStatOK};
 use openfx::sys::image_effect_v1::image_effect::{
@@ -27,8 +31,8 @@ impl<'a> Effect<'a> {
     }
 
     /// The same where the action's pictures may lie in a CUDA device's memory.
-    pub fn with_pictures_of(self, args: Properties) -> Effect<'a> {
-        Effect { cuda: Stream::of(args), ..self }
+    pub fn with_cuda_stream(self, args: Properties) -> Effect<'a> {
+        Effect { cuda: Stream::from_args(args), ..self }
     }
 
     /// A number that tells instances apart.

@@ -1,8 +1,10 @@
 //! Pictures of a host: any depth, any components, rows in any direction and with any padding, bounds anywhere. y points
 //! up and rows are numbered from the bottom; [`headgan::frame::Frame`] has them from the top.
+//! Alpha stays as it is stored.
 
 use super::cuda::Stream;
-use super::{Host, Properties};
+use super::properties::Properties;
+use super::suites::Host;
 use half::f16;
 use headgan::frame::Sample;
 use headgan::{Error, Result};
@@ -14,6 +16,7 @@ use openfx::sys::image_effect_v1::image_effect::{
     kOfxImageEffectPropPixelDepth, kOfxImageEffectPropPreMultiplication, kOfxImageOpaque, kOfxImagePreMultiplied,
     kOfxImagePropBounds, kOfxImagePropData, kOfxImagePropRowBytes,
 };
+use std::ops::Range;
 
 /// Largest side of a picture that is believed.
 const LARGEST: i64 = 1 << 17;
@@ -200,20 +203,22 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// All pixels, as they are stored, RGBA, rows from the top. RGB has alpha 1; a single channel is a grey picture.
-    pub fn read(&self) -> Vec<f32> {
+    /// Appends the pixels of rows, counted from the top, as they are stored: RGBA. RGB has alpha 1; a single channel is a grey
+    /// picture. Rows outside the picture are left out.
+    pub fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) {
         match self.depth {
-            Depth::Byte => self.read_samples::<u8>(),
-            Depth::Short => self.read_samples::<u16>(),
-            Depth::Half => self.read_samples::<f16>(),
-            Depth::Float => self.read_samples::<f32>(),
+            Depth::Byte => self.read_samples::<u8>(rows, out),
+            Depth::Short => self.read_samples::<u16>(rows, out),
+            Depth::Half => self.read_samples::<f16>(rows, out),
+            Depth::Float => self.read_samples::<f32>(rows, out),
         }
     }
 
-    fn read_samples<S: Sample>(&self) -> Vec<f32> {
+    fn read_samples<S: Sample>(&self, rows: Range<usize>, out: &mut Vec<f32>) {
         let (width, height) = (self.bounds.width(), self.bounds.height());
-        let mut out = Vec::with_capacity(4 * width * height);
-        for y in (0..height).rev() {
+        let rows = rows.start.min(height)..rows.end.min(height);
+        out.reserve(4 * width * rows.len());
+        for y in rows.map(|row| height - 1 - row) {
             // SAFETY: `new` has checked that bounds, row bytes and samples go together; the host keeps the picture until
             // it is released. A byte pointer promises no alignment.
             let row = unsafe { self.data.offset(y as isize * self.row_bytes) }.cast::<S>();
@@ -230,7 +235,6 @@ impl<'a> Image<'a> {
                 });
             }
         }
-        out
     }
 
     /// Writes the pixels of a window (what of it lies outside the picture is left out): `pixel(x, y)` as they are to be

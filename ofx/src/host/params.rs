@@ -1,9 +1,10 @@
-//! Parameters: declaring them, and their values at a time.
+//! Parameters: declaring them, their values at a time, and whether these change. Which parameters there are is said in `effect`.
 
-use super::{Host, Properties, c_string, check, lacking};
+use super::properties::Properties;
+use super::suites::{Host, c_string, check, lacking};
 use headgan::Result;
 use openfx::sys::generic::core::kOfxStatOK;
-use openfx::sys::image_effect_v1::param::{OfxParamHandle, OfxParamSetHandle};
+use openfx::sys::image_effect_v1::param::{OfxParamHandle, OfxParamSetHandle, kOfxParamPropIsAnimating};
 use std::ffi::{CStr, c_char};
 use std::ptr::null_mut;
 
@@ -66,7 +67,26 @@ pub struct Param<'a> {
     handle: OfxParamHandle,
 }
 
-impl Param<'_> {
+impl<'a> Param<'a> {
+    /// Whether its value is the same at all times. Where a host does not say that there are no keyframes, it may change; so it may
+    /// where the host says that it is animated by something else, an expression for example.
+    pub fn is_constant(&self) -> bool {
+        let Some(count) = self.host.param.paramGetNumKeys else { return false };
+        let mut keys = 0;
+        // SAFETY: a host's function and the handle that it gave.
+        let status = unsafe { count(self.handle, &mut keys) };
+        let animating = || self.properties().and_then(|p| p.int(kOfxParamPropIsAnimating, 0));
+        status == kOfxStatOK && keys == 0 && animating().unwrap_or(0) == 0
+    }
+
+    fn properties(&self) -> Option<Properties<'a>> {
+        let get = self.host.param.paramGetPropertySet?;
+        let mut set = null_mut();
+        // SAFETY: a host's function and the handle that it gave.
+        let status = unsafe { get(self.handle, &mut set) };
+        (status == kOfxStatOK).then(|| Properties::new(self.host, set))
+    }
+
     /// The value of a number at a time; `None` where the host does not tell.
     pub fn double_at(&self, time: f64) -> Option<f64> {
         let get = self.host.param.paramGetValueAtTime?;

@@ -1,6 +1,7 @@
-//! A host's progress bar, where it has one.
+//! A host's progress bar, where it has one. What progresses is up to the effect.
 
-use super::{Effect, c_string};
+use super::effect::Effect;
+use super::suites::c_string;
 use openfx::sys::generic::core::kOfxStatReplyNo;
 use std::ffi::c_void;
 

@@ -1,9 +1,10 @@
 //! Typed properties. What a host does not know is `None`; a text is copied at once, for it is valid only until the next
-//! call.
+//! call. Names of properties stand where they are used.
 
-use super::{Host, c_string, check, lacking};
+use super::suites::{Host, c_string, check, lacking};
 use headgan::Result;
 use openfx::sys::generic::core::{OfxPropertySetHandle, kOfxStatOK};
+use openfx::sys::image_effect_v1::image_effect::kOfxImageEffectHostPropIsBackground;
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
@@ -119,5 +120,17 @@ impl<'a> Properties<'a> {
     /// Sets what hosts need not know.
     pub fn offer_string(&self, property: &CStr, value: &str) {
         let _ = self.set_string(property, 0, value);
+    }
+}
+
+impl Host {
+    /// The host's own properties.
+    pub fn properties(&self) -> Properties<'_> {
+        Properties::new(self, self.handle)
+    }
+
+    /// Whether it renders without anybody watching.
+    pub fn is_background(&self) -> bool {
+        self.properties().int(kOfxImageEffectHostPropIsBackground, 0) == Some(1)
     }
 }

@@ -1,6 +1,6 @@
-//! How many processors a host lets an effect use.
+//! How many processors a host lets an effect use. Threads are the library's own.
 
-use super::Host;
+use super::suites::Host;
 use openfx::sys::generic::core::kOfxStatOK;
 
 impl Host {

@@ -1,6 +1,6 @@
-//! The timeline's bounds, for hosts whose clips do not tell their range.
+//! The timeline's bounds, for hosts whose clips do not tell their range. The present time comes with each action.
 
-use super::Effect;
+use super::effect::Effect;
 use openfx::sys::generic::core::kOfxStatOK;
 
 impl Effect<'_> {

@@ -20,7 +20,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::mem::transmute;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Val {
@@ -215,6 +216,8 @@ pub struct Param {
     pub props: Props,
     pub value: Val,
     pub keys: Vec<(f64, f64)>,
+    /// What `keys` says comes from an expression: there are no keyframes.
+    pub expression: bool,
 }
 
 /// A descriptor or an instance. Clips and parameters are boxed: the plugin holds their addresses while more are declared.
@@ -232,8 +235,14 @@ pub static LASTING: Mutex<Option<String>> = Mutex::new(None);
 pub static BACKGROUND: AtomicBool = AtomicBool::new(false);
 /// Pictures that the plugin holds.
 pub static LENT: AtomicUsize = AtomicUsize::new(0);
+/// Nanoseconds that the host has spent making pictures and taking them back.
+pub static LENDING: AtomicU64 = AtomicU64::new(0);
 /// Progress is stopped after so many steps.
 pub static STOP_AFTER: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// How often the plugin has read a parameter's value.
+pub static READS: AtomicUsize = AtomicUsize::new(0);
+/// The host does not tell how many keyframes a parameter has.
+pub static KEYS_UNKNOWN: AtomicBool = AtomicBool::new(false);
 /// Suites that the host lacks, as `name/version`.
 pub static WITHOUT: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 static LENT_PICTURES: Mutex<Option<HashMap<usize, Box<Lent>>>> = Mutex::new(None);
@@ -395,6 +404,7 @@ unsafe extern "C" fn image_get(
     _: *const OfxRectD,
     out: *mut OfxPropertySetHandle,
 ) -> OfxStatus {
+    let started = Instant::now();
     let clip = unsafe { &*c.cast::<Clip>() };
     let mut lent = if clip.name == "Output" {
         match OUTPUT.take() {
@@ -411,9 +421,11 @@ unsafe extern "C" fn image_get(
     LENT.fetch_add(1, Ordering::SeqCst);
     LENT_PICTURES.lock().get_or_insert_default().insert(key as usize, lent);
     unsafe { *out = key };
+    LENDING.fetch_add(started.elapsed().as_nanos() as u64, Ordering::SeqCst);
     kOfxStatOK
 }
 unsafe extern "C" fn image_release(h: OfxPropertySetHandle) -> OfxStatus {
+    let started = Instant::now();
     let lent = LENT_PICTURES.lock().as_mut().unwrap().remove(&(h as usize));
     let lent = lent.expect("a picture was released twice");
     lent.check_canaries();
@@ -422,6 +434,7 @@ unsafe extern "C" fn image_release(h: OfxPropertySetHandle) -> OfxStatus {
     if lent.props.0.contains_key("test.output") {
         OUTPUT.set(Some(lent));
     }
+    LENDING.fetch_add(started.elapsed().as_nanos() as u64, Ordering::SeqCst);
     kOfxStatOK
 }
 unsafe extern "C" fn region(c: OfxImageClipHandle, time: f64, out: *mut OfxRectD) -> OfxStatus {
@@ -470,7 +483,7 @@ unsafe extern "C" fn param_define(
     if effect.params.iter().any(|p| p.name == name) {
         return kOfxStatErrExists;
     }
-    let param = Param { kind, name, props: Props::default(), value: Val::Int(0), keys: Vec::new() };
+    let param = Param { kind, name, props: Props::default(), value: Val::Int(0), keys: Vec::new(), expression: false };
     effect.params.push(Box::new(param));
     unsafe { *out = effect.params.last_mut().unwrap().props.handle() };
     kOfxStatOK
@@ -500,6 +513,7 @@ thread_local! {
     static TEXT: std::cell::RefCell<Option<CString>> = const { std::cell::RefCell::new(None) };
 }
 unsafe extern "C" fn value(h: OfxParamHandle, out: *mut c_void) -> OfxStatus {
+    READS.fetch_add(1, Ordering::SeqCst);
     let p = unsafe { &*h.cast::<Param>() };
     match &p.value {
         Val::Int(v) => unsafe { *out.cast::<c_int>() = *v },
@@ -516,6 +530,7 @@ unsafe extern "C" fn value(h: OfxParamHandle, out: *mut c_void) -> OfxStatus {
 unsafe extern "C" fn value_at(h: OfxParamHandle, time: f64, out: *mut c_void) -> OfxStatus {
     let p = unsafe { &*h.cast::<Param>() };
     let Val::Double(fixed) = p.value else { return unsafe { value(h, out) } };
+    READS.fetch_add(1, Ordering::SeqCst);
     // Straight lines between keys.
     let after = p.keys.partition_point(|k| k.0 <= time);
     let v = match (after.checked_sub(1).map(|i| p.keys[i]), p.keys.get(after)) {
@@ -535,6 +550,18 @@ unsafe extern "C" fn set_value(h: OfxParamHandle, whole: usize, real: f64) -> Of
         Val::Text(_) => Val::Text(unsafe { name(whole as *const c_char) }.into()),
         Val::Pointer(_) => return kOfxStatErrUnsupported,
     };
+    kOfxStatOK
+}
+unsafe extern "C" fn num_keys(h: OfxParamHandle, count: *mut c_uint) -> OfxStatus {
+    let p = unsafe { &*h.cast::<Param>() };
+    if KEYS_UNKNOWN.load(Ordering::SeqCst) {
+        return kOfxStatErrUnsupported;
+    }
+    unsafe { *count = if p.expression { 0 } else { p.keys.len() as c_uint } };
+    kOfxStatOK
+}
+unsafe extern "C" fn param_props(h: OfxParamHandle, out: *mut OfxPropertySetHandle) -> OfxStatus {
+    unsafe { *out = (&raw const (*h.cast::<Param>()).props).cast_mut().cast() };
     kOfxStatOK
 }
 unsafe extern "C" fn delete_keys(h: OfxParamHandle) -> OfxStatus {
@@ -559,7 +586,7 @@ fn parameter_suite() -> OfxParameterSuiteV1 {
             paramDefine: Some(param_define),
             paramGetHandle: Some(param_get),
             paramSetGetPropertySet: None,
-            paramGetPropertySet: None,
+            paramGetPropertySet: Some(param_props),
             paramGetValue: Some(transmute::<Get, unsafe extern "C" fn(OfxParamHandle, ...) -> OfxStatus>(value)),
             paramGetValueAtTime: Some(transmute::<GetAt, unsafe extern "C" fn(OfxParamHandle, f64, ...) -> OfxStatus>(
                 value_at,
@@ -568,7 +595,7 @@ fn parameter_suite() -> OfxParameterSuiteV1 {
             paramGetIntegral: None,
             paramSetValue: Some(transmute::<Set, unsafe extern "C" fn(OfxParamHandle, ...) -> OfxStatus>(set_value)),
             paramSetValueAtTime: None,
-            paramGetNumKeys: None,
+            paramGetNumKeys: Some(num_keys),
             paramGetKeyTime: None,
             paramGetKeyIndex: None,
             paramDeleteKey: None,

@@ -109,17 +109,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let grid = expressions(&model, &draft, &portrait, &portrait_fit, &Settings::default())?;
     let rendering = Instant::now();
     let shot = Shot::with_model(model.clone(), draft, portrait, &portrait_fit, track, None)?;
-    let look = FrameSettings::from_controls(&Settings::default(), false);
+    let frame_settings = FrameSettings::from_controls(&Settings::default(), false);
     let mut scratch = Scratch::default();
     let mut result = sink("demo")?;
     let mut progress = Progress::new("reenacting", Some(frames as u64), args.quiet);
     for i in 0..frames {
         interrupt::check()?;
-        let frame = shot.render(i, &|_| look.clone(), &mut scratch)?;
+        let frame = shot.render(i, &|_| frame_settings.clone(), &mut scratch)?;
         result.write(frame)?;
         if shown.contains(&i) {
             sheet[2].push(frame.clone());
-            let pncc = FrameSettings { view: View::Pncc, ..look.clone() };
+            let pncc = FrameSettings { view: View::Pncc, ..frame_settings.clone() };
             sheet[1].push(shot.render(i, &|_| pncc.clone(), &mut scratch)?.clone());
         }
         progress.inc(1);

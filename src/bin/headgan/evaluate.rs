@@ -225,13 +225,13 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let listened = ear.listen(AudioSource::of_clip(&source), fps)?;
     let shot = shot.hearing(listened.as_ref().map(from_the_start));
-    let look = FrameSettings::from_controls(settings, own);
+    let frame_settings = FrameSettings::from_controls(settings, own);
     let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
     let last = chosen.last().copied().unwrap_or(0);
     let evaluation = Evaluation {
         networks,
         shot: &shot,
-        look,
+        settings: frame_settings,
         full: generator.is_some(),
         own,
         chosen,

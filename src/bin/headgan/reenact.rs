@@ -102,7 +102,7 @@ struct Direction {
 }
 
 impl Direction {
-    fn look(&self, index: usize) -> FrameSettings {
+    fn frame_settings(&self, index: usize) -> FrameSettings {
         FrameSettings::from_controls(&self.values.resolve((self.first + index) as f64), self.same)
     }
 }
@@ -137,7 +137,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let models = common::packs();
     let networks = args.models.on(base.device).networks(&models)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
-    let look = FrameSettings::from_controls(&base, false);
+    let frame_settings = FrameSettings::from_controls(&base, false);
     let generator = if full {
         Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)?)
     } else {
@@ -158,7 +158,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(frames) = driving.frames(true) {
         check_range(&args.driving, range, driving.first(), frames)?;
     }
-    let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), look.view);
+    let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), frame_settings.view);
     let sink = Sink::create(&args.output, out.clone())?;
     let one_only = |frames: usize| {
         if sink.holds_one() && frames > 1 {
@@ -200,7 +200,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;
     let shot = shot.hearing(listened.as_ref().map(from_the_start));
     let frames = range.first - motion.first..=last - motion.first;
-    let data = view::is_data(look.view).then(|| Path::new(&args.output));
+    let data = view::is_data(frame_settings.view).then(|| Path::new(&args.output));
     let at_once = if args.models.threads == 1 { 1 } else { AT_ONCE };
     let rendered = render(&shot, &direction, frames, sink, data, at_once, args.quiet)?;
 
@@ -322,8 +322,8 @@ fn render(
                 for index in mine {
                     let mut draw = || -> Result<Frame> {
                         interrupt::check()?;
-                        let look = |i| direction.look(i);
-                        let picture = shot.render_while(index, &look, &interrupt::check, &mut scratch)?;
+                        let frame_settings = |i| direction.frame_settings(i);
+                        let picture = shot.render_while(index, &frame_settings, &interrupt::check, &mut scratch)?;
                         let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
                         frame.clone_from(picture);
                         if let Some(file) = data {

@@ -127,12 +127,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for &i in &shown {
         interrupt::check()?;
         for (_, view, pictures, seconds) in &mut views {
-            let look = |k: usize| {
-                let look = FrameSettings::from_controls(&values.resolve((first + k) as f64), same);
-                FrameSettings { view: *view, ..look }
+            let frame_settings = |k: usize| {
+                let frame_settings = FrameSettings::from_controls(&values.resolve((first + k) as f64), same);
+                FrameSettings { view: *view, ..frame_settings }
             };
             let started = Instant::now();
-            let frame: &Frame = shot.render(i, &look, &mut scratch)?;
+            let frame: &Frame = shot.render(i, &frame_settings, &mut scratch)?;
             *seconds += started.elapsed().as_secs_f64();
             pictures.push(Some(Picture::new(frame)?));
         }

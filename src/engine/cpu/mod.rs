@@ -1,10 +1,13 @@
 //! The embedded CPU engine: NHWC pictures, Winograd and matrix kernels, normalisation fused with what follows it.
 //!
 //! It is what makes the default usable on any machine. The plain executor ([`plain`](super::plain)) is the truth
-//! that it is checked against.
+//! that it is checked against. Here are the executor and the operations without a kernel of their own; convolutions are
+//! in `conv`, what makes their weights ready in `layers`, arithmetic on vectors in the kernels' files.
 
+mod conv;
 mod direct;
 mod gemm;
+mod layers;
 mod norm;
 mod pool;
 mod recurrent;
@@ -12,11 +15,12 @@ mod simd;
 mod threads;
 mod winograd;
 
-use super::ops::{Act, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
-use super::plain::{border, half_pixel};
+use super::ops::{Act, Conv, Executor, Layer, Ops, Resize, Rnn};
+use super::plain::half_pixel;
 use super::shape::pooled;
 use crate::weights::{Array, Data, Weights};
 use gemm::Rows;
+use layers::{PackedLayers, Parts};
 use norm::Modulation;
 use parking_lot::Mutex;
 use pool::{Buffer, Pool};
@@ -59,30 +63,6 @@ pub struct Tensor {
     data: Arc<Buffer>,
 }
 
-/// A layer, ready for its kernel.
-#[derive(Debug)]
-enum Prepared {
-    Winograd(winograd::Weights),
-    /// Packed panels `[kh kw c][out]` and the packed bias.
-    Dense(Vec<f32>, Vec<f32>),
-    /// `[out][kh kw c]` for at most four outputs.
-    Few(Vec<f32>, Vec<f32>),
-    /// `[9][c]` and the bias.
-    Depthwise(Vec<f32>, Vec<f32>),
-    /// A recurrent layer in one direction: the input's part as `Dense`, and the bias of the state's part.
-    Recurrent(Vec<f32>, Vec<f32>, Vec<f32>),
-    /// Grouped convolutions that no network here uses much: `[out][kh kw c/g]`.
-    Grouped(Vec<f32>, Vec<f32>),
-}
-
-/// Which parts a convolution is made of.
-#[derive(Clone, Copy)]
-enum Parts<'a> {
-    One(Layer<'a>),
-    Pair(Layer<'a>, Layer<'a>),
-    Bn(Layer<'a>, Layer<'a>, f32),
-}
-
 /// The executor. One instance serves one network; it may be shared by threads.
 #[derive(Debug)]
 pub struct Cpu {
@@ -92,14 +72,8 @@ pub struct Cpu {
     level: Level,
     threads: Threads,
     pool: Arc<Pool>,
-    prepared: Mutex<State>,
+    prepared: Mutex<PackedLayers>,
     keep: usize,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    layers: HashMap<String, Arc<Prepared>>,
-    kept: usize,
 }
 
 impl Cpu {
@@ -152,261 +126,6 @@ impl Cpu {
     fn done(&self, shape: [usize; 4], data: Buffer) -> Tensor {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
         Tensor { shape, data: Arc::new(data) }
-    }
-
-    /// A layer's values. A layer that is not there is a programming error: the shape checker ran before.
-    fn layer(&self, layer: &str, part: &str) -> &[f32] {
-        self.weights
-            .get(&format!("{layer}.{part}"))
-            .and_then(|a| a.as_f32())
-            .unwrap_or_else(|| panic!("layer '{layer}.{part}' is missing: weights must pass shape::check first"))
-    }
-
-    /// The layer in the form its kernel wants, made at its first use.
-    fn prepare(&self, parts: Parts, conv: &Conv, cin: usize) -> Arc<Prepared> {
-        let pair;
-        let key = match parts {
-            Parts::One(layer) | Parts::Bn(layer, _, _) => layer,
-            Parts::Pair(first, second) => {
-                pair = format!("{first}|{second}");
-                &pair
-            }
-        };
-        let mut state = self.prepared.lock();
-        if let Some(found) = state.layers.get(key) {
-            return found.clone();
-        }
-        let cg = cin / conv.groups;
-        let (kh, kw) = conv.kernel;
-        let taps = kh * kw;
-        let (out, halves) = match parts {
-            Parts::Pair(first, second) => (2 * conv.out, [self.kernel(first), self.kernel(second)]),
-            Parts::One(layer) | Parts::Bn(layer, _, _) => (conv.out, [self.kernel(layer), Vec::new()]),
-        };
-        let mut bias = Vec::new();
-        if conv.bias {
-            match parts {
-                Parts::One(layer) | Parts::Bn(layer, _, _) => bias.extend_from_slice(self.layer(layer, "bias")),
-                Parts::Pair(first, second) => {
-                    bias.extend_from_slice(self.layer(first, "bias"));
-                    bias.extend_from_slice(self.layer(second, "bias"));
-                }
-            }
-        }
-        let mut factor = vec![1.0f32; out];
-        if let Parts::Bn(_, bn, eps) = parts {
-            let (g, b) = (self.layer(bn, "weight"), self.layer(bn, "bias"));
-            let (mean, var) = (self.layer(bn, "running_mean"), self.layer(bn, "running_var"));
-            bias.resize(out, 0.0);
-            for o in 0..out {
-                factor[o] = (f64::from(g[o]) / (f64::from(var[o]) + f64::from(eps)).sqrt()) as f32;
-                bias[o] = (bias[o] - mean[o]) * factor[o] + b[o];
-            }
-        }
-        let at =
-            |o: usize, i: usize, tap: usize| halves[o / conv.out][(o % conv.out * cg + i) * taps + tap] * factor[o];
-        let dense = conv.groups == 1;
-        let stride_one = conv.stride == (1, 1) && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
-        let wide = self.level.for_channels(cin);
-        let prepared = if conv.groups == cin
-            && out == cin
-            && conv.pad_mode == Pad::Zero
-            && conv.kernel == (3, 3)
-            && conv.stride.0 == conv.stride.1
-            && cin.is_multiple_of(wide.lanes())
-        {
-            let mut w = vec![0.0; 9 * cin];
-            for tap in 0..9 {
-                for c in 0..cin {
-                    w[tap * cin + c] = at(c, 0, tap);
-                }
-            }
-            bias.resize(cin, 0.0);
-            Prepared::Depthwise(w, bias)
-        } else if dense && conv.kernel == (3, 3) && stride_one && winograd::suits(wide, cin, out) {
-            let mut weights = winograd::Weights::new(wide, cin, out, at, &bias);
-            if state.kept + weights.transformed_bytes() <= self.keep {
-                state.kept += weights.transformed_bytes();
-                weights.keep_transformed();
-            }
-            Prepared::Winograd(weights)
-        } else if dense && out <= 4 && kw * cin >= self.level.lanes() {
-            let w = (0..out * taps * cin).map(|i| at(i / (taps * cin), i % cin, i / cin % taps)).collect();
-            Prepared::Few(w, bias)
-        } else if dense {
-            let level = self.level.for_channels(out);
-            let w = gemm::pack(level, taps * cin, out, |k, n| at(n, k % cin, k / cin));
-            let bias = if bias.is_empty() { bias } else { gemm::pack(level, 1, out, |_, n| bias[n]) };
-            Prepared::Dense(w, bias)
-        } else {
-            let w = (0..out * taps * cg).map(|i| at(i / (taps * cg), i % cg, i / cg % taps)).collect();
-            bias.resize(out, 0.0);
-            Prepared::Grouped(w, bias)
-        };
-        let prepared = Arc::new(prepared);
-        state.layers.insert(key.to_owned(), prepared.clone());
-        prepared
-    }
-
-    /// Takes a convolution's kernel out of the store (see [`Cpu::layer`] for one that is not there).
-    fn kernel(&self, layer: &str) -> Vec<f32> {
-        let name = format!("{layer}.weight");
-        let found = self.kernels.lock().remove(&name);
-        found.unwrap_or_else(|| panic!("layer '{name}' is missing: weights must pass shape::check first"))
-    }
-
-    fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv) -> Tensor {
-        let [n, c, h, w] = x.shape;
-        let prepared = self.prepare(parts, &conv, c);
-        let out = if matches!(parts, Parts::Pair(..)) { 2 * conv.out } else { conv.out };
-        let (oh, ow) = conv.out_size(h, w);
-        // The kernels read by pointer: windows must lie inside.
-        assert!(
-            h + 2 * conv.pad.0 >= conv.kernel.0 && w + 2 * conv.pad.1 >= conv.kernel.1,
-            "input below the kernel's size"
-        );
-        let mut y = self.pool.take(n * oh * ow * out);
-        for (x, y) in x.data.chunks_exact(h * w * c).zip(y.chunks_exact_mut(oh * ow * out)) {
-            match &*prepared {
-                Prepared::Winograd(weights) => {
-                    winograd::convolve(weights, x, y, h, w, conv.act, &self.pool, &self.threads);
-                }
-                Prepared::Depthwise(weights, bias) => self.depthwise(x, y, [c, h, w], &conv, weights, bias),
-                Prepared::Dense(weights, bias) => {
-                    let level = self.level.for_channels(out);
-                    self.windows(x, y, [c, h, w], &conv, out, |a, rows, count, y| {
-                        // SAFETY: `windows` gives rows that lie inside and pixels that no other task has.
-                        unsafe { gemm::multiply(level, a, rows, count, weights, bias, out, conv.act, y, out) }
-                    });
-                }
-                Prepared::Few(weights, bias) => {
-                    self.windows(x, y, [c, h, w], &conv, out, |a, rows, count, y| {
-                        // SAFETY: as above.
-                        unsafe { direct::few(self.level, a, rows, count, weights, bias, out, conv.act, y) }
-                    });
-                }
-                Prepared::Grouped(weights, bias) => self.grouped(x, y, [c, h, w], &conv, weights, bias),
-                Prepared::Recurrent(..) => unreachable!("a recurrent layer's name is no convolution's"),
-            }
-        }
-        self.done([n, out, oh, ow], y)
-    }
-
-    /// Calls `kernel(first window, layout, windows, output)` for every row of the output, on a padded copy where the
-    /// convolution pads.
-    fn windows(
-        &self,
-        x: &[f32],
-        y: &mut [f32],
-        [c, h, w]: [usize; 3],
-        conv: &Conv,
-        out: usize,
-        kernel: impl Fn(*const f32, Rows, usize, *mut f32) + Sync + Send,
-    ) {
-        let (oh, ow) = conv.out_size(h, w);
-        let (kh, kw) = conv.kernel;
-        let y = SendPtr(y.as_mut_ptr());
-        let padded;
-        let (source, sw): (&[f32], usize) = if conv.pad == (0, 0) {
-            (x, w)
-        } else {
-            padded = self.padded(x, [c, h, w], conv);
-            (&padded, w + 2 * conv.pad.1)
-        };
-        let source = source.as_ptr() as usize;
-        if conv.kernel == (1, 1) && conv.stride == (1, 1) && conv.pad == (0, 0) {
-            let rows = Rows { runs: 1, len: c, run_step: 0, row_step: c };
-            // Whole tiles of the kernel's rows, unless there is but one part.
-            let part = match self.threads.count() {
-                1 => h * w,
-                n => (h * w).div_ceil(4 * n).max(48).next_multiple_of(12),
-            };
-            self.threads.run((h * w).div_ceil(part), |i| {
-                let (from, n) = (i * part, part.min(h * w - i * part));
-                // SAFETY: pixels from .. from + n.
-                unsafe { kernel((source as *const f32).add(from * c), rows, n, y.get().add(from * out)) }
-            });
-            return;
-        }
-        let rows = Rows { runs: kh, len: kw * c, run_step: sw * c, row_step: conv.stride.1 * c };
-        self.threads.run(oh, |oy| {
-            // SAFETY: output row oy, whose windows lie inside the padded picture.
-            unsafe {
-                kernel((source as *const f32).add(oy * conv.stride.0 * sw * c), rows, ow, y.get().add(oy * ow * out));
-            }
-        });
-    }
-
-    fn padded(&self, x: &[f32], [c, h, w]: [usize; 3], conv: &Conv) -> Buffer {
-        let (py, px) = conv.pad;
-        let (ph, pw) = (h + 2 * py, w + 2 * px);
-        let mut out = self.pool.take(ph * pw * c);
-        for (y, row) in out.chunks_exact_mut(pw * c).enumerate() {
-            let Some(sy) = border(y as isize - py as isize, h, conv.pad_mode) else {
-                row.fill(0.0);
-                continue;
-            };
-            let source = &x[sy * w * c..(sy + 1) * w * c];
-            row[px * c..(px + w) * c].copy_from_slice(source);
-            for i in (0..px).chain(px + w..pw) {
-                let target = &mut row[i * c..(i + 1) * c];
-                match border(i as isize - px as isize, w, conv.pad_mode) {
-                    None => target.fill(0.0),
-                    Some(sx) => target.copy_from_slice(&source[sx * c..(sx + 1) * c]),
-                }
-            }
-        }
-        out
-    }
-
-    fn depthwise(&self, x: &[f32], y: &mut [f32], [c, h, w]: [usize; 3], conv: &Conv, weights: &[f32], bias: &[f32]) {
-        let level = self.level.for_channels(c);
-        let (oh, ow) = conv.out_size(h, w);
-        let mut zeros = self.pool.take(w * c);
-        zeros.fill(0.0);
-        let (zeros, y) = (&zeros, SendPtr(y.as_mut_ptr()));
-        let part = oh.div_ceil(4 * self.threads.count());
-        self.threads.run(oh.div_ceil(part), |i| {
-            for oy in i * part..oh.min((i + 1) * part) {
-                let rows = std::array::from_fn(|ky| {
-                    let sy = (oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize;
-                    let inside = sy >= 0 && sy < h as isize;
-                    if inside { x[sy as usize * w * c..].as_ptr() } else { zeros.as_ptr() }
-                });
-                // SAFETY: three whole rows in, one out that no other task writes.
-                unsafe {
-                    let out = y.get().add(oy * ow * c);
-                    let (k, b) = (weights.as_ptr(), bias.as_ptr());
-                    direct::depthwise_row(level, rows, w, c, conv.stride.0, conv.pad.1, k, b, conv.act, out, ow);
-                }
-            }
-        });
-    }
-
-    /// Grouped convolutions by definition (only odd ones come here, such as MobileFaceNet's 7x6 depthwise pooling).
-    fn grouped(&self, x: &[f32], y: &mut [f32], [c, h, w]: [usize; 3], conv: &Conv, weights: &[f32], bias: &[f32]) {
-        let (oh, ow) = conv.out_size(h, w);
-        let (kh, kw) = conv.kernel;
-        let (cg, og) = (c / conv.groups, conv.out / conv.groups);
-        for oy in 0..oh {
-            for ox in 0..ow {
-                for o in 0..conv.out {
-                    let mut sum = bias[o];
-                    for ky in 0..kh {
-                        let sy = border((oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize, h, conv.pad_mode);
-                        let Some(sy) = sy else { continue };
-                        for kx in 0..kw {
-                            let sx = border((ox * conv.stride.1 + kx) as isize - conv.pad.1 as isize, w, conv.pad_mode);
-                            let Some(sx) = sx else { continue };
-                            let x = &x[(sy * w + sx) * c + o / og * cg..][..cg];
-                            let k = &weights[((o * kh + ky) * kw + kx) * cg..][..cg];
-                            sum += x.iter().zip(k).map(|(a, b)| a * b).sum::<f32>();
-                        }
-                    }
-                    y[(oy * ow + ox) * conv.out + o] = super::plain::activate(sum, conv.act);
-                }
-            }
-        }
     }
 
     /// Every value through `f`, in parallel.

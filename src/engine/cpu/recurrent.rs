@@ -2,9 +2,10 @@
 //! vector a moment. Directions and batches are independent and run side by side. A layer's state has the form of [`Rnn::state`].
 
 use super::gemm::{self, Rows};
+use super::layers::PackedLayer;
 use super::pool::Buffer;
 use super::threads::SendPtr;
-use super::{Act, Cpu, Layer, Prepared, Tensor, direct};
+use super::{Act, Cpu, Layer, Tensor, direct};
 use crate::engine::ops::{Cell, Rnn};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ impl Cpu {
         // By image, direction and moment.
         let mut inputs = self.pool.take(n * directions.len() * t * gates);
         for (i, out) in inputs.chunks_exact_mut((t * gates).max(1)).enumerate() {
-            let Prepared::Recurrent(weights, bias, _) = &*prepared[i % directions.len()] else { continue };
+            let PackedLayer::Recurrent(weights, bias, _) = &*prepared[i % directions.len()] else { continue };
             let x = &x.data[i / directions.len() * c * h * t..][..c * h * t];
             // A moment's values are a column of the picture: h pieces of c.
             let rows = Rows { runs: h, len: c, run_step: t * c, row_step: c };
@@ -39,7 +40,7 @@ impl Cpu {
         let (target, target_state) = (SendPtr(out.as_mut_ptr()), SendPtr(last.as_mut_ptr()));
         self.threads.run(n * directions.len(), |i| {
             let (image, d) = (i / directions.len(), i % directions.len());
-            let Prepared::Recurrent(_, _, bias) = &*prepared[d] else { return };
+            let PackedLayer::Recurrent(_, _, bias) = &*prepared[d] else { return };
             let weights = self.layer(layer, &format!("weight_hh_{}", directions[d]));
             let inputs = &inputs[i * t * gates..][..t * gates];
             // Each direction's hidden values, then each one's cell, where there is one.
@@ -73,7 +74,7 @@ impl Cpu {
         direction: &str,
         cell: Cell,
         [c, h, hidden]: [usize; 3],
-    ) -> Arc<Prepared> {
+    ) -> Arc<PackedLayer> {
         let key = format!("{layer}.{direction}");
         let mut state = self.prepared.lock();
         if let Some(found) = state.layers.get(&key) {
@@ -86,7 +87,7 @@ impl Cpu {
         // A column's values come row by row, the layer's channel by channel.
         let packed = gemm::pack(level, h * c, gates, |k, n| weights[n * c * h + k % c * h + k / c]);
         let bias = gemm::pack(level, 1, gates, |_, n| bias[n]);
-        let prepared = Arc::new(Prepared::Recurrent(packed, bias, state_bias.to_vec()));
+        let prepared = Arc::new(PackedLayer::Recurrent(packed, bias, state_bias.to_vec()));
         debug_assert_eq!(gates, cell.gates() * hidden);
         state.layers.insert(key, prepared.clone());
         prepared

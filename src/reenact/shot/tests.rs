@@ -1,8 +1,6 @@
 use super::*;
 use crate::engine::{Embedded, cpu, shape};
-use crate::morphable::Euler;
-use crate::morphable::RetargetSettings;
-use crate::morphable::RigSettings;
+use crate::morphable::{Euler, RetargetSettings, RigSettings};
 use crate::nets::generator;
 use crate::reenact::draft::DraftModel;
 use crate::reenact::paste::feather;
@@ -71,7 +69,7 @@ fn shot_moving(
     Shot::with_model(model.clone(), draft, portrait, &fit, track, generator).unwrap()
 }
 
-fn look(quality: Quality, view: View) -> FrameSettings {
+fn settings(quality: Quality, view: View) -> FrameSettings {
     FrameSettings { quality, view, ..FrameSettings::default() }
 }
 
@@ -79,14 +77,14 @@ fn look(quality: Quality, view: View) -> FrameSettings {
 fn frames_do_not_depend_on_the_order() {
     for (quality, frames) in [(Quality::Draft, 12), (Quality::Full, 5)] {
         let shot = shot(frames, (quality == Quality::Full).then(|| generator(2)));
-        let look = look(quality, View::Result);
+        let settings = settings(quality, View::Result);
         let mut scratch = Scratch::default();
         let in_order: Vec<Frame> =
-            (0..frames).map(|i| shot.render(i, &|_| look.clone(), &mut scratch).unwrap().clone()).collect();
+            (0..frames).map(|i| shot.render(i, &|_| settings.clone(), &mut scratch).unwrap().clone()).collect();
         for i in (0..frames).rev() {
             let mut fresh = Scratch::default();
-            assert!(*shot.render(i, &|_| look.clone(), &mut scratch).unwrap() == in_order[i], "{quality:?} {i}");
-            assert!(*shot.render(i, &|_| look.clone(), &mut fresh).unwrap() == in_order[i], "{quality:?} {i}");
+            assert!(*shot.render(i, &|_| settings.clone(), &mut scratch).unwrap() == in_order[i], "{quality:?} {i}");
+            assert!(*shot.render(i, &|_| settings.clone(), &mut fresh).unwrap() == in_order[i], "{quality:?} {i}");
         }
         assert!(in_order[0] != in_order[frames - 1], "nothing moves");
     }
@@ -96,7 +94,7 @@ fn frames_do_not_depend_on_the_order() {
 fn the_plate_outside_the_mask_is_untouched() {
     for quality in [Quality::Draft, Quality::Full] {
         let shot = shot(8, (quality == Quality::Full).then(|| generator(2)));
-        let (result, mask) = (look(quality, View::Result), look(quality, View::Mask));
+        let (result, mask) = (settings(quality, View::Result), settings(quality, View::Mask));
         let mut scratch = Scratch::default();
         let picture = shot.render(7, &|_| result.clone(), &mut scratch).unwrap().clone();
         let mask = shot.render(7, &|_| mask.clone(), &mut scratch).unwrap();
@@ -131,6 +129,40 @@ fn controls_turn_and_strengths_still() {
     assert!(shot.pose(10, &FrameSettings::default()).is_err());
 }
 
+/// Of frames outside [`Shot::input_frames`] nothing but what the camera's controls say changes a picture.
+#[test]
+fn neighbours_are_asked_for_their_cameras_alone() {
+    use crate::controls::{CONTROLS, Kind, Value, Values};
+    let shot = shot(40, Some(generator(2)));
+    let set = |ids: &[&str]| {
+        let mut values = Values::new();
+        values.assign("quality=full").unwrap();
+        for id in ids {
+            let Kind::Float { max, .. } = crate::controls::values::named(id).unwrap().kind else { panic!("{id}") };
+            values.set_value(id, Value::Float(max)).unwrap();
+        }
+        FrameSettings::from_controls(&values.resolve(0.0), false)
+    };
+    let animated = CONTROLS.iter().filter(|c| c.keyframable).map(|c| c.id);
+    let (camera, others): (Vec<&str>, Vec<&str>) = animated.partition(|id| FrameSettings::CAMERA_CONTROLS.contains(id));
+    assert_eq!(camera.len(), FrameSettings::CAMERA_CONTROLS.len());
+    let mut scratch = Scratch::default();
+    let whole = shot.input_frames(20);
+    assert_eq!((&whole, shot.input_frames(1)), (&(18..=20), 0..=1));
+    let mut rendered = |ids: &[&str]| {
+        let (plain, other) = (set(&[]), set(ids));
+        let settings = |i: usize| if whole.contains(&i) { plain.clone() } else { other.clone() };
+        let window = shot.window_at(20, &settings).unwrap();
+        (window, shot.render(20, &settings, &mut scratch).unwrap().clone())
+    };
+    let still = rendered(&[]);
+    assert!(rendered(&others) == still);
+    assert_ne!(rendered(&camera).0, still.0);
+    for id in others {
+        assert_eq!(shot.pose(7, &set(&[id])).unwrap().camera, shot.pose(7, &set(&[])).unwrap().camera, "{id}");
+    }
+}
+
 /// The rig's settings reach whatever is made of a mesh.
 #[test]
 fn regions_and_expressions_reach_every_picture() {
@@ -141,14 +173,15 @@ fn regions_and_expressions_reach_every_picture() {
         let mut still = plain.clone();
         still.rig.regions = [0.0; 4];
         let smile = FrameSettings { rig: RigSettings::of(Expression::Smile, 1.0), ..plain.clone() };
-        let mut render = |look: &FrameSettings| shot.render(7, &|_| look.clone(), &mut scratch).unwrap().clone();
+        let mut render =
+            |settings: &FrameSettings| shot.render(7, &|_| settings.clone(), &mut scratch).unwrap().clone();
         let pictures = [render(&plain), render(&still), render(&smile)];
         assert!(pictures[0] != pictures[1] && pictures[0] != pictures[2] && pictures[1] != pictures[2], "{plain:?}");
     };
     for view in [View::Result, View::Pncc, View::Landmarks, View::Flow] {
-        differ(look(Quality::Draft, view));
+        differ(settings(Quality::Draft, view));
     }
-    differ(look(Quality::Full, View::Crop));
+    differ(settings(Quality::Full, View::Crop));
 }
 
 #[test]
@@ -162,9 +195,9 @@ fn a_still_look_leaves_the_reference_alone() {
     };
     let mut scratch = Scratch::default();
     for more in [&[][..], &["region_mouth=0.5"], &["relative_expression=true"], &["smoothing=0", "fill_mouth=false"]] {
-        let look = still(more);
-        assert!(look.is_still(), "{more:?}");
-        let picture = shot.render(7, &|_| look.clone(), &mut scratch).unwrap();
+        let settings = still(more);
+        assert!(settings.is_still(), "{more:?}");
+        let picture = shot.render(7, &|_| settings.clone(), &mut scratch).unwrap();
         let pairs = picture.data.iter().zip(&shot.reference().data);
         let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         // Less than what 8 bits can show.
@@ -181,8 +214,8 @@ fn a_still_look_leaves_the_reference_alone() {
 fn another_track_drives_the_same_reference() {
     let (short, long) = (shot(4, None), shot(10, None));
     let other = short.driven_by(long.track().clone());
-    let look = look(Quality::Draft, View::Result);
-    let render = |shot: &Shot| shot.render(8, &|_| look.clone(), &mut Scratch::default()).unwrap().clone();
+    let settings = settings(Quality::Draft, View::Result);
+    let render = |shot: &Shot| shot.render(8, &|_| settings.clone(), &mut Scratch::default()).unwrap().clone();
     assert!(render(&other) == render(&long));
 }
 
@@ -190,26 +223,26 @@ fn another_track_drives_the_same_reference() {
 fn regions_at_0_are_the_face_at_rest() {
     let shot = shot(10, None);
     let mut scratch = Scratch::default();
-    let mut render = |look: &FrameSettings| shot.render(8, &|_| look.clone(), &mut scratch).unwrap().clone();
+    let mut render = |settings: &FrameSettings| shot.render(8, &|_| settings.clone(), &mut scratch).unwrap().clone();
     for same in [false, true] {
-        let look = |controls: &[&str]| {
+        let settings = |controls: &[&str]| {
             let mut values = crate::controls::Values::new();
             controls.iter().for_each(|c| values.assign(c).unwrap());
             FrameSettings::from_controls(&values.resolve(0.0), same)
         };
-        let regions = look(&["region_mouth=0", "region_jaw=0", "region_eyes=0", "region_brows=0"]);
-        let (a, b) = (render(&regions), render(&look(&["expression_strength=0"])));
+        let regions = settings(&["region_mouth=0", "region_jaw=0", "region_eyes=0", "region_brows=0"]);
+        let (a, b) = (render(&regions), render(&settings(&["expression_strength=0"])));
         let off = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 0.02, "{off}");
-        assert!(a != render(&look(&[])));
-        assert_eq!(look(&["region_head=0"]), look(&["motion_strength=0", "pose_strength=0"]));
+        assert!(a != render(&settings(&[])));
+        assert_eq!(settings(&["region_head=0"]), settings(&["motion_strength=0", "pose_strength=0"]));
     }
 }
 
 #[test]
 fn full_needs_a_generator_and_a_warm_one_allocates_no_tensor() {
     let draft_only = shot(2, None);
-    let full = look(Quality::Full, View::Result);
+    let full = settings(Quality::Full, View::Result);
     let error = draft_only.render(0, &|_| full.clone(), &mut Scratch::default()).unwrap_err();
     assert_eq!(error.exit_code(), 4);
     // One thread: with more, how many tasks hold a buffer at once is a matter of timing.
@@ -228,7 +261,7 @@ fn full_needs_a_generator_and_a_warm_one_allocates_no_tensor() {
 #[test]
 fn full_keeps_the_plates_code_and_alpha() {
     use crate::frame::Color;
-    let full = look(Quality::Full, View::Result);
+    let full = settings(Quality::Full, View::Result);
     let render = |change: &dyn Fn(&mut Frame)| {
         let shot = shot_of(3, Some(generator(1)), change);
         shot.render(2, &|_| full.clone(), &mut Scratch::default()).unwrap().clone()
@@ -257,8 +290,8 @@ fn a_head_that_walks_leaves_none_behind() {
     );
     let mut scratch = Scratch::default();
     let mut render = |quality| {
-        let look = look(quality, View::Result);
-        walking.render(n - 1, &|_| look.clone(), &mut scratch).unwrap().clone()
+        let settings = settings(quality, View::Result);
+        walking.render(n - 1, &|_| settings.clone(), &mut scratch).unwrap().clone()
     };
     let (full, draft) = (render(Quality::Full), render(Quality::Draft));
     let window = walking.window_at(n - 1, &|_| FrameSettings::default()).unwrap();
@@ -292,7 +325,7 @@ fn the_window_follows_a_head_that_walks() {
             fit
         },
     );
-    let look = |_: usize| FrameSettings::default();
+    let settings = |_: usize| FrameSettings::default();
     let mut scratch = Scratch::default();
     let mut covered = |shot: &Shot, i: usize, window: Window| {
         let pose = shot.pose(i, &FrameSettings::default()).unwrap();
@@ -300,8 +333,8 @@ fn the_window_follows_a_head_that_walks() {
         pncc.chunks_exact(3).filter(|p| p.iter().any(|v| *v > 0.0)).count()
     };
     for i in 0..n {
-        assert_eq!(still.window_at(i, &look).unwrap(), still.window, "frame {i}");
-        let window = walking.window_at(i, &look).unwrap();
+        assert_eq!(still.window_at(i, &settings).unwrap(), still.window, "frame {i}");
+        let window = walking.window_at(i, &settings).unwrap();
         let (whole, seen) = (covered(&still, i, still.window), covered(&walking, i, window));
         // The window may be another share of a pixel away.
         assert!(seen.abs_diff(whole) < whole / 50, "frame {i}: {seen} of {whole} pixels");
@@ -372,8 +405,8 @@ fn a_generator_that_only_follows_the_mesh_is_draft() {
     scratch.keep_warped();
     for i in [0, n / 2, n - 1] {
         let mut render = |quality| {
-            let look = look(quality, View::Result);
-            let picture = moving.render(i, &|_| look.clone(), &mut scratch).unwrap().clone();
+            let settings = settings(quality, View::Result);
+            let picture = moving.render(i, &|_| settings.clone(), &mut scratch).unwrap().clone();
             (picture, scratch.warped().unwrap().clone())
         };
         let ((full, by_full), (draft, by_draft)) = (render(Quality::Full), render(Quality::Draft));
@@ -403,16 +436,16 @@ fn the_warped_reference_is_near_the_truth() {
     let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
     let shot = Shot::with_model(model.clone(), draft, clip[0].0.clone(), &fits[0], track, None).unwrap();
     let retarget = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
-    let look = FrameSettings { retarget, view: View::Crop, ..FrameSettings::default() };
+    let settings = FrameSettings { retarget, view: View::Crop, ..FrameSettings::default() };
     let mut scratch = Scratch::default();
     scratch.keep_warped();
     let (mut still, mut warped) = (0.0, 0.0);
     for i in (5..40).step_by(5) {
-        shot.render(i, &|_| look.clone(), &mut scratch).unwrap();
+        shot.render(i, &|_| settings.clone(), &mut scratch).unwrap();
         let by_flow = scratch.warped().unwrap().clone();
-        let window = shot.window_at(i, &|_| look.clone()).unwrap();
+        let window = shot.window_at(i, &|_| settings.clone()).unwrap();
         let crop = |frame: &Frame| frame.crop(window, CROP, CROP, Filter::Area);
-        let mask = shot.silhouette(i, &|_| look.clone(), &mut scratch).unwrap();
+        let mask = shot.silhouette(i, &|_| settings.clone(), &mut scratch).unwrap();
         let error = |picture: &Frame| Errors::of(picture, &crop(&clip[i].0)).unwrap().within(&mask).unwrap();
         still += error(&crop(&clip[0].0));
         warped += error(&by_flow);
@@ -423,7 +456,7 @@ fn the_warped_reference_is_near_the_truth() {
 #[test]
 fn the_silhouette_is_where_pncc_is() {
     let shot = shot(4, None);
-    let (pncc, draft) = (look(Quality::Draft, View::Pncc), look(Quality::Draft, View::Crop));
+    let (pncc, draft) = (settings(Quality::Draft, View::Pncc), settings(Quality::Draft, View::Crop));
     let mut scratch = Scratch::default();
     let picture = shot.render(3, &|_| pncc.clone(), &mut scratch).unwrap().clone();
     let crop = picture.crop(shot.window_at(3, &|_| pncc.clone()).unwrap(), CROP, CROP, Filter::Area);
@@ -444,8 +477,8 @@ fn the_silhouette_is_where_pncc_is() {
 fn landmarks_are_the_same_in_draft_and_full() {
     let shot = shot(3, Some(generator(1)));
     let ink = |quality: Quality| -> Vec<bool> {
-        let plain = look(quality, View::Result);
-        let drawn = look(quality, View::Landmarks);
+        let plain = settings(quality, View::Result);
+        let drawn = settings(quality, View::Landmarks);
         let mut scratch = Scratch::default();
         let a = shot.render(2, &|_| plain.clone(), &mut scratch).unwrap().clone();
         let b = shot.render(2, &|_| drawn.clone(), &mut scratch).unwrap();

@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug)]
 pub struct Batch {
     /// How many samples in a row are frames of a clip that follow each other, with one reference.
-    pub in_a_row: i64,
+    pub sequence_length: i64,
     /// PNCC (0..1) and RGB (-1..1) of the reference, `[n, 6, h, w]`.
     pub reference: Tensor,
     /// Driving PNCC frames, oldest first, `[n, 3 frames, h, w]`.
@@ -37,8 +37,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Puts samples together, of which `in_a_row` belong together; there is at least one.
-    pub fn of(samples: &[Sample], in_a_row: usize, kind: Kind, device: Device) -> Batch {
+    /// Puts samples together, of which `sequence_length` belong together; there is at least one.
+    pub fn collate(samples: &[Sample], sequence_length: usize, kind: Kind, device: Device) -> Batch {
         let side = CROP as i64;
         let stack = |planes: fn(&Sample) -> &Vec<f32>| {
             let each: Vec<Tensor> =
@@ -48,7 +48,7 @@ impl Batch {
         let vectors: Vec<Tensor> = samples.iter().map(|s| Tensor::from_slice(&s.sound)).collect();
         let vectors = Tensor::stack(&vectors, 0).reshape([samples.len() as i64, -1, 1, 1]);
         Batch {
-            in_a_row: in_a_row as i64,
+            sequence_length: sequence_length as i64,
             reference: stack(|s| &s.reference),
             pncc: stack(|s| &s.pncc),
             sound: vectors.to_kind(kind).to_device(device),
@@ -62,7 +62,7 @@ impl Batch {
     }
 
     /// The same on a device.
-    pub fn on(self, device: Device) -> Batch {
+    pub fn to_device(self, device: Device) -> Batch {
         let to = |t: Tensor| t.to_device(device);
         Batch {
             reference: to(self.reference),
@@ -78,7 +78,7 @@ impl Batch {
     }
 
     /// A picture where the clip's own shows, the target elsewhere: what lies beyond is nobody's fault.
-    pub fn within(&self, picture: &Tensor) -> Tensor {
+    pub fn mask_invalid(&self, picture: &Tensor) -> Tensor {
         let beyond: Tensor = 1.0 - &self.valid;
         picture * &self.valid + &self.target * beyond
     }

@@ -1,11 +1,11 @@
 //! From a folder of clips to a data set.
 //!
-//! A clip is analysed as the program analyses driving clips, then cut into parts through which one still window holds
-//! the whole face; what is too short, too small or shows too little is left out, with the reason. A part that is
+//! A clip is analysed as the program analyses driving clips, then cut into segments through which one still window holds
+//! the whole face; what is too short, too small or shows too little is left out, with the reason. A segment that is
 //! finished is not made again.
 
 use super::split::{HoldOut, Split, split};
-use super::store::{self, About, QUALITY, SIDE, Stored, StoredFrame, finish, picture_path, write_text};
+use super::store::{self, ClipMetadata, QUALITY, SIDE, StoredClip, StoredFrame, finish, picture_path, write_text};
 use headgan::face::choose::Choice;
 use headgan::frame::{Filter, Frame, Window};
 use headgan::media::{Progress, Source, interrupt};
@@ -19,20 +19,20 @@ use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Fewer usable frames make no part.
+/// Fewer usable frames make no segment.
 pub const SHORTEST: usize = 12;
 /// A face whose larger side is shorter, in the file's pixels, would be enlarged too much.
 const SMALLEST: f64 = 64.0;
 /// Fits below this confidence are not used.
-const CONFIDENT: f32 = 0.3;
-/// So many frames without the face end a part.
-const LOST: usize = 12;
+const MIN_CONFIDENCE: f32 = 0.3;
+/// So many frames without the face end a segment.
+const MAX_LOST_FRAMES: usize = 12;
 /// Mean difference of two frames' brightness (0..1) in the window above which there is a cut between them.
-const CUT: f32 = 0.12;
+const CUT_THRESHOLD: f32 = 0.12;
 /// Side of the pictures that cuts are looked for in.
 const THUMBNAIL: usize = 16;
 /// Another face counts from this share of the face's size on.
-const OTHER: f32 = 0.3;
+const OTHER_FACE: f32 = 0.3;
 /// Endings of the files that are clips.
 const ENDINGS: [&str; 8] = ["mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m4v"];
 
@@ -52,11 +52,11 @@ pub struct Settings<'a> {
     pub quiet: bool,
 }
 
-/// A part of a file, or what became of it.
+/// A segment of a file, or what became of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     pub source: String,
-    /// Name of the part; none where the file gave none.
+    /// Name of the segment; none where the file gave none.
     pub clip: Option<String>,
     /// First frame and number of frames.
     pub frames: Option<[usize; 2]>,
@@ -84,7 +84,7 @@ pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) 
         match known {
             Some(known) => entries.extend(known),
             None => {
-                let made = match parts_of(networks, cache, settings, file) {
+                let made = match prepare_file(networks, cache, settings, file) {
                     Ok(made) => made,
                     Err(Error::Interrupted) => return Err(Error::Interrupted),
                     Err(error) => vec![Entry::rejected(name, None, 0, error.to_string())],
@@ -99,8 +99,9 @@ pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) 
     progress.finish();
     let report = serde_json::to_string_pretty(&entries).map_err(|e| Error::Engine(format!("report.json: {e}")))?;
     write_text(&settings.data.join("report.json"), &report)?;
-    let abouts: Vec<About> = store::open_all(settings.data)?.into_iter().map(|c: Stored| c.about).collect();
-    let split = split(&abouts, &settings.hold_out, settings.seed)?;
+    let metadata: Vec<ClipMetadata> =
+        store::open_all(settings.data)?.into_iter().map(|c: StoredClip| c.metadata).collect();
+    let split = split(&metadata, &settings.hold_out, settings.seed)?;
     split.save(settings.data)?;
     Ok((entries, split))
 }
@@ -173,7 +174,7 @@ fn collect(folder: &Path, within: &str, deep: bool, files: &mut Vec<ClipFile>) -
 
 /// A run of frames with one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Part {
+struct Segment {
     first: usize,
     /// One behind the last.
     end: usize,
@@ -181,7 +182,7 @@ struct Part {
 }
 
 /// Cuts a clip where its face leaves the one window that would hold it so far, or is lost for long.
-fn parts(squares: &[Square], seen: &[bool]) -> Vec<Part> {
+fn segments(squares: &[Square], seen: &[bool]) -> Vec<Segment> {
     let mut out = Vec::new();
     let mut first = 0;
     while first < squares.len() {
@@ -194,7 +195,7 @@ fn parts(squares: &[Square], seen: &[bool]) -> Vec<Part> {
         for end in first + 1..=squares.len() {
             if !seen[end - 1] {
                 lost += 1;
-                if lost >= LOST {
+                if lost >= MAX_LOST_FRAMES {
                     break;
                 }
                 continue;
@@ -207,14 +208,19 @@ fn parts(squares: &[Square], seen: &[bool]) -> Vec<Part> {
             }
             best = (end, window);
         }
-        out.push(Part { first, end: best.0, window: best.1 });
+        out.push(Segment { first, end: best.0, window: best.1 });
         first = best.0;
     }
     out
 }
 
-/// Analyses a file and writes its parts.
-fn parts_of(networks: &Networks, cache: Option<&Cache>, settings: &Settings, file: &ClipFile) -> Result<Vec<Entry>> {
+/// Analyses a file and writes its segments.
+fn prepare_file(
+    networks: &Networks,
+    cache: Option<&Cache>,
+    settings: &Settings,
+    file: &ClipFile,
+) -> Result<Vec<Entry>> {
     let name = file.name.as_str();
     let source = Source::open(&file.path.to_string_lossy())?.tolerant(true);
     let each = || interrupt::check();
@@ -234,16 +240,16 @@ fn parts_of(networks: &Networks, cache: Option<&Cache>, settings: &Settings, fil
         .iter()
         .zip(&track.marks)
         .map(|(face, mark)| {
-            let well = face.as_ref().is_some_and(|f| f.confidence >= CONFIDENT && f.event != Event::Followed);
+            let well = face.as_ref().is_some_and(|f| f.confidence >= MIN_CONFIDENCE && f.event != Event::Followed);
             well && *mark == Mark::Seen
         })
         .collect();
     let mut entries = Vec::new();
     let mut kept = Vec::new();
-    for part in parts(&squares, &seen) {
-        let usable = (part.first..part.end).filter(|&i| seen[i]).count();
-        let frames = Some([analysis.first + part.first, part.end - part.first]);
-        let face = part.window.side / crop::SIDE;
+    for segment in segments(&squares, &seen) {
+        let usable = (segment.first..segment.end).filter(|&i| seen[i]).count();
+        let frames = Some([analysis.first + segment.first, segment.end - segment.first]);
+        let face = segment.window.side / crop::SIDE;
         if usable < SHORTEST {
             let why = format!("the face stays in one window for {usable} frames only ({SHORTEST} are needed)");
             entries.push(Entry::rejected(name, frames, usable, why));
@@ -251,23 +257,29 @@ fn parts_of(networks: &Networks, cache: Option<&Cache>, settings: &Settings, fil
             let why = format!("the face is {face:.0} pixels large ({SMALLEST} are needed)");
             entries.push(Entry::rejected(name, frames, usable, why));
         } else {
-            kept.push(part);
+            kept.push(segment);
         }
     }
     let inset = settings.insets.iter().find(|(text, _)| name.contains(text)).map(|(_, rect)| *rect);
-    let whole =
-        Whole { networks, analyser: &analyser, source: &source, analysis: &analysis, track: &track, seen: &seen };
+    let file_analysis = FileAnalysis {
+        networks,
+        analyser: &analyser,
+        source: &source,
+        analysis: &analysis,
+        track: &track,
+        seen: &seen,
+    };
     let flat = file.flat();
     let stem = flat.rsplit_once('.').map_or(flat.as_str(), |(stem, _)| stem);
-    for (i, part) in kept.iter().enumerate() {
+    for (i, segment) in kept.iter().enumerate() {
         let clip = if kept.len() == 1 { stem.to_owned() } else { format!("{stem}.{}", i + 1) };
-        entries.extend(whole.write(part, settings.data, file, &clip, inset)?);
+        entries.extend(file_analysis.write(segment, settings.data, file, &clip, inset)?);
     }
     Ok(entries)
 }
 
 /// A file and its analysis.
-struct Whole<'a> {
+struct FileAnalysis<'a> {
     networks: &'a Networks,
     analyser: &'a Analyser<'a>,
     source: &'a Source,
@@ -276,26 +288,26 @@ struct Whole<'a> {
     seen: &'a [bool],
 }
 
-impl Whole<'_> {
-    /// Writes a part, cut again where the picture cuts.
+impl FileAnalysis<'_> {
+    /// Writes a segment, unless the picture cuts in it.
     fn write(
         &self,
-        part: &Part,
+        segment: &Segment,
         data: &Path,
         file: &ClipFile,
         clip: &str,
         inset: Option<[usize; 4]>,
     ) -> Result<Vec<Entry>> {
         let source = file.name.as_str();
-        let side = part.window.side * SIDE as f64 / headgan::reenact::window::CROP as f64;
-        let square = [part.window.x - 0.5 * side, part.window.y - 0.5 * side, side];
+        let side = segment.window.side * SIDE as f64 / headgan::reenact::window::CROP as f64;
+        let square = [segment.window.x - 0.5 * side, segment.window.y - 0.5 * side, side];
         let window = Window::square(square[0], square[1], side);
-        let (first, last) = (self.analysis.first + part.first, self.analysis.first + part.end - 1);
+        let (first, last) = (self.analysis.first + segment.first, self.analysis.first + segment.end - 1);
         let folder = data.join("clips").join(clip);
         let cannot = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", folder.display()));
         std::fs::create_dir_all(folder.join("frames")).map_err(cannot)?;
 
-        let mut usable: Vec<bool> = self.seen[part.first..part.end].to_vec();
+        let mut usable: Vec<bool> = self.seen[segment.first..segment.end].to_vec();
         let mut identities: Vec<Vec<f32>> = Vec::new();
         let mut cuts = Vec::new();
         let mut others = 0;
@@ -305,7 +317,7 @@ impl Whole<'_> {
             interrupt::check()?;
             let (number, mut frame) = item?;
             let Some(i) = number.checked_sub(first).filter(|i| *i < usable.len()) else { continue };
-            let face = self.analysis.faces[part.first + i].as_ref();
+            let face = self.analysis.faces[segment.first + i].as_ref();
             for seen in self.analyser.observe(&frame)?.faces {
                 let rect = &seen.detection.rect;
                 if face.is_some_and(|f| f.rect == *rect) {
@@ -313,7 +325,7 @@ impl Whole<'_> {
                 } else if let Some(own) = face {
                     let [x, y] = rect.center().map(f64::from);
                     let inside = |v: f64, start: f64| v >= start && v < start + side;
-                    let large = rect.width() > OTHER * own.rect.width();
+                    let large = rect.width() > OTHER_FACE * own.rect.width();
                     let overlaps = own.rect.iou(rect) > 0.3;
                     if large && !overlaps && inside(x, square[0]) && inside(y, square[1]) {
                         usable[i] = false;
@@ -330,7 +342,7 @@ impl Whole<'_> {
             let change = before
                 .as_ref()
                 .map_or(0.0, |b| b.iter().zip(&small).map(|(a, b)| (a - b).abs()).sum::<f32>() / small.len() as f32);
-            if change > CUT {
+            if change > CUT_THRESHOLD {
                 cuts.push(i);
             }
             before = Some(small);
@@ -354,8 +366,8 @@ impl Whole<'_> {
         let offset = [square[0], square[1]].map(|start| ((0.5 - start) * k - 0.5) as f32);
         let mut stored = Vec::with_capacity(usable.len());
         for (i, usable) in usable.iter().enumerate() {
-            let driving = self.track.poses[part.first + i].mapped(k as f32, offset);
-            let fit = self.analysis.faces[part.first + i].as_ref().map(|f| &f.fit).filter(|_| *usable);
+            let driving = self.track.poses[segment.first + i].mapped(k as f32, offset);
+            let fit = self.analysis.faces[segment.first + i].as_ref().map(|f| &f.fit).filter(|_| *usable);
             let reference = match fit {
                 Some(fit) => FramePose::from_fit(fit)?.mapped(k as f32, offset),
                 None => driving.clone(),
@@ -368,7 +380,7 @@ impl Whole<'_> {
             [place(x, square[0]), place(y, square[1]), place(x + w, square[0]), place(y + h, square[1])]
         };
         let (w, h) = self.analysis.size;
-        let about = About {
+        let metadata = ClipMetadata {
             name: clip.into(),
             source: source.into(),
             person: file.person.clone(),
@@ -382,7 +394,7 @@ impl Whole<'_> {
             model: self.networks.model_hash().into(),
             sound: None,
         };
-        finish(&folder, &about, &stored)?;
+        finish(&folder, &metadata, &stored)?;
         Ok(vec![Entry { source: source.into(), clip: Some(clip.into()), frames, usable: count, rejected: None }])
     }
 }
@@ -463,21 +475,21 @@ mod tests {
     fn a_clip_is_cut_where_its_face_leaves_the_window() {
         let still = vec![HOME; 40];
         let all = |n| vec![true; n];
-        assert_eq!(parts(&still, &all(40)), [Part { first: 0, end: 40, window: HOME }]);
-        // A walk of ten sides: several parts, none of which loses the face, and no frame is in two.
+        assert_eq!(segments(&still, &all(40)), [Segment { first: 0, end: 40, window: HOME }]);
+        // A walk of ten sides: several segments, none of which loses the face, and no frame is in two.
         let walk: Vec<Square> = (0..200).map(|i| Square { x: 100.0 + 5.0 * f64::from(i), ..HOME }).collect();
-        let cut = parts(&walk, &all(200));
+        let cut = segments(&walk, &all(200));
         assert!(cut.len() > 3, "{cut:?}");
         assert_eq!(cut.iter().map(|p| p.end - p.first).sum::<usize>(), 200);
-        for part in &cut {
-            assert!(walk[part.first..part.end].iter().all(|s| part.window.holds(s)), "{part:?}");
+        for segment in &cut {
+            assert!(walk[segment.first..segment.end].iter().all(|s| segment.window.holds(s)), "{segment:?}");
         }
-        // A face that is away for long is two parts, for a blink one.
+        // A face that is away for long is two segments, for a blink one.
         let mut seen = all(40);
         seen[10..12].fill(false);
-        assert_eq!(parts(&still, &seen).len(), 1);
+        assert_eq!(segments(&still, &seen).len(), 1);
         seen[10..30].fill(false);
-        assert_eq!(parts(&still, &seen).iter().map(|p| (p.first, p.end)).collect::<Vec<_>>(), [(0, 10), (30, 40)]);
+        assert_eq!(segments(&still, &seen).iter().map(|p| (p.first, p.end)).collect::<Vec<_>>(), [(0, 10), (30, 40)]);
     }
 
     #[test]

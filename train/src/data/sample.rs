@@ -3,7 +3,7 @@
 //! PNCC, flow, silhouette and mouth are computed from the stored fits when they are needed; what augmentation does to
 //! the window it does to cameras and pictures alike.
 
-use super::store::{Edges, SIDE, Stored, StoredFrame};
+use super::store::{Edges, SIDE, StoredClip, StoredFrame};
 use crate::config::Augment;
 use headgan::audio::layout::ALL;
 use headgan::frame::{Filter, Frame, Window};
@@ -43,9 +43,9 @@ pub struct Sample {
     pub mouth: [f64; 2],
 }
 
-/// How a pair is varied.
+/// How a pair is augmented.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variation {
+pub struct Augmentation {
     /// The window in the stored pictures.
     pub window: Window,
     pub flip: bool,
@@ -54,22 +54,22 @@ pub struct Variation {
     pub gamma: f64,
 }
 
-impl Variation {
+impl Augmentation {
     /// None: the window itself.
-    pub fn none() -> Variation {
+    pub fn none() -> Augmentation {
         let margin = 0.5 * (SIDE - CROP) as f64;
-        Variation { window: Window::square(margin, margin, CROP as f64), flip: false, gain: 1.0, gamma: 1.0 }
+        Augmentation { window: Window::square(margin, margin, CROP as f64), flip: false, gain: 1.0, gamma: 1.0 }
     }
 
     /// A random one.
-    pub fn draw(augment: &Augment, rng: &mut Rng) -> Variation {
+    pub fn draw(augment: &Augment, rng: &mut Rng) -> Augmentation {
         let flip = rng.unit() < 0.5 && augment.flip;
         let side = CROP as f64 * (rng.within(1.0) * (1.0 + augment.scale).ln()).exp();
         let mut start = || 0.5 * (SIDE as f64 - side) + rng.within(augment.shift) * side;
         let (x, y) = (start(), start());
         let mut change = || (rng.within(1.0) * (1.0 + augment.colour).ln()).exp();
         let (gain, gamma) = (change(), change());
-        Variation { window: Window::square(x, y, side), flip, gain, gamma }
+        Augmentation { window: Window::square(x, y, side), flip, gain, gamma }
     }
 }
 
@@ -86,14 +86,14 @@ pub struct Sampler {
     out: DraftOutput,
     codes: Vec<f32>,
     /// The reference of the last pair: frames in a row have one.
-    shown: Option<Shown>,
+    cached: Option<CachedReference>,
 }
 
-/// A reference, looked at once for all that it is paired with.
-struct Shown {
+/// What a reference gives, computed once for all frames that it is paired with.
+struct CachedReference {
     clip: PathBuf,
     reference: usize,
-    vary: Variation,
+    augmentation: Augmentation,
     /// PNCC and RGB.
     planes: Vec<f32>,
     picture: Frame,
@@ -114,47 +114,66 @@ impl Sampler {
             scratch: DraftScratch::default(),
             out: DraftOutput::default(),
             codes: Vec::new(),
-            shown: None,
+            cached: None,
         }
     }
 
     /// A clip's frame as a reference.
-    fn look(&mut self, clip: &Stored, reference: usize, vary: &Variation) -> Result<Shown> {
+    fn prepare_reference(
+        &mut self,
+        clip: &StoredClip,
+        reference: usize,
+        augmentation: &Augmentation,
+    ) -> Result<CachedReference> {
         let from = frame(clip, reference)?;
-        let picture = picture(clip, reference, vary)?;
+        let picture = picture(clip, reference, augmentation)?;
         self.model.identity_into(&from.shape, &mut self.identity)?;
-        let mut planes = self.pncc(&in_window(&from.reference, vary.window))?.0;
+        let mut planes = self.pncc(&in_window(&from.reference, augmentation.window))?.0;
         planes.extend(self::planes(&picture));
         let shot = DraftShot::new(self.draft.clone(), picture.clone(), self.mesh.clone())?;
-        Ok(Shown { clip: clip.folder.clone(), reference, vary: vary.clone(), planes, picture, shot })
+        Ok(CachedReference {
+            clip: clip.folder.clone(),
+            reference,
+            augmentation: augmentation.clone(),
+            planes,
+            picture,
+            shot,
+        })
     }
 
     /// The pair of a clip's frames `reference` and `target`.
     ///
     /// # Errors
     /// [`Error::Input`] where a picture cannot be read; those of the mesh.
-    pub fn pair(&mut self, clip: &Stored, reference: usize, target: usize, vary: &Variation) -> Result<Sample> {
-        let wanted = picture(clip, target, vary)?;
-        let same = |s: &Shown| s.clip == clip.folder && s.reference == reference && s.vary == *vary;
-        let shown = match self.shown.take().filter(same) {
-            Some(shown) => shown,
-            None => self.look(clip, reference, vary)?,
+    pub fn pair(
+        &mut self,
+        clip: &StoredClip,
+        reference: usize,
+        target: usize,
+        augmentation: &Augmentation,
+    ) -> Result<Sample> {
+        let wanted = picture(clip, target, augmentation)?;
+        let same =
+            |s: &CachedReference| s.clip == clip.folder && s.reference == reference && s.augmentation == *augmentation;
+        let cached = match self.cached.take().filter(same) {
+            Some(cached) => cached,
+            None => self.prepare_reference(clip, reference, augmentation)?,
         };
         let mut out = Sample {
-            reference: shown.planes.clone(),
+            reference: cached.planes.clone(),
             pncc: Vec::with_capacity(3 * self.frames * CROP * CROP),
             sound: clip.heard.as_ref().map_or([0.0; ALL], |heard| heard.at(target as f64)),
             prior: Vec::with_capacity(2 * CROP * CROP),
             draft: Vec::new(),
             target: planes(&wanted),
             face: Vec::new(),
-            valid: valid(clip.about.visible, clip.about.inset, vary.window),
+            valid: valid(clip.metadata.visible, clip.metadata.inset, augmentation.window),
             mouth: [0.0; 2],
         };
         for back in (0..self.frames).rev() {
             // Before the first frame there is only the first frame.
             let driving = &frame(clip, target.saturating_sub(back))?.driving;
-            let (codes, face) = self.pncc(&in_window(driving, vary.window))?;
+            let (codes, face) = self.pncc(&in_window(driving, augmentation.window))?;
             out.pncc.extend(codes);
             out.face = face;
         }
@@ -162,17 +181,17 @@ impl Sampler {
         let lips = &self.model.model().landmarks[MOUTH];
         let middle = |c: usize| lips.iter().map(|&v| f64::from(self.mesh.vertices[v as usize][c])).sum::<f64>();
         out.mouth = [middle(0), middle(1)].map(|sum| sum / lips.len() as f64);
-        shown.shot.render(&self.mesh, &DraftSettings::default(), &mut self.scratch, &mut self.out)?;
+        cached.shot.render(&self.mesh, &DraftSettings::default(), &mut self.scratch, &mut self.out)?;
         for c in 0..2 {
             out.prior.extend(self.out.flow.iter().map(|d| d[c]));
         }
-        let mut plate = shown.picture.clone();
+        let mut plate = cached.picture.clone();
         plate.paste_masked(&self.out.picture, &self.out.mask, 0, 0)?;
         out.draft = planes(&plate);
-        if vary.flip {
+        if augmentation.flip {
             flip(&mut out, self.twice_middle);
         }
-        self.shown = Some(shown);
+        self.cached = Some(cached);
         Ok(out)
     }
 
@@ -189,16 +208,16 @@ impl Sampler {
     }
 }
 
-fn frame(clip: &Stored, i: usize) -> Result<&StoredFrame> {
-    let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.about.name));
+fn frame(clip: &StoredClip, i: usize) -> Result<&StoredFrame> {
+    let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.metadata.name));
     clip.frames.get(i).ok_or_else(outside)
 }
 
-/// A clip's picture as it is varied.
-fn picture(clip: &Stored, i: usize, vary: &Variation) -> Result<Frame> {
+/// A clip's picture, augmented.
+fn picture(clip: &StoredClip, i: usize, augmentation: &Augmentation) -> Result<Frame> {
     frame(clip, i)?;
-    let mut picture = clip.picture(i)?.crop(vary.window, CROP, CROP, Filter::Area);
-    recolour(&mut picture, vary);
+    let mut picture = clip.picture(i)?.crop(augmentation.window, CROP, CROP, Filter::Area);
+    recolour(&mut picture, augmentation);
     Ok(picture)
 }
 
@@ -216,13 +235,13 @@ fn planes(picture: &Frame) -> Vec<f32> {
     (0..3).flat_map(plane).collect()
 }
 
-fn recolour(picture: &mut Frame, vary: &Variation) {
-    if vary.gain == 1.0 && vary.gamma == 1.0 {
+fn recolour(picture: &mut Frame, augmentation: &Augmentation) {
+    if augmentation.gain == 1.0 && augmentation.gamma == 1.0 {
         return;
     }
     for rgba in picture.data.chunks_exact_mut(4) {
         for v in &mut rgba[..3] {
-            *v = (vary.gain * f64::from(*v).max(0.0).powf(vary.gamma)) as f32;
+            *v = (augmentation.gain * f64::from(*v).max(0.0).powf(augmentation.gamma)) as f32;
         }
     }
 }
@@ -271,7 +290,7 @@ fn flip(sample: &mut Sample, twice_middle: f32) {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::store::{self, About, StoredFrame};
+    use super::super::store::{self, ClipMetadata, StoredFrame};
     use super::*;
     use headgan::audio::AudioConditioning;
     use headgan::audio::layout::SIGNAL;
@@ -279,7 +298,7 @@ pub(crate) mod tests {
     use headgan::synthetic;
 
     /// A clip of the drawn head, stored as `prepare` stores clips.
-    pub fn clip(folder: &std::path::Path) -> Stored {
+    pub fn clip(folder: &std::path::Path) -> StoredClip {
         let side = SIDE as f64;
         std::fs::create_dir_all(folder.join("frames")).unwrap();
         let mut frames = Vec::new();
@@ -296,7 +315,7 @@ pub(crate) mod tests {
             let pose = FramePose::from_fit(&fit).unwrap();
             frames.push(StoredFrame { reference: pose.clone(), shape: fit.params.shape, driving: pose, usable: true });
         }
-        let about = About {
+        let metadata = ClipMetadata {
             person: None,
             name: "drawn".into(),
             source: "drawn.mp4".into(),
@@ -310,8 +329,8 @@ pub(crate) mod tests {
             model: "synthetic".into(),
             sound: None,
         };
-        store::finish(folder, &about, &frames).unwrap();
-        Stored::open(folder).unwrap()
+        store::finish(folder, &metadata, &frames).unwrap();
+        StoredClip::open(folder).unwrap()
     }
 
     fn sampler() -> Sampler {
@@ -348,11 +367,11 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clip = clip(folder.path());
         let mut sampler = sampler();
-        let none = Variation::none();
+        let none = Augmentation::none();
         let plain = sampler.pair(&clip, 0, 5, &none).unwrap();
         let window = Window::square(24.0, 40.0, 250.0);
-        let moved = sampler.pair(&clip, 0, 5, &Variation { window, ..none.clone() }).unwrap();
-        let flipped = sampler.pair(&clip, 0, 5, &Variation { flip: true, ..none.clone() }).unwrap();
+        let moved = sampler.pair(&clip, 0, 5, &Augmentation { window, ..none.clone() }).unwrap();
+        let flipped = sampler.pair(&clip, 0, 5, &Augmentation { flip: true, ..none.clone() }).unwrap();
         for sample in [&plain, &moved, &flipped] {
             flow_leads_to_the_same_surface(sample);
         }
@@ -361,11 +380,11 @@ pub(crate) mod tests {
         let arrays = [0.25, 0.5].map(|v| vec![v; 3 * SIGNAL]).concat();
         let arrays =
             Weights { arrays: [("signal".into(), Array::f32([6, SIGNAL], arrays))].into(), ..Weights::default() };
-        let loud = Stored { heard: Some(AudioConditioning::from_arrays(&arrays).unwrap()), ..clip.clone() };
-        let vary = Variation { flip: true, window, gain: 0.8, gamma: 1.2 };
-        let heard = sampler.pair(&loud, 0, 5, &vary).unwrap().sound;
+        let loud = StoredClip { heard: Some(AudioConditioning::from_arrays(&arrays).unwrap()), ..clip.clone() };
+        let augmentation = Augmentation { flip: true, window, gain: 0.8, gamma: 1.2 };
+        let heard = sampler.pair(&loud, 0, 5, &augmentation).unwrap().sound;
         assert!(heard[..SIGNAL] == [0.5; SIGNAL] && heard[SIGNAL..].iter().all(|v| *v == 0.0));
-        assert_eq!(sampler.pair(&loud, 5, 2, &vary).unwrap().sound[0], 0.25);
+        assert_eq!(sampler.pair(&loud, 5, 2, &augmentation).unwrap().sound[0], 0.25);
         assert_eq!(plain.sound, [0.0; ALL]);
         // Mirrored: the picture, the silhouette, the sign of x; and the codes stay a face's.
         for i in [100 * CROP + 90, 140 * CROP + 128, 180 * CROP + 40] {
@@ -393,13 +412,15 @@ pub(crate) mod tests {
     fn a_reference_that_was_looked_at_is_the_same_reference() {
         let folder = tempfile::tempdir().unwrap();
         let clip = clip(folder.path());
-        let vary = Variation { flip: true, gain: 0.9, ..Variation::none() };
+        let augmentation = Augmentation { flip: true, gain: 0.9, ..Augmentation::none() };
         let mut used = sampler();
-        used.pair(&clip, 1, 2, &vary).unwrap();
-        for (reference, target, vary) in [(1, 4, &vary), (1, 4, &Variation::none()), (3, 4, &vary)] {
+        used.pair(&clip, 1, 2, &augmentation).unwrap();
+        for (reference, target, augmentation) in
+            [(1, 4, &augmentation), (1, 4, &Augmentation::none()), (3, 4, &augmentation)]
+        {
             let (again, fresh) = (
-                used.pair(&clip, reference, target, vary).unwrap(),
-                sampler().pair(&clip, reference, target, vary).unwrap(),
+                used.pair(&clip, reference, target, augmentation).unwrap(),
+                sampler().pair(&clip, reference, target, augmentation).unwrap(),
             );
             assert!(again.reference == fresh.reference && again.draft == fresh.draft && again.pncc == fresh.pncc);
             assert!(again.prior == fresh.prior && again.target == fresh.target && again.mouth == fresh.mouth);
@@ -411,9 +432,11 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clip = clip(folder.path());
         let mut sampler = sampler();
-        let vary = Variation { gain: 0.8, gamma: 1.2, ..Variation::none() };
-        let (plain, changed) =
-            (sampler.pair(&clip, 2, 2, &Variation::none()).unwrap(), sampler.pair(&clip, 2, 2, &vary).unwrap());
+        let augmentation = Augmentation { gain: 0.8, gamma: 1.2, ..Augmentation::none() };
+        let (plain, changed) = (
+            sampler.pair(&clip, 2, 2, &Augmentation::none()).unwrap(),
+            sampler.pair(&clip, 2, 2, &augmentation).unwrap(),
+        );
         let n = CROP * CROP;
         assert_eq!(changed.target, changed.reference[3 * n..]);
         for i in [7, 4000, 3 * n - 1] {

@@ -1,6 +1,6 @@
 //! What the clips of a data set are heard as: added to clips that are finished, so that data sets made before sound was kept get it too.
 
-use super::store::{self, SOUND, Stored};
+use super::store::{self, SOUND, StoredClip};
 use headgan::audio::AudioConditioning;
 use headgan::media::{Progress, Source, interrupt};
 use headgan::weights::safetensors;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sounds {
+pub struct AudioSummary {
     /// Clips with sound.
     pub heard: usize,
     /// Clips without, whose frames hear zeros.
@@ -30,40 +30,46 @@ pub struct Sounds {
 /// # Errors
 /// [`Error::Input`] where the data set cannot be read or written, [`Error::Model`] where the acoustic model is damaged,
 /// [`Error::Interrupted`]. A clip whose sound cannot be decoded hears zeros, and is told.
-pub fn listen(clips: &Path, data: &Path, models: &ModelSet, cache: Option<&Cache>, quiet: bool) -> Result<Sounds> {
+pub fn add_audio(
+    clips: &Path,
+    data: &Path,
+    models: &ModelSet,
+    cache: Option<&Cache>,
+    quiet: bool,
+) -> Result<AudioSummary> {
     let listener = AudioExtractor { models, threads: 0, cache };
     let acoustic = listener.acoustic_model().map(str::to_owned);
-    let mut out = Sounds { characters: acoustic.is_some(), ..Sounds::default() };
+    let mut out = AudioSummary { characters: acoustic.is_some(), ..AudioSummary::default() };
     let stored = store::open_all(data)?;
     let mut progress = Progress::new("listening", Some(stored.len() as u64), quiet);
     // Parts of one file follow each other.
     let mut last: Option<(String, Option<Arc<AudioConditioning>>)> = None;
     for mut clip in stored {
         interrupt::check()?;
-        let known = clip.about.sound.as_ref().is_some_and(|s| !s.heard || s.acoustic == acoustic);
+        let known = clip.metadata.sound.as_ref().is_some_and(|s| !s.heard || s.acoustic == acoustic);
         if !known {
             let of_file = match &last {
-                Some((name, heard)) if *name == clip.about.source => heard.clone(),
+                Some((name, heard)) if *name == clip.metadata.source => heard.clone(),
                 _ => {
-                    let Ok(source) = Source::open(&clips.join(&clip.about.source).to_string_lossy()) else {
-                        let text = format!("{}: its file is not in {}", clip.about.name, clips.display());
+                    let Ok(source) = Source::open(&clips.join(&clip.metadata.source).to_string_lossy()) else {
+                        let text = format!("{}: its file is not in {}", clip.metadata.name, clips.display());
                         out.problems.push(text);
                         continue;
                     };
-                    let heard = match of_source(&listener, &source) {
+                    let heard = match audio_of_source(&listener, &source) {
                         Err(Error::Input(text)) => {
                             out.problems.push(text);
                             None
                         }
                         other => other?,
                     };
-                    last = Some((clip.about.source.clone(), heard.clone()));
+                    last = Some((clip.metadata.source.clone(), heard.clone()));
                     heard
                 }
             };
-            keep(&mut clip, of_file.as_deref(), acoustic.as_deref())?;
+            store_audio(&mut clip, of_file.as_deref(), acoustic.as_deref())?;
         }
-        let heard = clip.about.sound.as_ref().is_some_and(|s| s.heard);
+        let heard = clip.metadata.sound.as_ref().is_some_and(|s| s.heard);
         if heard {
             out.heard += 1
         } else {
@@ -75,24 +81,24 @@ pub fn listen(clips: &Path, data: &Path, models: &ModelSet, cache: Option<&Cache
     Ok(out)
 }
 
-fn of_source(listener: &AudioExtractor, source: &Source) -> Result<Option<Arc<AudioConditioning>>> {
+fn audio_of_source(listener: &AudioExtractor, source: &Source) -> Result<Option<Arc<AudioConditioning>>> {
     let (Some(from), Some(fps)) = (AudioSource::of_clip(source), source.info().fps) else { return Ok(None) };
     Ok(Some(listener.listen(&from, fps, 0.0)?.heard))
 }
 
 /// Stores what the frames of a clip are heard as, given what the file is that it was cut out of.
-fn keep(clip: &mut Stored, of_file: Option<&AudioConditioning>, acoustic: Option<&str>) -> Result<()> {
+fn store_audio(clip: &mut StoredClip, of_file: Option<&AudioConditioning>, acoustic: Option<&str>) -> Result<()> {
     if let Some(heard) = of_file {
-        let first = clip.about.first;
-        let mut arrays = heard.part(first..first + clip.about.frames).to_arrays();
+        let first = clip.metadata.first;
+        let mut arrays = heard.part(first..first + clip.metadata.frames).to_arrays();
         arrays.metadata.extend(acoustic.map(|model| ("acoustic".to_owned(), model.to_owned())));
         safetensors::save(&clip.folder.join(SOUND), &arrays)?;
     }
-    clip.about.sound = Some(store::Sound { heard: of_file.is_some(), acoustic: acoustic.map(str::to_owned) });
-    store::write_about(&clip.folder, &clip.about)
+    clip.metadata.sound = Some(store::Sound { heard: of_file.is_some(), acoustic: acoustic.map(str::to_owned) });
+    store::write_metadata(&clip.folder, &clip.metadata)
 }
 
-impl fmt::Display for Sounds {
+impl fmt::Display for AudioSummary {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} clips with sound, {} without", self.heard, self.silent)?;
         if self.heard > 0 && !self.characters {
@@ -131,30 +137,30 @@ mod tests {
         let folder = at("data/clips/drawn");
         std::fs::create_dir_all(&folder).unwrap();
         let mut old = clip(&folder);
-        assert!(old.about.sound.is_none() && old.heard.is_none());
-        old.about.first = 2;
-        store::write_about(&folder, &old.about).unwrap();
+        assert!(old.metadata.sound.is_none() && old.heard.is_none());
+        old.metadata.first = 2;
+        store::write_metadata(&folder, &old.metadata).unwrap();
         std::fs::create_dir_all(at("files")).unwrap();
         let models = ModelSet::from_folders(&[]);
-        let run = || listen(&at("files"), &at("data"), &models, None, true).unwrap();
+        let run = || add_audio(&at("files"), &at("data"), &models, None, true).unwrap();
 
         // Without its file nothing is decided.
         let missing = run();
         assert_eq!((missing.heard, missing.silent, missing.problems.len()), (0, 0, 1));
-        assert!(Stored::open(&folder).unwrap().about.sound.is_none());
+        assert!(StoredClip::open(&folder).unwrap().metadata.sound.is_none());
         std::fs::write(at("s.wav"), wav(&demo_sound(8, 25.0))).unwrap();
         video(&at("files/drawn.mp4"), Some(&at("s.wav")));
         let found = run();
         assert_eq!((found.heard, found.silent, found.problems.len()), (1, 0, 0));
         assert!(found.to_string().contains("zeros"), "{found}");
-        let now = Stored::open(&folder).unwrap();
+        let now = StoredClip::open(&folder).unwrap();
         let heard = now.heard.as_ref().unwrap();
         assert_eq!((heard.frames(), heard.knows_characters()), (6, false));
         // The part is where the clip is in its file.
         let from = at("files/drawn.mp4");
         let source = Source::open(from.to_str().unwrap()).unwrap();
         let listener = AudioExtractor { models: &models, threads: 0, cache: None };
-        let whole = of_source(&listener, &source).unwrap().unwrap();
+        let whole = audio_of_source(&listener, &source).unwrap().unwrap();
         assert_eq!(heard.at(1.0), whole.at(3.0));
         assert!(heard.at(1.0) != [0.0; ALL] && heard.at(1.0) != heard.at(3.0));
         // It is looked for once.
@@ -166,6 +172,6 @@ mod tests {
         clip(&still);
         video(&from, None);
         assert_eq!((run().heard, run().silent), (1, 1));
-        assert!(Stored::open(&still).unwrap().heard.is_none());
+        assert!(StoredClip::open(&still).unwrap().heard.is_none());
     }
 }

@@ -1,9 +1,9 @@
 //! Who is held out: persons, never clips. A person whom training has seen tells nothing about strangers.
 //!
-//! Clips whose identities are more alike than [`SAME`] are one person's, and so are those that were cut out of one
-//! file. Where the folders that clips lie in say whose they are ([`About::person`]), that counts instead.
+//! Clips whose identities are more alike than [`SAME_PERSON`] are one person's, and so are those that were cut out of one
+//! file. Where the folders that clips lie in say whose they are ([`ClipMetadata::person`]), that counts instead.
 
-use super::store::{About, write_text};
+use super::store::{ClipMetadata, write_text};
 use headgan::face::embedding::cosine;
 use headgan::media::interrupt;
 use headgan::random::Rng;
@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Cosine between two clips' mean identities above which they count as the same person's. Chosen to err towards one
 /// person.
-pub const SAME: f32 = 0.45;
+pub const SAME_PERSON: f32 = 0.45;
 
 /// The split of a data set; stored as `split.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub enum HoldOut {
 /// # Errors
 /// [`Error::Usage`] where a named clip or person is not there, nobody would be left, or only some clips have a person
 /// from their folder; [`Error::Interrupted`].
-pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
+pub fn split(clips: &[ClipMetadata], hold_out: &HoldOut, seed: u64) -> Result<Split> {
     let known = clips.iter().filter(|c| c.person.is_some()).count();
     let mut persons = match known {
         0 => by_likeness(clips)?,
@@ -84,17 +84,18 @@ pub fn split(clips: &[About], hold_out: &HoldOut, seed: u64) -> Result<Split> {
     }
     let out: BTreeSet<&str> =
         persons.iter().filter(|p| p.held_out).flat_map(|p| p.clips.iter().map(String::as_str)).collect();
-    let (held, rest): (Vec<&About>, Vec<&About>) = clips.iter().partition(|c| out.contains(c.name.as_str()));
+    let (held, rest): (Vec<&ClipMetadata>, Vec<&ClipMetadata>) =
+        clips.iter().partition(|c| out.contains(c.name.as_str()));
     let mut nearest = 0.0f32;
     for a in held {
         interrupt::check()?;
         nearest = rest.iter().map(|b| cosine(&a.identity, &b.identity)).fold(nearest, f32::max);
     }
-    Ok(Split { seed, same: (known == 0).then_some(SAME), persons, nearest })
+    Ok(Split { seed, same: (known == 0).then_some(SAME_PERSON), persons, nearest })
 }
 
 /// Clips of one folder are one person's.
-fn by_folder(clips: &[About]) -> Vec<Person> {
+fn by_folder(clips: &[ClipMetadata]) -> Vec<Person> {
     let mut persons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for clip in clips {
         persons.entry(clip.person.as_deref().unwrap_or_default()).or_default().push(clip.name.clone());
@@ -104,12 +105,12 @@ fn by_folder(clips: &[About]) -> Vec<Person> {
 }
 
 /// Clips that look alike or come from one file are one person's.
-fn by_likeness(clips: &[About]) -> Result<Vec<Person>> {
+fn by_likeness(clips: &[ClipMetadata]) -> Result<Vec<Person>> {
     let mut group: Vec<usize> = (0..clips.len()).collect();
     for i in 0..clips.len() {
         interrupt::check()?;
         for j in 0..i {
-            let alike = cosine(&clips[i].identity, &clips[j].identity) > SAME;
+            let alike = cosine(&clips[i].identity, &clips[j].identity) > SAME_PERSON;
             if alike || clips[i].source == clips[j].source {
                 let (a, b) = (group[i], group[j]);
                 group.iter_mut().filter(|g| **g == a).for_each(|g| *g = b);
@@ -160,8 +161,8 @@ impl Split {
 mod tests {
     use super::*;
 
-    fn about(name: &str, source: &str, identity: [f32; 2]) -> About {
-        About {
+    fn metadata(name: &str, source: &str, identity: [f32; 2]) -> ClipMetadata {
+        ClipMetadata {
             name: name.into(),
             source: source.into(),
             first: 0,
@@ -178,12 +179,12 @@ mod tests {
     }
 
     /// a and b look alike, b and c come from one file, d is another.
-    fn clips() -> [About; 4] {
+    fn clips() -> [ClipMetadata; 4] {
         [
-            about("a", "1.mp4", [1.0, 0.0]),
-            about("b", "2.mp4", [0.8, 0.6]),
-            about("c", "2.mp4", [-1.0, 0.0]),
-            about("d", "3.mp4", [0.0, -1.0]),
+            metadata("a", "1.mp4", [1.0, 0.0]),
+            metadata("b", "2.mp4", [0.8, 0.6]),
+            metadata("c", "2.mp4", [-1.0, 0.0]),
+            metadata("d", "3.mp4", [0.0, -1.0]),
         ]
     }
 
@@ -195,7 +196,7 @@ mod tests {
             let side = split.clips(true);
             assert!(side == ["a", "b", "c"] || side == ["d"], "{side:?}");
             assert_eq!(split.clips(false).len() + side.len(), 4);
-            assert!(split.nearest <= SAME);
+            assert!(split.nearest <= SAME_PERSON);
         }
         let drawn = |seed| split(&clips(), &HoldOut::Drawn(1), seed).unwrap().clips(true).len();
         assert!((0..20).map(drawn).collect::<std::collections::BTreeSet<_>>().len() == 2, "the seed draws");
@@ -225,7 +226,7 @@ mod tests {
             ["id1", "id2", "id3"]
         );
         assert_eq!(by_name.same, None);
-        assert!(by_name.nearest > SAME, "what the folders say is still measured");
+        assert!(by_name.nearest > SAME_PERSON, "what the folders say is still measured");
         named[3].person = None;
         assert!(split(&named, &HoldOut::Drawn(1), 1).unwrap_err().to_string().starts_with("3 of 4 clips"));
     }
@@ -234,6 +235,6 @@ mod tests {
     fn a_split_of_before_is_read() {
         let text = r#"{"seed": 1, "same": 0.45, "persons": [{"held_out": true, "clips": ["a"]}], "nearest": 0.1}"#;
         let split: Split = serde_json::from_str(text).unwrap();
-        assert_eq!((split.same, split.persons[0].name.as_ref()), (Some(SAME), None));
+        assert_eq!((split.same, split.persons[0].name.as_ref()), (Some(SAME_PERSON), None));
     }
 }

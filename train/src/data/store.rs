@@ -3,7 +3,7 @@
 //! `frames/000000.jpg` and on are [`SIDE`] pixels square: the window that a generator sees ([`CROP`] pixels) and a
 //! margin, which augmentation moves into. `fits.safetensors`, cameras in the pixels of these pictures:
 //! `reference_camera` [n, 12], `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera`
-//! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`About`]) is written
+//! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`ClipMetadata`]) is written
 //! last: a folder that has it is finished. [`SOUND`], where the clip has sound, is what is heard in each frame
 //! ([`AudioConditioning::to_arrays`]).
 
@@ -14,7 +14,6 @@ use headgan::weights::{Array, Weights, safetensors};
 use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{ImageCamera, Morphable};
-use headgan::reenact::networks;
 use headgan::reenact::window::CROP;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -34,7 +33,7 @@ pub type Edges = [f64; 4];
 
 /// What is known of a clip as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct ClipMetadata {
     pub name: String,
     /// The file that it was cut out of, from the clips' folder on.
     pub source: String,
@@ -72,8 +71,8 @@ pub struct Sound {
 
 /// A clip that can be read.
 #[derive(Debug, Clone)]
-pub struct Stored {
-    pub about: About,
+pub struct StoredClip {
+    pub metadata: ClipMetadata,
     pub folder: PathBuf,
     pub frames: Vec<StoredFrame>,
     /// What is heard in them; none where the clip has no sound, or nobody has looked for it.
@@ -100,7 +99,7 @@ pub fn picture_path(folder: &Path, i: usize) -> PathBuf {
 ///
 /// # Errors
 /// [`Error::Input`] where that fails.
-pub fn finish(folder: &Path, about: &About, frames: &[StoredFrame]) -> Result<()> {
+pub fn finish(folder: &Path, metadata: &ClipMetadata, frames: &[StoredFrame]) -> Result<()> {
     let n = frames.len();
     let mut out = Weights::default();
     let mut put = |name: &str, values: Vec<f32>| {
@@ -114,15 +113,15 @@ pub fn finish(folder: &Path, about: &About, frames: &[StoredFrame]) -> Result<()
     put("expression", frames.iter().flat_map(|f| f.driving.expr.clone()).collect());
     put("usable", frames.iter().map(|f| f32::from(u8::from(f.usable))).collect());
     safetensors::save(&folder.join("fits.safetensors"), &out)?;
-    write_about(folder, about)
+    write_metadata(folder, metadata)
 }
 
 /// Writes `clip.json`.
 ///
 /// # Errors
 /// [`Error::Input`] where that fails.
-pub fn write_about(folder: &Path, about: &About) -> Result<()> {
-    let text = serde_json::to_string_pretty(about).map_err(|e| Error::Engine(format!("clip.json: {e}")))?;
+pub fn write_metadata(folder: &Path, metadata: &ClipMetadata) -> Result<()> {
+    let text = serde_json::to_string_pretty(metadata).map_err(|e| Error::Engine(format!("clip.json: {e}")))?;
     write_text(&folder.join("clip.json"), &text)
 }
 
@@ -134,22 +133,22 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
     atomic::write(path, |out| out.write_all(text.as_bytes()).map_err(|e| atomic::write_error(path, &e)))
 }
 
-impl Stored {
+impl StoredClip {
     /// Opens a finished clip.
     ///
     /// # Errors
     /// [`Error::Input`] where it is not one.
-    pub fn open(folder: &Path) -> Result<Stored> {
+    pub fn open(folder: &Path) -> Result<StoredClip> {
         let bad =
             |what: &str| Error::Input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()));
         let text = std::fs::read_to_string(folder.join("clip.json")).map_err(|e| bad(&e.to_string()))?;
-        let about: About = serde_json::from_str(&text).map_err(|e| bad(&e.to_string()))?;
+        let metadata: ClipMetadata = serde_json::from_str(&text).map_err(|e| bad(&e.to_string()))?;
         let fits = safetensors::load(&folder.join("fits.safetensors"))?;
         let rows = |name: &str| -> Result<Vec<Vec<f32>>> {
             let array = fits.get(name).ok_or_else(|| bad(&format!("no '{name}'")))?;
-            let values = array.as_f32().filter(|_| array.shape.first() == Some(&about.frames));
+            let values = array.as_f32().filter(|_| array.shape.first() == Some(&metadata.frames));
             let values = values.ok_or_else(|| bad(&format!("'{name}' is of another length")))?;
-            let width = values.len().checked_div(about.frames).unwrap_or(0).max(1);
+            let width = values.len().checked_div(metadata.frames).unwrap_or(0).max(1);
             Ok(values.chunks_exact(width).map(<[f32]>::to_vec).collect())
         };
         let poses = |cameras: Vec<Vec<f32>>, exprs: Vec<Vec<f32>>| -> Result<Vec<FramePose>> {
@@ -174,17 +173,17 @@ impl Stored {
                 usable: usable[0] > 0.0,
             })
             .collect();
-        if frames.len() != about.frames {
+        if frames.len() != metadata.frames {
             return Err(bad("its parts are of different lengths"));
         }
-        let heard = match about.sound.as_ref().is_some_and(|s| s.heard) {
+        let heard = match metadata.sound.as_ref().is_some_and(|s| s.heard) {
             true => Some(AudioConditioning::from_arrays(&safetensors::load(&folder.join(SOUND))?)?),
             false => None,
         };
-        if heard.as_ref().is_some_and(|h| h.frames() != about.frames) {
+        if heard.as_ref().is_some_and(|h| h.frames() != metadata.frames) {
             return Err(bad("its sound is of another length"));
         }
-        Ok(Stored { about, folder: folder.to_owned(), frames, heard })
+        Ok(StoredClip { metadata, folder: folder.to_owned(), frames, heard })
     }
 
     /// The frames that pairs may be made of.
@@ -212,8 +211,8 @@ impl Stored {
 ///
 /// # Errors
 /// [`Error::Input`] where the clips were fitted with several; [`Error::Model`] where no pack has it.
-pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a Stored>, models: &ModelSet) -> Result<Morphable> {
-    let mut hashes: Vec<&str> = clips.into_iter().map(|c| c.about.model.as_str()).collect();
+pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a StoredClip>, models: &ModelSet) -> Result<Morphable> {
+    let mut hashes: Vec<&str> = clips.into_iter().map(|c| c.metadata.model.as_str()).collect();
     hashes.sort_unstable();
     hashes.dedup();
     let [hash] = hashes[..] else {
@@ -233,7 +232,7 @@ pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a Stored>, models: &ModelS
 ///
 /// # Errors
 /// [`Error::Input`] where there is none, or one cannot be read.
-pub fn open_all(data: &Path) -> Result<Vec<Stored>> {
+pub fn open_all(data: &Path) -> Result<Vec<StoredClip>> {
     let clips = data.join("clips");
     let entries = std::fs::read_dir(&clips)
         .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())))?;
@@ -243,5 +242,5 @@ pub fn open_all(data: &Path) -> Result<Vec<Stored>> {
     if folders.is_empty() {
         return Err(Error::Input(format!("{}: there is no prepared clip", clips.display())));
     }
-    folders.iter().map(|f| Stored::open(f)).collect()
+    folders.iter().map(|f| StoredClip::open(f)).collect()
 }

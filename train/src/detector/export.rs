@@ -2,7 +2,7 @@
 
 use super::trainer;
 use crate::checkpoint::Checkpoint;
-use crate::export::{self, Part, halved};
+use crate::export::{self, PackComponent, halved};
 use headgan::Result;
 use headgan::face::detector::DetectorOverrides;
 use headgan::weights::Weights;
@@ -26,7 +26,7 @@ pub fn weights(checkpoint: &Checkpoint) -> Result<Weights> {
 }
 
 /// A pack's component that looks as told.
-pub fn part<'a>(weights: &'a Weights, look: &DetectorOverrides) -> Part<'a> {
+pub fn component<'a>(weights: &'a Weights, look: &DetectorOverrides) -> PackComponent<'a> {
     let mut config = Map::new();
     config.insert("backbone".into(), Value::from("mobilenet0.25"));
     config.insert("channels".into(), Value::from(Backbone::MobileNet025.width()));
@@ -34,7 +34,7 @@ pub fn part<'a>(weights: &'a Weights, look: &DetectorOverrides) -> Part<'a> {
     // 0.65, not the binary fraction next to it.
     let score = look.score.and_then(|n| n.to_string().parse::<f64>().ok());
     config.extend(score.map(|n| ("score".into(), Value::from(n))));
-    Part { role: Role::Detector, architecture: "retinaface", config, file: FILE, weights, half: true }
+    PackComponent { role: Role::Detector, architecture: "retinaface", config, file: FILE, weights, half: true }
 }
 
 /// Writes a pack of the name of `folder`; returns the size of its weights in bytes.
@@ -44,5 +44,5 @@ pub fn part<'a>(weights: &'a Weights, look: &DetectorOverrides) -> Part<'a> {
 /// written; those of [`trainer::export`].
 pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, look: &DetectorOverrides, licence: &str) -> Result<u64> {
     let weights = weights(checkpoint)?;
-    export::write_pack(folder, &[part(&weights, look)], "finds faces and their five landmarks", licence)
+    export::write_pack(folder, &[component(&weights, look)], "finds faces and their five landmarks", licence)
 }

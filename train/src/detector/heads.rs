@@ -11,24 +11,27 @@ use headgan::synthetic::head;
 /// Side of the pictures in pixels.
 pub const SIDE: usize = 224;
 /// How much of the surroundings they hold, in sides of the crop that a regressor sees.
-pub const AROUND: f64 = 1.7;
+pub const CONTEXT: f64 = 1.7;
 
 /// How far a detector's box reaches beyond the box around the 68 landmarks, in shares of that one's width (left and
 /// right) and height (top, bottom): means over what upstream's RetinaFace gives on people
 /// (`train/examples/box_convention.rs`).
-const BEYOND: [f32; 4] = [-0.02, 0.335, -0.02, -0.009];
+const BOX_MARGINS: [f32; 4] = [-0.02, 0.335, -0.02, -0.009];
 
 /// An endless row of heads; each follows from seed and number alone.
-pub struct Heads {
-    source: drawn::Heads,
+pub struct SyntheticHeads {
+    source: drawn::SyntheticHeads,
     model: PreparedMorphable,
 }
 
-impl Heads {
+impl SyntheticHeads {
     /// # Errors
     /// Those of the head.
-    pub fn new(seed: u64) -> Result<Heads> {
-        Ok(Heads { source: drawn::Heads::framed(seed, SIDE, AROUND), model: PreparedMorphable::new(head())? })
+    pub fn new(seed: u64) -> Result<SyntheticHeads> {
+        Ok(SyntheticHeads {
+            source: drawn::SyntheticHeads::with_framing(seed, SIDE, CONTEXT),
+            model: PreparedMorphable::new(head())?,
+        })
     }
 
     /// The next head.
@@ -45,15 +48,15 @@ impl Heads {
 
 /// What a detector should say of a face with these landmarks, in pixels whose middles are whole numbers.
 pub fn face_of(points: &[[f32; 3]; 68]) -> Face {
-    let r = around(points);
-    let [left, top, right, bottom] = BEYOND;
+    let r = bounding_box(points);
+    let [left, top, right, bottom] = BOX_MARGINS;
     let (w, h) = (r.width(), r.height());
     let rect = Rect { x0: r.x0 - left * w, y0: r.y0 - top * h, x1: r.x1 + right * w, y1: r.y1 + bottom * h };
-    Face { rect, landmarks: five(points), sure: true }
+    Face { rect, landmarks: landmarks5(points), required: true }
 }
 
 /// The box around landmarks; the picture's left upper corner is at 0, 0.
-pub fn around(points: &[[f32; 3]; 68]) -> Rect {
+pub fn bounding_box(points: &[[f32; 3]; 68]) -> Rect {
     let none = Rect { x0: f32::MAX, y0: f32::MAX, x1: f32::MIN, y1: f32::MIN };
     let grow = |r: Rect, p: &[f32; 3]| {
         let [x, y] = [p[0] + 0.5, p[1] + 0.5];
@@ -63,7 +66,7 @@ pub fn around(points: &[[f32; 3]; 68]) -> Rect {
 }
 
 /// Eyes, nose and corners of the mouth of the 68 landmarks; the picture's left upper corner is at 0, 0.
-pub fn five(points: &[[f32; 3]; 68]) -> [[f32; 2]; 5] {
+pub fn landmarks5(points: &[[f32; 3]; 68]) -> [[f32; 2]; 5] {
     let mean = |of: std::ops::Range<usize>| {
         let n = of.len() as f32;
         [0, 1].map(|c| points[of.clone()].iter().map(|p| p[c]).sum::<f32>() / n + 0.5)
@@ -77,12 +80,12 @@ mod tests {
 
     #[test]
     fn heads_hold_their_face() {
-        let mut heads = Heads::new(3).unwrap();
+        let mut heads = SyntheticHeads::new(3).unwrap();
         for _ in 0..3 {
             let picture = heads.next().unwrap();
             let [face] = picture.faces[..] else { panic!("{:?}", picture.faces) };
             let r = face.rect;
-            assert!(face.sure && r.width() > 50.0 && r.width() < 170.0 && r.height() > r.width(), "{r:?}");
+            assert!(face.required && r.width() > 50.0 && r.width() < 170.0 && r.height() > r.width(), "{r:?}");
             assert!(r.x0 > 10.0 && r.y0 > 0.0 && r.x1 < 214.0 && r.y1 < 224.0, "{r:?}");
             assert!(face.landmarks.iter().all(|p| (r.x0..r.x1).contains(&p[0]) && (r.y0..r.y1).contains(&p[1])));
             assert!(face.landmarks[0][0] < face.landmarks[1][0] && face.landmarks[0][1] < face.landmarks[3][1]);

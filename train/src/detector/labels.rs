@@ -1,11 +1,11 @@
 //! Pictures of clips and images, and the faces that another detector finds in them, once for all steps.
 //!
-//! A folder has `pictures/` (JPEGs), `about.json` ([`About`]) and `labels.jsonl`, a line for each file that was looked
-//! at ([`Labelled`]). Files that have a line are not looked at again.
+//! A folder has `pictures/` (JPEGs), `about.json` ([`LabelSettings`]) and `labels.jsonl`, a line for each file that was looked
+//! at ([`LabelledFile`]). Files that have a line are not looked at again.
 
+use crate::affine::to_bgr8;
 use crate::data::split::Split;
 use crate::data::store::{self, write_text};
-use crate::regressor::view::bytes;
 use headgan::engine::Embedded;
 use headgan::face::Detection;
 use headgan::face::detector::Detector;
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use super::picture::{Face, Picture};
 
 /// From this score on the program reports a face, and training must find it.
-pub const SURE: f32 = 0.5;
+pub const REQUIRED_SCORE: f32 = 0.5;
 /// Faces below are not kept. Those between are neither asked for nor forbidden.
-const UNSURE: f32 = 0.15;
+const MIN_SCORE: f32 = 0.15;
 /// JPEG quality of the pictures.
 const QUALITY: u8 = 94;
 /// Endings of the files that are looked at.
@@ -31,7 +31,7 @@ const ENDINGS: [&str; 12] = ["mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", 
 
 /// What the labels were made with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct LabelSettings {
     /// blake3 of the detector.
     pub detector: String,
     /// Longest side of a picture in pixels.
@@ -42,15 +42,15 @@ pub struct About {
 
 /// A file and its pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Labelled {
+pub struct LabelledFile {
     /// From the folder on that was searched.
     pub source: String,
-    pub pictures: Vec<Labels>,
+    pub pictures: Vec<LabelledPicture>,
 }
 
 /// A picture and its faces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Labels {
+pub struct LabelledPicture {
     /// In `pictures/`.
     pub file: String,
     pub faces: Vec<Label>,
@@ -77,19 +77,19 @@ impl Label {
 
     fn face(&self) -> Face {
         let [x0, y0, x1, y1] = self.rect;
-        Face { rect: Rect { x0, y0, x1, y1 }, landmarks: self.landmarks, sure: self.score > SURE }
+        Face { rect: Rect { x0, y0, x1, y1 }, landmarks: self.landmarks, required: self.score > REQUIRED_SCORE }
     }
 }
 
-impl Labelled {
+impl LabelledFile {
     /// Its pictures, decoded.
     ///
     /// # Errors
     /// [`Error::Input`] where one cannot be read.
     pub fn load(&self, folder: &Path) -> Result<Vec<Picture>> {
-        let load = |labels: &Labels| {
+        let load = |labels: &LabelledPicture| {
             interrupt::check()?;
-            let pixels = bytes(&still::read(&folder.join("pictures").join(&labels.file))?.frame);
+            let pixels = to_bgr8(&still::read(&folder.join("pictures").join(&labels.file))?.frame);
             Ok(Picture::new(pixels, labels.faces.iter().map(Label::face).collect()))
         };
         self.pictures.iter().map(load).collect()
@@ -102,10 +102,10 @@ impl Labelled {
 /// # Errors
 /// [`Error::Usage`] where the folder was made otherwise; [`Error::Input`] where it cannot be written, or there is
 /// nothing to look at; [`Error::Interrupted`], with everything kept that was finished.
-pub fn make(
+pub fn label_files(
     images: &Path,
     folder: &Path,
-    about: &About,
+    settings: &LabelSettings,
     detector: &mut Detector<Embedded>,
     quiet: bool,
 ) -> Result<[usize; 3]> {
@@ -119,24 +119,24 @@ pub fn make(
     std::fs::create_dir_all(&pictures)
         .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", pictures.display())))?;
     let path = folder.join("about.json");
-    if path.exists() && about_of(folder)? != *about {
+    if path.exists() && read_settings(folder)? != *settings {
         return Err(Error::Usage(format!(
             "{}: was labelled with another detector, --side or --frames: name another folder",
             folder.display()
         )));
     }
-    let text = serde_json::to_string_pretty(about).map_err(|e| Error::Engine(format!("about.json: {e}")))?;
+    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("about.json: {e}")))?;
     write_text(&path, &text)?;
     let done: BTreeSet<String> = read(folder)?.into_iter().map(|l| l.source).collect();
     let lines = folder.join("labels.jsonl");
     let fail = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", lines.display()));
     let mut out = File::options().create(true).append(true).open(&lines).map_err(fail)?;
-    detector.options.visible = UNSURE;
+    detector.options.visible = MIN_SCORE;
     let mut progress = Progress::new("label", Some(files.len() as u64), quiet);
     for (name, file) in &files {
         interrupt::check()?;
         if !done.contains(name) {
-            match look(name, file, &pictures, about, detector) {
+            match label_file(name, file, &pictures, settings, detector) {
                 Ok(labelled) => {
                     let line = serde_json::to_string(&labelled).map_err(|e| Error::Engine(format!("labels: {e}")))?;
                     // In one piece: a line is whole or was never begun, unless the machine stops.
@@ -151,20 +151,26 @@ pub fn make(
     progress.finish();
     let all = read(folder)?;
     let pictures = all.iter().flat_map(|l| &l.pictures);
-    let faces = pictures.clone().map(|p| p.faces.iter().filter(|f| f.score > SURE).count()).sum();
+    let faces = pictures.clone().map(|p| p.faces.iter().filter(|f| f.score > REQUIRED_SCORE).count()).sum();
     Ok([all.len(), pictures.count(), faces])
 }
 
-fn look(name: &str, file: &Path, pictures: &Path, about: &About, detector: &Detector<Embedded>) -> Result<Labelled> {
+fn label_file(
+    name: &str,
+    file: &Path,
+    pictures: &Path,
+    settings: &LabelSettings,
+    detector: &Detector<Embedded>,
+) -> Result<LabelledFile> {
     let source = Source::open_with(file, Default::default(), None)?;
     let n = source.info().frames.unwrap_or(1).max(1);
-    let count = about.frames.clamp(1, n);
-    let mut labelled = Labelled { source: name.to_owned(), pictures: Vec::new() };
+    let count = settings.frames.clamp(1, n);
+    let mut labelled = LabelledFile { source: name.to_owned(), pictures: Vec::new() };
     for k in 0..count {
         interrupt::check()?;
         // In the middle of each of `count` parts; decoders number frames from the first.
         let frame = source.frame(source.info().first + (2 * k + 1) * n / (2 * count))?;
-        let scale = (about.side as f64 / frame.width.max(frame.height) as f64).min(1.0);
+        let scale = (settings.side as f64 / frame.width.max(frame.height) as f64).min(1.0);
         let side = |v: usize| ((scale * v as f64).round() as usize).max(1);
         let small = frame.resize(side(frame.width), side(frame.height), Filter::Area);
         let file = format!("{}-{k:03}.jpg", name.replace(['/', '\\'], "__"));
@@ -172,7 +178,7 @@ fn look(name: &str, file: &Path, pictures: &Path, about: &About, detector: &Dete
         still::write(&path, &small, &StillOptions { alpha: false, jpeg_quality: QUALITY, ..Default::default() })?;
         // What training will see, not what was compressed.
         let found = detector.detect(&still::read(&path)?.frame)?;
-        labelled.pictures.push(Labels { file, faces: found.iter().filter_map(Label::of).collect() });
+        labelled.pictures.push(LabelledPicture { file, faces: found.iter().filter_map(Label::of).collect() });
     }
     Ok(labelled)
 }
@@ -197,7 +203,7 @@ fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> R
 ///
 /// # Errors
 /// [`Error::Input`] where there are none, or the file is damaged.
-pub fn about_of(folder: &Path) -> Result<About> {
+pub fn read_settings(folder: &Path) -> Result<LabelSettings> {
     let path = folder.join("about.json");
     let bad = |e: &dyn std::fmt::Display| {
         Error::Input(format!("{}: cannot be used ({e}): run headgan-train detector-label first", path.display()))
@@ -210,7 +216,7 @@ pub fn about_of(folder: &Path) -> Result<About> {
 ///
 /// # Errors
 /// [`Error::Input`] where one is damaged.
-pub fn read(folder: &Path) -> Result<Vec<Labelled>> {
+pub fn read(folder: &Path) -> Result<Vec<LabelledFile>> {
     let path = folder.join("labels.jsonl");
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Vec::new()) };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -228,8 +234,8 @@ pub fn read(folder: &Path) -> Result<Vec<Labelled>> {
 /// # Errors
 /// [`Error::Input`] where nothing was labelled; [`Error::Usage`] for names that are not there, or where nothing is left
 /// to train on.
-pub fn split(folder: &Path, hold_out: Option<&Path>) -> Result<[Vec<Labelled>; 2]> {
-    about_of(folder)?;
+pub fn split(folder: &Path, hold_out: Option<&Path>) -> Result<[Vec<LabelledFile>; 2]> {
+    read_settings(folder)?;
     let all = read(folder)?;
     let names = hold_out.map(names).transpose()?.unwrap_or_default();
     let have: BTreeSet<String> = all.iter().map(|l| stem(&l.source)).collect();
@@ -238,8 +244,9 @@ pub fn split(folder: &Path, hold_out: Option<&Path>) -> Result<[Vec<Labelled>; 2
             "--hold-out names '{name}', which was not labelled: nobody would hold it out"
         )));
     }
-    let (held, train): (Vec<Labelled>, Vec<Labelled>) = all.into_iter().partition(|l| names.contains(&stem(&l.source)));
-    let faces = train.iter().flat_map(|l| &l.pictures).any(|p| p.faces.iter().any(|f| f.score > SURE));
+    let (held, train): (Vec<LabelledFile>, Vec<LabelledFile>) =
+        all.into_iter().partition(|l| names.contains(&stem(&l.source)));
+    let faces = train.iter().flat_map(|l| &l.pictures).any(|p| p.faces.iter().any(|f| f.score > REQUIRED_SCORE));
     if !faces {
         return Err(Error::Usage(format!("{}: no face is left to train on", folder.display())));
     }
@@ -251,7 +258,11 @@ fn names(hold_out: &Path) -> Result<BTreeSet<String>> {
         let split = Split::load(hold_out)?;
         let held = split.clips(true);
         let clips = store::open_all(hold_out)?;
-        return Ok(clips.iter().filter(|c| held.contains(&&*c.about.name)).map(|c| stem(&c.about.source)).collect());
+        return Ok(clips
+            .iter()
+            .filter(|c| held.contains(&&*c.metadata.name))
+            .map(|c| stem(&c.metadata.source))
+            .collect());
     }
     let text = std::fs::read_to_string(hold_out)
         .map_err(|e| Error::Usage(format!("--hold-out {}: cannot be read ({e})", hold_out.display())))?;
@@ -267,17 +278,20 @@ fn stem(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn labelled(source: &str, score: f32) -> Labelled {
+    fn labelled(source: &str, score: f32) -> LabelledFile {
         let label = Label { rect: [1.0, 2.0, 3.25, 4.5], score, landmarks: [[2.0, 3.0]; 5] };
-        Labelled { source: source.into(), pictures: vec![Labels { file: "a.jpg".into(), faces: vec![label] }] }
+        LabelledFile {
+            source: source.into(),
+            pictures: vec![LabelledPicture { file: "a.jpg".into(), faces: vec![label] }],
+        }
     }
 
-    fn folder(all: &[Labelled]) -> tempfile::TempDir {
+    fn folder(all: &[LabelledFile]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let lines: String = all.iter().map(|l| serde_json::to_string(l).unwrap() + "\n").collect();
         std::fs::write(folder.path().join("labels.jsonl"), lines + "{\"source\": \"brok").unwrap();
-        let about = About { detector: "d".into(), side: 640, frames: 3 };
-        std::fs::write(folder.path().join("about.json"), serde_json::to_string(&about).unwrap()).unwrap();
+        let settings = LabelSettings { detector: "d".into(), side: 640, frames: 3 };
+        std::fs::write(folder.path().join("about.json"), serde_json::to_string(&settings).unwrap()).unwrap();
         folder
     }
 
@@ -286,7 +300,7 @@ mod tests {
         let all = [labelled("x/a.mp4", 0.9), labelled("b.jpg", 0.3)];
         let folder = folder(&all);
         assert_eq!(read(folder.path()).unwrap(), all);
-        assert!(all[0].pictures[0].faces[0].face().sure && !all[1].pictures[0].faces[0].face().sure);
+        assert!(all[0].pictures[0].faces[0].face().required && !all[1].pictures[0].faces[0].face().required);
         assert!(read(Path::new("/nowhere")).unwrap().is_empty());
     }
 
@@ -296,7 +310,7 @@ mod tests {
         let list = folder.path().join("held.txt");
         std::fs::write(&list, "/somewhere/a.mp4\n\nc\n").unwrap();
         let [train, held] = split(folder.path(), Some(&list)).unwrap();
-        let names = |of: &[Labelled]| of.iter().map(|l| l.source.clone()).collect::<Vec<_>>();
+        let names = |of: &[LabelledFile]| of.iter().map(|l| l.source.clone()).collect::<Vec<_>>();
         assert_eq!((names(&train), names(&held)), (vec!["b.jpg".into()], vec!["x/a.mp4".into(), "c.mp4".into()]));
         std::fs::write(&list, "a.mp4\nelse.mp4\n").unwrap();
         assert!(split(folder.path(), Some(&list)).unwrap_err().to_string().contains("'else'"));

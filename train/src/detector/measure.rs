@@ -1,10 +1,10 @@
 //! How good a detector is, run by the embedded engine as the program runs it: beside upstream's on persons held out,
 //! beside the truth on drawn heads and composed scenes, and where nobody is.
 
-use super::heads::Heads;
-use super::labels::{Labelled, SURE};
-use super::picture::{Face, Picture, marked, outline};
-use super::scene::{Sources, compose, nobody};
+use super::heads::SyntheticHeads;
+use super::labels::{LabelledFile, REQUIRED_SCORE};
+use super::picture::{Face, Picture, draw_faces, outline};
+use super::scene::{Sources, compose, compose_without_faces};
 use headgan::Result;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::Detection;
@@ -20,13 +20,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Added to a run's seed for the heads and scenes that are measured on.
-const OTHER_SEED: u64 = 1 << 40;
+const SEED_OFFSET: u64 = 1 << 40;
 /// Boxes that overlap by this intersection over union are of one face.
-const SAME: f32 = 0.5;
+const MATCH_IOU: f32 = 0.5;
 /// Pictures are measured at their size and at these parts of it.
-const PARTS: [usize; 4] = [1, 2, 4, 8];
+const DOWNSCALES: [usize; 4] = [1, 2, 4, 8];
 /// Faces of the detector that one is compared with count as faces that may be found from this score on.
-const UNSURE: f32 = 0.15;
+const MIN_SCORE: f32 = 0.15;
 /// Side of composed scenes, in pixels.
 const SIDE: usize = 320;
 /// Pictures on the sheet, at most, and of one file at one size.
@@ -55,20 +55,20 @@ impl Tally {
     /// Adds a picture. The best detections choose first; each takes the face that it overlaps most.
     pub fn add(&mut self, got: &[Detection], wanted: &[Face]) {
         self.pictures += 1;
-        self.faces += wanted.iter().filter(|f| f.sure).count();
+        self.faces += wanted.iter().filter(|f| f.required).count();
         let mut free: Vec<&Face> = wanted.iter().collect();
         for d in got {
             let best = (0..free.len()).max_by(|&a, &b| d.rect.iou(&free[a].rect).total_cmp(&d.rect.iou(&free[b].rect)));
-            let Some(best) = best.filter(|&b| d.rect.iou(&free[b].rect) >= SAME) else {
+            let Some(best) = best.filter(|&b| d.rect.iou(&free[b].rect) >= MATCH_IOU) else {
                 self.reported += 1;
                 self.alarms += 1;
                 continue;
             };
             let face = free.swap_remove(best);
-            if !face.sure {
+            if !face.required {
                 continue;
             }
-            let (n, off) = (self.found as f64, f64::from(off(d, face)));
+            let (n, off) = (self.found as f64, f64::from(landmark_error(d, face)));
             let mean = |a: f64, b: f64| (n * a + b) / (n + 1.0);
             self.landmarks = mean(self.landmarks, off);
             self.overlap = mean(self.overlap, f64::from(d.rect.iou(&face.rect)));
@@ -105,26 +105,26 @@ impl Tally {
     }
 }
 
-fn off(d: &Detection, face: &Face) -> f32 {
+fn landmark_error(d: &Detection, face: &Face) -> f32 {
     let Some(points) = d.landmarks5 else { return f32::NAN };
     let way: f32 = points.iter().zip(&face.landmarks).map(|(a, b)| (a[0] - b[0]).hypot(a[1] - b[1])).sum();
-    way / 5.0 / face.eyes().max(0.25 * face.size()).max(1e-6)
+    way / 5.0 / face.eye_distance().max(0.25 * face.size()).max(1e-6)
 }
 
 /// A detector as the program runs it, on one thread.
-pub struct Subject(Detector<Embedded>);
+pub struct EvaluatedDetector(Detector<Embedded>);
 
-impl Subject {
+impl EvaluatedDetector {
     /// # Errors
     /// [`headgan::Error::Model`] where the weights are no detector's.
-    pub fn new(weights: Weights) -> Result<Subject> {
+    pub fn new(weights: Weights) -> Result<EvaluatedDetector> {
         let kind = Kind::of(&weights)?;
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-        Ok(Subject(Detector::new(Embedded::new(Arc::new(weights), &options), kind)))
+        Ok(EvaluatedDetector(Detector::new(Embedded::new(Arc::new(weights), &options), kind)))
     }
 
-    /// Looks as a pack may say.
-    pub fn look(&mut self, look: &DetectorOverrides) {
+    /// Takes the settings that a pack may have.
+    pub fn configure(&mut self, look: &DetectorOverrides) {
         look.apply(&mut self.0.options);
     }
 
@@ -138,10 +138,10 @@ impl Subject {
 
     /// What another detector should find where this one looks: its faces that have landmarks.
     fn faces(&mut self, picture: &Bgr8) -> Result<Vec<Face>> {
-        self.0.options.visible = UNSURE;
+        self.0.options.visible = MIN_SCORE;
         let found = self.0.detect(picture);
-        self.0.options.visible = SURE;
-        Ok(found?.iter().filter_map(|d| Face::of(d, SURE)).collect())
+        self.0.options.visible = REQUIRED_SCORE;
+        Ok(found?.iter().filter_map(|d| Face::of(d, REQUIRED_SCORE)).collect())
     }
 }
 
@@ -168,8 +168,8 @@ pub struct Pair {
 
 /// Two detectors to compare, and what is collected of their differences.
 pub struct Comparison {
-    pub own: Subject,
-    pub upstream: Subject,
+    pub own: EvaluatedDetector,
+    pub upstream: EvaluatedDetector,
     /// Pictures on which own missed a face or reported one too many.
     sheet: ContactSheet,
     /// How many of each label there are.
@@ -177,7 +177,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    pub fn new(own: Subject, upstream: Subject) -> Comparison {
+    pub fn new(own: EvaluatedDetector, upstream: EvaluatedDetector) -> Comparison {
         Comparison { own, upstream, sheet: ContactSheet::new(8, (240, 240)), shown: BTreeMap::new() }
     }
 
@@ -186,8 +186,8 @@ impl Comparison {
     ///
     /// # Errors
     /// Those of the pictures and networks.
-    pub fn measure(&mut self, folder: &Path, held_out: &[Labelled], count: usize, seed: u64) -> Result<Figures> {
-        let mut figures = Figures { held_out: PARTS.map(|n| (n, Tally::default())).into(), ..Figures::default() };
+    pub fn measure(&mut self, folder: &Path, held_out: &[LabelledFile], count: usize, seed: u64) -> Result<Figures> {
+        let mut figures = Figures { held_out: DOWNSCALES.map(|n| (n, Tally::default())).into(), ..Figures::default() };
         let mut photos = Vec::new();
         for file in held_out {
             let pictures = file.load(folder)?;
@@ -202,13 +202,13 @@ impl Comparison {
                     if *part == 1 {
                         of_file.add(&got, &wanted);
                     }
-                    self.show(&shown, &got, &wanted, &format!("1/{part} {}", file.source));
+                    self.record_errors(&shown, &got, &wanted, &format!("1/{part} {}", file.source));
                 }
             }
             figures.files.push((file.source.clone(), of_file));
             photos.push(pictures);
         }
-        let mut heads = Heads::new(seed ^ OTHER_SEED)?;
+        let mut heads = SyntheticHeads::new(seed ^ SEED_OFFSET)?;
         let heads = (0..count).map(|_| heads.next()).collect::<Result<Vec<Picture>>>()?;
         for head in &heads {
             self.pair(head.pixels(), &head.faces, &mut figures.drawn, "drawn")?;
@@ -217,7 +217,7 @@ impl Comparison {
         for i in 0..count as u64 {
             let scene = compose(&sources, (SIDE, SIDE), &mut Rng::of(&[seed, 11, i]));
             self.pair(&scene.picture, &scene.faces, &mut figures.composed, "composed")?;
-            let scene = nobody(&sources, (SIDE, SIDE), &mut Rng::of(&[seed, 12, i]));
+            let scene = compose_without_faces(&sources, (SIDE, SIDE), &mut Rng::of(&[seed, 12, i]));
             self.pair(&scene.picture, &scene.faces, &mut figures.nobody, "nobody")?;
         }
         Ok(figures)
@@ -228,12 +228,12 @@ impl Comparison {
         let got = self.own.find(picture)?;
         pair.own.add(&got, wanted);
         pair.upstream.add(&self.upstream.find(picture)?, wanted);
-        self.show(picture, &got, wanted, label);
+        self.record_errors(picture, &got, wanted, label);
         Ok(())
     }
 
     /// Keeps a picture where something is wrong.
-    fn show(&mut self, picture: &Bgr8, got: &[Detection], wanted: &[Face], label: &str) {
+    fn record_errors(&mut self, picture: &Bgr8, got: &[Detection], wanted: &[Face], label: &str) {
         let mut one = Tally::default();
         one.add(got, wanted);
         if (one.found == one.faces && one.alarms == 0) || self.sheet.len() >= SHOWN[0] {
@@ -245,7 +245,7 @@ impl Comparison {
         if *shown > SHOWN[1] && label.starts_with("1/") {
             return;
         }
-        let mut frame = marked(picture, wanted);
+        let mut frame = draw_faces(picture, wanted);
         got.iter().for_each(|d| outline(&mut frame, &d.rect, [1.0, 0.1, 0.1, 1.0]));
         self.sheet.push(&frame, label.get(..38).unwrap_or(label));
     }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn face(x: f32, score: f32) -> Face {
-        Face::of(&at(x, score), SURE).unwrap()
+        Face::of(&at(x, score), REQUIRED_SCORE).unwrap()
     }
 
     #[test]

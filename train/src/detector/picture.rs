@@ -1,6 +1,6 @@
 //! A picture and the faces in it.
 
-use crate::regressor::view::{Map, apply, inverse};
+use crate::affine::{Affine, apply, inverse};
 use headgan::face::Detection;
 use headgan::face::bgr::{self, Bgr8};
 use headgan::frame::{Rect, Frame};
@@ -13,14 +13,14 @@ pub struct Face {
     pub landmarks: [[f32; 2]; 5],
     /// Whether it must be found. What is mostly hidden, or what was labelled with little confidence, may be found or
     /// not.
-    pub sure: bool,
+    pub required: bool,
 }
 
 impl Face {
-    /// A detection that has landmarks; sure from this score on.
-    pub fn of(detection: &Detection, sure_from: f32) -> Option<Face> {
+    /// A detection that has landmarks; required from this score on.
+    pub fn of(detection: &Detection, min_score: f32) -> Option<Face> {
         let landmarks = detection.landmarks5?;
-        Some(Face { rect: detection.rect, landmarks, sure: detection.score >= sure_from })
+        Some(Face { rect: detection.rect, landmarks, required: detection.score >= min_score })
     }
 
     /// The side of a square as large as its box, in pixels.
@@ -29,13 +29,13 @@ impl Face {
     }
 
     /// The distance of the eyes in pixels.
-    pub fn eyes(&self) -> f32 {
+    pub fn eye_distance(&self) -> f32 {
         let [a, b] = [self.landmarks[0], self.landmarks[1]];
         (a[0] - b[0]).hypot(a[1] - b[1])
     }
 
     /// Where it is in a picture whose point p shows this one's at `map` of p: turned, scaled evenly, moved, mirrored.
-    pub fn seen_through(&self, map: &Map) -> Face {
+    pub fn transformed(&self, map: &Affine) -> Face {
         let back = inverse(map);
         let point = |p: [f32; 2]| {
             let (x, y) = apply(&back, p.map(f64::from));
@@ -52,12 +52,12 @@ impl Face {
             landmarks.swap(0, 1);
             landmarks.swap(3, 4);
         }
-        Face { rect: Rect { x0: cx - w, y0: cy - h, x1: cx + w, y1: cy + h }, landmarks, sure: self.sure }
+        Face { rect: Rect { x0: cx - w, y0: cy - h, x1: cx + w, y1: cy + h }, landmarks, required: self.required }
     }
 }
 
 /// What two boxes have in common; empty boxes have no width or height below 0.
-pub fn common(a: &Rect, b: &Rect) -> Rect {
+pub fn intersection(a: &Rect, b: &Rect) -> Rect {
     let (x0, y0) = (a.x0.max(b.x0), a.y0.max(b.y0));
     Rect { x0, y0, x1: a.x1.min(b.x1).max(x0), y1: a.y1.min(b.y1).max(y0) }
 }
@@ -79,7 +79,7 @@ impl Picture {
     /// Boxes are cut at the picture's border.
     pub fn new(pixels: Bgr8, faces: Vec<Face>) -> Picture {
         let whole = Rect { x0: 0.0, y0: 0.0, x1: pixels.width as f32, y1: pixels.height as f32 };
-        let cut = |face: &Face| Face { rect: common(&face.rect, &whole), ..*face };
+        let cut = |face: &Face| Face { rect: intersection(&face.rect, &whole), ..*face };
         let faces = faces.iter().map(cut).filter(|f| area(&f.rect) > 0.0).collect();
         let mut levels = vec![pixels];
         while let Some(last) = levels.last().filter(|l| l.width.min(l.height) > 16) {
@@ -108,7 +108,7 @@ impl Picture {
 }
 
 /// The picture with boxes and landmarks: green around what must be found, grey around what may be.
-pub fn marked(picture: &Bgr8, faces: &[Face]) -> Frame {
+pub fn draw_faces(picture: &Bgr8, faces: &[Face]) -> Frame {
     let (w, h) = (picture.width, picture.height);
     let mut frame = Frame::new(w, h);
     for (i, p) in picture.data.as_chunks::<3>().0.iter().enumerate() {
@@ -116,7 +116,7 @@ pub fn marked(picture: &Bgr8, faces: &[Face]) -> Frame {
         frame.set_pixel(i % w, i / w, [r, g, b, 1.0]);
     }
     for face in faces {
-        let ink = if face.sure { [0.1, 1.0, 0.2, 1.0] } else { [0.6, 0.6, 0.6, 1.0] };
+        let ink = if face.required { [0.1, 1.0, 0.2, 1.0] } else { [0.6, 0.6, 0.6, 1.0] };
         outline(&mut frame, &face.rect, ink);
         for [x, y] in face.landmarks {
             dot(&mut frame, x, y, [1.0, 0.9, 0.1, 1.0]);
@@ -149,25 +149,25 @@ mod tests {
 
     pub fn face() -> Face {
         let rect = Rect { x0: 10.0, y0: 20.0, x1: 30.0, y1: 50.0 };
-        Face { rect, landmarks: [[15.0, 30.0], [25.0, 31.0], [21.0, 37.0], [16.0, 43.0], [24.0, 44.0]], sure: true }
+        Face { rect, landmarks: [[15.0, 30.0], [25.0, 31.0], [21.0, 37.0], [16.0, 43.0], [24.0, 44.0]], required: true }
     }
 
     #[test]
     fn a_mirror_swaps_left_and_right() {
         // A picture 100 pixels wide.
-        let turned = face().seen_through(&[-1.0, 0.0, 100.0, 0.0, 1.0, 0.0]);
+        let turned = face().transformed(&[-1.0, 0.0, 100.0, 0.0, 1.0, 0.0]);
         assert_eq!(turned.rect, Rect { x0: 70.0, y0: 20.0, x1: 90.0, y1: 50.0 });
         assert_eq!(turned.landmarks, [[75.0, 31.0], [85.0, 30.0], [79.0, 37.0], [76.0, 44.0], [84.0, 43.0]]);
-        assert_eq!(turned.seen_through(&[-1.0, 0.0, 100.0, 0.0, 1.0, 0.0]), face());
+        assert_eq!(turned.transformed(&[-1.0, 0.0, 100.0, 0.0, 1.0, 0.0]), face());
     }
 
     #[test]
     fn a_face_half_as_large_is_half_as_large() {
-        let small = face().seen_through(&[2.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
+        let small = face().transformed(&[2.0, 0.0, 0.0, 0.0, 2.0, 0.0]);
         assert_eq!(small.rect, Rect { x0: 5.0, y0: 10.0, x1: 15.0, y1: 25.0 });
         assert_eq!(small.landmarks[2], [10.5, 18.5]);
         // A quarter turn: width becomes height, the nose follows.
-        let turned = face().seen_through(&[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
+        let turned = face().transformed(&[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
         assert!((turned.rect.width() - 30.0).abs() < 1e-4 && (turned.rect.height() - 20.0).abs() < 1e-4);
         assert!((turned.landmarks[2][0] + 37.0).abs() < 1e-4 && (turned.landmarks[2][1] - 21.0).abs() < 1e-4);
     }

@@ -1,14 +1,14 @@
 //! A run of the detector: `config.json`, `log.jsonl`, `validation.jsonl` (persons held out), `batch.png` (what a step
 //! saw, with the boxes that it wants) and `checkpoints/` in its folder.
 
-use super::heads::Heads;
-use super::labels::{self, Labelled};
-use super::measure::{Subject, Tally};
-use super::picture::{Picture, marked};
+use super::heads::SyntheticHeads;
+use super::labels::{self, LabelledFile};
+use super::measure::{EvaluatedDetector, Tally};
+use super::picture::{Picture, draw_faces};
 use super::scene::{Scene, Sources, compose};
 use super::trainer::{Batch, Trainer};
 use crate::checkpoint::{self, Checkpoint};
-use crate::run::{Folder, Learner, line_of, rate};
+use crate::run::{RunFolder, Trainable, learning_rate, log_line};
 use headgan::Result;
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
@@ -59,11 +59,11 @@ pub struct Settings<'a> {
 /// [`headgan::Error::Interrupted`] after Ctrl-C, with everything saved; [`headgan::Error::Input`] where the disk is full or labels are
 /// missing; [`headgan::Error::Usage`] where who is held out cannot be told.
 pub fn run(settings: &Settings) -> Result<()> {
-    let folder = Folder::make(settings.run, settings)?;
+    let folder = RunFolder::create(settings.run, settings)?;
     let [train, held] = labels::split(settings.labels, settings.hold_out)?;
-    let load = |of: &[Labelled]| of.iter().map(|l| l.load(settings.labels)).collect::<Result<Vec<_>>>();
-    let (photos, held) = (load(&train)?, few(load(&held)?));
-    let mut heads = Drawn { source: Heads::new(settings.seed)?, heads: Vec::new() };
+    let load = |of: &[LabelledFile]| of.iter().map(|l| l.load(settings.labels)).collect::<Result<Vec<_>>>();
+    let (photos, held) = (load(&train)?, validation_subset(load(&held)?));
+    let mut heads = RenderedHeads { source: SyntheticHeads::new(settings.seed)?, heads: Vec::new() };
     let mut trainer = Trainer::new(settings.seed, settings.device);
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
@@ -73,11 +73,11 @@ pub fn run(settings: &Settings) -> Result<()> {
         eprintln!("headgan-train: {n} pictures of {} files; from step {}", photos.len(), trainer.net.step);
     }
     let first = trainer.net.step;
-    folder.cut("log.jsonl", first + 1)?;
-    folder.cut("validation.jsonl", first + 1)?;
+    folder.truncate_log("log.jsonl", first + 1)?;
+    folder.truncate_log("validation.jsonl", first + 1)?;
     let (mut validated, mut spent) = (Instant::now(), [Duration::ZERO; 2]);
     let often = Duration::from_secs_f64(60.0 * settings.validation_minutes.clamp(0.0, 1e6));
-    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+    folder.train(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
         if trainer.net.step > first && validated.elapsed() >= often {
             folder.log("validation.jsonl", &validate(trainer, &held, settings.quiet)?)?;
             validated = Instant::now();
@@ -89,10 +89,10 @@ pub fn run(settings: &Settings) -> Result<()> {
         if step == first {
             still::write(&folder.file("batch.png"), &sheet(&scenes), &StillOptions::default())?;
         }
-        let batch = Batch::of(&scenes, settings.device);
+        let batch = Batch::collate(&scenes, settings.device);
         spent[0] += begun.elapsed();
         let begun = Instant::now();
-        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
+        let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
         spent[1] += begun.elapsed();
         if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
             let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
@@ -103,12 +103,12 @@ pub fn run(settings: &Settings) -> Result<()> {
                 trainer.net.step, trainer.net.skipped
             );
         }
-        line_of(&record)
+        log_line(&record)
     })?;
     folder.log("validation.jsonl", &validate(&trainer, &held, settings.quiet)?)
 }
 
-impl Learner for Trainer {
+impl Trainable for Trainer {
     fn step(&self) -> u64 {
         self.net.step
     }
@@ -118,12 +118,12 @@ impl Learner for Trainer {
 }
 
 /// Heads drawn so far.
-struct Drawn {
-    source: Heads,
+struct RenderedHeads {
+    source: SyntheticHeads,
     heads: Vec<Picture>,
 }
 
-impl Drawn {
+impl RenderedHeads {
     fn grow(&mut self, n: usize) -> Result<()> {
         while self.heads.len() < n {
             interrupt::check()?;
@@ -150,12 +150,12 @@ fn scenes(settings: &Settings, photos: &[Vec<Picture>], heads: &[Picture], step:
 fn sheet(scenes: &[Scene]) -> Frame {
     let (w, h) = scenes.first().map_or((1, 1), |s| (s.picture.width, s.picture.height));
     let mut sheet = ContactSheet::new(4, (w, h));
-    scenes.iter().for_each(|s| sheet.push(&marked(&s.picture, &s.faces), ""));
+    scenes.iter().for_each(|s| sheet.push(&draw_faces(&s.picture, &s.faces), ""));
     sheet.render()
 }
 
 /// Pictures of persons held out, evenly over the files.
-fn few(held: Vec<Vec<Picture>>) -> Vec<Picture> {
+fn validation_subset(held: Vec<Vec<Picture>>) -> Vec<Picture> {
     let each = VALIDATED.div_ceil(held.len().max(1));
     held.into_iter()
         .flat_map(|file| {
@@ -167,14 +167,14 @@ fn few(held: Vec<Vec<Picture>>) -> Vec<Picture> {
 
 /// A line of `validation.jsonl`.
 #[derive(Debug, Serialize)]
-struct Validated {
+struct ValidationRecord {
     step: u64,
     #[serde(flatten)]
     tally: Tally,
 }
 
-fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<Validated> {
-    let subject = Subject::new(trainer.averaged()?)?;
+fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<ValidationRecord> {
+    let subject = EvaluatedDetector::new(trainer.averaged()?)?;
     let mut tally = Tally::default();
     for picture in held {
         interrupt::check()?;
@@ -183,5 +183,5 @@ fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<Validate
     if !quiet && tally.pictures > 0 {
         eprintln!("step {}: held out: {}", trainer.net.step, tally.text());
     }
-    Ok(Validated { step: trainer.net.step, tally })
+    Ok(ValidationRecord { step: trainer.net.step, tally })
 }

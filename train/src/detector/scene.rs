@@ -1,8 +1,9 @@
 //! Scenes: what a step sees. Layers of pictures, each scaled, tilted and mirrored, over a drawn ground; faces that are
 //! covered or cut off stop being asked for.
 
-use super::picture::{Face, Picture, area, common};
-use crate::regressor::view::{Map, apply, inverse, spoilt};
+use super::picture::{Face, Picture, area, intersection};
+use crate::affine::{Affine, apply, inverse};
+use crate::regressor::view::augment;
 use headgan::frame::Rect;
 use headgan::face::bgr::Bgr8;
 use headgan::random::Rng;
@@ -14,7 +15,7 @@ const LARGEST: f64 = 0.95;
 /// The largest of several that are pasted side by side.
 const PASTED: f64 = 0.5;
 /// A face of which less than this share can be seen may be found or not, and below the second it is gone.
-const SEEN: [f32; 2] = [0.7, 0.08];
+const MIN_VISIBLE: [f32; 2] = [0.7, 0.08];
 /// How many times a place is looked for.
 const TRIES: usize = 12;
 
@@ -41,9 +42,9 @@ impl<'a> Sources<'a> {
     fn face(&self, rng: &mut Rng) -> Option<(&'a Picture, &'a Face)> {
         for _ in 0..TRIES {
             let picture = self.picture(rng)?;
-            let sure: Vec<&Face> = picture.faces.iter().filter(|f| f.sure).collect();
-            if !sure.is_empty() {
-                return Some((picture, sure[rng.below(sure.len())]));
+            let required: Vec<&Face> = picture.faces.iter().filter(|f| f.required).collect();
+            if !required.is_empty() {
+                return Some((picture, required[rng.below(required.len())]));
             }
         }
         None
@@ -61,77 +62,77 @@ pub struct Scene {
 pub fn compose(sources: &Sources, (width, height): (usize, usize), rng: &mut Rng) -> Scene {
     let kind = rng.unit();
     if kind < 0.12 {
-        return nobody(sources, (width, height), rng);
+        return compose_without_faces(sources, (width, height), rng);
     }
-    let mut scene = Scene { picture: ground(width, height, rng), faces: Vec::new() };
+    let mut scene = Scene { picture: draw_background(width, height, rng), faces: Vec::new() };
     let shorter = width.min(height) as f64;
-    let whole = scene.whole();
+    let whole = scene.bounds();
     if kind < 0.62 {
         // One picture, as a camera would take it.
-        let size = between(SMALLEST[0], LARGEST * shorter, rng);
-        let centre = scene.place(0.45 * size, rng);
-        scene.show(sources, size, centre, None, rng);
+        let size = log_uniform(SMALLEST[0], LARGEST * shorter, rng);
+        let centre = scene.random_point(0.45 * size, rng);
+        scene.paste_face(sources, size, centre, None, rng);
         if rng.unit() < 0.12 {
             scene.erase(sources, rng);
         }
     } else {
         // Several side by side and within each other.
         if rng.unit() < 0.35 {
-            let size = between(SMALLEST[0], 0.3 * shorter, rng);
-            let centre = scene.place(0.5 * size, rng);
-            scene.show(sources, size, centre, None, rng);
+            let size = log_uniform(SMALLEST[0], 0.3 * shorter, rng);
+            let centre = scene.random_point(0.5 * size, rng);
+            scene.paste_face(sources, size, centre, None, rng);
         } else {
-            scene.blank(sources, whole, rng);
+            scene.paste_background(sources, whole, rng);
         }
         for _ in 0..1 + rng.below(6) {
-            let size = between(SMALLEST[0], PASTED * shorter, rng);
+            let size = log_uniform(SMALLEST[0], PASTED * shorter, rng);
             let free = |scene: &Scene, [x, y]: [f64; 2]| {
                 let r = (0.6 * size) as f32;
                 let (x, y) = (x as f32, y as f32);
                 let box_ = Rect { x0: x - r, y0: y - r, x1: x + r, y1: y + r };
-                scene.faces.iter().all(|f| area(&common(&f.rect, &box_)) < 0.1 * area(&f.rect))
+                scene.faces.iter().all(|f| area(&intersection(&f.rect, &box_)) < 0.1 * area(&f.rect))
             };
-            let centre = (0..TRIES).map(|_| scene.place(0.5 * size, rng)).find(|c| free(&scene, *c));
+            let centre = (0..TRIES).map(|_| scene.random_point(0.5 * size, rng)).find(|c| free(&scene, *c));
             let Some(centre) = centre else { continue };
             let mut reach = || (0.55 + 1.2 * rng.unit()) * size;
             let (left, top, right, bottom) = (reach(), reach(), reach(), reach());
             let window = [centre[0] - left, centre[1] - top, centre[0] + right, centre[1] + bottom];
             let window = window.map(|v| v as f32);
             let window = Rect { x0: window[0], y0: window[1], x1: window[2], y1: window[3] };
-            scene.show(sources, size, centre, Some(window), rng);
+            scene.paste_face(sources, size, centre, Some(window), rng);
         }
     }
-    scene.cover(sources, rng);
-    spoilt(&mut scene.picture, rng);
+    scene.occlude(sources, rng);
+    augment(&mut scene.picture, rng);
     for face in &mut scene.faces {
-        face.sure &= f64::from(face.size()) >= SMALLEST[1];
+        face.required &= f64::from(face.size()) >= SMALLEST[1];
     }
     scene
 }
 
 /// A scene without a face: parts of pictures in which there is none, over a drawn ground.
-pub fn nobody(sources: &Sources, (width, height): (usize, usize), rng: &mut Rng) -> Scene {
-    let mut scene = Scene { picture: ground(width, height, rng), faces: Vec::new() };
+pub fn compose_without_faces(sources: &Sources, (width, height): (usize, usize), rng: &mut Rng) -> Scene {
+    let mut scene = Scene { picture: draw_background(width, height, rng), faces: Vec::new() };
     for _ in 0..rng.below(5) {
-        let window = if rng.unit() < 0.5 { scene.whole() } else { scene.anywhere(rng) };
-        scene.blank(sources, window, rng);
+        let window = if rng.unit() < 0.5 { scene.bounds() } else { scene.random_window(rng) };
+        scene.paste_background(sources, window, rng);
     }
-    spoilt(&mut scene.picture, rng);
+    augment(&mut scene.picture, rng);
     scene
 }
 
 /// From `a` to `b`, evenly in the logarithm.
-fn between(a: f64, b: f64, rng: &mut Rng) -> f64 {
+fn log_uniform(a: f64, b: f64, rng: &mut Rng) -> f64 {
     a * (b.max(a) / a).powf(rng.unit())
 }
 
 impl Scene {
-    fn whole(&self) -> Rect {
+    fn bounds(&self) -> Rect {
         Rect { x0: 0.0, y0: 0.0, x1: self.picture.width as f32, y1: self.picture.height as f32 }
     }
 
     /// A point at least so far from the border, as far as that can be.
-    fn place(&self, margin: f64, rng: &mut Rng) -> [f64; 2] {
+    fn random_point(&self, margin: f64, rng: &mut Rng) -> [f64; 2] {
         [self.picture.width, self.picture.height].map(|n| {
             let n = n as f64;
             let margin = margin.min(0.5 * n);
@@ -140,7 +141,7 @@ impl Scene {
     }
 
     /// Any window.
-    fn anywhere(&self, rng: &mut Rng) -> Rect {
+    fn random_window(&self, rng: &mut Rng) -> Rect {
         let mut span = |n: usize| {
             let (a, b) = (rng.unit() * n as f64, rng.unit() * n as f64);
             (a.min(b) as f32, a.max(b) as f32)
@@ -150,7 +151,7 @@ impl Scene {
     }
 
     /// A face of this size at this place, with its surroundings as far as `window` (the whole scene) shows them.
-    fn show(&mut self, sources: &Sources, size: f64, centre: [f64; 2], window: Option<Rect>, rng: &mut Rng) {
+    fn paste_face(&mut self, sources: &Sources, size: f64, centre: [f64; 2], window: Option<Rect>, rng: &mut Rng) {
         let Some((picture, face)) = sources.face(rng) else { return };
         let k = f64::from(face.size()).max(1.0) / size;
         let tilt = if rng.unit() < 0.25 { rng.within(0.45) } else { rng.within(0.08) };
@@ -159,12 +160,12 @@ impl Scene {
         let [a, b, d, e] = [k * cos * side, -k * sin, k * sin * side, k * cos];
         let [cx, cy] = face.rect.center().map(f64::from);
         let map = [a, b, cx - a * centre[0] - b * centre[1], d, e, cy - d * centre[0] - e * centre[1]];
-        let window = window.unwrap_or_else(|| self.whole());
+        let window = window.unwrap_or_else(|| self.bounds());
         self.paint(picture, &map, window, &picture.faces);
     }
 
     /// A part of a picture in which nothing of a face is; whether there was one.
-    fn blank(&mut self, sources: &Sources, window: Rect, rng: &mut Rng) -> bool {
+    fn paste_background(&mut self, sources: &Sources, window: Rect, rng: &mut Rng) -> bool {
         let (w, h) = (f64::from(window.width()), f64::from(window.height()));
         if w < 2.0 || h < 2.0 {
             return false;
@@ -173,13 +174,13 @@ impl Scene {
             let Some(picture) = sources.picture(rng) else { return false };
             let [pw, ph] = picture.size();
             let most = (pw / w).min(ph / h);
-            let k = between((0.1 * most).min(0.3), most, rng);
+            let k = log_uniform((0.1 * most).min(0.3), most, rng);
             let [x, y] = [(pw - k * w) * rng.unit(), (ph - k * h) * rng.unit()];
             let part = Rect { x0: x as f32, y0: y as f32, x1: (x + k * w) as f32, y1: (y + k * h) as f32 };
             let clear = |f: &Face| {
                 let [mx, my] = [0.1 * f.rect.width(), 0.1 * f.rect.height()];
                 let r = f.rect;
-                area(&common(&part, &Rect { x0: r.x0 - mx, y0: r.y0 - my, x1: r.x1 + mx, y1: r.y1 + my })) == 0.0
+                area(&intersection(&part, &Rect { x0: r.x0 - mx, y0: r.y0 - my, x1: r.x1 + mx, y1: r.y1 + my })) == 0.0
             };
             if !picture.faces.iter().all(clear) {
                 continue;
@@ -204,7 +205,7 @@ impl Scene {
     }
 
     /// Something in front of some faces, from one side.
-    fn cover(&mut self, sources: &Sources, rng: &mut Rng) {
+    fn occlude(&mut self, sources: &Sources, rng: &mut Rng) {
         for face in self.faces.clone() {
             if rng.unit() >= 0.12 {
                 continue;
@@ -225,7 +226,7 @@ impl Scene {
 
     /// A window of one colour, or with a part of a picture without a face.
     fn patch(&mut self, sources: &Sources, window: Rect, rng: &mut Rng) {
-        if rng.unit() < 0.5 && self.blank(sources, window, rng) {
+        if rng.unit() < 0.5 && self.paste_background(sources, window, rng) {
             return;
         }
         let colour: [u8; 3] = std::array::from_fn(|_| rng.below(256) as u8);
@@ -237,22 +238,22 @@ impl Scene {
 
     /// Paints a window of the scene with what `map` of its points shows of a picture, where that is in the picture, and
     /// takes `faces` of it along.
-    fn paint(&mut self, source: &Picture, map: &Map, window: Rect, faces: &[Face]) {
-        let shown = common(&window, &common(&footprint(source, map), &self.whole()));
+    fn paint(&mut self, source: &Picture, map: &Affine, window: Rect, faces: &[Face]) {
+        let shown = intersection(&window, &intersection(&footprint(source, map), &self.bounds()));
         if area(&shown) < 1.0 {
             return;
         }
         self.faces.retain_mut(|f| {
-            let left = 1.0 - area(&common(&f.rect, &shown)) / area(&f.rect).max(1e-6);
-            f.sure &= left >= SEEN[0];
-            left >= SEEN[1]
+            let left = 1.0 - area(&intersection(&f.rect, &shown)) / area(&f.rect).max(1e-6);
+            f.required &= left >= MIN_VISIBLE[0];
+            left >= MIN_VISIBLE[1]
         });
         for face in faces {
-            let face = face.seen_through(map);
-            let seen = common(&face.rect, &shown);
+            let face = face.transformed(map);
+            let seen = intersection(&face.rect, &shown);
             let share = area(&seen) / area(&face.rect).max(1e-6);
-            if share >= SEEN[1] {
-                self.faces.push(Face { rect: seen, sure: face.sure && share >= SEEN[0], ..face });
+            if share >= MIN_VISIBLE[1] {
+                self.faces.push(Face { rect: seen, required: face.required && share >= MIN_VISIBLE[0], ..face });
             }
         }
         let scale = (map[0] * map[4] - map[1] * map[3]).abs().sqrt();
@@ -283,7 +284,7 @@ impl Scene {
 }
 
 /// The box in the scene that a picture fills.
-fn footprint(source: &Picture, map: &Map) -> Rect {
+fn footprint(source: &Picture, map: &Affine) -> Rect {
     let back = inverse(map);
     let [w, h] = source.size();
     let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|p| apply(&back, p));
@@ -299,7 +300,7 @@ fn footprint(source: &Picture, map: &Map) -> Rect {
 }
 
 /// A ground that nobody photographed: two colours that run into each other, shapes, stripes, grain.
-fn ground(width: usize, height: usize, rng: &mut Rng) -> Bgr8 {
+fn draw_background(width: usize, height: usize, rng: &mut Rng) -> Bgr8 {
     let colour = |rng: &mut Rng| -> [f32; 3] {
         let grey = 255.0 * rng.unit() as f32;
         std::array::from_fn(|_| (grey + 60.0 * rng.signed()).clamp(0.0, 255.0))
@@ -323,7 +324,7 @@ fn ground(width: usize, height: usize, rng: &mut Rng) -> Bgr8 {
         let ink = colour(rng);
         let round = rng.unit() < 0.5;
         let [cx, cy] = [rng.unit() * width as f64, rng.unit() * height as f64].map(|v| v as f32);
-        let [rx, ry] = [width, height].map(|n| (n as f64 * between(0.02, 0.4, rng)) as f32);
+        let [rx, ry] = [width, height].map(|n| (n as f64 * log_uniform(0.02, 0.4, rng)) as f32);
         let rows = ((cy - ry).max(0.0) as usize, ((cy + ry) as usize).min(height));
         let columns = ((cx - rx).max(0.0) as usize, ((cx + rx) as usize).min(width));
         for y in rows.0..rows.1 {
@@ -362,7 +363,7 @@ mod tests {
         fill(40..80, 30..80, [20, 20, 230]);
         fill(54..66, 54..66, [20, 230, 20]);
         let landmarks = [[50.0, 45.0], [70.0, 45.0], [60.0, 60.0], [52.0, 72.0], [68.0, 72.0]];
-        Picture::new(pixels, vec![Face { rect, landmarks, sure: true }])
+        Picture::new(pixels, vec![Face { rect, landmarks, required: true }])
     }
 
     fn empty(n: usize) -> Scene {
@@ -375,7 +376,7 @@ mod tests {
         let sources = Sources { photos: &photos, heads: &[], drawn: 0.0 };
         for seed in 0..20 {
             let mut scene = empty(160);
-            scene.show(&sources, 60.0, [80.0, 70.0], None, &mut Rng(seed));
+            scene.paste_face(&sources, 60.0, [80.0, 70.0], None, &mut Rng(seed));
             let [face] = scene.faces[..] else { panic!("{:?}", scene.faces) };
             assert!((face.size() - 60.0).abs() < 4.0, "{face:?}");
             let [nx, ny] = face.landmarks[2].map(|v| v as usize);
@@ -398,18 +399,18 @@ mod tests {
         let photos = [vec![picture()]];
         let sources = Sources { photos: &photos, heads: &[], drawn: 0.0 };
         let mut scene = empty(160);
-        scene.show(&sources, 60.0, [80.0, 80.0], None, &mut Rng(1));
+        scene.paste_face(&sources, 60.0, [80.0, 80.0], None, &mut Rng(1));
         let r = scene.faces[0].rect;
         let half = Rect { x1: 0.5 * (r.x0 + r.x1), ..r };
         let mut covered = scene.clone();
         covered.patch(&sources, half, &mut Rng(1));
-        assert!(covered.faces.len() == 1 && !covered.faces[0].sure);
+        assert!(covered.faces.len() == 1 && !covered.faces[0].required);
         scene.erase(&sources, &mut Rng(1));
         assert!(scene.faces.is_empty());
         // Cut off at the border.
         let mut cut = empty(160);
-        cut.show(&sources, 60.0, [5.0, 80.0], None, &mut Rng(2));
-        assert!(cut.faces.iter().all(|f| !f.sure && f.rect.x0 >= 0.0), "{:?}", cut.faces);
+        cut.paste_face(&sources, 60.0, [5.0, 80.0], None, &mut Rng(2));
+        assert!(cut.faces.iter().all(|f| !f.required && f.rect.x0 >= 0.0), "{:?}", cut.faces);
     }
 
     #[test]
@@ -425,8 +426,8 @@ mod tests {
         let all: Vec<Face> = (0..60).flat_map(|s| scene(s).faces).collect();
         let inside = |r: &Rect| r.x0 >= 0.0 && r.y0 >= 0.0 && r.x1 <= 128.0 && r.y1 <= 96.0 && area(r) > 0.0;
         assert!(all.iter().all(|f| inside(&f.rect)));
-        assert!(all.iter().filter(|f| f.sure).all(|f| f.size() >= 10.0));
-        let sizes: Vec<f32> = all.iter().filter(|f| f.sure).map(Face::size).collect();
+        assert!(all.iter().filter(|f| f.required).all(|f| f.size() >= 10.0));
+        let sizes: Vec<f32> = all.iter().filter(|f| f.required).map(Face::size).collect();
         assert!(sizes.iter().any(|s| *s < 20.0) && sizes.iter().any(|s| *s > 50.0), "{sizes:?}");
     }
 
@@ -437,8 +438,8 @@ mod tests {
         let mut rng = Rng(4);
         for _ in 0..30 {
             let mut scene = empty(64);
-            let whole = scene.whole();
-            if scene.blank(&sources, whole, &mut rng) {
+            let whole = scene.bounds();
+            if scene.paste_background(&sources, whole, &mut rng) {
                 assert!(scene.faces.is_empty());
                 assert!(scene.picture.data.iter().all(|v| (127..=129).contains(v)), "grey alone");
             }

@@ -1,14 +1,14 @@
 //! What each prior should answer for the faces of a picture (Liu et al., SSD, <https://arxiv.org/abs/1512.02325>, with
 //! RetinaFace's threshold and variances).
 
-use super::picture::{Face, area, common};
+use super::picture::{Face, area, intersection};
 use headgan::frame::Rect;
 use headgan::face::anchors::{Prior, encode, encode_point};
 
 /// A prior that overlaps a face by at least this intersection over union answers for it.
 const OVERLAP: f32 = 0.35;
 /// A prior that lies by this share within, or overlaps by this, a face that may be found or not is not asked.
-const SPARED: [f32; 2] = [0.5, 0.25];
+const IGNORED: [f32; 2] = [0.5, 0.25];
 
 /// Answers of one picture's priors, in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,9 +26,9 @@ impl Targets {
     pub fn of(faces: &[Face], (width, height): (usize, usize), priors: &[Prior]) -> Targets {
         let (w, h) = (width as f32, height as f32);
         let inside = |r: &Rect| Rect { x0: r.x0 / w, y0: r.y0 / h, x1: r.x1 / w, y1: r.y1 / h };
-        let (sure, spared): (Vec<&Face>, Vec<&Face>) = faces.iter().partition(|f| f.sure);
-        let rects: Vec<Rect> = sure.iter().map(|f| inside(&f.rect)).collect();
-        let spared: Vec<Rect> = spared.iter().map(|f| inside(&f.rect)).collect();
+        let (required, ignored): (Vec<&Face>, Vec<&Face>) = faces.iter().partition(|f| f.required);
+        let rects: Vec<Rect> = required.iter().map(|f| inside(&f.rect)).collect();
+        let ignored: Vec<Rect> = ignored.iter().map(|f| inside(&f.rect)).collect();
         // Best face of each prior, best prior of each face.
         let mut owner: Vec<(f32, usize)> = vec![(0.0, usize::MAX); priors.len()];
         let mut best: Vec<(f32, usize)> = vec![(0.0, usize::MAX); rects.len()];
@@ -54,11 +54,11 @@ impl Targets {
             if overlap >= OVERLAP {
                 out.class[p] = 1;
                 out.boxes[4 * p..][..4].copy_from_slice(&encode(prior, &rects[f]));
-                for (k, [x, y]) in sure[f].landmarks.iter().enumerate() {
+                for (k, [x, y]) in required[f].landmarks.iter().enumerate() {
                     let offset = encode_point(prior, [x / w, y / h]);
                     out.landmarks[10 * p + 2 * k..][..2].copy_from_slice(&offset);
                 }
-            } else if spared.iter().any(|s| spares(s, &rect_of(prior))) {
+            } else if ignored.iter().any(|s| is_ignored(s, &rect_of(prior))) {
                 out.class[p] = -1;
             }
         }
@@ -71,9 +71,9 @@ impl Targets {
     }
 }
 
-fn spares(face: &Rect, prior: &Rect) -> bool {
-    let [within, overlap] = SPARED;
-    area(&common(face, prior)) >= within * area(prior) || face.iou(prior) >= overlap
+fn is_ignored(face: &Rect, prior: &Rect) -> bool {
+    let [within, overlap] = IGNORED;
+    area(&intersection(face, prior)) >= within * area(prior) || face.iou(prior) >= overlap
 }
 
 fn rect_of(p: &Prior) -> Rect {
@@ -85,10 +85,10 @@ mod tests {
     use super::*;
     use headgan::face::anchors::{decode, decode_point, retinaface};
 
-    fn face(x: f32, y: f32, side: f32, sure: bool) -> Face {
+    fn face(x: f32, y: f32, side: f32, required: bool) -> Face {
         let rect = Rect { x0: x, y0: y, x1: x + side, y1: y + side };
         let at = |u: f32, v: f32| [x + u * side, y + v * side];
-        Face { rect, landmarks: [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)], sure }
+        Face { rect, landmarks: [at(0.3, 0.4), at(0.7, 0.4), at(0.5, 0.6), at(0.35, 0.8), at(0.65, 0.8)], required }
     }
 
     #[test]

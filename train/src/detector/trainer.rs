@@ -9,9 +9,9 @@
 
 use super::scene::Scene;
 use super::targets::Targets;
+use crate::batch_norm::{BatchNormTrainer, Record};
 use crate::checkpoint::Checkpoint;
-use crate::learned::weights_of;
-use crate::normed::{Normed, Record};
+use crate::spectral_weights::weights_of;
 use headgan::engine::shape;
 use headgan::face::{anchors, detector};
 use headgan::weights::Weights;
@@ -23,11 +23,11 @@ use tch::{Device, Kind, Reduction, Tensor};
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 10.0;
 /// Priors without a face that are counted for each with one.
-const MINED: i64 = 7;
+const NEGATIVES_PER_POSITIVE: i64 = 7;
 /// As how many priors with a face a scene counts besides.
 const SCENE: i64 = 2;
-/// The note that tells a detector's checkpoints.
-const NOTE: &str = "detector";
+/// The metadata key that tells a detector's checkpoints.
+const METADATA_KEY: &str = "detector";
 
 /// Weights of the losses.
 mod weight {
@@ -50,7 +50,7 @@ pub struct Batch {
 
 impl Batch {
     /// Of scenes that all have the first one's size.
-    pub fn of(scenes: &[Scene], device: Device) -> Batch {
+    pub fn collate(scenes: &[Scene], device: Device) -> Batch {
         let n = scenes.len() as i64;
         let (width, height) = scenes.first().map_or((0, 0), |s| (s.picture.width, s.picture.height));
         let priors = anchors::retinaface(height, width);
@@ -85,7 +85,7 @@ pub struct Outputs {
 
 /// The state of a run.
 pub struct Trainer {
-    pub net: Normed,
+    pub net: BatchNormTrainer,
 }
 
 impl Trainer {
@@ -102,7 +102,7 @@ impl Trainer {
             layer if layer.contains("Head.") => 0.2,
             _ => 6f64.sqrt(),
         };
-        Trainer { net: Normed::new(layers, seed, gain, CLIP, device) }
+        Trainer { net: BatchNormTrainer::new(layers, seed, gain, CLIP, device) }
     }
 
     /// What the network says of pictures, with batch norms as training has them.
@@ -123,10 +123,10 @@ impl Trainer {
     }
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
-    pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
-        let before = self.net.before();
+    pub fn train_step(&mut self, batch: &Batch, rate: f64) -> Record {
+        let before = self.net.running_statistics();
         let losses = losses(&self.outputs(&batch.pixels), batch);
-        self.net.learn(&before, &losses, rate)
+        self.net.optimizer_step(&before, &losses, rate)
     }
 
     /// The averaged weights, as the program takes them.
@@ -140,7 +140,7 @@ impl Trainer {
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut out = self.net.checkpoint();
-        out.notes.insert(NOTE.into(), "mobilenet0.25".into());
+        out.metadata.insert(METADATA_KEY.into(), "mobilenet0.25".into());
         out
     }
 
@@ -163,7 +163,7 @@ fn losses(outputs: &Outputs, batch: &Batch) -> Vec<(&'static str, Tensor)> {
     let found = -logs.index_select(0, &faces).select(1, 1).sum(Kind::Float);
     let empty = class.eq(0).nonzero().reshape([-1]);
     let mistaken = -logs.index_select(0, &empty).select(1, 0);
-    let k = (MINED * count).min(empty.size()[0]);
+    let k = (NEGATIVES_PER_POSITIVE * count).min(empty.size()[0]);
     let mistaken = mistaken.topk(k, 0, true, false).0.sum(Kind::Float);
     let off = |got: &Tensor, wanted: &Tensor, k: i64| {
         let of = |t: &Tensor| t.reshape([-1, k]).index_select(0, &faces);
@@ -181,7 +181,7 @@ fn losses(outputs: &Outputs, batch: &Batch) -> Vec<(&'static str, Tensor)> {
 /// # Errors
 /// [`Error::Input`] for a checkpoint that is none of a detector; [`Error::Model`] where the weights would not run.
 pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
-    if !checkpoint.notes.contains_key(NOTE) {
+    if !checkpoint.metadata.contains_key(METADATA_KEY) {
         return Err(Error::Input("the checkpoint is no detector's: name a run of headgan-train detector".into()));
     }
     let weights = crate::export::halved(weights_of(checkpoint.part("average"))?);
@@ -208,7 +208,7 @@ mod tests {
         [(20.0, 40.0), (35.0, 24.0)]
             .map(|(at, side): (f32, f32)| {
                 let rect = Rect { x0: at, y0: at, x1: at + side, y1: at + side };
-                let face = Face { rect, landmarks: [[at + 0.5 * side; 2]; 5], sure: true };
+                let face = Face { rect, landmarks: [[at + 0.5 * side; 2]; 5], required: true };
                 Scene { picture: Bgr8 { width: 96, height: 96, data: vec![99; 96 * 96 * 3] }, faces: vec![face] }
             })
             .into()
@@ -217,8 +217,8 @@ mod tests {
     #[test]
     fn the_truth_has_no_loss() {
         let mut two = scenes();
-        two[1].faces[0].sure = false;
-        let batch = Batch::of(&two, Device::Cpu);
+        two[1].faces[0].required = false;
+        let batch = Batch::collate(&two, Device::Cpu);
         let sign = |class: &Tensor| (class.eq(1).to_kind(Kind::Float) * 2.0 - 1.0) * 20.0;
         let logits = Tensor::stack(&[-sign(&batch.class), sign(&batch.class)], 2);
         let truth =
@@ -228,9 +228,9 @@ mod tests {
         }
         // What may be found or not costs nothing either way.
         let found = truth.class.copy();
-        let spared = batch.class.eq(-1).to_kind(Kind::Float).unsqueeze(2);
+        let ignored = batch.class.eq(-1).to_kind(Kind::Float).unsqueeze(2);
         let found = Outputs {
-            class: &found * (1.0 - &spared) + &spared * 7.0,
+            class: &found * (1.0 - &ignored) + &ignored * 7.0,
             boxes: &truth.boxes + 0.0,
             landmarks: &truth.landmarks + 0.0,
         };

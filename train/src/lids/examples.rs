@@ -2,10 +2,10 @@
 //! once for a run and kept in its folder: each is a fit, and each head has to be drawn.
 
 use super::lashes::{Lashes, Lid};
-use crate::regressor::heads::{Heads, PER_LOOK};
-use crate::regressor::measure::moved;
-use crate::regressor::sample::{AROUND, Sample};
-use crate::regressor::view::{MOVED, spoilt};
+use crate::regressor::heads::{HEADS_PER_APPEARANCE, SyntheticHeads};
+use crate::regressor::measure::jitter_crop;
+use crate::regressor::sample::{CONTEXT, Sample};
+use crate::regressor::view::{CROP_JITTER, augment};
 use headgan::engine::Embedded;
 use headgan::frame::Rect;
 use headgan::face::bgr::{self, Pixels};
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Side of a head's picture in pixels, and the smallest that it is scaled down to: eyes are seen sharp and blurred.
 const SIDES: [usize; 2] = [320, 90];
 /// Added to a run's seed: a regressor's fits of the heads that it was trained on are better than of others.
-const OTHER_SEED: u64 = 1 << 41;
+const SEED_OFFSET: u64 = 1 << 41;
 /// What is changed here changes what examples are.
 pub const RECIPE: u32 = 3;
 /// Values of an example's pixels.
@@ -35,15 +35,15 @@ const AREA: usize = 3 * SIZE[0] * SIZE[1];
 /// A face's eyes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    pub look: EyeCrop,
-    /// How far they are closed, in the look's order.
+    pub crop: EyeCrop,
+    /// How far they are closed, in the crop's order.
     pub closed: [f32; 2],
-    /// The number of the head's look: six heads share skin, hair and light.
+    /// The number of the head's appearance: six heads share skin, hair and light.
     pub portion: u32,
 }
 
 /// What sees faces first, and where the eyes are then.
-pub struct Eyes<'a> {
+pub struct ExampleBuilder<'a> {
     pub regressor: &'a Regressor<Embedded>,
     pub lids: &'a Lids,
     /// The drawn heads' own.
@@ -52,21 +52,21 @@ pub struct Eyes<'a> {
 
 /// Eyes whose corners are nearer in the picture than this share of how far apart they are get no lashes: what is seen of
 /// them may be something else.
-const SEEN: f64 = 0.5;
+const MIN_VISIBLE: f64 = 0.5;
 
-impl Eyes<'_> {
+impl ExampleBuilder<'_> {
     /// Both eyes of the face whose crop is `exact`, from a crop nearby; `None` where there is nothing to see.
-    fn look(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<EyeCrop>> {
-        let crop = moved(exact, MOVED, rng);
+    fn crop_eyes(&self, picture: &impl Pixels, exact: &Rect, rng: &mut Rng) -> Result<Option<EyeCrop>> {
+        let crop = jitter_crop(exact, CROP_JITTER, rng);
         Ok(self.lids.look(picture, &self.regressor.regress(picture, &crop)?))
     }
 
-    /// The heads of one look, each seen `views` times at different sizes, in different light and from different crops.
-    fn heads(&self, seed: u64, number: u64, views: usize) -> Result<Vec<Example>> {
-        let seed = seed ^ OTHER_SEED;
-        let mut heads = Heads::of_look(seed, number, SIDES[0]);
+    /// The heads of one appearance, each seen `views` times at different sizes, in different light and from different crops.
+    fn build_appearance(&self, seed: u64, number: u64, views: usize) -> Result<Vec<Example>> {
+        let seed = seed ^ SEED_OFFSET;
+        let mut heads = SyntheticHeads::for_appearance(seed, number, SIDES[0]);
         let mut out = Vec::new();
-        for i in 0..PER_LOOK {
+        for i in 0..HEADS_PER_APPEARANCE {
             let mut sample = heads.next()?;
             let closed = self.lids.closed(&sample.expr);
             self.paint(&mut sample, closed, &mut Rng::of(&[seed, 14, number, i]))?;
@@ -77,12 +77,12 @@ impl Eyes<'_> {
                 // Blurred by whole blocks first, as a camera does it, or lines of a pixel come and go.
                 let shrunk = bgr::shrink(&sample.picture, SIDES[0] / side);
                 let mut picture = bgr::resize_linear(&shrunk, side, side)?;
-                spoilt(&mut picture, &mut rng);
+                augment(&mut picture, &mut rng);
                 // The landmarks' crop is in the middle of a head's picture.
-                let (middle, half) = (0.5 * side as f32, 0.5 * side as f32 / AROUND as f32);
+                let (middle, half) = (0.5 * side as f32, 0.5 * side as f32 / CONTEXT as f32);
                 let exact = Rect { x0: middle - half, y0: middle - half, x1: middle + half, y1: middle + half };
-                let look = self.look(&picture, &exact, &mut rng)?;
-                out.extend(look.map(|look| Example { look, closed, portion: number as u32 }));
+                let crop = self.crop_eyes(&picture, &exact, &mut rng)?;
+                out.extend(crop.map(|crop| Example { crop, closed, portion: number as u32 }));
             }
         }
         Ok(out)
@@ -100,7 +100,7 @@ impl Eyes<'_> {
             let at = [0, 1, 2, 3].map(|i| points[eye[i]].map(f64::from));
             let [a, .., d] = at;
             let (seen, deep) = ((a[0] - d[0]).hypot(a[1] - d[1]), a[2] - d[2]);
-            if norm > 1e-9 && seen > SEEN * seen.hypot(deep) {
+            if norm > 1e-9 && seen > MIN_VISIBLE * seen.hypot(deep) {
                 let points = at.map(|[x, y, _]| [x, y]);
                 let lid = Lid { points, down: down.map(|v| v / norm), closed: f64::from(closed) };
                 lashes.paint(&mut sample.picture, &lid, rng);
@@ -109,51 +109,58 @@ impl Eyes<'_> {
         Ok(())
     }
 
-    /// Of so many drawn heads, each seen `views` times. `said` hears how many portions of how many are done.
+    /// Of so many drawn heads, each seen `views` times. `progress` is told how many appearances of how many are done.
     ///
     /// # Errors
     /// [`Error::Interrupted`] after Ctrl-C; those of the networks.
-    pub fn of_heads(&self, from: &OfHeads, threads: usize, said: impl Fn(usize, usize) + Sync) -> Result<Vec<Example>> {
-        let looks = from.heads.div_ceil(PER_LOOK as usize);
-        in_portions(looks, threads, said, |look| self.heads(from.seed, look as u64, from.views))
+    pub fn build(
+        &self,
+        from: &HeadSampling,
+        threads: usize,
+        progress: impl Fn(usize, usize) + Sync,
+    ) -> Result<Vec<Example>> {
+        let appearances = from.heads.div_ceil(HEADS_PER_APPEARANCE as usize);
+        parallel_map(appearances, threads, progress, |appearance| {
+            self.build_appearance(from.seed, appearance as u64, from.views)
+        })
     }
 }
 
 /// What examples are made of.
 #[derive(Debug, Clone, Copy)]
-pub struct OfHeads {
+pub struct HeadSampling {
     pub seed: u64,
     pub heads: usize,
     /// How often each is seen.
     pub views: usize,
 }
 
-/// What `make` makes of each number below `portions`, in their order, by so many threads. After a failure nothing new is begun.
-fn in_portions(
-    portions: usize,
+/// What `make` makes of each number below `count`, in their order, by so many threads. After a failure nothing new is begun.
+fn parallel_map(
+    count: usize,
     threads: usize,
-    said: impl Fn(usize, usize) + Sync,
+    progress: impl Fn(usize, usize) + Sync,
     make: impl Fn(usize) -> Result<Vec<Example>> + Sync,
 ) -> Result<Vec<Example>> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let made: Vec<OnceLock<Result<Vec<Example>>>> = (0..portions).map(|_| OnceLock::new()).collect();
+    let made: Vec<OnceLock<Result<Vec<Example>>>> = (0..count).map(|_| OnceLock::new()).collect();
     let work = || {
         loop {
-            let portion = next.fetch_add(1, Ordering::Relaxed);
-            let Some(place) = made.get(portion) else { break };
-            let outcome = interrupt::check().and_then(|()| make(portion));
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(place) = made.get(number) else { break };
+            let outcome = interrupt::check().and_then(|()| make(number));
             if outcome.is_err() {
-                next.store(portions, Ordering::Relaxed);
+                next.store(count, Ordering::Relaxed);
             }
-            // Each portion is one thread's.
+            // Each number is one thread's.
             let _ = place.set(outcome);
-            said(done.fetch_add(1, Ordering::Relaxed) + 1, portions);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
         }
     };
     std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| drop(scope.spawn(work))));
     let mut out = Vec::new();
-    for portion in made.into_iter().filter_map(OnceLock::into_inner) {
-        out.extend(portion?);
+    for examples in made.into_iter().filter_map(OnceLock::into_inner) {
+        out.extend(examples?);
     }
     Ok(out)
 }
@@ -164,11 +171,11 @@ fn in_portions(
 /// [`Error::Input`] where that fails.
 pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     let n = examples.len();
-    let pixels: Vec<u8> = examples.iter().flat_map(|e| e.look.pixels.iter().flatten().copied()).collect();
+    let pixels: Vec<u8> = examples.iter().flat_map(|e| e.crop.pixels.iter().flatten().copied()).collect();
     let numbers = |of: &dyn Fn(&Example) -> Vec<f32>| -> Vec<u8> {
         examples.iter().flat_map(of).flat_map(f32::to_le_bytes).collect()
     };
-    let hints = numbers(&|e| e.look.hints.as_flattened().to_vec());
+    let hints = numbers(&|e| e.crop.hints.as_flattened().to_vec());
     let closed = numbers(&|e| e.closed.to_vec());
     let portion: Vec<u8> = examples.iter().flat_map(|e| e.portion.to_le_bytes()).collect();
     let parts = [
@@ -179,8 +186,8 @@ pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     ];
     let views = parts.into_iter().map(|(name, kind, shape, data)| Ok((name, TensorView::new(kind, shape, data)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let notes = HashMap::from([("made_of".to_owned(), made_of.to_owned())]);
-    let file = views.and_then(|views| safetensors::serialize(views, Some(notes)));
+    let metadata = HashMap::from([("made_of".to_owned(), made_of.to_owned())]);
+    let file = views.and_then(|views| safetensors::serialize(views, Some(metadata)));
     let file = file.map_err(|e| Error::Engine(format!("the examples cannot be laid out ({e})")))?;
     atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
     Ok(())
@@ -199,7 +206,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
     };
     let bytes = headgan::weights::safetensors::read_bytes(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
-    if header.metadata().as_ref().and_then(|notes| notes.get("made_of")).is_none_or(|text| text != made_of) {
+    if header.metadata().as_ref().and_then(|metadata| metadata.get("made_of")).is_none_or(|text| text != made_of) {
         return Ok(None);
     }
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
@@ -216,7 +223,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
     let four = |data: &[u8], i: usize| [data[4 * i], data[4 * i + 1], data[4 * i + 2], data[4 * i + 3]];
     let number = |data: &[u8], i: usize| f32::from_le_bytes(four(data, i));
     let example = |i: usize| Example {
-        look: EyeCrop {
+        crop: EyeCrop {
             pixels: [0, 1].map(|eye| pixels[(2 * i + eye) * AREA..][..AREA].to_vec()),
             hints: [0, 1].map(|eye| std::array::from_fn(|k| number(&hints, (2 * i + eye) * HINTS + k))),
         },
@@ -260,13 +267,13 @@ mod tests {
     fn threads_change_nothing_and_files_give_back_what_they_got() {
         let (regressor, model) = regressor();
         let head = PreparedMorphable::new(headgan::synthetic::head()).unwrap();
-        let eyes = Eyes { regressor: &regressor, lids: &Lids::new(&model).unwrap(), head: &head };
-        let from = OfHeads { seed: 3, heads: 12, views: 2 };
-        let made = eyes.of_heads(&from, 2, |_, _| ()).unwrap();
+        let builder = ExampleBuilder { regressor: &regressor, lids: &Lids::new(&model).unwrap(), head: &head };
+        let from = HeadSampling { seed: 3, heads: 12, views: 2 };
+        let made = builder.build(&from, 2, |_, _| ()).unwrap();
         assert_eq!(made.len(), 24);
-        assert_eq!(made, eyes.of_heads(&from, 1, |_, _| ()).unwrap());
+        assert_eq!(made, builder.build(&from, 1, |_, _| ()).unwrap());
         // Both views of a head tell of the same eyes and see different pictures.
-        assert!(made[0].closed == made[1].closed && made[0].look != made[1].look);
+        assert!(made[0].closed == made[1].closed && made[0].crop != made[1].crop);
         assert!(made.iter().any(|e| e.closed != made[0].closed));
 
         let folder = tempfile::tempdir().unwrap();

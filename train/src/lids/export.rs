@@ -5,16 +5,15 @@ use crate::data::store::write_text;
 use crate::export::{halved, pack_name, write_half};
 use headgan::models::{self, Pack, Role};
 use headgan::nets::lids::PREFIX;
-use headgan::reenact::networks;
 use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use std::path::Path;
-use super::trainer::{taught_with, weights};
+use super::trainer::{regressor_hash, weights};
 
 /// A pack's card, which says what its licence does not.
 const CARD: &str = "README.md";
 /// What an exported regressor says its second look was taught with.
-const OF: &str = "lids_of";
+const METADATA_KEY: &str = "lids_of";
 
 /// The regressor of a pack with the averaged lids of a checkpoint, in half precision; those that it had are replaced.
 ///
@@ -25,8 +24,8 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     let part = pack.component(Role::Regressor, None);
     let part = part.ok_or_else(|| Error::Model(format!("the pack '{}' has no regressor", pack.name())))?;
     let mut out = (*pack.load(part, headgan::import::check)?).clone();
-    let of = taught_with(checkpoint)?.to_owned();
-    if of != part.blake3 && out.metadata.get(OF) != Some(&of) {
+    let of = regressor_hash(checkpoint)?.to_owned();
+    if of != part.blake3 && out.metadata.get(METADATA_KEY) != Some(&of) {
         return Err(Error::Usage(format!(
             "the run was taught with another regressor than that of the pack '{}'; give --from the pack of the run",
             pack.name()
@@ -35,7 +34,7 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     out.arrays.retain(|name, _| !name.starts_with(PREFIX));
     out.arrays.extend(weights(checkpoint)?.arrays);
     out.metadata.insert("lids_steps".into(), checkpoint.number("step")?.to_string());
-    out.metadata.insert(OF.into(), of);
+    out.metadata.insert(METADATA_KEY.into(), of);
     let out = halved(out);
     headgan::import::check(part, &out)?;
     Ok(out)

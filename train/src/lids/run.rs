@@ -1,11 +1,11 @@
 //! A run of the network that looks at lids: `config.json`, `heads.safetensors` (what it learns from), `examples.png` (some
 //! of it), `log.jsonl`, `validation.jsonl` (how well heads that are kept apart are seen) and `checkpoints/` in its folder.
 
-use super::examples::{self, Example, Eyes, OfHeads, RECIPE};
+use super::examples::{self, Example, ExampleBuilder, HeadSampling, RECIPE};
 use super::trainer::{Batch, Trainer, weights};
 use crate::checkpoint;
 use crate::regressor::measure::correlation;
-use crate::run::{Folder, Learner, line_of, rate};
+use crate::run::{RunFolder, Trainable, learning_rate, log_line};
 use headgan::engine::{Embedded, Executor, cpu};
 use headgan::face::lids::{EyeCrop, Lids};
 use headgan::face::regress::Regressor;
@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
-/// One of so many looks' heads is not learned from.
-const APART: usize = 12;
+/// Of so many appearances the heads of one are held out.
+const HELD_OUT_EVERY: usize = 12;
 /// Steps from one validation to the next.
 const VALIDATE: u64 = 500;
 
@@ -58,15 +58,16 @@ pub struct Settings<'a> {
 /// [`Error::Interrupted`] after Ctrl-C, with all steps saved (examples are saved when all are made); [`Error::Input`] where the
 /// disk is full, data are missing or the run is another regressor's.
 pub fn run(settings: &Settings, regressor: &Regressor<Embedded>, model: &Morphable) -> Result<()> {
-    let folder = Folder::make(settings.run, settings)?;
-    let eyes = Eyes { regressor, lids: &Lids::new(model)?, head: &PreparedMorphable::new(head())? };
+    let folder = RunFolder::create(settings.run, settings)?;
+    let builder = ExampleBuilder { regressor, lids: &Lids::new(model)?, head: &PreparedMorphable::new(head())? };
     let Settings { seed, heads, views, threads, regressor: ref of, .. } = *settings;
-    let from = OfHeads { seed, heads, views };
+    let from = HeadSampling { seed, heads, views };
     let about = json!({"recipe": RECIPE, "regressor": of, "seed": seed, "heads": heads, "views": views});
-    let drawn =
-        examples(settings, &folder.file("heads.safetensors"), about, |said| eyes.of_heads(&from, threads, said))?;
-    let is_apart = |example: &Example| example.portion as usize % APART == APART - 1;
-    let (apart, drawn): (Vec<&Example>, Vec<&Example>) = drawn.iter().partition(|e| is_apart(e));
+    let drawn = examples(settings, &folder.file("heads.safetensors"), about, |progress| {
+        builder.build(&from, threads, progress)
+    })?;
+    let is_held_out = |example: &Example| example.portion as usize % HELD_OUT_EVERY == HELD_OUT_EVERY - 1;
+    let (held_out, drawn): (Vec<&Example>, Vec<&Example>) = drawn.iter().partition(|e| is_held_out(e));
     if drawn.is_empty() {
         return Err(Error::Input(
             "no eye is seen in any drawn head: is this pack's regressor that of the own head?".into(),
@@ -78,19 +79,19 @@ pub fn run(settings: &Settings, regressor: &Regressor<Embedded>, model: &Morphab
         trainer.restore(&checkpoint)?;
     }
     if !settings.quiet {
-        let (n, apart) = (drawn.len(), apart.len());
-        eprintln!("headgan-train: eyes of {n} views of heads, {apart} kept apart; from step {}", trainer.net.step);
+        let (n, held_out) = (drawn.len(), held_out.len());
+        eprintln!("headgan-train: eyes of {n} views of heads, {held_out} kept apart; from step {}", trainer.net.step);
     }
     let (begun, first) = (Instant::now(), trainer.net.step);
-    folder.cut("log.jsonl", first + 1)?;
-    folder.cut("validation.jsonl", first + 1)?;
-    folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+    folder.truncate_log("log.jsonl", first + 1)?;
+    folder.truncate_log("validation.jsonl", first + 1)?;
+    folder.train(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
         let step = trainer.net.step;
         let batch = batch(settings, &drawn, step);
-        let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
+        let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
         let now = trainer.net.step;
         if now.is_multiple_of(VALIDATE) || now == settings.steps {
-            let r = validate(trainer, &apart)?;
+            let r = validate(trainer, &held_out)?;
             folder.log("validation.jsonl", &json!({"step": now, "correlation": r}))?;
             if !settings.quiet {
                 let seconds = begun.elapsed().as_secs_f64() / (now - first) as f64;
@@ -100,7 +101,7 @@ pub fn run(settings: &Settings, regressor: &Regressor<Embedded>, model: &Morphab
                 );
             }
         }
-        line_of(&record)
+        log_line(&record)
     })
 }
 
@@ -117,12 +118,12 @@ fn examples(
     }
     let begun = Instant::now();
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let said = |done: usize, all: usize| {
+    let progress = |done: usize, all: usize| {
         if !settings.quiet && (done.is_multiple_of(100) || done == all) {
             eprintln!("eyes of {name}: {done} of {all} portions, {:.0} s", begun.elapsed().as_secs_f64());
         }
     };
-    let made = make(&said)?;
+    let made = make(&progress)?;
     examples::save(path, &made, &made_of)?;
     Ok(made)
 }
@@ -130,14 +131,14 @@ fn examples(
 fn batch(settings: &Settings, drawn: &[&Example], step: u64) -> Batch {
     let mut rng = Rng::of(&[settings.seed, 13, step]);
     let chosen: Vec<&Example> = (0..settings.batch).map(|_| drawn[rng.below(drawn.len())]).collect();
-    Batch::of(&chosen, Some(&mut rng), settings.device)
+    Batch::collate(&chosen, Some(&mut rng), settings.device)
 }
 
-/// What a network says of examples, in their order.
-pub fn answers<O: Executor>(ops: &O, looks: &[&EyeCrop]) -> Vec<[f32; 2]> {
-    let mut out = Vec::with_capacity(looks.len());
-    for some in looks.chunks(64) {
-        let input: Vec<f32> = some.iter().flat_map(|look| look.input()).collect();
+/// A network's predictions for examples, in their order.
+pub fn predict<O: Executor>(ops: &O, eyes: &[&EyeCrop]) -> Vec<[f32; 2]> {
+    let mut out = Vec::with_capacity(eyes.len());
+    for some in eyes.chunks(64) {
+        let input: Vec<f32> = some.iter().flat_map(|crop| crop.input()).collect();
         let x = ops.tensor(shape(2 * some.len()), &input);
         out.extend_from_slice(ops.values(&lids(ops, &x)).as_chunks::<2>().0);
     }
@@ -145,12 +146,13 @@ pub fn answers<O: Executor>(ops: &O, looks: &[&EyeCrop]) -> Vec<[f32; 2]> {
 }
 
 /// Correlation of the averaged network's answers with the truth, on the embedded engine.
-fn validate(trainer: &Trainer, apart: &[&Example]) -> Result<f64> {
+fn validate(trainer: &Trainer, held_out: &[&Example]) -> Result<f64> {
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let ops = Embedded::new(Arc::new(weights(&trainer.checkpoint()?)?), &options);
-    let looks: Vec<&EyeCrop> = apart.iter().map(|e| &e.look).collect();
-    let said = answers(&ops, &looks);
-    let pairs = said.iter().zip(apart).flat_map(|(s, e)| [0, 1].map(|i| (f64::from(s[i]), f64::from(e.closed[i]))));
+    let eyes: Vec<&EyeCrop> = held_out.iter().map(|e| &e.crop).collect();
+    let predicted = predict(&ops, &eyes);
+    let pairs =
+        predicted.iter().zip(held_out).flat_map(|(s, e)| [0, 1].map(|i| (f64::from(s[i]), f64::from(e.closed[i]))));
     Ok(correlation(&pairs.collect::<Vec<_>>()))
 }
 
@@ -159,7 +161,7 @@ fn sheet(drawn: &[&Example]) -> Frame {
     let [height, width] = SIZE;
     let mut sheet = ContactSheet::new(16, (3 * width, 3 * height));
     for example in drawn.iter().step_by(drawn.len().div_ceil(96).max(1)) {
-        for (pixels, closed) in example.look.pixels.iter().zip(example.closed) {
+        for (pixels, closed) in example.crop.pixels.iter().zip(example.closed) {
             let mut frame = Frame::new(3 * width, 3 * height);
             for i in 0..9 * width * height {
                 let (x, y) = (i % (3 * width), i / (3 * width));

@@ -1,10 +1,10 @@
 //! One step of the network that looks at lids, and the state of a run.
 
 use super::examples::Example;
+use crate::batch_norm::{BatchNormTrainer, Record};
 use crate::checkpoint::Checkpoint;
-use crate::learned::weights_of;
-use crate::normed::{Normed, Record};
-use crate::run::Learner;
+use crate::run::Trainable;
+use crate::spectral_weights::weights_of;
 use headgan::engine::shape;
 use headgan::face::lids::EyeCrop;
 use headgan::weights::Weights;
@@ -14,8 +14,8 @@ use headgan::{Error, Result};
 use headgan_torch::Shared;
 use tch::{Device, Reduction, Tensor};
 
-/// The note of a checkpoint that names the regressor.
-const OF: &str = "regressor";
+/// The metadata key of a checkpoint that names the regressor.
+const METADATA_KEY: &str = "regressor";
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 5.0;
 /// What makes the loss about 1 at first.
@@ -33,12 +33,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Of examples, which `rng` spoils where it is there: each eye a little beside its place, and other light, colours and noise.
-    pub fn of(examples: &[&Example], mut rng: Option<&mut Rng>, device: Device) -> Batch {
+    /// Of examples, augmented where there is a `rng`: each eye moved a little, and other light, colours and noise.
+    pub fn collate(examples: &[&Example], mut rng: Option<&mut Rng>, device: Device) -> Batch {
         let n = 2 * examples.len() as i64;
         let input = examples.iter().flat_map(|example| match rng.as_deref_mut() {
-            None => example.look.input(),
-            Some(rng) => spoilt(&example.look, rng).input(),
+            None => example.crop.input(),
+            Some(rng) => augment(&example.crop, rng).input(),
         });
         let input: Vec<f32> = input.collect();
         let closed: Vec<f32> = examples.iter().flat_map(|e| e.closed).collect();
@@ -51,12 +51,12 @@ impl Batch {
 }
 
 /// Each eye moved and scaled a little, as if the fit had been another; both in the same other light and colours.
-fn spoilt(look: &EyeCrop, rng: &mut Rng) -> EyeCrop {
+fn augment(crop: &EyeCrop, rng: &mut Rng) -> EyeCrop {
     let light = rng.within(0.3).exp();
     let gains: [f64; 3] = std::array::from_fn(|_| light * rng.within(0.1).exp());
     let lift = 19.0 * rng.within(1.0);
     let noise = if rng.unit() < 0.5 { 10.0 * rng.unit() as f32 } else { 0.0 };
-    let mut pixels = look.pixels.each_ref().map(|pixels| shaken(pixels, rng));
+    let mut pixels = crop.pixels.each_ref().map(|pixels| jitter_eye(pixels, rng));
     for eye in &mut pixels {
         for (plane, gain) in eye.chunks_exact_mut(SIZE[0] * SIZE[1]).zip(gains) {
             for v in plane {
@@ -64,11 +64,11 @@ fn spoilt(look: &EyeCrop, rng: &mut Rng) -> EyeCrop {
             }
         }
     }
-    EyeCrop { pixels, hints: look.hints }
+    EyeCrop { pixels, hints: crop.hints }
 }
 
 /// An eye's planes, moved and scaled.
-fn shaken(pixels: &[u8], rng: &mut Rng) -> Vec<u8> {
+fn jitter_eye(pixels: &[u8], rng: &mut Rng) -> Vec<u8> {
     let [height, width] = SIZE;
     let zoom = rng.within(ZOOM).exp();
     let [dx, dy] = [0, 1].map(|_| rng.within(SHIFT));
@@ -98,7 +98,7 @@ fn shaken(pixels: &[u8], rng: &mut Rng) -> Vec<u8> {
 
 /// The state of a run.
 pub struct Trainer {
-    pub net: Normed,
+    pub net: BatchNormTrainer,
     /// The blake3 of the regressor whose fits it is taught with.
     of: String,
 }
@@ -112,13 +112,13 @@ impl Trainer {
         // He's initialisation (https://arxiv.org/abs/1502.01852); the last layer begins in the sigmoid's middle.
         let last = format!("{PREFIX}fc");
         let gain = |layer: &str| if layer == last { 0.1 } else { 6f64.sqrt() };
-        Trainer { net: Normed::new(layers, seed, gain, CLIP, device), of: of.to_owned() }
+        Trainer { net: BatchNormTrainer::new(layers, seed, gain, CLIP, device), of: of.to_owned() }
     }
 
     /// The loss of a batch, with its weight in it.
     fn losses(&self, batch: &Batch) -> [(&'static str, Tensor); 1] {
-        let said = lids(&self.net.ops(), &Shared(batch.input.shallow_clone())).0.reshape([-1]);
-        [("truth", said.mse_loss(&batch.closed, Reduction::Mean) * TRUTH)]
+        let predicted = lids(&self.net.ops(), &Shared(batch.input.shallow_clone())).0.reshape([-1]);
+        [("truth", predicted.mse_loss(&batch.closed, Reduction::Mean) * TRUTH)]
     }
 
     /// Goes on where a checkpoint was written.
@@ -126,7 +126,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Input`] where it is another network's, or was taught with another regressor.
     pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
-        if taught_with(from)? != self.of {
+        if regressor_hash(from)? != self.of {
             return Err(Error::Input(
                 "the run's checkpoint was made with another regressor; choose another --out".into(),
             ));
@@ -135,20 +135,20 @@ impl Trainer {
     }
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
-    pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
-        let before = self.net.before();
+    pub fn train_step(&mut self, batch: &Batch, rate: f64) -> Record {
+        let before = self.net.running_statistics();
         let losses = self.losses(batch);
-        self.net.learn(&before, &losses, rate)
+        self.net.optimizer_step(&before, &losses, rate)
     }
 }
 
-impl Learner for Trainer {
+impl Trainable for Trainer {
     fn step(&self) -> u64 {
         self.net.step
     }
     fn checkpoint(&self) -> Result<Checkpoint> {
         let mut out = self.net.checkpoint();
-        out.notes.insert(OF.into(), self.of.clone());
+        out.metadata.insert(METADATA_KEY.into(), self.of.clone());
         Ok(out)
     }
 }
@@ -157,8 +157,8 @@ impl Learner for Trainer {
 ///
 /// # Errors
 /// [`Error::Input`] where it says none.
-pub fn taught_with(checkpoint: &Checkpoint) -> Result<&str> {
-    let of = checkpoint.notes.get(OF).map(String::as_str);
+pub fn regressor_hash(checkpoint: &Checkpoint) -> Result<&str> {
+    let of = checkpoint.metadata.get(METADATA_KEY).map(String::as_str);
     of.ok_or_else(|| Error::Input("the checkpoint is none of a second look at lids".into()))
 }
 
@@ -186,24 +186,24 @@ mod tests {
             };
             (0..3 * height * width).map(line).collect()
         };
-        Example { look: EyeCrop { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, portion: 0 }
+        Example { crop: EyeCrop { pixels: closed.map(eye), hints: [[0.1; HINTS]; 2] }, closed, portion: 0 }
     }
 
     fn batch(rng: Option<&mut Rng>) -> Batch {
         let all: Vec<Example> = (0..12).map(|i| example([i as f32 / 12.0, (11 - i) as f32 / 12.0])).collect();
-        Batch::of(&all.iter().collect::<Vec<_>>(), rng, Device::Cpu)
+        Batch::collate(&all.iter().collect::<Vec<_>>(), rng, Device::Cpu)
     }
 
     #[test]
     fn it_learns_what_it_sees_and_goes_on_where_it_stopped() {
         let (mut one, batch) = (Trainer::new(1, "its blake3", Device::Cpu), batch(None));
-        let first = one.learn(&batch, 2e-3).losses["truth"];
-        (0..30).for_each(|_| drop(one.learn(&batch, 2e-3)));
+        let first = one.train_step(&batch, 2e-3).losses["truth"];
+        (0..30).for_each(|_| drop(one.train_step(&batch, 2e-3)));
         let saved: Checkpoint = one.checkpoint().unwrap();
         let mut two = Trainer::new(2, "its blake3", Device::Cpu);
         assert!(Trainer::new(2, "another", Device::Cpu).restore(&saved).is_err());
         two.restore(&saved).unwrap();
-        let (a, b) = (one.learn(&batch, 2e-3), two.learn(&batch, 2e-3));
+        let (a, b) = (one.train_step(&batch, 2e-3), two.train_step(&batch, 2e-3));
         assert_eq!((a.step, &a.losses), (b.step, &b.losses));
         assert!(a.losses["truth"] < 0.3 * first, "{first} {:?}", a.losses);
         assert!(weights(&saved).unwrap().arrays.keys().all(|name| name.starts_with(PREFIX)));
@@ -211,15 +211,15 @@ mod tests {
 
     #[test]
     fn spoiling_leaves_hints_and_truth_alone() {
-        let (plain, spoilt) = (batch(None), batch(Some(&mut Rng(4))));
+        let (plain, augmented) = (batch(None), batch(Some(&mut Rng(4))));
         let apart = |a: Tensor, b: Tensor| (a - b).abs().max().double_value(&[]);
-        assert_eq!(apart(plain.closed.shallow_clone(), spoilt.closed.shallow_clone()), 0.0);
+        assert_eq!(apart(plain.closed.shallow_clone(), augmented.closed.shallow_clone()), 0.0);
         let of = |b: &Batch, from: i64, n: i64| b.input.narrow(1, from, n);
-        assert_eq!(apart(of(&plain, 6, HINTS as i64), of(&spoilt, 6, HINTS as i64)), 0.0);
-        assert!(apart(of(&plain, 0, 6), of(&spoilt, 0, 6)) > 0.05);
-        assert!(of(&spoilt, 0, 6).abs().max().double_value(&[]) <= 1.0);
+        assert_eq!(apart(of(&plain, 6, HINTS as i64), of(&augmented, 6, HINTS as i64)), 0.0);
+        assert!(apart(of(&plain, 0, 6), of(&augmented, 0, 6)) > 0.05);
+        assert!(of(&augmented, 0, 6).abs().max().double_value(&[]) <= 1.0);
         // An eye is the same to itself and to the other one.
-        let items = |from: i64| of(&spoilt, from, 3).reshape([-1, 2, 3 * (SIZE[0] * SIZE[1]) as i64]);
+        let items = |from: i64| of(&augmented, from, 3).reshape([-1, 2, 3 * (SIZE[0] * SIZE[1]) as i64]);
         assert_eq!(apart(items(0).select(1, 0), items(3).select(1, 1)), 0.0);
     }
 }

@@ -2,14 +2,13 @@
 
 use super::trainer;
 use crate::checkpoint::Checkpoint;
-use crate::export::{self, Part, halved};
+use crate::export::{self, PackComponent, halved};
 use headgan::models::{Pack, Role};
 use headgan::weights::Weights;
 use headgan::import::fitting;
 use headgan::morphable::arrays::{morphable_from, morphable_weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet;
-use headgan::reenact::networks;
 use headgan::synthetic::head;
 use headgan::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -56,13 +55,18 @@ pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
 /// # Errors
 /// [`headgan::Error::Usage`] where the folder's name is no pack's; [`headgan::Error::Input`] for a file that cannot be
 /// written; those of [`trainer::export`].
-pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, detector: Option<Part>, licence: &str) -> Result<u64> {
+pub fn export_pack(
+    checkpoint: &Checkpoint,
+    folder: &Path,
+    detector: Option<PackComponent>,
+    licence: &str,
+) -> Result<u64> {
     let (regressor, model) = weights(checkpoint)?;
     let network = mobilenet::Config::of(&regressor)?;
     let map = |value: Value| -> Map<String, Value> { value.as_object().cloned().unwrap_or_default() };
     let head = morphable_weights(&model);
     let own = [
-        Part {
+        PackComponent {
             role: Role::Regressor,
             architecture: "mobilenet-v1",
             config: map(json!({"width": network.width, "outputs": network.outputs})),
@@ -71,7 +75,7 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, detector: Option<Part
             half: true,
         },
         // Coordinates are micrometres, which half precision does not hold.
-        Part {
+        PackComponent {
             role: Role::Morphable,
             architecture: "linear-morphable",
             config: map(fitting::config(&model)),
@@ -84,6 +88,6 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, detector: Option<Part
         Some(_) => "finds faces and fits the procedural head to them",
         None => "fits the procedural head to faces",
     };
-    let parts: Vec<Part> = detector.into_iter().chain(own).collect();
-    export::write_pack(folder, &parts, purpose, licence)
+    let components: Vec<PackComponent> = detector.into_iter().chain(own).collect();
+    export::write_pack(folder, &components, purpose, licence)
 }

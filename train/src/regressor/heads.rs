@@ -1,7 +1,7 @@
 //! Drawn heads: any face, pose, expression, light and background, with the true parameters.
 
-use super::sample::{AROUND, SIDE, Sample, crop_of};
-use super::view::bytes;
+use super::sample::{CONTEXT, SIDE, Sample, landmark_crop};
+use crate::affine::to_bgr8;
 use headgan::frame::Rect;
 use headgan::morphable::{Euler, Fit, ImageCamera, Params};
 use headgan::random::Rng;
@@ -11,8 +11,8 @@ use headgan::synthetic::{Appearance, Renderer};
 use headgan::{Error, Result};
 use std::sync::OnceLock;
 
-/// Heads that one look is drawn with: making a scene takes longer than drawing it.
-pub const PER_LOOK: u64 = 6;
+/// Heads that are drawn with one appearance: making a scene takes longer than drawing it.
+pub const HEADS_PER_APPEARANCE: u64 = 6;
 /// How often each eye closes on its own: in any row of heads, and in those that are trained on. A network that has seen
 /// few winks answers with the mean of both eyes.
 const WINKS: [f64; 2] = [1.0 / 6.0, 0.5];
@@ -20,29 +20,33 @@ const WINKS: [f64; 2] = [1.0 / 6.0, 0.5];
 const IDENTITY: f64 = 0.8;
 
 /// An endless row of heads; each follows from seed and number alone.
-pub struct Heads {
+pub struct SyntheticHeads {
     seed: u64,
     number: u64,
     renderer: Option<Renderer>,
     /// Side of the pictures in pixels, and in sides of the crop that the landmarks give.
     side: usize,
-    around: f64,
+    context: f64,
     winks: f64,
 }
 
-impl Heads {
-    pub fn new(seed: u64) -> Heads {
-        Heads::framed(seed, SIDE, AROUND)
+impl SyntheticHeads {
+    pub fn new(seed: u64) -> SyntheticHeads {
+        SyntheticHeads::with_framing(seed, SIDE, CONTEXT)
     }
 
-    /// In pictures of another side and with more or less around the face, as [`SIDE`] and [`AROUND`] say it.
-    pub fn framed(seed: u64, side: usize, around: f64) -> Heads {
-        Heads { seed, number: 0, renderer: None, side, around, winks: WINKS[0] }
+    /// In pictures of another side and with more or less around the face, as [`SIDE`] and [`CONTEXT`] say it.
+    pub fn with_framing(seed: u64, side: usize, context: f64) -> SyntheticHeads {
+        SyntheticHeads { seed, number: 0, renderer: None, side, context, winks: WINKS[0] }
     }
 
-    /// Those of one look among those to train on, in pictures of another side.
-    pub fn of_look(seed: u64, look: u64, side: usize) -> Heads {
-        Heads { number: look * PER_LOOK, winks: WINKS[1], ..Heads::framed(seed, side, AROUND) }
+    /// Those of one appearance among those to train on, in pictures of another side.
+    pub fn for_appearance(seed: u64, appearance: u64, side: usize) -> SyntheticHeads {
+        SyntheticHeads {
+            number: appearance * HEADS_PER_APPEARANCE,
+            winks: WINKS[1],
+            ..SyntheticHeads::with_framing(seed, side, CONTEXT)
+        }
     }
 
     /// The next head.
@@ -52,12 +56,16 @@ impl Heads {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Sample> {
         let mut rng = Rng::of(&[self.seed, 8, self.number]);
-        if self.number.is_multiple_of(PER_LOOK) {
+        if self.number.is_multiple_of(HEADS_PER_APPEARANCE) {
             self.renderer = None;
         }
         let renderer = match &mut self.renderer {
             Some(renderer) => renderer,
-            none => none.insert(Renderer::new(look(&mut Rng::of(&[self.seed, 7, self.number / PER_LOOK])))?),
+            none => none.insert(Renderer::new(random_appearance(&mut Rng::of(&[
+                self.seed,
+                7,
+                self.number / HEADS_PER_APPEARANCE,
+            ])))?),
         };
         self.number += 1;
         let shape: Vec<f32> = (0..renderer.prepared().model().shape_dim)
@@ -71,8 +79,8 @@ impl Heads {
         };
         // Once at any size to see how large it is, then in the middle of the picture.
         let mut camera = ImageCamera::new(1e-3, turned.rotation(), [0.0; 3]);
-        let crop = crop_of(renderer.prepared(), &shape, &expr, &camera)?;
-        let k = (self.side as f64 / self.around / f64::from(crop.width())) as f32;
+        let crop = landmark_crop(renderer.prepared(), &shape, &expr, &camera)?;
+        let k = (self.side as f64 / self.context / f64::from(crop.width())) as f32;
         camera.scale *= k;
         let middle = 0.5 * self.side as f32 - 0.5;
         let [cx, cy] = crop.center();
@@ -81,22 +89,25 @@ impl Heads {
         let roi = Rect { x0: 0.0, y0: 0.0, x1: side, y1: side };
         let params = Params { camera: camera.to_fit_camera(&roi)?, shape, expr };
         let fit = Fit { params, roi };
-        let picture = bytes(&renderer.render(&fit, self.side, self.side)?);
+        let picture = to_bgr8(&renderer.render(&fit, self.side, self.side)?);
         let Params { shape, expr, .. } = fit.params;
         Ok(Sample { picture, camera: camera.matrix(), shape, expr, truth: true })
     }
 }
 
-/// Heads to train on by their numbers, each drawn when it is first asked for, by whichever thread asks.
-pub struct Pool {
+/// Heads to train on by their numbers, each rendered when it is first asked for, by whichever thread asks.
+pub struct SyntheticHeadCache {
     seed: u64,
-    looks: Vec<OnceLock<Result<Vec<Sample>>>>,
+    appearances: Vec<OnceLock<Result<Vec<Sample>>>>,
 }
 
-impl Pool {
+impl SyntheticHeadCache {
     /// For numbers below `n`.
-    pub fn new(seed: u64, n: usize) -> Pool {
-        Pool { seed, looks: (0..n.div_ceil(PER_LOOK as usize)).map(|_| OnceLock::new()).collect() }
+    pub fn new(seed: u64, n: usize) -> SyntheticHeadCache {
+        SyntheticHeadCache {
+            seed,
+            appearances: (0..n.div_ceil(HEADS_PER_APPEARANCE as usize)).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// The head with a number.
@@ -104,34 +115,36 @@ impl Pool {
     /// # Errors
     /// Those of the renderer.
     pub fn get(&self, number: usize) -> Result<&Sample> {
-        let per_look = PER_LOOK as usize;
-        let look = number / per_look;
-        let draw = || {
-            let mut heads = Heads::of_look(self.seed, look as u64, SIDE);
-            (0..per_look).map(|_| heads.next()).collect()
+        let per_appearance = HEADS_PER_APPEARANCE as usize;
+        let appearance = number / per_appearance;
+        let render = || {
+            let mut heads = SyntheticHeads::for_appearance(self.seed, appearance as u64, SIDE);
+            (0..per_appearance).map(|_| heads.next()).collect()
         };
-        match self.looks[look].get_or_init(draw) {
-            Ok(heads) => Ok(&heads[number % per_look]),
+        match self.appearances[appearance].get_or_init(render) {
+            Ok(heads) => Ok(&heads[number % per_appearance]),
             Err(error) => Err(Error::Engine(format!("head {number}: {error}"))),
         }
     }
 
     /// Draws the first `n`, with so many threads.
-    pub fn draw(&self, n: usize, threads: usize) {
-        let (looks, threads) = (n.div_ceil(PER_LOOK as usize), threads.max(1));
+    pub fn render(&self, n: usize, threads: usize) {
+        let (appearances, threads) = (n.div_ceil(HEADS_PER_APPEARANCE as usize), threads.max(1));
         std::thread::scope(|scope| {
             for first in 0..threads {
                 scope.spawn(move || {
                     // What fails is said by whoever asks for the head.
-                    (first..looks).step_by(threads).for_each(|look| drop(self.get(look * PER_LOOK as usize)));
+                    (first..appearances)
+                        .step_by(threads)
+                        .for_each(|appearance| drop(self.get(appearance * HEADS_PER_APPEARANCE as usize)));
                 });
             }
         });
     }
 
     /// How many are drawn.
-    pub fn drawn(&self) -> usize {
-        PER_LOOK as usize * self.looks.iter().filter(|look| look.get().is_some()).count()
+    pub fn rendered(&self) -> usize {
+        HEADS_PER_APPEARANCE as usize * self.appearances.iter().filter(|heads| heads.get().is_some()).count()
     }
 }
 
@@ -165,7 +178,7 @@ fn expression(rng: &mut Rng, dim: usize, winks: f64) -> Vec<f32> {
 }
 
 /// Anybody, in any light, before anything.
-fn look(rng: &mut Rng) -> Appearance {
+fn random_appearance(rng: &mut Rng) -> Appearance {
     let mix = |a: [f32; 3], b: [f32; 3], t: f32| std::array::from_fn(|c| a[c] + (b[c] - a[c]) * t);
     let about = |rng: &mut Rng, colour: [f32; 3], reach: f64| colour.map(|v| v * rng.within(reach).exp() as f32);
     let any = |rng: &mut Rng, most: f64| std::array::from_fn(|_| (most * rng.unit().powi(2)) as f32);
@@ -209,28 +222,28 @@ mod tests {
 
     #[test]
     fn a_pool_draws_the_heads_of_the_row() {
-        let pool = Pool::new(5, 7);
-        assert_eq!(pool.drawn(), 0);
-        let mut row = Heads::of_look(5, 0, SIDE);
+        let cache = SyntheticHeadCache::new(5, 7);
+        assert_eq!(cache.rendered(), 0);
+        let mut row = SyntheticHeads::for_appearance(5, 0, SIDE);
         let heads: Vec<Sample> = (0..8).map(|_| row.next().unwrap()).collect();
         let same = |i: usize| {
-            let got = pool.get(i).unwrap();
+            let got = cache.get(i).unwrap();
             assert!(
                 got.picture == heads[i].picture && got.expr == heads[i].expr && got.camera == heads[i].camera,
                 "{i}"
             );
         };
         same(7);
-        assert_eq!(pool.drawn(), 6);
-        pool.draw(7, 3);
-        assert_eq!(pool.drawn(), 12);
+        assert_eq!(cache.rendered(), 6);
+        cache.render(7, 3);
+        assert_eq!(cache.rendered(), 12);
         [0, 5, 6].into_iter().for_each(same);
     }
 
     #[test]
     fn heads_repeat_and_differ() {
         let draw = |seed| {
-            let mut heads = Heads::new(seed);
+            let mut heads = SyntheticHeads::new(seed);
             (0..2).map(|_| heads.next().unwrap()).collect::<Vec<_>>()
         };
         let (a, b, c) = (draw(1), draw(1), draw(2));

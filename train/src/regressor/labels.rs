@@ -17,7 +17,7 @@ const EXPRESSION: f64 = 0.5;
 pub const UNKNOWN: [ExpressionMode; 2] = [ExpressionMode::BlinkLeft, ExpressionMode::BlinkRight];
 
 /// Brings fits of one model onto another.
-pub struct Labels {
+pub struct FitConverter {
     /// The other's landmarks: mean [204] and basis [204, its coefficients].
     mean: Tensor,
     basis: Tensor,
@@ -28,7 +28,7 @@ pub struct Labels {
 }
 
 /// Mean landmarks [204] and what each coefficient does to them [204, coefficients], micrometres.
-pub fn landmark_rows(model: &Morphable, kind: Kind) -> (Tensor, Tensor) {
+pub fn landmark_basis(model: &Morphable, kind: Kind) -> (Tensor, Tensor) {
     let (s, e) = (model.shape_dim, model.expr_dim);
     let (mut mean, mut basis) = (Vec::new(), Vec::new());
     for row in model.landmarks.iter().flat_map(|&v| (0..3).map(move |c| 3 * v as usize + c)) {
@@ -41,17 +41,17 @@ pub fn landmark_rows(model: &Morphable, kind: Kind) -> (Tensor, Tensor) {
     (Tensor::from_slice(&mean).to_kind(kind), basis.to_kind(kind))
 }
 
-impl Labels {
+impl FitConverter {
     /// From fits of `other` to parameters of `own`, which is the procedural head.
     ///
     /// # Errors
     /// [`Error::Model`] where the models have no landmarks in common or the head's cannot be solved for.
-    pub fn new(own: &Morphable, other: &Morphable) -> Result<Labels> {
+    pub fn new(own: &Morphable, other: &Morphable) -> Result<FitConverter> {
         if own.landmarks.len() != 68 || other.landmarks.len() != 68 {
             return Err(Error::Model("labels: both models need the 68 landmarks: use another pack".into()));
         }
-        let (mean, basis) = landmark_rows(other, Kind::Double);
-        let (ours, own_basis) = landmark_rows(own, Kind::Double);
+        let (mean, basis) = landmark_basis(other, Kind::Double);
+        let (ours, own_basis) = landmark_basis(own, Kind::Double);
         for e in UNKNOWN {
             let _ = own_basis.select(1, (own.shape_dim + e as usize) as i64).zero_();
         }
@@ -61,14 +61,14 @@ impl Labels {
         let normal = own_basis.tr().matmul(&own_basis) + Tensor::from_slice(&priors).diag(0);
         let solve = Tensor::f_linalg_solve(&normal, &own_basis.tr(), true)
             .map_err(|e| Error::Model(format!("labels: the head's landmarks cannot be solved for ({e})")))?;
-        Ok(Labels { mean, basis, ours, solve, shape_dim: own.shape_dim })
+        Ok(FitConverter { mean, basis, ours, solve, shape_dim: own.shape_dim })
     }
 
     /// Our identity and expression for the other's.
     ///
     /// # Errors
     /// [`Error::Model`] where the coefficients are not the other model's.
-    pub fn of(&self, shape: &[f32], expr: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub fn convert(&self, shape: &[f32], expr: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
         let theirs = Tensor::from_slice(&[shape, expr].concat()).to_kind(Kind::Double);
         if theirs.size() != self.basis.size()[1..] {
             return Err(Error::Model(format!(
@@ -94,19 +94,19 @@ mod tests {
     #[test]
     fn the_heads_own_landmarks_come_back() {
         let model = head();
-        let labels = Labels::new(&model, &model).unwrap();
+        let converter = FitConverter::new(&model, &model).unwrap();
         let mut shape = vec![0.0; model.shape_dim];
         (shape[0], shape[27], shape[3]) = (1.2, -0.8, 0.5);
         let mut expr = vec![0.0; model.expr_dim];
         (expr[ExpressionMode::JawOpen as usize], expr[ExpressionMode::Smile as usize]) = (0.6, 0.3);
-        let (a, b) = labels.of(&shape, &expr).unwrap();
+        let (a, b) = converter.convert(&shape, &expr).unwrap();
         assert!((b[ExpressionMode::JawOpen as usize] - 0.6).abs() < 0.08, "{b:?}");
         assert!(UNKNOWN.iter().all(|e| b[*e as usize].abs() < 1e-6), "{b:?}");
         // Coefficients may stand in for each other; landmarks must not move.
-        let (mean, basis) = landmark_rows(&model, Kind::Float);
+        let (mean, basis) = landmark_basis(&model, Kind::Float);
         let at = |a: &[f32], b: &[f32]| &mean + basis.mv(&Tensor::from_slice(&[a, b].concat()));
         let off = (at(&a, &b) - at(&shape, &expr)).abs().max().double_value(&[]);
         assert!(off < 900.0, "{off} um");
-        assert!(labels.of(&shape[1..], &expr).is_err());
+        assert!(converter.convert(&shape[1..], &expr).is_err());
     }
 }

@@ -4,10 +4,10 @@
 //! The crop is the one that the true landmarks give, moved and scaled at random as a detector's would be: in the very crop a
 //! network that always answers with the mean face is not far off. How far that one is stands beside each figure.
 
-use super::heads::Heads;
+use super::heads::SyntheticHeads;
 use super::sample::Sample;
-use super::view::bytes;
-use crate::data::store::Stored;
+use crate::affine::to_bgr8;
+use crate::data::store::StoredClip;
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::regress::{self, Regressor};
@@ -23,9 +23,9 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Added to a run's seed for the heads that are measured on.
-pub const OTHER_SEED: u64 = 1 << 40;
+pub const SEED_OFFSET: u64 = 1 << 40;
 /// How far crops are moved, in their sides, and scaled (a logarithm).
-const MOVED: [f64; 2] = [0.06, 0.1];
+const CROP_JITTER: [f64; 2] = [0.06, 0.1];
 /// Outer corners of the eyes.
 const EYES: [usize; 2] = [36, 45];
 /// Coefficients whose correlation with the truth is measured.
@@ -95,23 +95,23 @@ pub struct Figures {
 }
 
 /// What is measured: a regressor and the model that its outputs belong to.
-pub struct Subject {
+pub struct EvaluatedRegressor {
     regressor: Regressor<Embedded>,
     model: PreparedMorphable,
 }
 
-impl Subject {
+impl EvaluatedRegressor {
     /// # Errors
     /// [`headgan::Error::Model`] where they do not fit together.
-    pub fn new(weights: Weights, model: Morphable) -> Result<Subject> {
+    pub fn new(weights: Weights, model: Morphable) -> Result<EvaluatedRegressor> {
         let config = regress::check(&weights)?;
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
         let regressor = Regressor::new(Embedded::new(Arc::new(weights), &options), config, &model)?;
-        Ok(Subject { regressor, model: PreparedMorphable::new(model)? })
+        Ok(EvaluatedRegressor { regressor, model: PreparedMorphable::new(model)? })
     }
 
     /// Errors of the regressor and of the mean face, and the regressor's expression.
-    fn look(
+    fn evaluate_face(
         &self,
         picture: &impl Pixels,
         wanted: (&[[f32; 3]; 68], Euler),
@@ -119,7 +119,7 @@ impl Subject {
     ) -> Result<([Errors; 2], Vec<f32>)> {
         let exact = roi::from_landmarks(wanted.0)
             .ok_or_else(|| Error::NoFace("a face's landmarks are not finite: prepare the data set again".into()))?;
-        let roi = moved(&exact, MOVED, rng);
+        let roi = jitter_crop(&exact, CROP_JITTER, rng);
         let model = self.model.model();
         let fit = self.regressor.regress(picture, &roi)?;
         let mean = Params::from_slice(&model.param_mean, model.shape_dim, model.expr_dim)?;
@@ -132,7 +132,7 @@ impl Subject {
     }
 
     /// Up to `frames` frames of a clip, which `fitted`'s fits are of.
-    fn clip(&self, clip: &Stored, fitted: &PreparedMorphable, frames: usize, seed: u64) -> Result<[Errors; 2]> {
+    fn clip(&self, clip: &StoredClip, fitted: &PreparedMorphable, frames: usize, seed: u64) -> Result<[Errors; 2]> {
         let mut sums: [Errors; 2] = Default::default();
         let usable = clip.usable();
         let every = usable.len().div_ceil(frames.max(1)).max(1);
@@ -141,8 +141,9 @@ impl Subject {
             let frame = &clip.frames[i];
             let camera = &frame.reference.camera;
             let wanted = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, camera)?;
-            let picture = bytes(&clip.picture(i)?);
-            let (errors, _) = self.look(&picture, (&wanted, camera.euler()), &mut Rng::of(&[seed, 9, i as u64]))?;
+            let picture = to_bgr8(&clip.picture(i)?);
+            let (errors, _) =
+                self.evaluate_face(&picture, (&wanted, camera.euler()), &mut Rng::of(&[seed, 9, i as u64]))?;
             sums.iter_mut().zip(&errors).for_each(|(sum, e)| sum.add(e));
         }
         Ok(sums)
@@ -151,7 +152,7 @@ impl Subject {
     fn head(&self, sample: &Sample, rng: &mut Rng) -> Result<([Errors; 2], Vec<f32>)> {
         let camera = ImageCamera::from_matrix(&sample.camera)?;
         let wanted = self.model.posed_landmarks(&sample.shape, &sample.expr, &camera)?;
-        self.look(&sample.picture, (&wanted, camera.euler()), rng)
+        self.evaluate_face(&sample.picture, (&wanted, camera.euler()), rng)
     }
 
     /// All figures: `frames` frames of each clip held out, where there are clips with the model that they were fitted with, and
@@ -161,7 +162,7 @@ impl Subject {
     /// Those of the clips and networks.
     pub fn measure(
         &self,
-        held_out: Option<(&[Stored], &Morphable)>,
+        held_out: Option<(&[StoredClip], &Morphable)>,
         frames: usize,
         heads: usize,
         seed: u64,
@@ -174,14 +175,14 @@ impl Subject {
                 if own.faces > 0 {
                     figures.held_out.add(&own);
                     figures.held_out_mean.add(&mean);
-                    figures.clips.push((clip.about.name.clone(), own));
+                    figures.clips.push((clip.metadata.name.clone(), own));
                 }
             }
         }
         // Every clip counts alike, however many frames it has.
         let faces = figures.clips.iter().map(|(_, e)| e.faces).sum();
         (figures.held_out.faces, figures.held_out_mean.faces) = (faces, faces);
-        let mut source = Heads::new(seed ^ OTHER_SEED);
+        let mut source = SyntheticHeads::new(seed ^ SEED_OFFSET);
         let mut pairs = vec![Vec::new(); FOLLOWED.len()];
         for i in 0..heads {
             interrupt::check()?;
@@ -199,7 +200,7 @@ impl Subject {
 }
 
 /// A crop as a detector might have given it: moved by up to so many of its sides, and scaled (a logarithm).
-pub fn moved(exact: &Rect, [shift, scale]: [f64; 2], rng: &mut Rng) -> Rect {
+pub fn jitter_crop(exact: &Rect, [shift, scale]: [f64; 2], rng: &mut Rng) -> Rect {
     let side = exact.width();
     let [cx, cy] = exact.center().map(|c| c + side * rng.within(shift) as f32);
     let half = 0.5 * side * rng.within(scale).exp() as f32;
@@ -261,7 +262,7 @@ mod tests {
     fn crops_are_moved_a_little() {
         let exact = Rect { x0: 10.0, y0: 20.0, x1: 110.0, y1: 120.0 };
         let mut rng = Rng(1);
-        let all: Vec<Rect> = (0..20).map(|_| moved(&exact, MOVED, &mut rng)).collect();
+        let all: Vec<Rect> = (0..20).map(|_| jitter_crop(&exact, CROP_JITTER, &mut rng)).collect();
         assert!(all.iter().all(|r| (85.0..116.0).contains(&r.width()) && (r.center()[0] - 60.0).abs() <= 6.0));
         assert!(all.iter().all(|r| (r.width() - r.height()).abs() < 1e-3 && r.iou(&exact) > 0.6));
         assert!(all.iter().any(|r| (r.center()[1] - 70.0).abs() > 2.0));

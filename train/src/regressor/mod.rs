@@ -1,8 +1,8 @@
 //! Trains the regressor of the procedural head: from a crop of a face to camera, identity and expression, from scratch.
 //!
 //! It learns from drawn heads ([`heads`]), whose parameters are known, and from frames of a prepared data set, whose
-//! fits are brought onto the head ([`labels`]). Both become a [`Sample`]; [`view`] makes crops of it as a detector or a
-//! tracker would, spoilt in the ways that pictures are. The network is [`headgan::nets::mobilenet`].
+//! fits are brought onto the head ([`labels`]). Both become a [`Sample`]; [`view`] crops it as a detector or a
+//! tracker would, and augments the crops. The network is [`headgan::nets::mobilenet`].
 
 pub mod export;
 pub mod heads;

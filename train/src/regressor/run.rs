@@ -1,14 +1,14 @@
 //! A run of the regressor: `config.json`, `log.jsonl`, `batch.png` (what a step saw, with the landmarks that it wants) and
 //! `checkpoints/` in its folder.
 
-use super::heads::Pool;
-use super::labels::Labels;
+use super::heads::SyntheticHeadCache;
+use super::labels::FitConverter;
 use super::sample::{self, Sample};
 use super::trainer::{Batch, Trainer};
 use super::view::{self, View};
-use crate::ahead::ahead;
 use crate::checkpoint::{self, Checkpoint};
-use crate::run::{DataSet, Folder, Learner, line_of, rate};
+use crate::prefetch::prefetch;
+use crate::run::{DataSet, RunFolder, Trainable, learning_rate, log_line};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
@@ -25,7 +25,7 @@ use tch::{Device, Tensor};
 /// Heads that are there before the first step.
 const FIRST_HEADS: usize = 240;
 /// Deviations are at least this for identity and expression, so that rare modes do not count for much.
-const LEAST: [f32; 2] = [0.3, 0.15];
+const MIN_DEVIATION: [f32; 2] = [0.3, 0.15];
 
 /// What [`run`] needs.
 #[derive(Debug, Clone, Serialize)]
@@ -64,12 +64,12 @@ struct Frames {
 }
 
 impl Frames {
-    fn load(settings: &Settings, data: &DataSet, model: &PreparedMorphable, labels: &Labels) -> Result<Frames> {
+    fn load(settings: &Settings, data: &DataSet, model: &PreparedMorphable, converter: &FitConverter) -> Result<Frames> {
         let mut clips = Vec::new();
         for clip in &data.train {
             interrupt::check()?;
             let frames = clip.usable().into_iter().step_by(settings.every.max(1));
-            clips.push(frames.map(|i| sample::of_frame(clip, i, model, labels)).collect::<Result<Vec<_>>>()?);
+            clips.push(frames.map(|i| sample::from_frame(clip, i, model, converter)).collect::<Result<Vec<_>>>()?);
         }
         // By the root of their length: many frames of one face are not many faces.
         let weights = clips.iter().map(|c| (c.len() as f64).sqrt()).collect();
@@ -94,15 +94,15 @@ impl Frames {
 /// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are
 /// missing.
 pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()> {
-    let folder = Folder::make(settings.run, settings)?;
+    let folder = RunFolder::create(settings.run, settings)?;
     let model = PreparedMorphable::new(head())?;
-    let frames = Frames::load(settings, data, &model, &Labels::new(model.model(), fitted)?)?;
-    let heads = Pool::new(settings.seed, settings.heads);
-    heads.draw(FIRST_HEADS.min(settings.heads), settings.loaders);
+    let frames = Frames::load(settings, data, &model, &FitConverter::new(model.model(), fitted)?)?;
+    let heads = SyntheticHeadCache::new(settings.seed, settings.heads);
+    heads.render(FIRST_HEADS.min(settings.heads), settings.loaders);
     let statistics = statistics(&frames, &heads, FIRST_HEADS.min(settings.heads), settings.seed)?;
     let mut trainer = Trainer::new(model.model(), settings.width, settings.seed, statistics, settings.device);
     if let Some(first) = settings.learn_from {
-        trainer.net.learn_from(first)?;
+        trainer.net.freeze_before(first)?;
     }
     if let Some(checkpoint) = checkpoint::newest(&folder.checkpoints(), settings.device)? {
         trainer.restore(&checkpoint)?;
@@ -112,16 +112,16 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
         eprintln!("headgan-train: {n} frames of {} clips; from step {}", frames.clips.len(), trainer.net.step);
     }
     let (begun, first) = (Instant::now(), trainer.net.step);
-    folder.cut("log.jsonl", first + 1)?;
+    folder.truncate_log("log.jsonl", first + 1)?;
     let maker = || |step| batch(settings, &frames, &heads, step);
-    ahead(settings.loaders, first, settings.steps, maker, |next| {
-        folder.learn(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
+    prefetch(settings.loaders, first, settings.steps, maker, |next| {
+        folder.train(&mut trainer, settings.steps, settings.checkpoint_minutes, |trainer| {
             let step = trainer.net.step;
-            let batch = next(step)?.on(settings.device);
+            let batch = next(step)?.to_device(settings.device);
             if step == first {
                 still::write(&folder.file("batch.png"), &sheet(&batch, trainer)?, &StillOptions::default())?;
             }
-            let record = trainer.learn(&batch, rate(settings.rate, step, settings.steps));
+            let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
             if !settings.quiet && (trainer.net.step.is_multiple_of(50) || trainer.net.step == first + 1) {
                 let losses: Vec<String> = record.losses.iter().map(|(name, v)| format!("{name} {v:.3}")).collect();
                 let seconds = begun.elapsed().as_secs_f64() / (trainer.net.step - first) as f64;
@@ -129,16 +129,16 @@ pub fn run(settings: &Settings, data: &DataSet, fitted: &Morphable) -> Result<()
                     "step {}: {}; {seconds:.3} s a step; {} heads; {} skipped",
                     trainer.net.step,
                     losses.join(", "),
-                    heads.drawn(),
+                    heads.rendered(),
                     trainer.net.skipped
                 );
             }
-            line_of(&record)
+            log_line(&record)
         })
     })
 }
 
-impl Learner for Trainer {
+impl Trainable for Trainer {
     fn step(&self) -> u64 {
         self.net.step
     }
@@ -147,7 +147,7 @@ impl Learner for Trainer {
     }
 }
 
-fn batch(settings: &Settings, frames: &Frames, heads: &Pool, step: u64) -> Result<Batch> {
+fn batch(settings: &Settings, frames: &Frames, heads: &SyntheticHeadCache, step: u64) -> Result<Batch> {
     let known = settings.heads.min(FIRST_HEADS + step as usize);
     let mut crops = Vec::with_capacity(2 * settings.batch);
     for i in 0..settings.batch {
@@ -167,7 +167,7 @@ fn batch(settings: &Settings, frames: &Frames, heads: &Pool, step: u64) -> Resul
             crops.push((view::crop(sample, &view, Some(&mut rng))?, sample.truth));
         }
     }
-    Ok(Batch::of(&crops, Device::Cpu))
+    Ok(Batch::collate(&crops, Device::Cpu))
 }
 
 /// The crops of a batch with the landmarks that are wanted.
@@ -176,7 +176,7 @@ fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
         let flat = Vec::<f32>::try_from(t.to_device(Device::Cpu).contiguous().reshape([-1]));
         flat.map_err(|e| Error::Engine(format!("batch.png: {e}")))
     };
-    let (pixels, places) = (values(&batch.pixels)?, values(&trainer.places(&batch.params))?);
+    let (pixels, places) = (values(&batch.pixels)?, values(&trainer.landmark_positions(&batch.params))?);
     let area = SIZE * SIZE;
     let mut sheet = ContactSheet::new(12, (SIZE, SIZE));
     for (planes, points) in pixels.chunks_exact(3 * area).zip(places.chunks_exact(3 * 68)) {
@@ -197,7 +197,7 @@ fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
 }
 
 /// Mean and deviation of the parameters of what will be seen.
-fn statistics(frames: &Frames, heads: &Pool, count: usize, seed: u64) -> Result<[Vec<f32>; 2]> {
+fn statistics(frames: &Frames, heads: &SyntheticHeadCache, count: usize, seed: u64) -> Result<[Vec<f32>; 2]> {
     let mut rng = Rng::of(&[seed, 5]);
     let mut rows: Vec<Vec<f32>> = Vec::new();
     let mut shape_dim = 0;
@@ -216,7 +216,7 @@ fn statistics(frames: &Frames, heads: &Pool, count: usize, seed: u64) -> Result<
         let d = (column(k).map(|v| (v - m).powi(2)).sum::<f64>() / n).sqrt() as f32;
         // The depth's offset never varies.
         let d = if k == 11 { 1.0 } else { d };
-        let least = if k < 12 { 0.0 } else { LEAST[usize::from(k >= 12 + shape_dim)] };
+        let least = if k < 12 { 0.0 } else { MIN_DEVIATION[usize::from(k >= 12 + shape_dim)] };
         mean.push(m as f32);
         deviation.push(d.max(least));
     }

@@ -1,9 +1,9 @@
 //! One step of the regressor, and the state of a run.
 
-use super::labels::{UNKNOWN, landmark_rows};
+use super::labels::{UNKNOWN, landmark_basis};
 use super::view::Crop;
+use crate::batch_norm::{BatchNormTrainer, Record, missing_tensor};
 use crate::checkpoint::Checkpoint;
-use crate::normed::{Normed, Record, lacks};
 use headgan::engine::shape;
 use headgan::weights::{Array, Weights};
 use headgan::morphable::Morphable;
@@ -56,7 +56,7 @@ pub struct Batch {
 
 impl Batch {
     /// Of crops and whether each one's parameters are the truth.
-    pub fn of(crops: &[(Crop, bool)], device: Device) -> Batch {
+    pub fn collate(crops: &[(Crop, bool)], device: Device) -> Batch {
         let n = crops.len() as i64;
         let all = |values: Vec<f32>, shape: &[i64]| Tensor::from_slice(&values).reshape(shape).to_device(device);
         let of = |f: &dyn Fn(&Crop) -> &[f32]| crops.iter().flat_map(|(c, _)| f(c).iter().copied()).collect();
@@ -71,7 +71,7 @@ impl Batch {
     }
 
     /// The same on a device.
-    pub fn on(self, device: Device) -> Batch {
+    pub fn to_device(self, device: Device) -> Batch {
         let to = |t: Tensor| t.to_device(device);
         Batch { pixels: to(self.pixels), params: to(self.params), back: to(self.back), truth: to(self.truth) }
     }
@@ -79,7 +79,7 @@ impl Batch {
 
 /// The state of a run.
 pub struct Trainer {
-    pub net: Normed,
+    pub net: BatchNormTrainer,
     pub config: Config,
     /// Mean and deviation of the parameters, which the outputs count from and in: [1, parameters].
     mean: Tensor,
@@ -101,9 +101,9 @@ impl Trainer {
         // He's initialisation (https://arxiv.org/abs/1502.01852); the last layer begins near the mean face.
         let gain = |layer: &str| if layer == "fc" { 0.1 } else { 6f64.sqrt() };
         let row = |v: &Vec<f32>| Tensor::from_slice(v).reshape([1, -1]).to_device(device);
-        let (mean, basis) = landmark_rows(model, Kind::Float);
+        let (mean, basis) = landmark_basis(model, Kind::Float);
         Trainer {
-            net: Normed::new(layers, seed, gain, CLIP, device),
+            net: BatchNormTrainer::new(layers, seed, gain, CLIP, device),
             config,
             mean: row(&statistics[0]),
             deviation: row(&statistics[1]),
@@ -121,7 +121,7 @@ impl Trainer {
     }
 
     /// Landmarks in the crop's coordinates, [n, 68, 3], of parameters [n, parameters].
-    pub fn places(&self, params: &Tensor) -> Tensor {
+    pub fn landmark_positions(&self, params: &Tensor) -> Tensor {
         let n = params.size()[0];
         let (mean, basis) = &self.landmarks;
         let coefficients = params.narrow(1, CAMERA, self.shape_dim + self.expr_dim);
@@ -138,8 +138,8 @@ impl Trainer {
         let off = outputs.smooth_l1_loss(&wanted, none, 1.0);
         let (s, e) = (self.shape_dim, self.expr_dim);
 
-        let places = self.places(&params);
-        let way = (&places - self.places(&batch.params))
+        let places = self.landmark_positions(&params);
+        let way = (&places - self.landmark_positions(&batch.params))
             * Tensor::from_slice(&[1f32, 1.0, DEPTH as f32]).to_device(self.net.device);
         let way = (way.square().sum_dim_intlist(2, false, Kind::Float) + 1e-4).sqrt() / EYES;
         let known = Tensor::ones([1, way.size()[1]], (Kind::Float, self.net.device));
@@ -156,7 +156,7 @@ impl Trainer {
         };
         let (above, below) = (index(|g| g.0), index(|g| g.1));
         let gaps = |p: &Tensor| p.index_select(1, &above) - p.index_select(1, &below);
-        let gap = gaps(&places) - gaps(&self.places(&batch.params));
+        let gap = gaps(&places) - gaps(&self.landmark_positions(&batch.params));
         let gap = (gap.narrow(2, 0, 2).square().sum_dim_intlist(2, false, Kind::Float) + 1e-4).sqrt() / EYES;
         let seen = Tensor::ones([1, GAPS.len() as i64], (Kind::Float, self.net.device));
         let _ = seen.narrow(1, 0, LID_GAPS).zero_();
@@ -194,17 +194,17 @@ impl Trainer {
     }
 
     /// One step at a rate. A step whose loss or gradient is not finite is skipped and counted.
-    pub fn learn(&mut self, batch: &Batch, rate: f64) -> Record {
-        let before = self.net.before();
+    pub fn train_step(&mut self, batch: &Batch, rate: f64) -> Record {
+        let before = self.net.running_statistics();
         let losses = self.losses(&self.outputs(&batch.pixels), batch);
-        self.net.learn(&before, &losses, rate)
+        self.net.optimizer_step(&before, &losses, rate)
     }
 
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut out = self.net.checkpoint();
         out.put("statistics", [(&"mean".to_owned(), &self.mean), (&"deviation".to_owned(), &self.deviation)]);
-        out.notes.insert("width".into(), self.config.width.to_string());
+        out.metadata.insert("width".into(), self.config.width.to_string());
         out
     }
 
@@ -214,7 +214,7 @@ impl Trainer {
     /// [`Error::Input`] where it is another network's.
     pub fn restore(&mut self, from: &Checkpoint) -> Result<()> {
         let statistics = from.part("statistics");
-        let of = |name: &str| statistics.get(name).map(Tensor::copy).ok_or_else(|| lacks(name));
+        let of = |name: &str| statistics.get(name).map(Tensor::copy).ok_or_else(|| missing_tensor(name));
         (self.mean, self.deviation) = (of("mean")?, of("deviation")?);
         self.net.restore(from)
     }
@@ -251,13 +251,13 @@ pub fn export(checkpoint: &Checkpoint, head: &Morphable) -> Result<(Weights, Mor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regressor::heads::Heads;
+    use crate::regressor::heads::SyntheticHeads;
     use crate::regressor::view::{self, View};
     use headgan::random::Rng;
     use headgan::synthetic::head;
 
     fn batch(n: usize) -> Batch {
-        let (mut heads, mut rng) = (Heads::new(1), Rng(2));
+        let (mut heads, mut rng) = (SyntheticHeads::new(1), Rng(2));
         let mut crops = Vec::new();
         for _ in 0..n {
             let sample = heads.next().unwrap();
@@ -265,7 +265,7 @@ mod tests {
                 crops.push((view::crop(&sample, &View::draw(&mut rng), None).unwrap(), true));
             }
         }
-        Batch::of(&crops, Device::Cpu)
+        Batch::collate(&crops, Device::Cpu)
     }
 
     fn trainer() -> Trainer {
@@ -292,12 +292,12 @@ mod tests {
     #[test]
     fn it_learns_what_it_sees_and_goes_on_where_it_stopped() {
         let (mut one, batch) = (trainer(), batch(4));
-        let first = one.learn(&batch, 2e-3).losses["total"];
-        (0..10).for_each(|_| drop(one.learn(&batch, 2e-3)));
+        let first = one.train_step(&batch, 2e-3).losses["total"];
+        (0..10).for_each(|_| drop(one.train_step(&batch, 2e-3)));
         let saved = one.checkpoint();
         let mut two = trainer();
         two.restore(&saved).unwrap();
-        let (a, b) = (one.learn(&batch, 2e-3), two.learn(&batch, 2e-3));
+        let (a, b) = (one.train_step(&batch, 2e-3), two.train_step(&batch, 2e-3));
         assert_eq!((a.step, &a.losses), (b.step, &b.losses));
         assert!(a.losses["total"] < 0.7 * first, "{first} {:?}", a.losses);
         let (weights, model) = export(&saved, &head()).unwrap();

@@ -1,23 +1,21 @@
 //! A sample as the network sees it: a crop that a detector or a tracker may have made, mirrored or not, in another light,
 //! blurred, noisy, partly hidden.
 
+use super::sample::{CONTEXT, SIDE, Sample};
+use crate::affine::{Affine, compose, resample, transform_camera};
 use headgan::Result;
-use headgan::face::bgr::{Bgr8, Pixels};
-use headgan::frame::{Rect, Frame};
+use headgan::frame::Rect;
+use headgan::face::bgr::Bgr8;
 use headgan::morphable::ImageCamera;
-use headgan::morphable::canonical::ExpressionMode;
 use headgan::nets::mobilenet::SIZE;
 use headgan::random::Rng;
-use super::sample::{AROUND, SIDE, Sample};
-
-/// An affine map of pixels, `[a b c; d e f]`.
-pub type Map = [f64; 6];
+use headgan::morphable::canonical::ExpressionMode;
 
 /// The identity mode that a mirror turns around: the head's asymmetry.
 const ASYMMETRY: usize = 39;
 
 /// How far crops are moved, in their sides, and scaled (a logarithm).
-pub const MOVED: [f64; 2] = [0.09, 0.17];
+pub const CROP_JITTER: [f64; 2] = [0.09, 0.17];
 
 /// How a sample is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +36,7 @@ pub struct Crop {
     /// Camera (of the crop, y up), identity, expression.
     pub params: Vec<f32>,
     /// From the crop's coordinates (those of the parameters) to the sample's pixels.
-    pub back: Map,
+    pub back: Affine,
 }
 
 impl View {
@@ -50,71 +48,8 @@ impl View {
     /// As far off as crops of detectors are; now and then the head is tilted.
     pub fn draw(rng: &mut Rng) -> View {
         let turn = if rng.unit() < 0.3 { rng.within(0.5) } else { rng.within(0.12) };
-        View { turn, size: rng.within(MOVED[1]).exp(), shift: [0, 1].map(|_| rng.within(MOVED[0])) }
+        View { turn, size: rng.within(CROP_JITTER[1]).exp(), shift: [0, 1].map(|_| rng.within(CROP_JITTER[0])) }
     }
-}
-
-/// A frame in 8 bits.
-pub fn bytes(frame: &Frame) -> Bgr8 {
-    let (width, height) = (frame.width, frame.height);
-    let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| frame.bgr(x, y))).collect();
-    Bgr8 { width, height, data }
-}
-
-/// The square picture whose pixel p shows `source` at `map` of p, bilinear, black outside.
-pub fn resample(source: &Bgr8, map: &Map, side: usize) -> Bgr8 {
-    let (w, h) = (source.width as i64, source.height as i64);
-    let at = |x: i64, y: i64| -> [f32; 3] {
-        if x < 0 || y < 0 || x >= w || y >= h {
-            return [0.0; 3];
-        }
-        let i = 3 * (y * w + x) as usize;
-        [source.data[i], source.data[i + 1], source.data[i + 2]].map(f32::from)
-    };
-    let mut data = Vec::with_capacity(3 * side * side);
-    for y in 0..side {
-        for x in 0..side {
-            let (px, py) = apply(map, [x as f64, y as f64]);
-            let (fx, fy) = (px.floor(), py.floor());
-            let (ix, iy, tx, ty) = (fx as i64, fy as i64, (px - fx) as f32, (py - fy) as f32);
-            let corners = [at(ix, iy), at(ix + 1, iy), at(ix, iy + 1), at(ix + 1, iy + 1)];
-            for c in 0..3 {
-                let [a, b, d, e] = corners.map(|p| p[c]);
-                let top = a + (b - a) * tx;
-                let bottom = d + (e - d) * tx;
-                data.push((top + (bottom - top) * ty + 0.5) as u8);
-            }
-        }
-    }
-    Bgr8 { width: side, height: side, data }
-}
-
-/// The point that a map takes another to.
-pub fn apply(m: &Map, p: [f64; 2]) -> (f64, f64) {
-    (m[0] * p[0] + m[1] * p[1] + m[2], m[3] * p[0] + m[4] * p[1] + m[5])
-}
-
-/// The map back.
-pub fn inverse(m: &Map) -> Map {
-    let d = m[0] * m[4] - m[1] * m[3];
-    let [a, b, c, e] = [m[4] / d, -m[1] / d, -m[3] / d, m[0] / d];
-    [a, b, -(a * m[2] + b * m[5]), c, e, -(c * m[2] + e * m[5])]
-}
-
-/// The camera (3x4, y down) in a picture whose pixels lie at `map` of theirs in the camera's. Depth is scaled alike.
-pub fn seen_through(camera: &[f64; 12], map: &Map) -> [f64; 12] {
-    let m = inverse(map);
-    let scale = (m[0] * m[4] - m[1] * m[3]).abs().sqrt();
-    let mut out = [0.0; 12];
-    for c in 0..4 {
-        let (x, y) = (camera[c], camera[4 + c]);
-        out[c] = m[0] * x + m[1] * y;
-        out[4 + c] = m[3] * x + m[4] * y;
-        out[8 + c] = scale * camera[8 + c];
-    }
-    out[3] += m[2];
-    out[7] += m[5];
-    out
 }
 
 /// The sample in a mirror.
@@ -135,30 +70,30 @@ pub fn mirrored(sample: &Sample) -> Sample {
     Sample { picture, camera, shape, expr, truth: sample.truth }
 }
 
-/// A sample seen so; `spoil` is what happens to its pixels.
+/// A sample under a view; with a generator of random numbers, its pixels are augmented too.
 ///
 /// # Errors
 /// [`headgan::Error::NoFace`] where the sample's camera is degenerate.
-pub fn crop(sample: &Sample, view: &View, spoil: Option<&mut Rng>) -> Result<Crop> {
+pub fn crop(sample: &Sample, view: &View, augmentation: Option<&mut Rng>) -> Result<Crop> {
     let middle = 0.5 * (SIDE as f64 - 1.0);
     let (sin, cos) = view.turn.sin_cos();
     // From the turned picture to the sample's.
     let turn = [cos, sin, middle - (cos + sin) * middle, -sin, cos, middle - (cos - sin) * middle];
-    let unit = SIDE as f64 / AROUND;
+    let unit = SIDE as f64 / CONTEXT;
     let side = view.size * unit;
     let [cx, cy] = view.shift.map(|s| middle + 0.5 + s * unit);
     let (x0, y0) = (cx - 0.5 * side, cy - 0.5 * side);
     let roi = Rect { x0: x0 as f32, y0: y0 as f32, x1: (x0 + side) as f32, y1: (y0 + side) as f32 };
     let k = side / SIZE as f64;
     let scaled = [k, 0.0, x0 + 0.5 * k - 0.5, 0.0, k, y0 + 0.5 * k - 0.5];
-    let mut picture = resample(&sample.picture, &chain(&turn, &scaled), SIZE);
-    if let Some(rng) = spoil {
-        spoilt(&mut picture, rng);
+    let mut picture = resample(&sample.picture, &compose(&turn, &scaled), SIZE);
+    if let Some(rng) = augmentation {
+        augment(&mut picture, rng);
         if rng.unit() < 0.2 {
-            hide(&mut picture, rng);
+            occlude(&mut picture, rng);
         }
     }
-    let turned = ImageCamera::from_matrix(&seen_through(&sample.camera, &turn))?;
+    let turned = ImageCamera::from_matrix(&transform_camera(&sample.camera, &turn))?;
     let mut camera = turned.to_fit_camera(&roi)?;
     // Meshes are moved to depth 0; the network is not asked for what nobody reads.
     camera[11] = 0.0;
@@ -169,27 +104,15 @@ pub fn crop(sample: &Sample, view: &View, spoil: Option<&mut Rng>) -> Result<Cro
     Ok(Crop {
         pixels: (0..3).flat_map(plane).collect(),
         params: [&camera[..], &sample.shape, &sample.expr].concat(),
-        back: chain(&turn, &to_turned),
+        back: compose(&turn, &to_turned),
     })
 }
 
-/// `a` after `b`.
-fn chain(a: &Map, b: &Map) -> Map {
-    let mut out = [0.0; 6];
-    for r in 0..2 {
-        let (x, y) = (a[3 * r], a[3 * r + 1]);
-        out[3 * r] = x * b[0] + y * b[3];
-        out[3 * r + 1] = x * b[1] + y * b[4];
-        out[3 * r + 2] = x * b[2] + y * b[5] + a[3 * r + 2];
-    }
-    out
-}
-
-/// Light, colour, blur, noise.
-pub fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
+/// Random light, colour, blur and noise.
+pub fn augment(picture: &mut Bgr8, rng: &mut Rng) {
     let (w, h) = (picture.width, picture.height);
     if rng.unit() < 0.2 {
-        *picture = blurred(picture, 1 + rng.below(2));
+        *picture = box_blur(picture, 1 + rng.below(2));
     }
     let gains: [f64; 3] = {
         let light = rng.within(0.35).exp();
@@ -214,7 +137,7 @@ pub fn spoilt(picture: &mut Bgr8, rng: &mut Rng) {
 }
 
 /// An ellipse of one colour, or of another part of the picture, in front.
-fn hide(picture: &mut Bgr8, rng: &mut Rng) {
+fn occlude(picture: &mut Bgr8, rng: &mut Rng) {
     let n = picture.width;
     let centre = [rng.unit() * n as f64, rng.unit() * n as f64];
     let reach = [(0.06 + 0.16 * rng.unit()) * n as f64, (0.06 + 0.16 * rng.unit()) * n as f64];
@@ -237,7 +160,7 @@ fn hide(picture: &mut Bgr8, rng: &mut Rng) {
 }
 
 /// The mean over `2 r + 1` pixels along both axes.
-fn blurred(picture: &Bgr8, r: usize) -> Bgr8 {
+fn box_blur(picture: &Bgr8, r: usize) -> Bgr8 {
     let (w, h) = (picture.width as i64, picture.height as i64);
     let r = r as i64;
     let pass = |data: &[u8], dx: i64, dy: i64| -> Vec<u8> {
@@ -262,7 +185,8 @@ fn blurred(picture: &Bgr8, r: usize) -> Bgr8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regressor::heads::Heads;
+    use crate::affine::apply;
+    use crate::regressor::heads::SyntheticHeads;
     use headgan::morphable::{Fit, Params, PreparedMorphable};
     use headgan::synthetic::head;
 
@@ -274,7 +198,7 @@ mod tests {
     #[test]
     fn a_crops_parameters_point_at_the_samples_pixels() {
         let model = PreparedMorphable::new(head()).unwrap();
-        let sample = Heads::new(3).next().unwrap();
+        let sample = SyntheticHeads::new(3).next().unwrap();
         let want = landmarks(&model, &sample);
         let mut rng = Rng(5);
         for _ in 0..4 {
@@ -293,7 +217,7 @@ mod tests {
     #[test]
     fn a_mirror_swaps_sides_and_nothing_else() {
         let model = PreparedMorphable::new(head()).unwrap();
-        let mut sample = Heads::new(4).next().unwrap();
+        let mut sample = SyntheticHeads::new(4).next().unwrap();
         sample.expr[ExpressionMode::BlinkLeft as usize] = 0.9;
         sample.expr[ExpressionMode::MouthSide as usize] = 0.5;
         let turned = mirrored(&sample);

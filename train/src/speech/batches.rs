@@ -4,7 +4,7 @@
 //! one that a model may hear, and none is left out of the statistics of batch norms or of the loss.
 
 use super::config::SpeechConfig;
-use super::data::{Speech, labels};
+use super::data::{SpeechDataSet, labels};
 use headgan::audio::{Sound, spectrogram::spectrogram};
 use headgan::nets::deepspeech2;
 use headgan::random::Rng;
@@ -31,20 +31,20 @@ pub struct Batch {
     pub timed: Vec<[i64; 3]>,
 }
 
-/// Which sounds meet in a round through all of them.
+/// Which sounds meet in an epoch, a round through all of them.
 #[derive(Debug, Default)]
-pub struct Rounds {
-    round: Option<u64>,
+pub struct Epochs {
+    epoch: Option<u64>,
     batches: Vec<Vec<usize>>,
 }
 
-impl Rounds {
+impl Epochs {
     /// The sounds of a step.
-    fn of(&mut self, data: &Speech, config: &SpeechConfig, step: u64) -> &[usize] {
+    fn of(&mut self, data: &SpeechDataSet, config: &SpeechConfig, step: u64) -> &[usize] {
         let batches = data.train.len().div_ceil(config.batch).max(1) as u64;
-        let round = step / batches;
-        if self.round != Some(round) {
-            let mut rng = Rng::of(&[config.seed, 1, round]);
+        let epoch = step / batches;
+        if self.epoch != Some(epoch) {
+            let mut rng = Rng::of(&[config.seed, 1, epoch]);
             let mut order: Vec<(f64, usize)> = data
                 .train
                 .iter()
@@ -54,7 +54,7 @@ impl Rounds {
             order.sort_by(|a, b| a.0.total_cmp(&b.0));
             self.batches = order.chunks(config.batch).map(|c| c.iter().map(|(_, i)| *i).collect()).collect();
             rng.shuffle(&mut self.batches);
-            self.round = Some(round);
+            self.epoch = Some(epoch);
         }
         &self.batches[(step % batches) as usize]
     }
@@ -63,7 +63,7 @@ impl Rounds {
     ///
     /// # Errors
     /// [`Error::Input`] where there is nothing to learn from or a sound cannot be read.
-    pub fn batch(&mut self, data: &Speech, config: &SpeechConfig, step: u64, device: Device) -> Result<Batch> {
+    pub fn batch(&mut self, data: &SpeechDataSet, config: &SpeechConfig, step: u64, device: Device) -> Result<Batch> {
         if data.train.is_empty() {
             return Err(Error::Input("the manifest has no sound to train on (\"set\": \"train\")".into()));
         }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use headgan::synthetic::sound::wav;
 
-    /// Every sound once a round; letters' times move with the sound.
+    /// Every sound once an epoch; letters' times move with the sound.
     #[test]
     fn rounds() {
         let folder = tempfile::tempdir().unwrap();
@@ -129,16 +129,16 @@ mod tests {
             manifest += &format!("{{\"sound\": \"{i}.wav\", \"text\": \"ab\", \"onsets\": [0.05, null]}}\n");
         }
         std::fs::write(folder.path().join(MANIFEST), manifest).unwrap();
-        let data = Speech::open(folder.path()).unwrap();
+        let data = SpeechDataSet::open(folder.path()).unwrap();
         let config = SpeechConfig { batch: 3, ..SpeechConfig::default() };
-        let mut rounds = Rounds::default();
-        for round in 0..2 {
-            let mut seen: Vec<usize> = (0..3).flat_map(|i| rounds.of(&data, &config, 3 * round + i).to_vec()).collect();
+        let mut epochs = Epochs::default();
+        for epoch in 0..2 {
+            let mut seen: Vec<usize> = (0..3).flat_map(|i| epochs.of(&data, &config, 3 * epoch + i).to_vec()).collect();
             seen.sort_unstable();
             assert_eq!(seen, (0..7).collect::<Vec<_>>());
         }
-        let batch = rounds.batch(&data, &config, 1, Device::Cpu).unwrap();
-        let again = Rounds::default().batch(&data, &config, 1, Device::Cpu).unwrap();
+        let batch = epochs.batch(&data, &config, 1, Device::Cpu).unwrap();
+        let again = Epochs::default().batch(&data, &config, 1, Device::Cpu).unwrap();
         assert!(batch.spectra.equal(&again.spectra) && batch.timed == again.timed);
         let n = batch.lengths.len();
         assert_eq!((batch.labels.len(), batch.timed.len(), batch.moments.len()), (2 * n, n, n));

@@ -44,7 +44,7 @@ fn train() -> String {
 ///
 /// # Errors
 /// What cannot be read aloud by letters, such as digits.
-pub fn plain(text: &str) -> Result<String, String> {
+pub fn normalize_text(text: &str) -> Result<String, String> {
     let mut out = String::new();
     for c in text.chars() {
         let c = match c {
@@ -63,14 +63,14 @@ pub fn plain(text: &str) -> Result<String, String> {
     Ok(out.trim_end().into())
 }
 
-/// The labels of a [`plain`] text.
-pub fn labels(plain: &str) -> Vec<i64> {
-    plain.chars().filter_map(|c| LABELS.find(c)).map(|i| i as i64).collect()
+/// The labels of a [`normalize_text`] text.
+pub fn labels(text: &str) -> Vec<i64> {
+    text.chars().filter_map(|c| LABELS.find(c)).map(|i| i as i64).collect()
 }
 
-/// A data set: its folder and utterances, texts made [`plain`], every length known.
+/// A data set: its folder and utterances, texts made [`normalize_text`], every length known.
 #[derive(Debug, Clone)]
-pub struct Speech {
+pub struct SpeechDataSet {
     folder: PathBuf,
     /// What is trained on.
     pub train: Vec<Utterance>,
@@ -78,12 +78,12 @@ pub struct Speech {
     pub held_out: BTreeMap<String, Vec<Utterance>>,
 }
 
-impl Speech {
+impl SpeechDataSet {
     /// Reads a manifest. Sounds of [`TRAIN`] that are longer than [`LONGEST`] are left out.
     ///
     /// # Errors
     /// [`Error::Input`] naming the line that cannot be read, or a sound that is not there.
-    pub fn open(folder: &Path) -> Result<Speech> {
+    pub fn open(folder: &Path) -> Result<SpeechDataSet> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(|e| {
             Error::Input(format!(
@@ -91,11 +91,11 @@ impl Speech {
                 path.display()
             ))
         })?;
-        let mut out = Speech { folder: folder.to_owned(), train: Vec::new(), held_out: BTreeMap::new() };
+        let mut out = SpeechDataSet { folder: folder.to_owned(), train: Vec::new(), held_out: BTreeMap::new() };
         for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let bad = |e: &dyn std::fmt::Display| Error::Input(format!("{}, line {}: {e}", path.display(), i + 1));
             let mut one: Utterance = serde_json::from_str(line).map_err(|e| bad(&e))?;
-            let clean = plain(&one.text).map_err(|e| bad(&e))?;
+            let clean = normalize_text(&one.text).map_err(|e| bad(&e))?;
             let fits = one.onsets.len() == one.text.chars().count() && clean.len() == one.onsets.len();
             if !(one.onsets.is_empty() || fits) {
                 return Err(bad(&format!(
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn texts() {
-        assert_eq!(plain(" Don\u{2019}t stop,  now! ").unwrap(), "DON'T STOP NOW");
-        assert!(plain("route 66").unwrap_err().contains("'6'"));
+        assert_eq!(normalize_text(" Don\u{2019}t stop,  now! ").unwrap(), "DON'T STOP NOW");
+        assert!(normalize_text("route 66").unwrap_err().contains("'6'"));
         assert_eq!(labels("A' Z"), [2, 1, 28, 27]);
     }
 
@@ -144,7 +144,7 @@ mod tests {
         std::fs::write(folder.path().join("a.wav"), wav(&[0.25; 8_000])).unwrap();
         let of = |text: &str| {
             std::fs::write(folder.path().join(MANIFEST), text).unwrap();
-            Speech::open(folder.path())
+            SpeechDataSet::open(folder.path())
         };
         let data = of("{\"sound\": \"a.wav\", \"text\": \"one, two\"}\n\n\
                        {\"sound\": \"a.wav\", \"text\": \"a\", \"set\": \"mine\", \"onsets\": [0.1]}\n\

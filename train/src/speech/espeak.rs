@@ -52,7 +52,7 @@ pub enum Event {
 
 /// What was spoken.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Spoken {
+pub struct SynthesizedSpeech {
     pub rate: u32,
     /// Full scale is 1.
     pub samples: Vec<f64>,
@@ -62,7 +62,7 @@ pub struct Spoken {
 
 /// How it is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manner<'a> {
+pub struct VoiceSettings<'a> {
     /// A voice, with or without a variant: `en-us+f3`.
     pub voice: &'a str,
     /// Words a minute.
@@ -74,7 +74,8 @@ pub struct Manner<'a> {
 }
 
 /// The library calls back without saying for whom.
-static HEARD: Mutex<Spoken> = Mutex::new(Spoken { rate: 0, samples: Vec::new(), events: Vec::new() });
+static HEARD: Mutex<SynthesizedSpeech> =
+    Mutex::new(SynthesizedSpeech { rate: 0, samples: Vec::new(), events: Vec::new() });
 static IN_USE: Mutex<()> = Mutex::new(());
 
 unsafe extern "C" fn heard(samples: *mut c_short, count: c_int, events: *mut RawEvent) -> c_int {
@@ -157,11 +158,12 @@ impl Espeak {
     ///
     /// # Errors
     /// [`Error::Usage`] for a voice that there is not; [`Error::Engine`] where it fails.
-    pub fn speak(&self, text: &str, manner: Manner) -> Result<Spoken> {
+    pub fn speak(&self, text: &str, voice_settings: VoiceSettings) -> Result<SynthesizedSpeech> {
         let bad = |what: &str| Error::Usage(format!("espeak-ng: '{what}' has a zero in it"));
-        let (voice, words) = (CString::new(manner.voice), CString::new(text));
-        let (voice, words) = (voice.map_err(|_| bad(manner.voice))?, words.map_err(|_| bad(text))?);
-        *HEARD.lock().unwrap_or_else(PoisonError::into_inner) = Spoken { rate: self.rate, ..Spoken::default() };
+        let (voice, words) = (CString::new(voice_settings.voice), CString::new(text));
+        let (voice, words) = (voice.map_err(|_| bad(voice_settings.voice))?, words.map_err(|_| bad(text))?);
+        *HEARD.lock().unwrap_or_else(PoisonError::into_inner) =
+            SynthesizedSpeech { rate: self.rate, ..SynthesizedSpeech::default() };
         // SAFETY: the types are those of speak_lib.h; the text outlives the call, which is synchronous.
         let said = unsafe {
             let set_voice: Symbol<unsafe extern "C" fn(*const c_char) -> c_int> =
@@ -182,10 +184,12 @@ impl Espeak {
             if set_voice(voice.as_ptr()) != 0 {
                 return Err(Error::Usage(format!(
                     "espeak-ng: there is no voice '{}': espeak-ng --voices lists them",
-                    manner.voice
+                    voice_settings.voice
                 )));
             }
-            for (what, value) in [(RATE, manner.rate), (PITCH, manner.pitch), (RANGE, manner.range)] {
+            for (what, value) in
+                [(RATE, voice_settings.rate), (PITCH, voice_settings.pitch), (RANGE, voice_settings.range)]
+            {
                 set(what, value as c_int, 0);
             }
             let (bytes, null) = (words.as_bytes_with_nul(), std::ptr::null_mut());

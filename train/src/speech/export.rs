@@ -1,10 +1,10 @@
 //! A run's acoustic model: its weights as they were, and as a model pack.
 
 use super::config::SpeechConfig;
-use super::trainer::NOTE;
+use super::trainer::METADATA_KEY;
 use crate::checkpoint::Checkpoint;
 use crate::export;
-use crate::learned::weights_of;
+use crate::spectral_weights::weights_of;
 use headgan::audio::speech::{self, ARCHITECTURE};
 use headgan::weights::Weights;
 use headgan::models::Role;
@@ -16,7 +16,7 @@ const FILE: &str = "speech.safetensors";
 
 /// Whether it is a checkpoint of an acoustic model.
 pub fn is_speech(checkpoint: &Checkpoint) -> bool {
-    checkpoint.notes.contains_key(NOTE)
+    checkpoint.metadata.contains_key(METADATA_KEY)
 }
 
 /// The configuration and the weights of a checkpoint.
@@ -24,7 +24,7 @@ pub fn is_speech(checkpoint: &Checkpoint) -> bool {
 /// # Errors
 /// [`Error::Input`] for a checkpoint that is none of an acoustic model.
 pub fn read(checkpoint: &Checkpoint) -> Result<(SpeechConfig, Weights)> {
-    let text = checkpoint.notes.get(NOTE).map(String::as_str).unwrap_or_default();
+    let text = checkpoint.metadata.get(METADATA_KEY).map(String::as_str).unwrap_or_default();
     let config: SpeechConfig = serde_json::from_str(text)
         .map_err(|e| Error::Input(format!("the checkpoint is of no acoustic model, or of another version ({e})")))?;
     let mut weights = weights_of(checkpoint.part("weights").into_iter().chain(checkpoint.part("statistics")))?;
@@ -44,7 +44,7 @@ pub fn export_pack(checkpoint: &Checkpoint, folder: &Path, licence: &str) -> Res
     // As a program that loads it will.
     speech::check(&config.speech(), &weights)?;
     let values = serde_json::to_value(config.speech()).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
-    let part = export::Part {
+    let part = export::PackComponent {
         role: Role::Speech,
         architecture: ARCHITECTURE,
         config: values,

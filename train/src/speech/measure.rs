@@ -1,7 +1,7 @@
 //! How much of transcribed speech a model hears, and how near it says when letters begin.
 
 use super::config::SpeechConfig;
-use super::data::{Speech, Utterance};
+use super::data::{SpeechDataSet, Utterance};
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{self, Character, Decoder};
 use headgan::engine::Executor;
@@ -31,7 +31,7 @@ pub struct Figures {
 
 /// An utterance, what was heard of it, and what that came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Heard {
+pub struct Transcription {
     pub text: String,
     pub heard: String,
     pub figures: Figures,
@@ -52,10 +52,10 @@ pub fn model(config: &SpeechConfig, weights: Weights) -> Result<speech::Speech<T
 /// Those of the sounds and of the model; [`Error::Interrupted`].
 pub fn measure<E: Executor>(
     model: &speech::Speech<E>,
-    data: &Speech,
+    data: &SpeechDataSet,
     utterances: &[Utterance],
     running: bool,
-) -> Result<(Figures, Vec<Heard>)> {
+) -> Result<(Figures, Vec<Transcription>)> {
     let (mut all, mut each) = (Sums::default(), Vec::new());
     for one in utterances {
         interrupt::check()?;
@@ -67,7 +67,7 @@ pub fn measure<E: Executor>(
         sums.add(&one.text, &one.onsets, &heard);
         all.join(&sums);
         let text = heard.iter().map(|c| c.character).collect();
-        each.push(Heard { text: one.text.clone(), heard: text, figures: sums.figures() });
+        each.push(Transcription { text: one.text.clone(), heard: text, figures: sums.figures() });
     }
     if all.sounds == 0 {
         return Err(Error::Input("there is nothing to measure: the set has no sounds".into()));

@@ -1,12 +1,12 @@
 //! A training run: a folder with `config.json`, `log.jsonl` (a line a step), `validation.jsonl` and `checkpoints/`.
 
-use super::batches::Rounds;
+use super::batches::Epochs;
 use super::config::SpeechConfig;
-use super::data::{LONGEST, Speech};
+use super::data::{LONGEST, SpeechDataSet};
 use super::measure;
 use super::trainer::Trainer;
 use crate::checkpoint::{self, Checkpoint};
-use crate::run::{Folder, Learner, line_of};
+use crate::run::{RunFolder, Trainable, log_line};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub struct Settings<'a> {
 /// [`Error::Interrupted`] after Ctrl-C, with everything saved; [`Error::Input`] where the disk is full or data are missing.
 pub fn run(settings: &Settings) -> Result<()> {
     let Settings { config, device, .. } = settings;
-    let folder = Folder::make(settings.run, config)?;
-    let data = Speech::open(settings.data)?;
+    let folder = RunFolder::create(settings.run, config)?;
+    let data = SpeechDataSet::open(settings.data)?;
     if !settings.quiet {
         let held: Vec<String> = data.held_out.iter().map(|(set, of)| format!("{set} {}", of.len())).collect();
         let seconds: f64 = data.train.iter().filter_map(|one| one.seconds).sum();
@@ -49,20 +49,20 @@ pub fn run(settings: &Settings) -> Result<()> {
     }
     let begun = trainer.step;
     for name in ["log.jsonl", "validation.jsonl"] {
-        folder.cut(name, begun + 1)?;
+        folder.truncate_log(name, begun + 1)?;
     }
     let end = config.steps.min(settings.steps.map_or(u64::MAX, |n| begun + n));
-    let (mut rounds, mut validated) = (Rounds::default(), Instant::now());
-    folder.learn(&mut trainer, end, config.checkpoint_minutes, |trainer| {
+    let (mut epochs, mut validated) = (Epochs::default(), Instant::now());
+    folder.train(&mut trainer, end, config.checkpoint_minutes, |trainer| {
         if validated.elapsed().as_secs_f64() >= 60.0 * config.validation_minutes {
             validate(trainer, &data, &folder)?;
             validated = Instant::now();
         }
         let started = Instant::now();
-        let batch = rounds.batch(&data, config, trainer.step, *device)?;
+        let batch = epochs.batch(&data, config, trainer.step, *device)?;
         let loading = started.elapsed().as_secs_f64();
-        let record = trainer.learn(&batch);
-        let mut line = line_of(&record)?;
+        let record = trainer.train_step(&batch);
+        let mut line = log_line(&record)?;
         line["loading"] = loading.into();
         if !settings.quiet && (trainer.step.is_multiple_of(25) || trainer.step == begun + 1) {
             eprintln!(
@@ -75,7 +75,7 @@ pub fn run(settings: &Settings) -> Result<()> {
     validate(&trainer, &data, &folder)
 }
 
-impl Learner for Trainer {
+impl Trainable for Trainer {
     fn step(&self) -> u64 {
         self.step
     }
@@ -85,7 +85,7 @@ impl Learner for Trainer {
 }
 
 /// Figures of some sounds of each held-out set.
-fn validate(trainer: &Trainer, data: &Speech, folder: &Folder) -> Result<()> {
+fn validate(trainer: &Trainer, data: &SpeechDataSet, folder: &RunFolder) -> Result<()> {
     if data.held_out.is_empty() {
         return Ok(());
     }

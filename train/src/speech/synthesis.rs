@@ -1,7 +1,7 @@
 //! Transcribed speech made by espeak-ng: sentences of [`words`](super::words), several voices, speeds and pitches, noise.
 
-use super::data::{MANIFEST, TRAIN, Utterance, plain};
-use super::espeak::{Espeak, Manner};
+use super::data::{MANIFEST, TRAIN, Utterance, normalize_text};
+use super::espeak::{Espeak, VoiceSettings};
 use super::{letters, words};
 use crate::data::store::write_text;
 use headgan::audio::Sound;
@@ -81,17 +81,18 @@ fn speak(espeak: &Espeak, text: &str, set: &str, path: &Path, rng: &mut Rng) -> 
         _ => format!("{}+{}", ACCENTS[OFTEN[rng.below(OFTEN.len())]], VARIANTS[rng.below(VARIANTS.len())]),
     };
     let mut between = |low: u32, high: u32| low + rng.below((high - low + 1) as usize) as u32;
-    let manner = Manner { voice: &voice, rate: between(90, 180), pitch: between(20, 80), range: between(20, 80) };
-    let spoken = espeak.speak(text, manner)?;
+    let voice_settings =
+        VoiceSettings { voice: &voice, rate: between(90, 180), pitch: between(20, 80), range: between(20, 80) };
+    let spoken = espeak.speak(text, voice_settings)?;
     let onsets = letters::onsets(text, &spoken.events);
     let sound = Sound::new(spoken.rate, spoken.samples)?.resampled(SAMPLE_RATE)?;
     let mut samples: Vec<f32> = sound.samples().iter().map(|v| *v as f32).collect();
-    disturb(&mut samples, rng);
+    add_noise(&mut samples, rng);
     let bytes = wav(&samples);
     atomic::write(path, |out| out.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
     Ok(Utterance {
         sound: path.into(),
-        text: plain(text).map_err(Error::Engine)?,
+        text: normalize_text(text).map_err(Error::Engine)?,
         set: set.into(),
         voice: Some(voice),
         seconds: Some(sound.seconds()),
@@ -100,7 +101,7 @@ fn speak(espeak: &Espeak, text: &str, set: &str, path: &Path, rng: &mut Rng) -> 
 }
 
 /// Another loudness, and noise: white, or with more of low than of high frequencies.
-fn disturb(samples: &mut [f32], rng: &mut Rng) {
+fn add_noise(samples: &mut [f32], rng: &mut Rng) {
     let power = samples.iter().map(|v| v * v).sum::<f32>() / samples.len().max(1) as f32;
     let peak = samples.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
     let gain = (0.1 + 0.8 * rng.unit() as f32) / peak;
@@ -118,7 +119,7 @@ fn disturb(samples: &mut [f32], rng: &mut Rng) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::data::Speech;
+    use super::super::data::SpeechDataSet;
     use super::*;
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
         let clean: Vec<f32> = (0..32_000).map(|i| 0.3 * (0.05 * i as f32).sin()).collect();
         for seed in 0..20 {
             let mut noisy = clean.clone();
-            disturb(&mut noisy, &mut Rng(seed));
+            add_noise(&mut noisy, &mut Rng(seed));
             // The gain is what fits the clean sound best.
             let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
             let gain = dot(&noisy, &clean) / dot(&clean, &clean);
@@ -150,7 +151,7 @@ mod tests {
                 return;
             }
         }
-        let data = Speech::open(folder.path()).unwrap();
+        let data = SpeechDataSet::open(folder.path()).unwrap();
         assert_eq!((data.train.len(), data.held_out[SENTENCES].len(), data.held_out[VOICES].len()), (6, 2, 2));
         for one in data.train.iter().chain(data.held_out.values().flatten()) {
             let sound = data.sound(one).unwrap();

@@ -4,8 +4,8 @@ use super::batches::Batch;
 use super::config::{BLANK, SpeechConfig};
 use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::ctc::{self, Sentences};
-use crate::learned::{Learned, weights_of};
+use crate::ctc::{self, CtcTargets};
+use crate::spectral_weights::{SpectralWeights, weights_of};
 use headgan::engine::shape;
 use headgan::weights::Weights;
 use headgan::nets::deepspeech2::{self, deepspeech2};
@@ -17,15 +17,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// A note of checkpoints that tells them from those of generators: the configuration.
-pub const NOTE: &str = "speech";
+/// The metadata key of acoustic models' checkpoints; its value is the configuration.
+pub const METADATA_KEY: &str = "speech";
 
 /// A model that learns.
 #[derive(Debug)]
 pub struct Trainer {
     pub config: SpeechConfig,
     network: deepspeech2::Config,
-    learned: Learned,
+    net: SpectralWeights,
     /// Running averages of batch norms.
     statistics: BTreeMap<String, Tensor>,
     adam: Adam,
@@ -63,34 +63,34 @@ impl Trainer {
         });
         let (averages, layers): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(name, _)| is_statistic(name));
         let mut rng = Rng::of(&[config.seed, 0]);
-        let learned = Learned::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut rng, |_| 1.0);
+        let net = SpectralWeights::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut rng, |_| 1.0);
         let average = |(name, shape): (String, Vec<usize>)| {
             let value = if name.ends_with("running_var") { 1.0 } else { 0.0 };
             (name, Tensor::full([shape[0] as i64], value, (Kind::Float, device)))
         };
         let statistics = averages.into_iter().map(average).collect();
-        Ok(Trainer { config, network, learned, statistics, adam: Adam::default(), device, step: 0, skipped: 0 })
+        Ok(Trainer { config, network, net, statistics, adam: Adam::default(), device, step: 0, skipped: 0 })
     }
 
     /// Learns from a batch.
-    pub fn learn(&mut self, batch: &Batch) -> Record {
+    pub fn train_step(&mut self, batch: &Batch) -> Record {
         let started = Instant::now();
         // Averages are kept aside, so that a step that is skipped leaves none.
         let averages: BTreeMap<String, Tensor> = self.statistics.iter().map(|(k, v)| (k.clone(), v.copy())).collect();
         let weights =
-            self.learned.effective().into_iter().chain(averages.iter().map(|(k, v)| (k.clone(), v.shallow_clone())));
+            self.net.effective().into_iter().chain(averages.iter().map(|(k, v)| (k.clone(), v.shallow_clone())));
         let torch = Torch::over(weights.collect(), self.device, Kind::Float).batch_statistics(self.config.momentum);
         let logits = deepspeech2(&torch, &self.network, &Shared(batch.spectra.shallow_clone())).0;
-        let ctc = ctc_a_letter(&logits, batch);
+        let ctc = ctc_per_letter(&logits, batch);
         let timing = timing(&logits, &batch.timed);
         let loss = &ctc + &timing * self.config.timing;
-        self.learned.zero_grad();
+        self.net.zero_grad();
         loss.backward();
-        let gradient = self.learned.gradient_norm();
+        let gradient = self.net.gradient_norm();
         let rate = self.config.rate_at(self.step);
         if loss.double_value(&[]).is_finite() && gradient.is_finite() {
             let shrink = (self.config.clip / gradient.max(1e-12)).min(1.0);
-            self.adam.step(&mut self.learned.weights, rate, self.config.betas, shrink);
+            self.adam.step(&mut self.net.weights, rate, self.config.betas, shrink);
             self.statistics = averages;
         } else {
             self.skipped += 1;
@@ -115,7 +115,7 @@ impl Trainer {
     pub fn loss_as_run(&self, batch: &Batch) -> Result<f64> {
         let torch = Torch::new(&self.weights()?, self.device, Kind::Float);
         let logits = no_grad(|| deepspeech2(&torch, &self.network, &Shared(batch.spectra.shallow_clone())).0);
-        Ok(ctc_a_letter(&logits, batch).double_value(&[]))
+        Ok(ctc_per_letter(&logits, batch).double_value(&[]))
     }
 
     /// The weights as a program loads them.
@@ -123,7 +123,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Engine`] where a tensor cannot be read.
     pub fn weights(&self) -> Result<Weights> {
-        let all = self.learned.weights.iter().chain(&self.statistics);
+        let all = self.net.weights.iter().chain(&self.statistics);
         weights_of(all.map(|(name, tensor)| (name.clone(), tensor)))
     }
 
@@ -133,14 +133,14 @@ impl Trainer {
     /// [`Error::Engine`] where the configuration cannot be written.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let mut out = Checkpoint::default();
-        out.put("weights", &self.learned.weights);
+        out.put("weights", &self.net.weights);
         out.put("statistics", &self.statistics);
         out.put("first", self.adam.moments.iter().map(|(name, (m, _))| (name, m)));
         out.put("second", self.adam.moments.iter().map(|(name, (_, v))| (name, v)));
         let text = serde_json::to_string(&self.config).map_err(|e| Error::Engine(format!("the configuration: {e}")))?;
-        out.notes.insert(NOTE.into(), text);
+        out.metadata.insert(METADATA_KEY.into(), text);
         let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
-        out.notes.extend(numbers.map(|(name, n)| (name.into(), n.to_string())));
+        out.metadata.extend(numbers.map(|(name, n)| (name.into(), n.to_string())));
         Ok(out)
     }
 
@@ -150,7 +150,7 @@ impl Trainer {
     /// [`Error::Input`] where it is another network's.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let other = || Error::Input("the checkpoint is another network's: begin a new run, with another --out".into());
-        for (prefix, here) in [("weights", &mut self.learned.weights), ("statistics", &mut self.statistics)] {
+        for (prefix, here) in [("weights", &mut self.net.weights), ("statistics", &mut self.statistics)] {
             let mut part = checkpoint.part(prefix);
             for (name, tensor) in here {
                 let stored = part.remove(name).filter(|t| t.size() == tensor.size()).ok_or_else(other)?;
@@ -158,7 +158,7 @@ impl Trainer {
             }
         }
         let (mut first, mut second) = (checkpoint.part("first"), checkpoint.part("second"));
-        for name in self.learned.weights.keys() {
+        for name in self.net.weights.keys() {
             if let (Some(m), Some(v)) = (first.remove(name), second.remove(name)) {
                 self.adam.moments.insert(name.clone(), (m, v));
             }
@@ -176,8 +176,8 @@ pub fn is_statistic(name: &str) -> bool {
 }
 
 /// [`ctc::loss`] over the mean number of letters.
-fn ctc_a_letter(logits: &Tensor, batch: &Batch) -> Tensor {
-    let sentences = Sentences { labels: &batch.labels, lengths: &batch.lengths };
+fn ctc_per_letter(logits: &Tensor, batch: &Batch) -> Tensor {
+    let sentences = CtcTargets { labels: &batch.labels, lengths: &batch.lengths };
     let letters = batch.labels.len().max(1) as f64 / batch.lengths.len().max(1) as f64;
     ctc::loss(logits, &batch.moments, sentences, BLANK) / letters
 }

@@ -1,14 +1,13 @@
 //! The verbs of the detector: label, train, measure, export.
 
-use crate::{Look, Machine, newest};
+use super::common::{DetectorArgs, DeviceArgs, newest_checkpoint};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::detector::{Detector as Finder, Kind};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Role};
-use headgan::reenact::networks;
 use headgan::{Error, Result};
-use headgan_train::detector::labels::{self, About};
-use headgan_train::detector::measure::{self, Comparison, Subject};
+use headgan_train::detector::labels::{self, LabelSettings};
+use headgan_train::detector::measure::{self, Comparison, EvaluatedDetector};
 use headgan_train::detector::{export, run};
 use std::path::PathBuf;
 
@@ -63,7 +62,7 @@ pub struct Train {
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     validation_minutes: f64,
     #[command(flatten)]
-    on: Machine,
+    device_args: DeviceArgs,
 }
 
 #[derive(clap::Args)]
@@ -89,7 +88,7 @@ pub struct Measure {
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
     #[command(flatten)]
-    look: Look,
+    detector_args: DetectorArgs,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -104,7 +103,7 @@ pub struct Export {
     #[arg(long, value_name = "DIR")]
     pack: PathBuf,
     #[command(flatten)]
-    look: Look,
+    detector_args: DetectorArgs,
     /// What the pack says of its licence.
     #[arg(long, value_name = "TEXT", default_value = "not stated")]
     licence: String,
@@ -120,8 +119,8 @@ pub fn label(args: &Label) -> Result<()> {
     let kind = Kind::of(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let mut finder = Finder::new(Embedded::new(weights, &options), kind);
-    let about = About { detector: part.blake3.clone(), side: args.side, frames: args.frames };
-    let [files, pictures, faces] = labels::make(&args.images, &args.out, &about, &mut finder, args.quiet)?;
+    let settings = LabelSettings { detector: part.blake3.clone(), side: args.side, frames: args.frames };
+    let [files, pictures, faces] = labels::label_files(&args.images, &args.out, &settings, &mut finder, args.quiet)?;
     println!("{}: {files} files, {pictures} pictures, {faces} faces", args.out.display());
     Ok(())
 }
@@ -141,18 +140,18 @@ pub fn train(args: &Train) -> Result<()> {
         heads: args.heads,
         checkpoint_minutes: args.checkpoint_minutes,
         validation_minutes: args.validation_minutes,
-        device: args.on.place()?,
-        quiet: args.on.quiet,
+        device: args.device_args.device()?,
+        quiet: args.device_args.quiet,
     })
 }
 
 pub fn measure(args: &Measure) -> Result<()> {
-    let checkpoint = newest(&args.run)?;
-    let mut own = Subject::new(export::weights(&checkpoint)?)?;
-    own.look(&(&args.look).into());
+    let checkpoint = newest_checkpoint(&args.run)?;
+    let mut own = EvaluatedDetector::new(export::weights(&checkpoint)?)?;
+    own.configure(&(&args.detector_args).into());
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.beside))?;
-    let upstream = Subject::new((*pack.load(part, headgan::import::check)?).clone())?;
+    let upstream = EvaluatedDetector::new((*pack.load(part, headgan::import::check)?).clone())?;
     let [_, held] = labels::split(&args.labels, Some(&args.hold_out))?;
     let mut comparison = Comparison::new(own, upstream);
     let figures = comparison.measure(&args.labels, &held, args.count, args.seed)?;
@@ -169,8 +168,8 @@ pub fn measure(args: &Measure) -> Result<()> {
 }
 
 pub fn export_pack(args: &Export) -> Result<()> {
-    let checkpoint = newest(&args.run)?;
-    let size = export::export_pack(&checkpoint, &args.pack, &(&args.look).into(), &args.licence)?;
+    let checkpoint = newest_checkpoint(&args.run)?;
+    let size = export::export_pack(&checkpoint, &args.pack, &(&args.detector_args).into(), &args.licence)?;
     println!("{}: step {}, {size} bytes", args.pack.display(), checkpoint.number("step")?);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The verbs of the lids: train, export.
 
-use crate::{Machine, newest};
+use super::common::{DeviceArgs, newest_checkpoint};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::regress::{self, Regressor};
 use headgan::models::Pack;
@@ -38,7 +38,7 @@ pub struct Train {
     #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
     checkpoint_minutes: f64,
     #[command(flatten)]
-    on: Machine,
+    device_args: DeviceArgs,
 }
 
 #[derive(clap::Args)]
@@ -58,7 +58,7 @@ pub fn train(args: &Train) -> Result<()> {
     if args.batch == 0 || args.heads == 0 || args.views == 0 || args.rate.is_nan() || args.rate <= 0.0 {
         return Err(Error::Usage("--batch, --heads, --views and --rate must be above 0".into()));
     }
-    let device: Device = args.on.place()?;
+    let device: Device = args.device_args.device()?;
     let (weights, model, blake3) = regressor::export::of_pack(&Pack::open(&args.pack)?)?;
     // What is taught sees the first look's fits, whether the pack has a second already or not.
     let config = Config { lids: false, ..regress::check(&weights)? };
@@ -76,15 +76,15 @@ pub fn train(args: &Train) -> Result<()> {
         heads: args.heads,
         views: args.views,
         checkpoint_minutes: args.checkpoint_minutes,
-        threads: if args.on.threads > 0 { args.on.threads } else { cores },
+        threads: if args.device_args.threads > 0 { args.device_args.threads } else { cores },
         device,
-        quiet: args.on.quiet,
+        quiet: args.device_args.quiet,
     };
     run::run(&settings, &regressor, &model)
 }
 
 pub fn export_pack(args: &Export) -> Result<()> {
-    let checkpoint = newest(&args.run)?;
+    let checkpoint = newest_checkpoint(&args.run)?;
     let size = export::export_pack(&Pack::open(&args.from)?, &checkpoint, &args.pack)?;
     println!("{}: step {}, {size} bytes", args.pack.display(), checkpoint.number("step")?);
     Ok(())

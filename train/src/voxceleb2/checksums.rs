@@ -17,19 +17,19 @@ const MIB: u64 = 1 << 20;
 
 /// A checksum: 32 digits are an MD5, 64 a SHA-256. In small letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sum(String);
+pub struct Checksum(String);
 
-impl fmt::Display for Sum {
+impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Sum {
+impl Checksum {
     /// None for what is neither.
-    pub fn parse(text: &str) -> Option<Sum> {
+    pub fn parse(text: &str) -> Option<Checksum> {
         let is = matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit());
-        is.then(|| Sum(text.to_ascii_lowercase()))
+        is.then(|| Checksum(text.to_ascii_lowercase()))
     }
 
     pub fn kind(&self) -> &'static str {
@@ -40,7 +40,7 @@ impl Sum {
     ///
     /// # Errors
     /// [`Error::Input`] where it cannot be read, [`Error::Interrupted`].
-    pub fn of_same_kind(&self, data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Sum> {
+    pub fn of_same_kind(&self, data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Checksum> {
         if self.0.len() == 32 {
             digest::<Md5>(data, length, name, quiet)
         } else {
@@ -49,7 +49,7 @@ impl Sum {
     }
 }
 
-fn digest<D: Digest>(mut data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Sum> {
+fn digest<D: Digest>(mut data: impl Read, length: u64, name: &str, quiet: bool) -> Result<Checksum> {
     let mut hash = D::new();
     let mut block = vec![0; BLOCK];
     let mut progress = Progress::new(&format!("checking {name}, MiB"), Some(length.div_ceil(MIB)), quiet);
@@ -69,14 +69,14 @@ fn digest<D: Digest>(mut data: impl Read, length: u64, name: &str, quiet: bool) 
         }
     }
     progress.finish();
-    Ok(Sum(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Checksum(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 /// Checksums by the names of their files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checksums {
     file: String,
-    sums: BTreeMap<String, Sum>,
+    sums: BTreeMap<String, Checksum>,
 }
 
 impl Checksums {
@@ -95,7 +95,7 @@ impl Checksums {
             let read = line.split_once(char::is_whitespace).and_then(|(sum, rest)| {
                 let name = rest.trim_start().trim_start_matches('*');
                 let name = name.rsplit(['/', '\\']).next().filter(|n| !n.is_empty())?;
-                Some((name.to_owned(), Sum::parse(sum)?))
+                Some((name.to_owned(), Checksum::parse(sum)?))
             });
             let Some((name, sum)) = read else {
                 let form = "write lines of an MD5 or a SHA-256 and a file's name, as md5sum does";
@@ -109,7 +109,7 @@ impl Checksums {
     }
 
     /// The checksum of a file.
-    pub fn of(&self, name: &str) -> Option<&Sum> {
+    pub fn of(&self, name: &str) -> Option<&Checksum> {
         self.sums.get(name)
     }
 
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn known_sums_are_found() {
         for text in [ABC_MD5, ABC_SHA256] {
-            let sum = Sum::parse(&text.to_uppercase()).unwrap();
+            let sum = Checksum::parse(&text.to_uppercase()).unwrap();
             assert_eq!(sum.of_same_kind(&b"abc"[..], 3, "abc", true).unwrap().to_string(), text);
             assert_ne!(sum.of_same_kind(&b"abd"[..], 3, "abd", true).unwrap(), sum);
         }
-        assert_eq!(Sum::parse(&ABC_MD5[1..]), None);
+        assert_eq!(Checksum::parse(&ABC_MD5[1..]), None);
     }
 
     #[test]

@@ -12,11 +12,11 @@ use ureq::{Agent, Body};
 /// How many addresses a server may send on to.
 const REDIRECTS: usize = 5;
 /// How often a waiting request looks whether the user pressed Ctrl-C.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long to bear with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Tries in a row without a byte of progress.
     pub tries: u32,
     /// The pause after the first; each is twice the one before.
@@ -27,11 +27,11 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     /// Ten tries within about five minutes; a minute of silence.
-    fn default() -> Patience {
+    fn default() -> RetryPolicy {
         let second = Duration::from_secs(1);
-        Patience { tries: 10, pause: second, longest: 60 * second, silence: 60 * second }
+        RetryPolicy { tries: 10, pause: second, longest: 60 * second, silence: 60 * second }
     }
 }
 
@@ -39,14 +39,14 @@ impl Default for Patience {
 #[derive(Debug)]
 pub enum Failure {
     /// May be over after a while: what it was, without a full stop.
-    Passing(String),
+    Transient(String),
     /// Trying again is no use.
-    Final(Error),
+    Permanent(Error),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure::Final(error)
+        Failure::Permanent(error)
     }
 }
 
@@ -55,21 +55,21 @@ pub struct Client {
     agent: Agent,
     base: BaseUrl,
     authorization: Option<HeaderValue>,
-    pub patience: Patience,
+    pub retry: RetryPolicy,
     /// While it lives, Ctrl-C ends requests.
     _watched: Arc<()>,
 }
 
 impl Client {
-    pub fn new(base: BaseUrl, credentials: Option<&Credentials>, patience: Patience) -> Client {
+    pub fn new(base: BaseUrl, credentials: Option<&Credentials>, retry: RetryPolicy) -> Client {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .https_only(base.origin().is_https())
-            .timeout_resolve(Some(patience.silence))
-            .timeout_connect(Some(patience.silence))
-            .timeout_recv_response(Some(patience.silence))
-            .timeout_per_read(Some(patience.silence))
+            .timeout_resolve(Some(retry.silence))
+            .timeout_connect(Some(retry.silence))
+            .timeout_recv_response(Some(retry.silence))
+            .timeout_per_read(Some(retry.silence))
             .user_agent(concat!("headgan-train/", env!("CARGO_PKG_VERSION")));
         // What is meant for this machine goes through no proxy of the environment.
         if base.origin().is_loopback() {
@@ -78,7 +78,7 @@ impl Client {
         let agent = Agent::new_with_config(config.build());
         let watched = watch(&agent);
         let authorization = credentials.map(|c| c.header().clone());
-        Client { agent, base, authorization, patience, _watched: watched }
+        Client { agent, base, authorization, retry, _watched: watched }
     }
 
     /// Asks for a part from a byte on. The answer is 200, 206 or 416.
@@ -98,7 +98,7 @@ impl Client {
             }
             let answer = request.call().map_err(|e| self.failed(name, e))?;
             if !answer.status().is_redirection() {
-                return self.judge(name, &uri, answer);
+                return self.check_response(name, &uri, answer);
             }
             let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok());
             uri =
@@ -121,7 +121,7 @@ impl Client {
         Error::Input(format!("{}: {name}: {what}: give another --base-url", self.base.origin()))
     }
 
-    fn judge(&self, name: &str, uri: &Uri, answer: Response<Body>) -> Result<Response<Body>, Failure> {
+    fn check_response(&self, name: &str, uri: &Uri, answer: Response<Body>) -> Result<Response<Body>, Failure> {
         let server = self.base.origin();
         let status = answer.status();
         match status {
@@ -147,10 +147,10 @@ impl Client {
                 Err(self.wrong(name, &format!("is not there ({})", status.as_u16())).into())
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Failure::Passing(format!("{server} is busy ({})", status.as_u16())))
+                Err(Failure::Transient(format!("{server} is busy ({})", status.as_u16())))
             }
             _ if status.is_server_error() => {
-                Err(Failure::Passing(format!("{server} has trouble ({})", status.as_u16())))
+                Err(Failure::Transient(format!("{server} has trouble ({})", status.as_u16())))
             }
             _ => Err(self.wrong(name, &format!("the answer cannot be used ({})", status.as_u16())).into()),
         }
@@ -159,7 +159,7 @@ impl Client {
     /// What a request that got no answer means. Texts of the HTTP library that could show an address are left out.
     fn failed(&self, name: &str, error: ureq::Error) -> Failure {
         if let Err(stopped) = interrupt::check() {
-            return Failure::Final(stopped);
+            return Failure::Permanent(stopped);
         }
         let server = self.base.origin();
         match error {
@@ -167,15 +167,15 @@ impl Client {
             ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
                 self.wrong(name, &format!("no trust in the server ({})", one_line(&e))).into()
             }
-            ureq::Error::Io(e) => Failure::Passing(format!("no connection with {server} ({})", one_line(&e))),
-            ureq::Error::Timeout(_) => Failure::Passing(format!("{server} is silent")),
-            ureq::Error::HostNotFound => Failure::Passing(format!("{server} is not found")),
-            ureq::Error::ConnectionFailed => Failure::Passing(format!("no connection with {server}")),
-            ureq::Error::Protocol(e) => Failure::Passing(format!("{server} does not speak HTTP ({})", one_line(&e))),
+            ureq::Error::Io(e) => Failure::Transient(format!("no connection with {server} ({})", one_line(&e))),
+            ureq::Error::Timeout(_) => Failure::Transient(format!("{server} is silent")),
+            ureq::Error::HostNotFound => Failure::Transient(format!("{server} is not found")),
+            ureq::Error::ConnectionFailed => Failure::Transient(format!("no connection with {server}")),
+            ureq::Error::Protocol(e) => Failure::Transient(format!("{server} does not speak HTTP ({})", one_line(&e))),
             ureq::Error::Rustls(e) => self.wrong(name, &format!("no trust in the server ({})", one_line(&e))).into(),
             ureq::Error::Tls(e) => self.wrong(name, &format!("no trust in the server ({e})")).into(),
             ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
-                Failure::Passing(format!("the proxy of the environment gives no connection with {server}"))
+                Failure::Transient(format!("the proxy of the environment gives no connection with {server}"))
             }
             _ => self.wrong(name, "the request cannot be made").into(),
         }
@@ -196,7 +196,7 @@ fn watch(agent: &Agent) -> Arc<()> {
             if interrupt::check().is_err() {
                 return agent.shutdown();
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     });
     watched

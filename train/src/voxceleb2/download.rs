@@ -2,7 +2,7 @@
 //!
 //! `NAME.part` grows and becomes `NAME`; `NAME.json` ([`Record`]) says what file of the server it is.
 
-use super::checksums::Sum;
+use super::checksums::Checksum;
 use super::client::{Client, Failure, one_line};
 use crate::data::store::write_text;
 use headgan::media::{Progress, interrupt};
@@ -30,9 +30,9 @@ pub struct Record {
     pub etag: Option<String>,
     pub last_modified: Option<String>,
     /// The checksum that it was found to have.
-    pub verified: Option<Sum>,
+    pub verified: Option<Checksum>,
     /// With the first part: the checksum that all parts as one were found to have.
-    pub verified_joined: Option<Sum>,
+    pub verified_joined: Option<Checksum>,
 }
 
 /// `NAME`: a part that is whole.
@@ -116,10 +116,10 @@ pub fn download(client: &Client, name: &str, folder: &Path, say: &dyn Fn(&str), 
     if here.is_some() && here == record.as_ref().map(|r| r.total) {
         return Ok(0);
     }
-    let patience = client.patience;
+    let retry = client.retry;
     let mut job = Job { client, name, folder, received: 0, quiet };
     let (mut tries, mut changes, mut farthest) = (0, 0, job.length());
-    let mut pause = patience.pause;
+    let mut pause = retry.pause;
     loop {
         interrupt::check()?;
         let step = match here {
@@ -135,21 +135,21 @@ pub fn download(client: &Client, name: &str, folder: &Path, say: &dyn Fn(&str), 
                 continue;
             }
             Ok(Step::Changed) => return Err(client.wrong(name, "it changes while it is downloaded")),
-            Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Passing(why)) => why,
+            Err(Failure::Permanent(error)) => return Err(error),
+            Err(Failure::Transient(why)) => why,
         };
         // Bytes that were there before are no progress.
         if job.length() > farthest {
-            (farthest, tries, pause) = (job.length(), 0, patience.pause);
+            (farthest, tries, pause) = (job.length(), 0, retry.pause);
         }
         tries += 1;
-        if tries >= patience.tries {
+        if tries >= retry.tries {
             let text = format!("{name}: {why}, {tries} times in a row: what is there stays; run again later");
             return Err(Error::Input(text));
         }
         say(&format!("{name}: {why}: trying again in {:.0} s", pause.as_secs_f64().ceil()));
         wait(pause)?;
-        pause = (2 * pause).min(patience.longest);
+        pause = (2 * pause).min(retry.longest);
     }
 }
 
@@ -237,7 +237,7 @@ impl Job<'_> {
         let path = part_path(self.folder, self.name);
         let cannot = |e: std::io::Error, at: u64| {
             let room = (total - at.min(total)).div_ceil(MIB);
-            Failure::Final(Error::Input(format!(
+            Failure::Permanent(Error::Input(format!(
                 "cannot write {}: {}: what is there stays; {room} MiB are missing: make room and run again",
                 path.display(),
                 one_line(&e)
@@ -254,9 +254,9 @@ impl Job<'_> {
             let n = body.read(&mut block);
             // Ctrl-C ends the connection, too.
             interrupt::check()?;
-            let n = n.map_err(|e| Failure::Passing(format!("the connection broke ({})", one_line(&e))))?;
+            let n = n.map_err(|e| Failure::Transient(format!("the connection broke ({})", one_line(&e))))?;
             if n == 0 {
-                return Err(Failure::Passing("the connection ended early".into()));
+                return Err(Failure::Transient("the connection ended early".into()));
             }
             let n = n.min(usize::try_from(total - at).unwrap_or(n));
             file.write_all(&block[..n]).map_err(|e| cannot(e, at))?;

@@ -1,7 +1,7 @@
 //! VoxCeleb2's videos: downloaded so that a stop costs nothing, checked, and unpacked.
 //!
 //! Each step goes on where it was left: parts ([`download`]) continue at their last byte, files ([`unpack`]) that are
-//! there with the right size and CRC-32 stay. Parts are read as the one archive that they are cut from ([`joined`]);
+//! there with the right size and CRC-32 stay. Parts are read as the one archive that they are cut from ([`multipart_reader`]);
 //! no joined copy is made.
 //!
 //! Names of parts: lists of download scripts, such as
@@ -13,7 +13,7 @@ pub mod checksums;
 pub mod client;
 pub mod credentials;
 pub mod download;
-pub mod joined;
+pub mod multipart_reader;
 pub mod unpack;
 
 pub use address::BaseUrl;
@@ -21,58 +21,58 @@ pub use checksums::Checksums;
 pub use credentials::Credentials;
 
 use crate::data::store::write_text;
-use client::{Client, Patience};
+use client::{Client, RetryPolicy};
 use download::{Record, done_path};
 use headgan::{Error, Result};
-use joined::Joined;
+use multipart_reader::MultipartReader;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Which half of the data set.
+/// Which subset of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Half {
+pub enum Subset {
     /// 118 persons, one archive.
     Test,
     /// 5994 persons ("dev"), an archive in nine parts.
     Train,
 }
 
-impl Half {
+impl Subset {
     /// Its folder.
     pub fn name(self) -> &'static str {
         match self {
-            Half::Test => "test",
-            Half::Train => "train",
+            Subset::Test => "test",
+            Subset::Train => "train",
         }
     }
 
     /// The files that a server has, in order.
     pub fn parts(self) -> Vec<String> {
         match self {
-            Half::Test => vec!["vox2_test_mp4.zip".into()],
-            Half::Train => ('a'..='i').map(|c| format!("vox2_dev_mp4_parta{c}")).collect(),
+            Subset::Test => vec!["vox2_test_mp4.zip".into()],
+            Subset::Train => ('a'..='i').map(|c| format!("vox2_dev_mp4_parta{c}")).collect(),
         }
     }
 
     /// The name that the joined parts go by.
     pub fn archive(self) -> &'static str {
         match self {
-            Half::Test => "vox2_test_mp4.zip",
-            Half::Train => "vox2_mp4.zip",
+            Subset::Test => "vox2_test_mp4.zip",
+            Subset::Train => "vox2_mp4.zip",
         }
     }
 }
 
 /// What to fetch, where from, where to.
 pub struct Settings<'a> {
-    pub half: Half,
+    pub subset: Subset,
     /// Gets the parts and the folder `test` or `train`.
     pub out: &'a Path,
     pub base: BaseUrl,
     /// None for servers that ask for none.
     pub credentials: Option<Credentials>,
     pub checksums: Option<Checksums>,
-    pub patience: Patience,
+    pub retry: RetryPolicy,
     /// Hears in a line what the user should know and goes on all the same.
     pub say: &'a dyn Fn(&str),
     pub quiet: bool,
@@ -80,19 +80,19 @@ pub struct Settings<'a> {
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
+pub struct FetchReport {
     /// The folder with a folder for each person.
     pub persons: PathBuf,
     /// Bytes of parts received.
     pub received: u64,
     /// Parts and archives whose checksum was compared in this run.
     pub checked: usize,
-    pub unpacked: Unpacked,
+    pub unpacked: UnpackReport,
 }
 
 /// `unpacked.json`: the folder that it lies in has all of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unpacked {
+pub struct UnpackReport {
     /// Files of the archive.
     pub files: usize,
     /// Of those, the ones that were there already.
@@ -101,8 +101,8 @@ pub struct Unpacked {
 }
 
 /// What was done, in a line.
-pub fn text(fetched: &Fetched) -> String {
-    let Fetched { persons, received, checked, unpacked } = fetched;
+pub fn text(fetched: &FetchReport) -> String {
+    let FetchReport { persons, received, checked, unpacked } = fetched;
     let new = unpacked.files - unpacked.kept;
     let checked = match checked {
         0 => "no checksum compared".to_owned(),
@@ -115,40 +115,40 @@ pub fn text(fetched: &Fetched) -> String {
     )
 }
 
-/// Downloads, checks and unpacks half of the data set.
+/// Downloads, checks and unpacks a subset of the data set.
 ///
 /// # Errors
 /// [`Error::Usage`] where the server refuses user and password or the checksums are for other files; [`Error::Input`]
 /// for a server, file, disk or archive that cannot be used; [`Error::Interrupted`]. What was received stays.
-pub fn fetch(settings: &Settings) -> Result<Fetched> {
-    let (half, out) = (settings.half, settings.out);
-    let folder = out.join(half.name());
+pub fn fetch(settings: &Settings) -> Result<FetchReport> {
+    let (subset, out) = (settings.subset, settings.out);
+    let folder = out.join(subset.name());
     std::fs::create_dir_all(&folder)
         .map_err(|e| Error::Input(format!("{}: cannot be made ({e}): choose another folder", folder.display())))?;
-    let parts = half.parts();
+    let parts = subset.parts();
     let mark = folder.join("unpacked.json");
-    let before = std::fs::read_to_string(&mark).ok().and_then(|text| serde_json::from_str::<Unpacked>(&text).ok());
+    let before = std::fs::read_to_string(&mark).ok().and_then(|text| serde_json::from_str::<UnpackReport>(&text).ok());
     if let Some(unpacked) = before {
         (settings.say)(&format!("{}: is unpacked already; remove {} to do it again", folder.display(), mark.display()));
-        let unpacked = Unpacked { kept: unpacked.files, ..unpacked };
-        return Ok(Fetched { persons: persons(&folder)?, received: 0, checked: 0, unpacked });
+        let unpacked = UnpackReport { kept: unpacked.files, ..unpacked };
+        return Ok(FetchReport { persons: persons(&folder)?, received: 0, checked: 0, unpacked });
     }
     if let Some(checksums) = &settings.checksums {
-        checksums.must_name_one_of(&parts, half.archive())?;
+        checksums.must_name_one_of(&parts, subset.archive())?;
     }
-    let client = Client::new(settings.base.clone(), settings.credentials.as_ref(), settings.patience);
+    let client = Client::new(settings.base.clone(), settings.credentials.as_ref(), settings.retry);
     let (mut received, mut checked) = (0, 0);
     for part in &parts {
         received += download::download(&client, part, out, settings.say, settings.quiet)?;
         checked += usize::from(check_part(settings, part)?);
     }
     checked += usize::from(check_archive(settings, &parts)?);
-    let joined = Joined::open(out, &parts)?;
-    let unpacked = unpack::unpack(joined, half.archive(), &folder, settings.quiet)?;
+    let reader = MultipartReader::open(out, &parts)?;
+    let unpacked = unpack::unpack(reader, subset.archive(), &folder, settings.quiet)?;
     let text = serde_json::to_string_pretty(&unpacked).map_err(|e| Error::Engine(format!("unpacked.json: {e}")))?;
     let persons = persons(&folder)?;
     write_text(&mark, &text)?;
-    Ok(Fetched { persons, received, checked, unpacked })
+    Ok(FetchReport { persons, received, checked, unpacked })
 }
 
 /// The folder with the persons' folders: the dev archive has one more around it.
@@ -169,9 +169,9 @@ fn check_part(settings: &Settings, part: &str) -> Result<bool> {
     if record.verified.as_ref() == Some(sum) {
         return Ok(false);
     }
-    let joined = Joined::open(settings.out, std::slice::from_ref(&part.to_owned()))?;
-    let length = joined.length();
-    let found = sum.of_same_kind(joined, length, part, settings.quiet)?;
+    let reader = MultipartReader::open(settings.out, std::slice::from_ref(&part.to_owned()))?;
+    let length = reader.length();
+    let found = sum.of_same_kind(reader, length, part, settings.quiet)?;
     if found != *sum {
         let aside = download::set_aside(settings.out, part)?;
         return Err(Error::Input(format!(
@@ -187,7 +187,7 @@ fn check_part(settings: &Settings, part: &str) -> Result<bool> {
 
 /// The same for all parts as one, remembered with the first.
 fn check_archive(settings: &Settings, parts: &[String]) -> Result<bool> {
-    let name = settings.half.archive();
+    let name = settings.subset.archive();
     let first = &parts[0];
     let Some(sum) = settings.checksums.as_ref().and_then(|c| c.of(name)).filter(|_| name != first) else {
         return Ok(false);
@@ -196,9 +196,9 @@ fn check_archive(settings: &Settings, parts: &[String]) -> Result<bool> {
     if record.verified_joined.as_ref() == Some(sum) {
         return Ok(false);
     }
-    let joined = Joined::open(settings.out, parts)?;
-    let length = joined.length();
-    let found = sum.of_same_kind(joined, length, name, settings.quiet)?;
+    let reader = MultipartReader::open(settings.out, parts)?;
+    let length = reader.length();
+    let found = sum.of_same_kind(reader, length, name, settings.quiet)?;
     if found == *sum {
         record.verified_joined = Some(found);
         record.save(settings.out, first)?;

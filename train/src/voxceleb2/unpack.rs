@@ -1,8 +1,8 @@
 //! The archive's files, each whole or not at all.
 
-use super::Unpacked;
+use super::UnpackReport;
 use super::client::one_line;
-use super::joined::Joined;
+use super::multipart_reader::MultipartReader;
 use headgan::media::{Progress, atomic, interrupt};
 use headgan::{Error, Result};
 use std::fs::File;
@@ -18,10 +18,10 @@ const BLOCK: usize = 1 << 18;
 /// # Errors
 /// [`Error::Input`] for an archive that is cut off, damaged or names files outside the folder (before anything of it is
 /// written), and for a full disk; [`Error::Interrupted`].
-pub fn unpack(joined: Joined, name: &str, folder: &Path, quiet: bool) -> Result<Unpacked> {
-    let places = joined.places();
+pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -> Result<UnpackReport> {
+    let part_offsets = reader.part_offsets();
     let whole = "it was cut off or is none: compare its parts with --checksums";
-    let mut archive = ZipArchive::new(BufReader::new(joined))
+    let mut archive = ZipArchive::new(BufReader::new(reader))
         .map_err(|e| Error::Input(format!("{name}: cannot be read as an archive ({}): {whole}", one_line(&e))))?;
     for entry in archive.file_names() {
         if inside(entry).is_none() {
@@ -29,13 +29,13 @@ pub fn unpack(joined: Joined, name: &str, folder: &Path, quiet: bool) -> Result<
             return Err(Error::Input(format!("{text}: do not trust this archive")));
         }
     }
-    let mut out = Unpacked::default();
+    let mut out = UnpackReport::default();
     let mut progress = Progress::new("unpacking, files", Some(archive.len() as u64), quiet);
     for i in 0..archive.len() {
         interrupt::check()?;
         progress.inc(1);
         let entry_name = archive.name_for_index(i).unwrap_or_default().to_owned();
-        let mut entry = archive.by_index(i).map_err(|e| damaged(name, &entry_name, &names(&places), &e))?;
+        let mut entry = archive.by_index(i).map_err(|e| damaged(name, &entry_name, &names(&part_offsets), &e))?;
         let Some(path) = inside(&entry_name).map(|p| folder.join(p)) else { continue };
         if entry.is_dir() {
             std::fs::create_dir_all(&path).map_err(|e| atomic::write_error(&path, &e))?;
@@ -52,7 +52,7 @@ pub fn unpack(joined: Joined, name: &str, folder: &Path, quiet: bool) -> Result<
             out.kept += 1;
             continue;
         }
-        let part = part_at(&places, entry.data_start());
+        let part = part_at(&part_offsets, entry.data_start());
         let parent = atomic::folder_of(&path);
         std::fs::create_dir_all(&parent).map_err(|e| atomic::write_error(&parent, &e))?;
         atomic::write(&path, |file| {
@@ -84,13 +84,13 @@ fn damaged(archive: &str, entry: &str, part: &str, why: &dyn std::fmt::Display) 
     ))
 }
 
-fn names(places: &[(String, u64)]) -> String {
-    places.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+fn names(part_offsets: &[(String, u64)]) -> String {
+    part_offsets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The part that a byte of the archive is in.
-fn part_at(places: &[(String, u64)], byte: u64) -> &str {
-    places.iter().rev().find(|(_, start)| *start <= byte).map_or("", |(name, _)| name)
+fn part_at(part_offsets: &[(String, u64)], byte: u64) -> &str {
+    part_offsets.iter().rev().find(|(_, start)| *start <= byte).map_or("", |(name, _)| name)
 }
 
 /// The relative path of an entry; none where it is absolute, leads upwards, or is another on some system.
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn bytes_belong_to_parts() {
-        let places = [("a".to_owned(), 0), ("b".to_owned(), 10)];
-        assert_eq!([0, 9, 10, 99].map(|byte| part_at(&places, byte)), ["a", "a", "b", "b"]);
+        let part_offsets = [("a".to_owned(), 0), ("b".to_owned(), 10)];
+        assert_eq!([0, 9, 10, 99].map(|byte| part_at(&part_offsets, byte)), ["a", "a", "b", "b"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use headgan::nets::generator;
 use headgan::random::Rng;
-use headgan_train::config::{Judge, LossWeights, Precision, TrainConfig};
+use headgan_train::config::{DiscriminatorConfig, LossWeights, Precision, TrainConfig};
 use headgan_train::data::Batch;
 use headgan_train::trainer::Trainer;
 use tch::{Device, Kind, Tensor};
@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 pub const SIDE: i64 = 32;
 
 pub fn config(precision: Precision, warm_up: u64) -> TrainConfig {
-    let judge = Judge { ndf: 4, layers: 3, scales: 2 };
+    let discriminator = DiscriminatorConfig { ndf: 4, layers: 3, scales: 2 };
     TrainConfig {
         generator: generator::Config {
             ngf: 2,
@@ -21,8 +21,8 @@ pub fn config(precision: Precision, warm_up: u64) -> TrainConfig {
             compose: true,
             ..generator::Config::default()
         },
-        picture_judge: judge.clone(),
-        mouth_judge: judge,
+        picture_judge: discriminator.clone(),
+        mouth_judge: discriminator,
         steps: 100,
         warm_up,
         decay_from: 10,
@@ -44,7 +44,7 @@ pub fn batch(step: u64, kind: Kind) -> Batch {
     let n = 2;
     let mut make = |c: i64, reach: f64| tensor(&mut rng, [n, c, SIDE, SIDE], reach, kind);
     Batch {
-        in_a_row: n,
+        sequence_length: n,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
         sound: tensor(&mut Rng::of(&[10, step]), [n, 300, 1, 1], 1.0, kind),

@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 /// Batches that a thread makes beyond the one that is wanted next.
-const IN_STOCK: usize = 1;
+const BUFFERED: usize = 1;
 
 /// Calls `body` with what gives each step's batch, asked for one step after the other from `first` on, before `end`. `maker` is
 /// called once in each of `threads` threads; with 0 of them batches are made when they are asked for, in the caller's thread. A
 /// maker's batch must follow from the step alone: which thread makes it is nobody's business.
-pub fn ahead<T, M, R>(
+pub fn prefetch<T, M, R>(
     threads: usize,
     first: u64,
     end: u64,
@@ -27,7 +27,7 @@ where
     thread::scope(|scope| {
         let lanes: Vec<Receiver<Result<T>>> = (0..threads as u64)
             .map(|lane| {
-                let (give, take) = sync_channel(IN_STOCK);
+                let (give, take) = sync_channel(BUFFERED);
                 let maker = &maker;
                 scope.spawn(move || {
                     let mut make = maker();
@@ -57,7 +57,7 @@ mod tests {
 
     fn squares(threads: usize, ask: std::ops::Range<u64>) -> Vec<u64> {
         let make = || |step: u64| if step == 40 { Err(Error::Input("forty".into())) } else { Ok(step * step) };
-        ahead(threads, 7, 100, make, |next| ask.map_while(|step| next(step).ok()).collect())
+        prefetch(threads, 7, 100, make, |next| ask.map_while(|step| next(step).ok()).collect())
     }
 
     #[test]
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn who_stops_early_waits_for_nobody() {
         assert!(squares(4, 7..7).is_empty());
-        let end = ahead(3, 0, u64::MAX, || |step: u64| Ok(step), |next| next(0).unwrap() + next(1).unwrap());
+        let end = prefetch(3, 0, u64::MAX, || |step: u64| Ok(step), |next| next(0).unwrap() + next(1).unwrap());
         assert_eq!(end, 1);
     }
 }

@@ -1,5 +1,5 @@
-//! The parameters that the command line has no controls for: files, the shot's analysis, presets. Their names stand in
-//! projects: never to change.
+//! The plugin's own parameters, which the command line has no controls for: files, the shot's analysis, presets. Their names stand in
+//! projects: never to change. The library's controls stand in `values.rs`.
 
 use crate::host::{Effect, Param};
 use headgan::frame::Color;
@@ -28,7 +28,7 @@ pub const COLORS: [(&str, Color); 3] = [("sRGB", Color::Srgb), ("Linear", Color:
 pub const REFERENCE_TIMES: [&str; 2] = ["Held frame", "Follows time"];
 
 /// Their values in an instance.
-pub struct Own {
+pub struct PluginParams {
     pub enabled: bool,
     /// Empty where none is chosen.
     pub reference_file: String,
@@ -41,18 +41,18 @@ pub struct Own {
     pub cache_folder: String,
     pub color: Color,
     pub draft_while_editing: bool,
-    /// As [`Record::to_text`] wrote it; empty before the first analysis.
+    /// As [`ShotRecord::to_text`] wrote it; empty before the first analysis.
     pub shot: String,
 }
 
-impl Own {
+impl PluginParams {
     /// Defaults stand for what a host does not tell.
-    pub fn of(effect: &Effect) -> headgan::Result<Own> {
+    pub fn read(effect: &Effect) -> headgan::Result<PluginParams> {
         let params = effect.params()?;
         let int = |name: &str| params.get(name).and_then(|p: Param| p.int());
         let text = |name: &str| params.get(name).and_then(|p| p.string()).unwrap_or_default();
         let color = int(COLOR).and_then(|i| COLORS.get(usize::try_from(i).ok()?)).map_or(COLORS[0].1, |(_, c)| *c);
-        Ok(Own {
+        Ok(PluginParams {
             enabled: int(ENABLED) != Some(0),
             reference_file: text(REFERENCE_FILE).trim().into(),
             reference_follows: int(REFERENCE_TIME) == Some(1),
@@ -68,7 +68,7 @@ impl Own {
 
 /// What a project remembers of a shot's analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
+pub struct ShotRecord {
     /// What the cache has it under.
     pub key: headgan::key::Key,
     /// The host's time of its first frame.
@@ -77,16 +77,16 @@ pub struct Record {
     pub frames: usize,
 }
 
-impl Record {
+impl ShotRecord {
     pub fn to_text(self) -> String {
         format!("1 {} {} {}", self.key.hex(), self.first, self.frames)
     }
 
     /// `None` where there is none, or one of another version.
-    pub fn from_text(text: &str) -> Option<Record> {
+    pub fn from_text(text: &str) -> Option<ShotRecord> {
         let mut parts = text.split_whitespace();
         (parts.next()? == "1").then_some(())?;
-        Some(Record {
+        Some(ShotRecord {
             key: headgan::key::Key::from_hex(parts.next()?)?,
             first: parts.next()?.parse().ok()?,
             frames: parts.next()?.parse().ok()?,
@@ -100,11 +100,11 @@ mod tests {
 
     #[test]
     fn records_are_read_back() {
-        let record = Record { key: headgan::key::Key::of("x", &[]), first: -12, frames: 300 };
-        assert_eq!(Record::from_text(&record.to_text()), Some(record));
+        let record = ShotRecord { key: headgan::key::Key::of("x", &[]), first: -12, frames: 300 };
+        assert_eq!(ShotRecord::from_text(&record.to_text()), Some(record));
         let other = record.to_text().replacen('1', "2", 1);
         for bad in ["", "1", "1 xyz 0 1", other.as_str()] {
-            assert_eq!(Record::from_text(bad), None, "{bad}");
+            assert_eq!(ShotRecord::from_text(bad), None, "{bad}");
         }
     }
 }

@@ -18,14 +18,14 @@ const EPS: f64 = 1e-12;
 
 /// Weights by the checkpoint's names.
 #[derive(Debug)]
-pub struct Learned {
-    /// What is trained; all require gradients, unless some are to [learn alone](Learned::learn_alone).
+pub struct SpectralWeights {
+    /// What is trained; all require gradients, unless [only some do](SpectralWeights::train_only).
     pub weights: BTreeMap<String, Tensor>,
     /// `weight_u` and `weight_v`.
     pub vectors: BTreeMap<String, Tensor>,
 }
 
-impl Learned {
+impl SpectralWeights {
     /// Random weights for the layers of a network ([`headgan::engine::shape::layers`]): uniform within 1/sqrt(fan-in)
     /// times `gain(layer)`, biases zero, norms one.
     pub fn new(
@@ -34,8 +34,8 @@ impl Learned {
         (kind, device): (Kind, Device),
         rng: &mut Rng,
         gain: impl Fn(&str) -> f64,
-    ) -> Learned {
-        let mut out = Learned { weights: BTreeMap::new(), vectors: BTreeMap::new() };
+    ) -> SpectralWeights {
+        let mut out = SpectralWeights { weights: BTreeMap::new(), vectors: BTreeMap::new() };
         let tensor = |values: &[f64], shape: &[usize]| {
             let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
             Tensor::from_slice(values).reshape(shape).to_kind(kind).to_device(device)
@@ -63,7 +63,7 @@ impl Learned {
             }
         }
         for _ in 0..FIRST_ROUNDS {
-            out.iterate();
+            out.power_iteration();
         }
         out
     }
@@ -72,7 +72,7 @@ impl Learned {
     ///
     /// # Errors
     /// [`Error::Model`] naming the layer that is missing or of another shape.
-    pub fn begin_with(&mut self, weights: &Weights) -> Result<()> {
+    pub fn load_initial(&mut self, weights: &Weights) -> Result<()> {
         for (name, tensor) in &mut self.weights {
             let name = name.strip_suffix("_orig").unwrap_or(name);
             let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
@@ -88,13 +88,13 @@ impl Learned {
         }
         // Until the vectors are those of these matrices.
         for _ in 0..FOLDED_ROUNDS {
-            self.iterate();
+            self.power_iteration();
         }
         Ok(())
     }
 
     /// Sets the weights, not the biases, of the layers that `which` names to zero, and leaves those alone to learn.
-    pub fn learn_alone(&mut self, which: impl Fn(&str) -> bool) {
+    pub fn train_only(&mut self, which: impl Fn(&str) -> bool) {
         for (name, tensor) in &mut self.weights {
             match name.strip_suffix(".weight").is_some_and(&which) {
                 true => no_grad(|| drop(tensor.zero_())),
@@ -104,7 +104,7 @@ impl Learned {
     }
 
     /// One round of the power iteration.
-    fn iterate(&mut self) {
+    fn power_iteration(&mut self) {
         no_grad(|| {
             for (name, weight) in &self.weights {
                 let Some(layer) = name.strip_suffix(".weight_orig") else { continue };
@@ -121,7 +121,7 @@ impl Learned {
 
     /// The weights that the network computes with, after a round of the power iteration, differentiable.
     pub fn advance(&mut self) -> BTreeMap<String, Tensor> {
-        self.iterate();
+        self.power_iteration();
         self.effective()
     }
 
@@ -138,7 +138,7 @@ impl Learned {
         self.weights.iter().map(of).collect()
     }
 
-    /// As [`Learned::effective`], without gradients.
+    /// As [`SpectralWeights::effective`], without gradients.
     pub fn frozen(&self) -> BTreeMap<String, Tensor> {
         no_grad(|| self.effective()).into_iter().map(|(name, t)| (name, t.detach())).collect()
     }

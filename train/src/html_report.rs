@@ -17,7 +17,7 @@ const POINTS: usize = 300;
 
 /// What the page shows.
 #[derive(Default)]
-pub struct Page {
+pub struct HtmlReport {
     pub title: String,
     /// A line below.
     pub state: String,
@@ -30,7 +30,7 @@ pub struct Page {
     pub config: String,
 }
 
-impl Page {
+impl HtmlReport {
     /// Writes it.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Parts of an archive, as the archive.
 #[derive(Debug)]
-pub struct Joined {
+pub struct MultipartReader {
     parts: Vec<Part>,
     length: u64,
     at: u64,
@@ -23,12 +23,12 @@ struct Part {
     length: u64,
 }
 
-impl Joined {
+impl MultipartReader {
     /// Opens whole parts, in order.
     ///
     /// # Errors
     /// [`Error::Input`] where one cannot be.
-    pub fn open(folder: &Path, names: &[String]) -> Result<Joined> {
+    pub fn open(folder: &Path, names: &[String]) -> Result<MultipartReader> {
         let mut parts = Vec::with_capacity(names.len());
         let mut start = 0;
         for name in names {
@@ -37,7 +37,7 @@ impl Joined {
             parts.push(Part { name: name.clone(), file, start, length });
             start += length;
         }
-        Ok(Joined { parts, length: start, at: 0 })
+        Ok(MultipartReader { parts, length: start, at: 0 })
     }
 
     /// Bytes of all parts.
@@ -46,12 +46,12 @@ impl Joined {
     }
 
     /// The names of the parts with their first bytes' places in the whole.
-    pub fn places(&self) -> Vec<(String, u64)> {
+    pub fn part_offsets(&self) -> Vec<(String, u64)> {
         self.parts.iter().map(|p| (p.name.clone(), p.start)).collect()
     }
 }
 
-impl Read for Joined {
+impl Read for MultipartReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let at = self.at;
         let Some(part) = self.parts.iter_mut().find(|p| (p.start..p.start + p.length).contains(&at)) else {
@@ -69,7 +69,7 @@ impl Read for Joined {
     }
 }
 
-impl Seek for Joined {
+impl Seek for MultipartReader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let place = match to {
             SeekFrom::Start(n) => Some(n),
@@ -100,21 +100,21 @@ mod tests {
                 name
             })
             .collect();
-        let mut joined = Joined::open(folder.path(), &names).unwrap();
+        let mut reader = MultipartReader::open(folder.path(), &names).unwrap();
         let mut all = Vec::new();
-        joined.read_to_end(&mut all).unwrap();
+        reader.read_to_end(&mut all).unwrap();
         assert_eq!(all, whole);
         for from in 0..100u64 {
             let mut four = Vec::new();
-            joined.seek(SeekFrom::End(from as i64 - 100)).unwrap();
-            joined.by_ref().take(4).read_to_end(&mut four).unwrap();
+            reader.seek(SeekFrom::End(from as i64 - 100)).unwrap();
+            reader.by_ref().take(4).read_to_end(&mut four).unwrap();
             assert_eq!(four, whole[from as usize..(from as usize + 4).min(100)]);
         }
-        assert_eq!(joined.seek(SeekFrom::Start(7)).unwrap(), 7);
-        assert_eq!(joined.seek(SeekFrom::Current(-3)).unwrap(), 4);
-        assert!(joined.seek(SeekFrom::Current(-5)).is_err());
-        assert_eq!(joined.seek(SeekFrom::End(5)).unwrap(), 105);
-        assert_eq!(joined.read(&mut [0; 4]).unwrap(), 0);
-        assert!(Joined::open(folder.path(), &["none".into()]).is_err());
+        assert_eq!(reader.seek(SeekFrom::Start(7)).unwrap(), 7);
+        assert_eq!(reader.seek(SeekFrom::Current(-3)).unwrap(), 4);
+        assert!(reader.seek(SeekFrom::Current(-5)).is_err());
+        assert_eq!(reader.seek(SeekFrom::End(5)).unwrap(), 105);
+        assert_eq!(reader.read(&mut [0; 4]).unwrap(), 0);
+        assert!(MultipartReader::open(folder.path(), &["none".into()]).is_err());
     }
 }

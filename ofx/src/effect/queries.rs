@@ -1,13 +1,13 @@
-//! What the effect tells a host of a frame before it is rendered: its region, what it needs, whether it is another
-//! clip's.
+//! The actions by which a host asks about a frame before it is rendered: its region, what it needs, whether it is another clip's, its alpha
+//! and its colour space. Nothing is rendered or analysed here.
 
-use super::own::Own;
+use super::params::PluginParams;
 use super::reference::{self, Reference};
-use super::render::look;
-use super::values::Controls;
+use super::values::{Controls, frame_settings};
 use super::{REFERENCE, SOURCE, colour};
 use crate::host::{Effect, Properties};
 use headgan::Result;
+use headgan::controls::Settings;
 use headgan::controls::choices::View;
 use headgan::reenact::window::CROP;
 use openfx::sys::generic::core::{OfxStatus, kOfxPropName, kOfxPropTime, kOfxStatOK, kOfxStatReplyDefault};
@@ -15,19 +15,21 @@ use openfx::sys::image_effect_v1::image_effect::*;
 use std::ffi::{CStr, CString};
 
 /// Frames before the present one that are looked at.
-const BEFORE: f64 = 2.0;
+const FRAMES_BEFORE: f64 = 2.0;
 
 /// The name of a property of one clip: hosts put the clip's name behind that of the property.
-fn of_clip(prefix: &str, clip: &CStr) -> CString {
+fn clip_property(prefix: &str, clip: &CStr) -> CString {
     crate::host::c_string(&format!("{prefix}{}", clip.to_string_lossy()))
 }
 
+/// The time that an action is about.
 fn time(args: Properties) -> f64 {
     args.double(kOfxPropTime, 0).unwrap_or(0.0)
 }
 
-fn reference_frame(effect: &Effect, time: f64) -> Result<usize> {
-    Ok(Controls::of(&effect.params()?).at(time)?.resolve(time).reference_frame)
+/// The controls at a time.
+fn settings(effect: &Effect, time: f64) -> Result<Settings> {
+    Ok(Controls::new(&effect.params()?).at(time)?.resolve(time))
 }
 
 /// The plate's region: the reference clip's, or Source's, into which a reference file is fitted; the crop alone is a
@@ -37,15 +39,14 @@ fn reference_frame(effect: &Effect, time: f64) -> Result<usize> {
 /// `Engine` where the host refuses the answer.
 pub fn region_of_definition(effect: &Effect, args: Properties, out: Properties) -> Result<OfxStatus> {
     let time = time(args);
-    let own = Own::of(effect)?;
-    let view = look(&Controls::of(&effect.params()?), &own, time, false, false)?.view;
+    let params = PluginParams::read(effect)?;
+    let settings = settings(effect, time)?;
+    let view = frame_settings(&settings, &params, false, false).view;
     let source = effect.clip(SOURCE).and_then(|clip| clip.region(time));
-    let region = match reference::find(effect, &own) {
-        _ if !own.enabled => source,
+    let region = match reference::find(effect, &params) {
+        _ if !params.enabled => source,
         _ if view == View::Crop => source.map(|[x, y, ..]| [x, y, x + CROP as f64, y + CROP as f64]),
-        Ok(Reference::Clip(clip)) => {
-            clip.region(reference::clip_time(&clip, &own, reference_frame(effect, time)?, time))
-        }
+        Ok(Reference::Clip(clip)) => clip.region(reference::clip_time(&clip, &params, settings.reference_frame, time)),
         _ => source,
     };
     let Some(region) = region else { return Ok(kOfxStatReplyDefault) };
@@ -61,16 +62,16 @@ pub fn region_of_definition(effect: &Effect, args: Properties, out: Properties) 
 /// `Engine` where the host refuses the answer.
 pub fn regions_of_interest(effect: &Effect, args: Properties, out: Properties) -> Result<OfxStatus> {
     let time = time(args);
-    let own = Own::of(effect)?;
+    let params = PluginParams::read(effect)?;
     for name in [SOURCE, REFERENCE] {
         let Some(clip) = effect.clip(name).filter(|clip| clip.is_connected() != Some(false)) else { continue };
         let at = if name == REFERENCE {
-            reference::clip_time(&clip, &own, reference_frame(effect, time)?, time)
+            reference::clip_time(&clip, &params, settings(effect, time)?.reference_frame, time)
         } else {
             time
         };
         let Some(region) = clip.region(at) else { continue };
-        let property = of_clip("OfxImageClipPropRoI_", name);
+        let property = clip_property("OfxImageClipPropRoI_", name);
         for (i, v) in region.into_iter().enumerate() {
             out.set_double(&property, i, v)?;
         }
@@ -84,19 +85,19 @@ pub fn regions_of_interest(effect: &Effect, args: Properties, out: Properties) -
 /// `Engine` where the host refuses the answer.
 pub fn frames_needed(effect: &Effect, args: Properties, out: Properties) -> Result<OfxStatus> {
     let time = time(args);
-    let own = Own::of(effect)?;
+    let params = PluginParams::read(effect)?;
     let set = |name: &CStr, first: f64, last: f64| {
-        let property = of_clip("OfxImageClipPropFrameRange_", name);
+        let property = clip_property("OfxImageClipPropFrameRange_", name);
         out.set_double(&property, 0, first).and_then(|()| out.set_double(&property, 1, last))
     };
     let begin = effect.clip(SOURCE).and_then(|clip| clip.frame_range()).map_or(f64::NEG_INFINITY, |(first, _)| first);
-    set(SOURCE, (time - BEFORE).max(begin).min(time), time)?;
+    set(SOURCE, (time - FRAMES_BEFORE).max(begin).min(time), time)?;
     if let Some(clip) = effect.clip(REFERENCE).filter(|clip| clip.is_connected() == Some(true)) {
-        let at = reference::clip_time(&clip, &own, reference_frame(effect, time)?, time);
+        let at = reference::clip_time(&clip, &params, settings(effect, time)?.reference_frame, time);
         set(REFERENCE, at, at)?;
         // Of a clip that performs itself Source's own picture is compared with the reference.
         if reference::may_be_source(effect, &clip, at) {
-            let property = of_clip("OfxImageClipPropFrameRange_", SOURCE);
+            let property = clip_property("OfxImageClipPropFrameRange_", SOURCE);
             out.set_double(&property, 2, at).and_then(|()| out.set_double(&property, 3, at))?;
         }
     }
@@ -121,7 +122,7 @@ pub fn time_domain(effect: &Effect, out: Properties) -> Result<OfxStatus> {
 /// # Errors
 /// `Engine` where the host refuses the answer.
 pub fn clip_preferences(effect: &Effect, out: Properties) -> Result<OfxStatus> {
-    colour::prefer(effect, &Own::of(effect)?, out);
+    colour::set_preferred(effect, &PluginParams::read(effect)?, out);
     let clip = effect.clip(REFERENCE).filter(|clip| clip.is_connected() == Some(true));
     let alpha = clip.and_then(|clip| clip.properties.string(kOfxImageEffectPropPreMultiplication, 0));
     let Some(alpha) = alpha else { return Ok(kOfxStatReplyDefault) };
@@ -135,19 +136,35 @@ pub fn clip_preferences(effect: &Effect, out: Properties) -> Result<OfxStatus> {
 /// `Engine` where the host refuses the answer.
 pub fn is_identity(effect: &Effect, args: Properties, out: Properties) -> Result<OfxStatus> {
     let time = time(args);
-    let own = Own::of(effect)?;
+    let params = PluginParams::read(effect)?;
     let answer = |name: &CStr, at: f64| {
         out.set_string(kOfxPropName, 0, &name.to_string_lossy())?;
         out.set_double(kOfxPropTime, 0, at)?;
         Ok(kOfxStatOK)
     };
-    if !own.enabled {
+    if !params.enabled {
         return answer(SOURCE, time);
     }
-    let Ok(Reference::Clip(clip)) = reference::find(effect, &own) else { return Ok(kOfxStatReplyDefault) };
-    if look(&Controls::of(&effect.params()?), &own, time, false, false)?.is_still() {
-        let at = reference::clip_time(&clip, &own, reference_frame(effect, time)?, time);
+    let Ok(Reference::Clip(clip)) = reference::find(effect, &params) else { return Ok(kOfxStatReplyDefault) };
+    let settings = settings(effect, time)?;
+    if frame_settings(&settings, &params, false, false).is_still() {
+        let at = reference::clip_time(&clip, &params, settings.reference_frame, time);
         return answer(REFERENCE, at);
     }
     Ok(kOfxStatReplyDefault)
+}
+
+/// The output's pixels are the plate's.
+///
+/// # Errors
+/// `Engine` where the host refuses the answer.
+pub fn output_colourspace(effect: &Effect, out: Properties) -> Result<OfxStatus> {
+    if !colour::is_managed_by(effect.host) {
+        return Ok(kOfxStatReplyDefault);
+    }
+    let params = PluginParams::read(effect)?;
+    let reference = params.enabled && matches!(reference::find(effect, &params), Ok(Reference::Clip(_)));
+    let clip = if reference { REFERENCE } else { SOURCE };
+    out.set_string(colour::COLOURSPACE, 0, &format!("OfxColourspace_{}", clip.to_string_lossy()))?;
+    Ok(kOfxStatOK)
 }

@@ -3,7 +3,7 @@
 
 use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::learned::{Learned, for_engine};
+use crate::spectral_weights::{SpectralWeights, for_engine};
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use headgan_torch::Torch;
@@ -25,13 +25,13 @@ pub struct Record {
 }
 
 /// A network in training.
-pub struct Normed {
+pub struct BatchNormTrainer {
     pub step: u64,
     pub skipped: u64,
     pub device: Device,
     /// Longest gradient that is followed as it is.
     clip: f64,
-    learned: Learned,
+    net: SpectralWeights,
     /// Running means and variances of the batch norms.
     running: BTreeMap<String, Tensor>,
     /// Averages of the weights and of the running values over the steps.
@@ -39,18 +39,18 @@ pub struct Normed {
     adam: Adam,
 }
 
-/// What the norms have seen before a step.
-pub struct Before(Vec<(String, Tensor)>);
+/// The running statistics of the batch norms as they were before a step.
+pub struct RunningStatistics(Vec<(String, Tensor)>);
 
-impl Normed {
-    /// Of these layers, with random weights; `gain` is that of a layer's initialisation ([`Learned::new`]).
+impl BatchNormTrainer {
+    /// Of these layers, with random weights; `gain` is that of a layer's initialisation ([`SpectralWeights::new`]).
     pub fn new(
         layers: Vec<(String, Vec<usize>)>,
         seed: u64,
         gain: impl Fn(&str) -> f64,
         clip: f64,
         device: Device,
-    ) -> Normed {
+    ) -> BatchNormTrainer {
         let is_running = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
         let (running, layers): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(name, _)| is_running(name));
         let running = running.into_iter().map(|(name, shape)| {
@@ -59,10 +59,11 @@ impl Normed {
             (name, Tensor::full(shape, value, (Kind::Float, device)))
         });
         let running: BTreeMap<String, Tensor> = running.collect();
-        let learned = Learned::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut Rng::of(&[seed, 1]), gain);
-        let all = learned.weights.iter().chain(&running);
+        let net =
+            SpectralWeights::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut Rng::of(&[seed, 1]), gain);
+        let all = net.weights.iter().chain(&running);
         let average = all.map(|(name, t)| (name.clone(), t.detach().copy())).collect();
-        Normed { step: 0, skipped: 0, device, clip, learned, running, average, adam: Adam::default() }
+        BatchNormTrainer { step: 0, skipped: 0, device, clip, net, running, average, adam: Adam::default() }
     }
 
     /// Leaves what comes before a layer as it is; what its norms see goes on being followed. For networks whose layers' names
@@ -70,14 +71,14 @@ impl Normed {
     ///
     /// # Errors
     /// [`Error::Usage`] where there is no such layer.
-    pub fn learn_from(&mut self, layer: &str) -> Result<()> {
+    pub fn freeze_before(&mut self, layer: &str) -> Result<()> {
         let of = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        if !self.learned.weights.keys().any(|name| of(name) == layer) {
-            let mut known: Vec<String> = self.learned.weights.keys().map(|name| of(name)).collect();
+        if !self.net.weights.keys().any(|name| of(name) == layer) {
+            let mut known: Vec<String> = self.net.weights.keys().map(|name| of(name)).collect();
             known.dedup();
             return Err(Error::Usage(format!("there is no layer '{layer}'; there are {}", known.join(", "))));
         }
-        for (name, weight) in &mut self.learned.weights {
+        for (name, weight) in &mut self.net.weights {
             if *of(name) < *layer {
                 *weight = weight.detach();
             }
@@ -87,7 +88,7 @@ impl Normed {
 
     /// An executor of the network with batch norms as training has them.
     pub fn ops(&self) -> Torch {
-        let all = self.learned.weights.iter().chain(&self.running);
+        let all = self.net.weights.iter().chain(&self.running);
         let weights = all.map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
         Torch::over(for_engine(&weights, Kind::Float), self.device, Kind::Float).batch_statistics(MOMENTUM)
     }
@@ -97,21 +98,26 @@ impl Normed {
         &self.average
     }
 
-    /// To be asked before a step's batch is looked at, which changes what the norms have seen.
-    pub fn before(&self) -> Before {
-        Before(self.running.iter().map(|(n, t)| (n.clone(), t.copy())).collect())
+    /// A copy of the running statistics, to be taken before a step's forward pass, which changes them.
+    pub fn running_statistics(&self) -> RunningStatistics {
+        RunningStatistics(self.running.iter().map(|(n, t)| (n.clone(), t.copy())).collect())
     }
 
     /// One step at a rate along the losses of a batch. A step whose loss or gradient is not finite is skipped and counted.
-    pub fn learn(&mut self, before: &Before, losses: &[(&'static str, Tensor)], rate: f64) -> Record {
+    pub fn optimizer_step(
+        &mut self,
+        before: &RunningStatistics,
+        losses: &[(&'static str, Tensor)],
+        rate: f64,
+    ) -> Record {
         let total = losses.iter().fold(Tensor::from(0f32).to_device(self.device), |sum, (_, t)| sum + t);
-        self.learned.zero_grad();
+        self.net.zero_grad();
         total.backward();
-        let gradient = self.learned.gradient_norm();
+        let gradient = self.net.gradient_norm();
         if total.double_value(&[]).is_finite() && gradient.is_finite() {
             let shrink = (self.clip / gradient.max(1e-12)).min(1.0);
-            self.adam.step(&mut self.learned.weights, rate, [0.9, 0.999], shrink);
-            self.follow();
+            self.adam.step(&mut self.net.weights, rate, [0.9, 0.999], shrink);
+            self.update_average();
         } else {
             self.skipped += 1;
             no_grad(|| before.0.iter().for_each(|(name, t)| self.running[name].shallow_clone().copy_(t)));
@@ -123,11 +129,11 @@ impl Normed {
     }
 
     /// Moves the averages; fast at first, or they would remember the random weights.
-    fn follow(&mut self) {
+    fn update_average(&mut self) {
         let step = self.adam.steps as f64;
         let share = 1.0 - AVERAGE.min((1.0 + step) / (10.0 + step));
         no_grad(|| {
-            for (name, value) in self.learned.weights.iter().chain(&self.running) {
+            for (name, value) in self.net.weights.iter().chain(&self.running) {
                 let _ = self.average[name].shallow_clone().lerp_(&value.detach(), share);
             }
         });
@@ -136,14 +142,14 @@ impl Normed {
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut out = Checkpoint::default();
-        out.put("weight", &self.learned.weights);
+        out.put("weight", &self.net.weights);
         out.put("running", &self.running);
         out.put("average", &self.average);
         for (name, (m, v)) in &self.adam.moments {
             out.put("moment", [(&format!("{name}.1"), m), (&format!("{name}.2"), v)]);
         }
         let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
-        out.notes.extend(numbers.map(|(name, n)| (name.to_owned(), n.to_string())));
+        out.metadata.extend(numbers.map(|(name, n)| (name.to_owned(), n.to_string())));
         out
     }
 
@@ -155,16 +161,17 @@ impl Normed {
         let take = |part: &str, to: &mut BTreeMap<String, Tensor>| -> Result<()> {
             let saved = from.part(part);
             for (name, tensor) in to {
-                let value = saved.get(name).filter(|t| t.size() == tensor.size()).ok_or_else(|| lacks(name))?;
+                let value =
+                    saved.get(name).filter(|t| t.size() == tensor.size()).ok_or_else(|| missing_tensor(name))?;
                 no_grad(|| tensor.copy_(value));
             }
             Ok(())
         };
-        take("weight", &mut self.learned.weights)?;
+        take("weight", &mut self.net.weights)?;
         take("running", &mut self.running)?;
         take("average", &mut self.average)?;
         let moments = from.part("moment");
-        for name in self.learned.weights.keys() {
+        for name in self.net.weights.keys() {
             let of = |part: &str| moments.get(&format!("{name}.{part}")).map(Tensor::copy);
             if let (Some(m), Some(v)) = (of("1"), of("2")) {
                 self.adam.moments.insert(name.clone(), (m, v));
@@ -178,6 +185,6 @@ impl Normed {
 }
 
 /// A checkpoint of another network.
-pub fn lacks(name: &str) -> Error {
+pub fn missing_tensor(name: &str) -> Error {
     Error::Input(format!("the checkpoint has no '{name}' as this run's network has it"))
 }

@@ -7,6 +7,7 @@
 //! f32 RGBA, straight alpha, nominal range 0..1.
 
 pub mod audio;
+mod cancel;
 pub mod controls;
 pub mod engine;
 pub mod error;
@@ -33,4 +34,5 @@ pub mod weights;
 #[doc(hidden)]
 pub mod testing;
 
+pub use cancel::CancelToken;
 pub use error::{Error, Result};

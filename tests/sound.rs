@@ -83,7 +83,8 @@ fn a_performance_is_heard() {
     std::fs::write(&file, synthetic::sound::wav(&synthetic::demo_sound(3 * FRAMES, 25.0))).unwrap();
     let cache = Cache::open(&dir.join("cache"), DEFAULT_LIMIT).unwrap();
     let models = ModelSet::from_folders(&[]);
-    let listener = AudioExtractor { models: &models, threads: 1, cache: Some(&cache) };
+    let listener =
+        AudioExtractor { models: &models, threads: 1, cache: Some(&cache), cancel: &headgan::CancelToken::default() };
     let listen = |gain: f32| listener.listen(&AudioSource::File(&file), Rational::whole(25), gain).unwrap();
     let (plain, loud) = (listen(0.0), listen(12.0));
     assert!(!plain.cached && !loud.cached && listen(0.0).cached);

@@ -8,6 +8,7 @@ mod world;
 
 mod mock;
 
+use headgan::CancelToken;
 use headgan::controls::choices::Quality;
 use headgan::controls::{CONTROLS, Group, Kind, Values};
 use headgan::engine::cpu;
@@ -135,7 +136,8 @@ fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&s
         networks: networks.fingerprint(),
         cache: None,
         threads: 1,
-        each: &|| Ok(()),
+        progress: &|| (),
+        cancel: &CancelToken::default(),
     };
     let clip = Clip { name: "clip", fps: None, identity: None, frames: &all };
     let analysis = analyser.run(&clip, |_, _| Choice::Largest).unwrap();
@@ -145,7 +147,7 @@ fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&s
     let fit = networks.observer().observe(&picture).unwrap().choose(Choice::Largest).unwrap().fit;
     let full = values.resolve(FIRST).quality == Quality::Full;
     let generator = full.then(|| Generator::load(&models, None, None, &Backend::Embedded, &options).unwrap());
-    let listener = AudioExtractor { models: &models, threads: 1, cache: None };
+    let listener = AudioExtractor { models: &models, threads: 1, cache: None, cancel: &CancelToken::default() };
     let gain = values.resolve(FIRST).audio_gain;
     let listen = |file| listener.listen(&AudioSource::File(file), Rational::whole(25), gain).unwrap();
     let hearing = sound.map(listen).map(|l| AudioInput { heard: l.heard, key: l.key, first: 0.0 });

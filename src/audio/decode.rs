@@ -5,10 +5,10 @@
 //! what that is.
 
 use super::{MAX_SAMPLES, Sound, edits, too_long};
+use crate::media::atomic;
 use crate::media::ffmpeg::{Tools, collect_log, detached, file_argument, output, spawn};
 use crate::media::probe::VideoInfo;
-use crate::media::{atomic, interrupt};
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -34,15 +34,23 @@ impl Sound {
     /// [`Error::Input`] where the file cannot be read, is damaged throughout, holds no sound or one that [`Sound::new`] refuses, or where
     /// `ffmpeg` is needed and missing; [`Error::Interrupted`].
     pub fn load(path: &Path) -> Result<Sound> {
-        if is_sound_file(path)? { native(path) } else { piped(&*Tools::find()?, path, 0.0, false) }
+        Sound::load_cancellable(path, &CancelToken::default())
+    }
+
+    /// As [`Sound::load`]; decoding, and later work on the sound, ends once `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// As [`Sound::load`].
+    pub fn load_cancellable(path: &Path, cancel: &CancelToken) -> Result<Sound> {
+        if is_sound_file(path)? { native(path, cancel) } else { piped(&*Tools::find()?, path, 0.0, false, cancel) }
     }
 
     /// The sound of a video, from the moment that its first frame is shown. Gaps in the stream become silence.
     ///
     /// # Errors
     /// As [`Sound::load`].
-    pub fn of_video(path: &Path, video: &VideoInfo) -> Result<Sound> {
-        piped(&*Tools::find()?, path, video.start, true)
+    pub fn of_video(path: &Path, video: &VideoInfo, cancel: &CancelToken) -> Result<Sound> {
+        piped(&*Tools::find()?, path, video.start, true, cancel)
     }
 }
 
@@ -106,11 +114,11 @@ fn cannot(e: Symphonia) -> Error {
     })
 }
 
-fn native(path: &Path) -> Result<Sound> {
-    decode(path).map_err(named(path))
+fn native(path: &Path, cancel: &CancelToken) -> Result<Sound> {
+    decode(path, cancel).map(|sound| sound.cancelled_by(cancel)).map_err(named(path))
 }
 
-fn decode(path: &Path) -> Result<Sound> {
+fn decode(path: &Path, cancel: &CancelToken) -> Result<Sound> {
     let file = File::open(path).map_err(|e| Error::Input(atomic::plain(&e)))?;
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut format = symphonia::default::get_probe()
@@ -127,7 +135,7 @@ fn decode(path: &Path) -> Result<Sound> {
     let (mut good, mut damaged) = (0u64, 0u64);
     let mut breaks_off = None;
     loop {
-        interrupt::check()?;
+        cancel.check()?;
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
@@ -193,7 +201,7 @@ impl Drop for Guard {
 }
 
 /// The first sound stream as ffmpeg decodes it, without its first `skip` seconds. `in_time`: samples stand where their time stamps are.
-fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool) -> Result<Sound> {
+fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool, cancel: &CancelToken) -> Result<Sound> {
     let fail = |why: String| Error::Input(format!("{}: {why}", path.display()));
     let mut ask = detached(&tools.ffprobe);
     ask.args(["-loglevel", "error", "-select_streams", "a:0", "-show_entries", "stream=sample_rate,channels"]);
@@ -223,7 +231,7 @@ fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool) -> Result<Sound> 
     let channels = channels as usize;
     let (mut mono, mut bytes, mut samples) = (Mono::default(), vec![0; 4 * channels * 16_384], Vec::new());
     loop {
-        interrupt::check()?;
+        cancel.check()?;
         let filled = fill(&mut stdout, &mut bytes).map_err(|e| fail(atomic::plain(&e)))?;
         samples.clear();
         samples.extend(bytes[..filled].as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))));
@@ -246,7 +254,7 @@ fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool) -> Result<Sound> 
     }
     let skipped = ((skip.max(0.0) * f64::from(rate)).round() as usize).min(mono.0.len() - 1);
     mono.0.drain(..skipped);
-    Sound::new(rate, mono.0).map_err(named(path))
+    Sound::new(rate, mono.0).map(|sound| sound.cancelled_by(cancel)).map_err(named(path))
 }
 
 /// Reads until the buffer is full or the stream ends.

@@ -25,7 +25,7 @@ pub mod windows;
 pub use conditioning::AudioConditioning;
 pub use layout::{Alignment, Features, Layout, headgan84, headgan300, short68};
 
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::ops::RangeInclusive;
 
 /// Sample rates that are worked with, in Hz.
@@ -36,12 +36,20 @@ pub const MAX_SAMPLES: usize = 1 << 29;
 const LARGEST: f64 = 1e30;
 
 /// A mono sound.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Sound {
     rate: u32,
     samples: Vec<f64>,
     /// What its features are multiplied with once its peak is 1.
     level: f64,
+    /// Ends long work on it.
+    cancel: CancelToken,
+}
+
+impl PartialEq for Sound {
+    fn eq(&self, other: &Sound) -> bool {
+        (self.rate, self.level) == (other.rate, other.level) && self.samples == other.samples
+    }
 }
 
 impl Sound {
@@ -58,7 +66,7 @@ impl Sound {
             return Err(too_long());
         }
         check_samples(&samples)?;
-        Ok(Sound { rate, samples, level: 1.0 })
+        Ok(Sound { rate, samples, level: 1.0, cancel: CancelToken::default() })
     }
 
     /// Samples a second.
@@ -75,6 +83,11 @@ impl Sound {
     /// samples' own level says nothing; an acoustic model brings every sound to the same level and hears no difference.
     pub fn louder(self, decibels: f64) -> Sound {
         Sound { level: self.level * 10f64.powf(decibels / 20.0), ..self }
+    }
+
+    /// The same sound; decoding, features and speech of it end with [`Error::Interrupted`] once `cancel` is cancelled.
+    pub fn cancelled_by(self, cancel: &CancelToken) -> Sound {
+        Sound { cancel: cancel.clone(), ..self }
     }
 
     /// How long it lasts.

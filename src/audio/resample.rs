@@ -36,7 +36,7 @@ impl Sound {
         .map_err(|e| fail(&e))?;
         let samples = InterleavedSlice::new(&self.samples, 1, self.samples.len()).map_err(|e| fail(&e))?;
         let out = fft.process_all(&samples, self.samples.len(), None).map_err(|e| fail(&e))?;
-        Sound::new(rate, out.take_data())
+        Ok(Sound::new(rate, out.take_data())?.cancelled_by(&self.cancel))
     }
 }
 

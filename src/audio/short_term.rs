@@ -150,7 +150,7 @@ pub fn features(sound: &Sound, grid: &Grid, variant: Variant) -> Result<Vec<f64>
     }
     let plan = Plan::new(sound, grid, variant);
     out.par_chunks_mut(CHUNK * row).enumerate().try_for_each(|(i, rows)| {
-        crate::media::interrupt::check()?;
+        sound.cancel.check()?;
         plan.run(i * CHUNK, rows);
         Ok(())
     })?;

@@ -5,7 +5,6 @@
 //! sound is mirrored. Checkpoints of its second version were trained with symmetric windows, later ones with periodic ones.
 
 use super::Sound;
-use crate::media::interrupt;
 use crate::{Error, Result};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
@@ -162,7 +161,7 @@ fn collect(sound: &Sound, config: &Config, mut each: impl FnMut(&[f64], &mut Vec
         frame += 1;
     };
     for chunk in sound.samples().chunks(PIECE) {
-        interrupt::check()?;
+        sound.cancel.check()?;
         spectra.push(chunk, &mut keep);
     }
     spectra.finish(&mut keep);
@@ -221,7 +220,7 @@ impl Statistics {
     pub fn of(sound: &Sound, config: &Config) -> Result<Statistics> {
         let (mut spectra, mut out) = (Spectra::new(config)?, Statistics::default());
         for chunk in sound.resampled(config.sample_rate)?.samples().chunks(PIECE) {
-            interrupt::check()?;
+            sound.cancel.check()?;
             spectra.push(chunk, |spectrum| out.add(spectrum));
         }
         spectra.finish(|spectrum| out.add(spectrum));

@@ -9,11 +9,10 @@ use super::ctc::{self, Emissions, Token};
 use super::spectrogram::{self, Normalisation, Spectrogram, Statistics, spectrogram, spectrogram_by};
 use crate::engine::stoppable::Stoppable;
 use crate::engine::{Embedded, Executor, cpu, shape};
-use crate::media::interrupt;
 use crate::models::{Component, ModelSet, Role};
 use crate::nets::deepspeech2::{self, deepspeech2};
 use crate::weights::Weights;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::sync::Arc;
 
 /// The architecture's name in packs.
@@ -140,7 +139,7 @@ impl<E: Executor> Speech<E> {
     /// As [`spectrogram()`]; [`Error::Engine`] where the network returns values that are not numbers; [`Error::Interrupted`].
     pub fn emissions(&self, sound: &Sound) -> Result<Emissions> {
         if self.network.bidirectional() {
-            return self.in_pieces(&spectrogram(sound, &self.spectrogram)?);
+            return self.in_pieces(&spectrogram(sound, &self.spectrogram)?, &sound.cancel);
         }
         self.emissions_by(sound, Normalisation::Known(Statistics::of(sound, &self.spectrogram)?))
     }
@@ -152,20 +151,20 @@ impl<E: Executor> Speech<E> {
     /// As [`Speech::emissions`].
     pub fn emissions_by(&self, sound: &Sound, normalisation: Normalisation) -> Result<Emissions> {
         if self.network.bidirectional() {
-            return self.in_pieces(&spectrogram_by(sound, &self.spectrogram, normalisation)?);
+            return self.in_pieces(&spectrogram_by(sound, &self.spectrogram, normalisation)?, &sound.cancel);
         }
         let sound = sound.resampled(self.spectrogram.sample_rate)?;
         let mut stream = self.stream(sound.rate(), normalisation)?;
         let mut log = Vec::new();
         for second in sound.samples().chunks(sound.rate() as usize) {
-            interrupt::check()?;
+            sound.cancel.check()?;
             log.extend_from_slice(stream.push(second)?.values());
         }
         log.extend_from_slice(stream.finish()?.values());
         Emissions::new(self.labels.len(), self.blank, log)
     }
 
-    fn in_pieces(&self, spectra: &Spectrogram) -> Result<Emissions> {
+    fn in_pieces(&self, spectra: &Spectrogram, cancel: &CancelToken) -> Result<Emissions> {
         let moments = deepspeech2::moments(spectra.frames());
         let count = |seconds: f64| ((seconds / self.step()).ceil() as usize).max(1);
         let (piece, context) = (count(PIECE), count(CONTEXT));
@@ -175,7 +174,7 @@ impl<E: Executor> Speech<E> {
             let to = if moments - from <= piece + context { moments } else { from + piece };
             let seen = from.saturating_sub(context)..moments.min(to + context);
             let part = seen.start * deepspeech2::STRIDE..spectra.frames().min(seen.end * deepspeech2::STRIDE);
-            let values = self.run(&spectra.part(part.clone()), part.len())?;
+            let values = self.run(&spectra.part(part.clone()), part.len(), cancel)?;
             // By label, then by moment.
             for moment in from - seen.start..to - seen.start {
                 logits.extend(values[moment..].iter().step_by(seen.len()));
@@ -194,8 +193,8 @@ impl<E: Executor> Speech<E> {
     }
 
     /// Logits of a spectrogram, `[labels, moments]`.
-    fn run(&self, values: &[f32], frames: usize) -> Result<Vec<f32>> {
-        let stop = || interrupt::check().is_err();
+    fn run(&self, values: &[f32], frames: usize, cancel: &CancelToken) -> Result<Vec<f32>> {
+        let stop = || cancel.is_cancelled();
         let ops = Stoppable::new(&self.executor, &stop);
         let x = self.executor.tensor([1, 1, self.network.bins, frames], values);
         let y = deepspeech2(&ops, &self.network, &crate::engine::stoppable::Tensor::There(x));
@@ -276,7 +275,10 @@ mod tests {
     /// The emissions of a sound that the network sees at once.
     fn whole<E: Executor>(speech: &Speech<E>, sound: &Sound) -> Emissions {
         let spectra = spectrogram(sound, &speech.spectrogram).unwrap();
-        let (values, moments) = (speech.run(spectra.values(), spectra.frames()).unwrap(), spectra.frames().div_ceil(2));
+        let (values, moments) = (
+            speech.run(spectra.values(), spectra.frames(), &CancelToken::default()).unwrap(),
+            spectra.frames().div_ceil(2),
+        );
         let logits = (0..moments).flat_map(|t| values[t..].iter().step_by(moments).copied()).collect();
         Emissions::of_logits(5, 0, logits).unwrap()
     }

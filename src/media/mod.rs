@@ -4,14 +4,13 @@
 //! * [`still`]: PNG, JPEG, TIFF and EXR, with stated limits and atomic writes.
 //! * [`sequence`]: `f_%04d.png`, `f_####.exr`, folders of images.
 //! * [`ffmpeg`], [`probe`], [`reader`], [`writer`]: video by subprocess.
-//! * [`progress`], [`interrupt`]: what the user sees meanwhile, and Ctrl-C.
+//! * [`progress`]: what the user sees meanwhile.
 //!
 //! Frame numbers: a video counts from 0, a sequence uses the numbers in its file names, a folder of
 //! unnumbered images and a still count from 0.
 
 pub mod atomic;
 pub mod ffmpeg;
-pub mod interrupt;
 pub mod probe;
 pub mod progress;
 pub mod reader;

@@ -7,13 +7,13 @@
 //! * Colour: YUV becomes RGB by the file's matrix and range with interpolated chroma; nothing else changes.
 //! * Memory: the queue holds raw frames (3 to 8 bytes a pixel) in buffers that go round and round.
 
+use super::FrameRange;
 use super::ffmpeg::{Log, Tools, collect_log, file_argument, spawn};
 use super::probe::{VideoInfo, probe};
 use super::still::Depth;
-use super::{FrameRange, interrupt};
 use crate::frame::Frame;
 use crate::frame::convert::Le16;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
@@ -36,6 +36,8 @@ pub struct ReadOptions {
     pub tolerant: bool,
     /// Frames decoded ahead; 0 means 3.
     pub read_ahead: usize,
+    /// Ends the reading.
+    pub cancel: CancelToken,
 }
 
 /// An iterator over the frames of a video, with their numbers.
@@ -170,7 +172,7 @@ impl VideoReader {
         let running = self.running.as_mut()?;
         let full = running.full.as_ref()?;
         let bytes = loop {
-            if let Err(e) = interrupt::check() {
+            if let Err(e) = self.options.cancel.check() {
                 self.running = None;
                 return Some(Err(e));
             }

@@ -6,10 +6,10 @@ use super::reader::{ReadOptions, VideoReader};
 use super::sequence::{Pattern, Sequence};
 use super::still::{self, Depth, Limits, StillOptions};
 use super::writer::{AudioFrom, Codec, VideoSpec, VideoWriter, is_video_name};
-use super::{FrameRange, Rational, atomic, interrupt};
+use super::{FrameRange, Rational, atomic};
 use crate::frame::{Color, Frame};
 use crate::key::Key;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ pub struct Source {
     kind: Kind,
     limits: Limits,
     tolerant: bool,
+    cancel: CancelToken,
 }
 
 #[derive(Debug, Clone)]
@@ -113,7 +114,7 @@ impl Source {
                 pixel_aspect: None,
             };
             let kind = Kind::Images(Arc::new(sequence));
-            Ok(Source { path: path.to_path_buf(), info, kind, limits, tolerant: false })
+            Ok(Source { path: path.to_path_buf(), info, kind, limits, tolerant: false, cancel: CancelToken::default() })
         };
         if path.is_dir() {
             return images(Sequence::of_folder(path)?, SourceKind::Sequence);
@@ -157,7 +158,12 @@ impl Source {
             pixel_aspect: video.pixel_aspect,
         };
         let kind = Kind::Video(tools, Arc::new(video));
-        Ok(Source { path: path.to_path_buf(), info, kind, limits, tolerant: false })
+        Ok(Source { path: path.to_path_buf(), info, kind, limits, tolerant: false, cancel: CancelToken::default() })
+    }
+
+    /// The same; reading ends with [`Error::Interrupted`] once `cancel` is cancelled.
+    pub fn cancelled_by(self, cancel: &CancelToken) -> Source {
+        Source { cancel: cancel.clone(), ..self }
     }
 
     /// Takes what decodes of a video that breaks off, with a warning instead of an error.
@@ -221,17 +227,19 @@ impl Source {
     pub fn frames(&self, range: Option<FrameRange>) -> Result<Frames> {
         match &self.kind {
             Kind::Video(tools, video) => {
-                let options = ReadOptions { range, tolerant: self.tolerant, ..Default::default() };
+                let cancel = self.cancel.clone();
+                let options = ReadOptions { range, tolerant: self.tolerant, cancel, ..Default::default() };
                 Ok(Box::new(VideoReader::start(tools, &self.path, video, options)?))
             }
             Kind::Images(sequence) => {
                 let files = sequence.range(range)?;
                 let size = (self.info.width, self.info.height);
                 if files.len() == 1 {
-                    let limits = self.limits;
-                    return Ok(Box::new(files.into_iter().map(move |(n, file)| load(n, &file, size, &limits))));
+                    let (limits, cancel) = (self.limits, self.cancel.clone());
+                    let load = move |(n, file): (usize, PathBuf)| load(n, &file, size, &limits, &cancel);
+                    return Ok(Box::new(files.into_iter().map(load)));
                 }
-                Ok(Box::new(read_ahead(files, size, self.limits)))
+                Ok(Box::new(read_ahead(files, size, self.limits, self.cancel.clone())))
             }
         }
     }
@@ -270,8 +278,8 @@ pub(crate) fn content(path: &Path) -> std::io::Result<[u8; 32]> {
     Ok(*hasher.finalize().as_bytes())
 }
 
-fn load(n: usize, file: &Path, size: (usize, usize), limits: &Limits) -> Result<(usize, Frame)> {
-    interrupt::check()?;
+fn load(n: usize, file: &Path, size: (usize, usize), limits: &Limits, cancel: &CancelToken) -> Result<(usize, Frame)> {
+    cancel.check()?;
     let frame = still::read_limited(file, limits)?.frame;
     if (frame.width, frame.height) != size {
         return Err(Error::Input(format!(
@@ -292,11 +300,11 @@ struct ReadAhead {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-fn read_ahead(files: Vec<(usize, PathBuf)>, size: (usize, usize), limits: Limits) -> ReadAhead {
+fn read_ahead(files: Vec<(usize, PathBuf)>, size: (usize, usize), limits: Limits, cancel: CancelToken) -> ReadAhead {
     let (to, frames) = sync_channel(1);
     let thread = std::thread::spawn(move || {
         for (n, file) in files {
-            let result = load(n, &file, size, &limits);
+            let result = load(n, &file, size, &limits, &cancel);
             let failed = result.is_err();
             if to.send(result).is_err() || failed {
                 return;
@@ -367,6 +375,7 @@ impl SinkSpec {
 pub struct Sink {
     path: PathBuf,
     kind: SinkKind,
+    cancel: CancelToken,
 }
 
 enum SinkKind {
@@ -408,7 +417,8 @@ impl Sink {
                 audio: spec.audio,
             };
             let writer = VideoWriter::create_with(&tools, path, video)?;
-            return Ok(Sink { path: path.to_path_buf(), kind: SinkKind::Video(Box::new(writer)) });
+            let kind = SinkKind::Video(Box::new(writer));
+            return Ok(Sink { path: path.to_path_buf(), kind, cancel: CancelToken::default() });
         }
         if path.is_dir() || still::Format::of_name(path).is_none() {
             return Err(Error::Usage(format!(
@@ -430,7 +440,15 @@ impl Sink {
                 SinkKind::Still { written: false, size, options }
             }
         };
-        Ok(Sink { path: path.to_path_buf(), kind })
+        Ok(Sink { path: path.to_path_buf(), kind, cancel: CancelToken::default() })
+    }
+
+    /// The same; writing ends with [`Error::Interrupted`] once `cancel` is cancelled, and nothing stands under the final name.
+    pub fn cancelled_by(mut self, cancel: &CancelToken) -> Sink {
+        if let SinkKind::Video(writer) = &mut self.kind {
+            writer.set_cancel(cancel);
+        }
+        Sink { cancel: cancel.clone(), ..self }
     }
 
     /// Whether it takes one frame only.
@@ -444,7 +462,7 @@ impl Sink {
     /// [`Error::Interrupted`]; [`Error::Usage`] for a frame of another size or a second frame for a still;
     /// [`Error::Input`] where writing fails.
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
-        interrupt::check()?;
+        self.cancel.check()?;
         match &mut self.kind {
             SinkKind::Video(writer) => writer.write(frame),
             SinkKind::Sequence { pattern, next, written, size, options } => {

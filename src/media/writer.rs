@@ -9,10 +9,10 @@
 //! sizes; an odd width or height cannot be subsampled without changing the picture, so it is 4:4:4.
 
 use super::ffmpeg::{Log, Tools, collect_log, detached, file_argument, has_encoder, output, spawn};
-use super::{Rational, atomic, interrupt};
+use super::{Rational, atomic};
 use crate::frame::convert::Le16;
 use crate::frame::{Color, Frame};
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -131,6 +131,7 @@ pub struct VideoWriter {
     /// `None` after `finish`; dropping it removes the file.
     temp: Option<TempPath>,
     frames: u64,
+    cancel: CancelToken,
 }
 
 impl VideoWriter {
@@ -221,7 +222,13 @@ impl VideoWriter {
             log: Some(log),
             temp: Some(temp),
             frames: 0,
+            cancel: CancelToken::default(),
         })
+    }
+
+    /// From now on, writing ends once `cancel` is cancelled.
+    pub fn set_cancel(&mut self, cancel: &CancelToken) {
+        self.cancel = cancel.clone();
     }
 
     /// Appends a frame. It is encoded in the background.
@@ -230,7 +237,7 @@ impl VideoWriter {
     /// [`Error::Interrupted`]; [`Error::Usage`] for a frame of another size; [`Error::Input`] where the
     /// encoder failed (a full disk).
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
-        interrupt::check()?;
+        self.cancel.check()?;
         if (frame.width, frame.height) != (self.spec.width, self.spec.height) {
             return Err(Error::Usage(format!(
                 "frame {} is {}x{} pixels, the video {} is {}x{}",
@@ -281,7 +288,7 @@ impl VideoWriter {
         let Some(video) = self.temp.take() else {
             return Err(Error::Engine("the video is finished already".to_string()));
         };
-        interrupt::check()?;
+        self.cancel.check()?;
         let done = match self.spec.audio.clone() {
             Some(audio) => self.add_sound(video, &audio)?,
             None => video,

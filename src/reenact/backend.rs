@@ -8,8 +8,7 @@ use crate::engine::{Embedded, Ops, cpu};
 use crate::morphable::Morphable;
 use crate::nets::generator::{self, Config};
 use crate::weights::Weights;
-use crate::{Error, Result};
-use std::cell::RefCell;
+use crate::{CancelToken, Error, Result};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -193,19 +192,19 @@ impl PreparedReference {
         matches!(self, PreparedReference::Library(_, true))
     }
 
-    /// Computes a frame. `go_on` is asked before it, and by the embedded engine between its operations.
+    /// Computes a frame. `cancel` is asked before it, and by the embedded engine between its operations.
     ///
     /// # Errors
-    /// Those of `go_on`, at once; those of [`library::Reference::render`].
+    /// [`Error::Interrupted`]; those of [`library::Reference::render`].
     pub fn paint(
         &self,
         config: &Config,
         side: usize,
         inputs: &Inputs,
-        go_on: &dyn Fn() -> Result<()>,
+        cancel: &CancelToken,
         painted: &mut GeneratorOutput,
     ) -> Result<Report> {
-        go_on()?;
+        cancel.check()?;
         let Inputs { poses, sound, prior } = *inputs;
         let shape = [1, 3 * config.frames, side, side];
         match self {
@@ -213,15 +212,14 @@ impl PreparedReference {
                 let Poses::Pncc(pncc) = poses else {
                     return Err(Error::Engine("the embedded engine takes PNCC, not meshes: report this".into()));
                 };
-                let refused = RefCell::new(None);
-                let stop = || go_on().map_err(|e| *refused.borrow_mut() = Some(e)).is_err();
+                let stop = || cancel.is_cancelled();
                 let stack = Tensor::There(ops.from_nhwc(shape, pncc));
                 let prior = prior.map(|flow| Tensor::There(ops.from_nhwc([1, 2, side, side], flow)));
                 let sound = sound.map(|values| Tensor::There(ops.from_nhwc([1, values.len(), 1, 1], values)));
                 let stoppable = Stoppable::new(&**ops, &stop);
                 let output = generator::forward(&stoppable, config, reference, &stack, sound.as_ref(), prior.as_ref());
                 let keep = |from: &Tensor<<Embedded as Ops>::Tensor>, to: &mut Vec<f32>| -> Result<()> {
-                    let values = from.there().ok_or_else(|| refused.take().unwrap_or(Error::Interrupted))?;
+                    let values = from.there().ok_or_else(|| Error::Interrupted)?;
                     to.clear();
                     to.extend_from_slice(ops.nhwc(values));
                     Ok(())

@@ -16,7 +16,7 @@ use crate::reenact::shot::{Scratch, Shot};
 use crate::reenact::{AudioInput, FrameSettings};
 use crate::shot::analyse::{Analysis, Clip, pixels};
 use crate::shot::{Analyser, AudioExtractor, Cache, Head, Motion, Track, TrackSettings};
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl RenderContext {
         &self.networks
     }
 
-    /// Analyses a clip; `each` is called after every frame, by any thread.
+    /// Analyses a clip; `progress` is called after every frame, by any thread.
     ///
     /// # Errors
     /// As [`Analyser::run`].
@@ -97,14 +97,15 @@ impl RenderContext {
         clip: &Clip,
         choice: impl Fn(usize, usize) -> Choice,
         cache: Option<&Cache>,
-        each: &(dyn Fn() -> Result<()> + Sync),
+        progress: &(dyn Fn() + Sync),
+        cancel: &CancelToken,
     ) -> Result<Analysis> {
-        self.analyser(cache, each).run(clip, choice)
+        self.analyser(cache, progress, cancel).run(clip, choice)
     }
 
     /// What listens to the sounds of shots.
-    pub fn listener<'a>(&'a self, cache: Option<&'a Cache>) -> AudioExtractor<'a> {
-        AudioExtractor { models: &self.models, threads: self.threads, cache }
+    pub fn audio_extractor<'a>(&'a self, cache: Option<&'a Cache>, cancel: &'a CancelToken) -> AudioExtractor<'a> {
+        AudioExtractor { models: &self.models, threads: self.threads, cache, cancel }
     }
 
     /// Whether the generator of a place that [`RenderContext::place`] found listens to sound.
@@ -120,9 +121,14 @@ impl RenderContext {
         self.generators.lock().iter().any(|(_, generator)| generator.config.audio > 0)
     }
 
-    fn analyser<'a>(&'a self, cache: Option<&'a Cache>, each: &'a (dyn Fn() -> Result<()> + Sync)) -> Analyser<'a> {
+    fn analyser<'a>(
+        &'a self,
+        cache: Option<&'a Cache>,
+        progress: &'a (dyn Fn() + Sync),
+        cancel: &'a CancelToken,
+    ) -> Analyser<'a> {
         let networks = self.networks.fingerprint();
-        Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, each }
+        Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, progress, cancel }
     }
 
     /// The shot of a reference and a motion, made unless it is known. Its face is the reference's largest.
@@ -151,7 +157,7 @@ impl RenderContext {
             Some(shot) => Arc::new(shot.driven_by(track).hearing(cast.hearing.cloned())),
             None => {
                 let generator = place.map(|place| self.generator(painter, &place)).transpose()?;
-                let seen = self.analyser(cache, &|| Ok(())).observe(cast.reference)?;
+                let seen = self.analyser(cache, &|| (), &CancelToken::default()).observe(cast.reference)?;
                 let fit = seen.choose(Choice::Largest).ok_or_else(|| {
                     Error::NoFace(format!(
                         "{}: no face was found; use a picture that shows one, at least 24 pixels large",
@@ -192,20 +198,20 @@ impl RenderContext {
         Ok(generator)
     }
 
-    /// Renders frame `index` of a shot and hands it to `deliver`; `go_on` as in [`Shot::render_while`].
+    /// Renders frame `index` of a shot and hands it to `deliver`; `cancel` as in [`Shot::render_cancellable`].
     ///
     /// # Errors
-    /// As [`Shot::render_while`]; those of `deliver`.
+    /// As [`Shot::render_cancellable`]; those of `deliver`.
     pub fn render<T>(
         &self,
         shot: &Shot,
         index: usize,
         settings: &dyn Fn(usize) -> FrameSettings,
-        go_on: &dyn Fn() -> Result<()>,
+        cancel: &CancelToken,
         deliver: impl FnOnce(&Frame) -> Result<T>,
     ) -> Result<T> {
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-        let out = shot.render_while(index, settings, go_on, &mut scratch).and_then(deliver);
+        let out = shot.render_cancellable(index, settings, cancel, &mut scratch).and_then(deliver);
         let mut kept = self.scratches.lock();
         if kept.len() < SCRATCHES {
             kept.push(scratch);

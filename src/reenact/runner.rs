@@ -7,7 +7,7 @@ use crate::nets::generator::Config;
 use crate::reenact::backend::{GeneratorOutput, Inputs, Poses, PreparedReference};
 use crate::reenact::generator::Generator;
 use crate::reenact::window::CROP;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A generator with a reference's features, which are computed once.
@@ -120,16 +120,16 @@ impl GeneratorRunner {
     }
 
     /// Paints a frame from its PNCC frames or meshes, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
-    /// the crop's pixels, x then y. `go_on` is asked between the network's operations.
+    /// the crop's pixels, x then y. `cancel` is asked between the network's operations.
     ///
     /// # Errors
-    /// Those of `go_on`, at once; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
+    /// [`Error::Interrupted`]; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.
     pub fn paint<'a>(
         &self,
         poses: Stack,
         sound: Option<&[f32]>,
         prior: Option<&[[f32; 2]]>,
-        go_on: &dyn Fn() -> Result<()>,
+        cancel: &CancelToken,
         painting: &'a mut RunnerScratch,
     ) -> Result<&'a Frame> {
         let RunnerScratch { input, painted, patch, warped } = painting;
@@ -146,7 +146,7 @@ impl GeneratorRunner {
             }
         };
         let inputs = Inputs { poses, sound, prior: prior.map(<[_]>::as_flattened) };
-        let report = self.reference.paint(&self.config, CROP, &inputs, go_on, painted)?;
+        let report = self.reference.paint(&self.config, CROP, &inputs, cancel, painted)?;
         self.repeated.fetch_add(usize::from(report.repeated), Ordering::Relaxed);
         if let Some(values) = &painted.warped {
             self.fill(values, warped.get_or_insert_with(|| Frame::new(CROP, CROP)));

@@ -16,7 +16,7 @@ use crate::reenact::window::{flow_in_window, in_window, window_around};
 use crate::reenact::{AudioInput, CROP, FrameSettings};
 use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use nalgebra::{Rotation3, UnitQuaternion};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -234,18 +234,18 @@ impl Shot {
         settings: &dyn Fn(usize) -> FrameSettings,
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
-        self.render_while(index, settings, &|| Ok(()), scratch)
+        self.render_cancellable(index, settings, &CancelToken::default(), scratch)
     }
 
-    /// As [`Shot::render`]; `go_on` is asked again and again, also inside a generator, by the calling thread.
+    /// As [`Shot::render`]; `cancel` is asked again and again, also inside a generator, by the calling thread.
     ///
     /// # Errors
-    /// As [`Shot::render`]; those of `go_on`, at once.
-    pub fn render_while<'a>(
+    /// As [`Shot::render`]; [`Error::Interrupted`].
+    pub fn render_cancellable<'a>(
         &self,
         index: usize,
         settings: &dyn Fn(usize) -> FrameSettings,
-        go_on: &dyn Fn() -> Result<()>,
+        cancel: &CancelToken,
         scratch: &'a mut Scratch,
     ) -> Result<&'a Frame> {
         let now = settings(index);
@@ -271,7 +271,7 @@ impl Shot {
             }
             _ => Vec::new(),
         };
-        go_on()?;
+        cancel.check()?;
         self.draft.render(&scratch.mesh, &now.mask, &mut scratch.draft, &mut scratch.out)?;
         match now.view {
             View::Flow => view::flow(&mut result, plate.width, plate.height, &scratch.out.flow),
@@ -286,7 +286,7 @@ impl Shot {
                         }
                         result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
                     }
-                    Quality::Full => self.paint(index, settings, go_on, &mut result, scratch)?,
+                    Quality::Full => self.paint(index, settings, cancel, &mut result, scratch)?,
                 }
             }
         }
@@ -313,7 +313,7 @@ impl Shot {
         &self,
         index: usize,
         settings: &dyn Fn(usize) -> FrameSettings,
-        go_on: &dyn Fn() -> Result<()>,
+        cancel: &CancelToken,
         plate: &mut Frame,
         scratch: &mut Scratch,
     ) -> Result<()> {
@@ -347,7 +347,7 @@ impl Shot {
             self.hearing.as_ref().filter(|_| painter.takes_audio()).map(|hearing| {
                 hearing.heard.at(hearing.first + index as f64 - f64::from(settings(index).audio_offset))
             });
-        let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, go_on, &mut scratch.painting)?;
+        let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
             Some(base) => {

@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::media::{FrameRange, Rational, Source};
 use crate::morphable::Fit;
 use crate::weights::{Array, Data, Weights};
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -122,8 +122,10 @@ pub struct Analyser<'a> {
     pub cache: Option<&'a Cache>,
     /// 0: as many as there are processors.
     pub threads: usize,
-    /// Called after every frame (progress, interruption), by any thread.
-    pub each: &'a (dyn Fn() -> Result<()> + Sync),
+    /// Called after every frame, by any thread.
+    pub progress: &'a (dyn Fn() + Sync),
+    /// Ends the analysis; what was observed stays in the cache.
+    pub cancel: &'a CancelToken,
 }
 
 /// What a clip's frames are.
@@ -174,7 +176,7 @@ impl Analyser<'_> {
     /// Analyses a clip.
     ///
     /// # Errors
-    /// Those of the frames, the networks and `each`; [`Error::NoFace`] when no frame shows a face.
+    /// Those of the frames, the networks; [`Error::Interrupted`]; [`Error::NoFace`] when no frame shows a face.
     pub fn run(&self, clip: &Clip, choice: impl Fn(usize, usize) -> Choice) -> Result<Analysis> {
         let started = Instant::now();
         let meter = Meter::default();
@@ -191,7 +193,8 @@ impl Analyser<'_> {
                 .map(|o| {
                     if o.is_some() {
                         meter.reused.fetch_add(1, Ordering::Relaxed);
-                        (self.each)()?;
+                        (self.progress)();
+                        self.cancel.check()?;
                     }
                     Ok(o)
                 })
@@ -338,7 +341,8 @@ impl Analyser<'_> {
                     }
                     let key = timed(&meter.hashing, || pixels(&frame));
                     let result = self.observe_metered(&frame, &key, meter).and_then(|o| {
-                        (self.each)()?;
+                        (self.progress)();
+                        self.cancel.check()?;
                         Ok(o)
                     });
                     match result {
@@ -585,7 +589,14 @@ mod tests {
         let cache = Cache::open(dir.path(), u64::MAX).unwrap();
         let observer = Observer { detector: &Nobody, regressor: &Nobody, model: &Nobody, identity: None };
         let networks = Key::of("test", &[]);
-        let analyser = Analyser { observer, networks, cache: Some(&cache), threads: 2, each: &|| Ok(()) };
+        let analyser = Analyser {
+            observer,
+            networks,
+            cache: Some(&cache),
+            threads: 2,
+            progress: &|| (),
+            cancel: &CancelToken::default(),
+        };
         let identity = Key::of("test", &[b"one file"]);
         let run = |values: &[f32]| {
             let frames = |range: Option<FrameRange>| -> Result<ClipFrames> {

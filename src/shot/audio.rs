@@ -10,7 +10,7 @@ use crate::media::source::content;
 use crate::media::{Rational, Source, atomic};
 use crate::models::{Component, ModelSet, Role};
 use crate::shot::cache::Cache;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ impl<'a> AudioSource<'a> {
         clip.video().filter(|v| v.has_audio).map(|video| AudioSource::Clip(clip.path(), video))
     }
 
-    fn load(&self) -> Result<Sound> {
+    fn load(&self, cancel: &CancelToken) -> Result<Sound> {
         match self {
-            AudioSource::File(path) => Sound::load(path),
-            AudioSource::Clip(path, video) => Sound::of_video(path, video),
+            AudioSource::File(path) => Sound::load_cancellable(path, cancel),
+            AudioSource::Clip(path, video) => Sound::of_video(path, video, cancel),
         }
     }
 
@@ -71,6 +71,8 @@ pub struct AudioExtractor<'a> {
     /// Threads of the acoustic model; 0: all cores.
     pub threads: usize,
     pub cache: Option<&'a Cache>,
+    /// Ends decoding and recognition.
+    pub cancel: &'a CancelToken,
 }
 
 impl AudioExtractor<'_> {
@@ -99,7 +101,7 @@ impl AudioExtractor<'_> {
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
         let speech = acoustic.map(|_| Speech::load(self.models, None, &options)).transpose()?;
-        let heard = AudioConditioning::of(&from.load()?.louder(gain.into()), fps, speech.as_ref())?;
+        let heard = AudioConditioning::of(&from.load(self.cancel)?.louder(gain.into()), fps, speech.as_ref())?;
         // What another program has stored first counts, as everywhere in the cache.
         let stored =
             self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, heard.to_arrays())).ok());
@@ -134,7 +136,8 @@ mod tests {
         std::fs::write(&file, wav(&demo_sound(20, 25.0))).unwrap();
         let cache = Cache::open(&dir.path().join("cache"), DEFAULT_LIMIT).unwrap();
         let models = ModelSet::from_folders(&[]);
-        let listener = AudioExtractor { models: &models, threads: 1, cache: Some(&cache) };
+        let listener =
+            AudioExtractor { models: &models, threads: 1, cache: Some(&cache), cancel: &CancelToken::default() };
         let from = AudioSource::File(&file);
         let fps = Rational::whole(25);
         let first = listener.listen(&from, fps, 0.0).unwrap();
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn a_sound_that_is_not_there_is_said() {
         let models = ModelSet::from_folders(&[]);
-        let listener = AudioExtractor { models: &models, threads: 1, cache: None };
+        let listener = AudioExtractor { models: &models, threads: 1, cache: None, cancel: &CancelToken::default() };
         let missing = Path::new("nowhere/s.wav");
         let e = listener.listen(&AudioSource::File(missing), Rational::whole(25), 0.0).unwrap_err();
         assert!(matches!(&e, Error::Input(text) if text.contains("nowhere/s.wav")), "{e}");

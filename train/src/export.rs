@@ -5,6 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
 use crate::data::store::write_text;
 use crate::spectral_weights::weights_of;
+use ::safetensors::tensor::{Dtype, TensorView};
 use half::f16;
 use headgan::import::check_generator;
 use headgan::media::atomic;
@@ -12,7 +13,6 @@ use headgan::models::{self, Component, Manifest, Role};
 use headgan::nets::generator::{ARCHITECTURE, Config};
 use headgan::weights::{Data, Weights, safetensors};
 use headgan::{Error, Result};
-use ::safetensors::tensor::{Dtype, TensorView};
 use std::io::Write;
 use std::path::Path;
 

@@ -14,6 +14,7 @@ pub mod data;
 pub mod detector;
 pub mod export;
 pub mod html_report;
+pub mod interrupt;
 pub mod lids;
 pub mod losses;
 pub mod morphable;

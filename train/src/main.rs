@@ -1,7 +1,7 @@
 //! `headgan-train`: prepares data sets, trains generators, exports them.
 
 use clap::{Parser, Subcommand};
-use headgan::media::interrupt;
+use headgan_train::interrupt;
 use std::process::ExitCode;
 
 /// A file for each group of verbs.

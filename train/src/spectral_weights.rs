@@ -3,8 +3,8 @@
 //! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`,
 //! and the vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
 
-use headgan::weights::{Array, Weights};
 use headgan::random::Rng;
+use headgan::weights::{Array, Weights};
 use headgan::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tch::{Device, Kind, Tensor, no_grad};

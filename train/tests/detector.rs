@@ -3,7 +3,7 @@
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Bgr8;
 use headgan::face::detector::{Detector, DetectorOverrides, Kind};
-use headgan::frame::{Rect, Color, Frame};
+use headgan::frame::{Color, Frame, Rect};
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Role};
 use headgan::random::Rng;
@@ -83,7 +83,13 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
         assert_eq!(a, b, "the pack is what was measured");
     }
     assert!(
-        export::export_pack(&trainer.checkpoint(), &folder.path().join("Own Finder"), &DetectorOverrides::default(), "MIT").is_err()
+        export::export_pack(
+            &trainer.checkpoint(),
+            &folder.path().join("Own Finder"),
+            &DetectorOverrides::default(),
+            "MIT"
+        )
+        .is_err()
     );
 }
 

@@ -8,7 +8,7 @@ use crate::host::{Effect, Progress};
 use headgan::media::FrameRange;
 use headgan::shot::StoredAnalysis;
 use headgan::shot::analyse::{Clip, ClipFrames};
-use headgan::{Error, Result};
+use headgan::{CancelToken, Error, Result};
 
 /// More frames than any shot has: a host that says so means that it does not know.
 const MOST: f64 = 1e6;
@@ -67,7 +67,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         })))
     };
     let clip = Clip { name: "Source", fps: None, identity: None, frames: &frames };
-    let analysis = stage.analyse(&clip, |w, h| settings.face(w, h), Some(&cache), &|| Ok(()))?;
+    let analysis = stage.analyse(&clip, |w, h| settings.face(w, h), Some(&cache), &|| (), &CancelToken::default())?;
     let networks = stage.networks();
     let choice = settings.face(analysis.size.0, analysis.size.1);
     let known = StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
@@ -81,8 +81,12 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         .ok_or_else(|| Error::Engine("the host has lost a parameter: make the effect anew".into()))?;
     param.set_string(&record.to_text())?;
     if let Some(audio_request) = &audio_request {
-        let go_on = || if progress.show(1.0) { Ok(()) } else { Err(Error::Interrupted) };
-        listening::wait(audio_request, &stage, Some(&cache), &go_on)?;
+        while listening::poll(audio_request, &stage, Some(&cache))?.is_none() {
+            if !progress.show(1.0) {
+                return Err(Error::Interrupted);
+            }
+            std::thread::sleep(listening::POLL_INTERVAL);
+        }
     }
     // What could not be stored is known to this process alone.
     cache.problem().map_or(Ok(()), |problem| Err(Error::Input(problem)))

@@ -145,7 +145,7 @@ fn around(
         };
         let name = format!("Source at frame {}", frame.time);
         let clip = Clip { name: &name, fps: None, identity: None, frames: &all };
-        let analysis = stage.analyse(&clip, |_, _| choice, cache, &|| Ok(()))?;
+        let analysis = stage.analyse(&clip, |_, _| choice, cache, &|| (), &effect.cancel_token())?;
         Ok(StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice))
     })?;
     // A frame at rest is one of the whole shot's.

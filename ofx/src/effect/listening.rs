@@ -1,11 +1,11 @@
 //! Audio files that threads of the process listen to, and what they heard. What an instance asks for stands in `sound.rs`; nothing of a host
 //! is known here.
 
-use headgan::media::{Rational, interrupt};
+use headgan::media::Rational;
 use headgan::reenact::context::RenderContext;
 use headgan::shot::audio::ShotAudio;
 use headgan::shot::{AudioSource, Cache};
-use headgan::{Error, Result};
+use headgan::{CancelToken, Error, Result};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 /// Files whose audio is kept.
 const MAX_KEPT: usize = 8;
 /// How often whoever waits asks whether to go on.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What was heard of each file, and the threads that listen.
 static AUDIO: Mutex<Vec<(AudioRequest, Audio)>> = Mutex::new(Vec::new());
@@ -32,24 +32,24 @@ pub struct AudioRequest {
 
 enum Audio {
     Ready(ShotAudio),
-    Running(JoinHandle<Result<ShotAudio>>),
+    Running(JoinHandle<Result<ShotAudio>>, CancelToken),
 }
 
-/// What is heard of a file, once it is; meanwhile `go_on` is asked again and again.
+/// What is heard of a file, once it is; meanwhile `cancel` is asked again and again.
 ///
 /// # Errors
-/// Those of `go_on`, at once; those of listening, which is tried again next time.
+/// `Interrupted`, at once; those of listening, which is tried again next time.
 pub fn wait(
     request: &AudioRequest,
     stage: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
-    go_on: &dyn Fn() -> Result<()>,
+    cancel: &CancelToken,
 ) -> Result<ShotAudio> {
     loop {
         if let Some(listened) = poll(request, stage, cache)? {
             return Ok(listened);
         }
-        go_on()?;
+        cancel.check()?;
         std::thread::sleep(POLL_INTERVAL);
     }
 }
@@ -70,7 +70,7 @@ pub fn poll(
             audio.push((request.clone(), Audio::Ready(listened.clone())));
             Ok(Some(listened))
         }
-        Some((_, Audio::Running(thread))) if thread.is_finished() => {
+        Some((_, Audio::Running(thread, _))) if thread.is_finished() => {
             let internal = |_| Err(Error::Engine("internal error while listening: report this".into()));
             let listened = thread.join().unwrap_or_else(internal)?;
             audio.push((request.clone(), Audio::Ready(listened.clone())));
@@ -87,13 +87,15 @@ pub fn poll(
                 audio.remove(oldest);
             }
             let (asked, stage, cache) = (request.clone(), stage.clone(), cache.cloned());
+            let cancel = CancelToken::new();
+            let token = cancel.clone();
             let work = move || {
-                let listener = stage.listener(cache.as_deref());
+                let listener = stage.audio_extractor(cache.as_deref(), &token);
                 listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;
-            audio.push((request.clone(), Audio::Running(thread)));
+            audio.push((request.clone(), Audio::Running(thread, cancel)));
             Ok(None)
         }
     }
@@ -101,19 +103,21 @@ pub fn poll(
 
 /// Lets files be listened to again: they may have changed.
 pub fn forget_audio() {
-    AUDIO.lock().retain(|(_, sound)| matches!(sound, Audio::Running(_)));
+    AUDIO.lock().retain(|(_, sound)| matches!(sound, Audio::Running(..)));
 }
 
 /// Ends the threads that listen: their code is about to go.
 pub fn stop_threads() {
     let audio = std::mem::take(&mut *AUDIO.lock());
-    // Nothing else of this library is at work when a host unloads it.
-    interrupt::request();
+    for (_, sound) in &audio {
+        if let Audio::Running(_, cancel) = sound {
+            cancel.cancel();
+        }
+    }
     for (_, sound) in audio {
-        if let Audio::Running(thread) = sound {
+        if let Audio::Running(thread, _) = sound {
             // What it has to say concerns nobody any more.
             let _ = thread.join();
         }
     }
-    interrupt::reset();
 }

@@ -124,7 +124,7 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
             }
         }
     };
-    stage.render(&shot, driving.index, &look_at, &|| effect.check_abort(), |picture| {
+    stage.render(&shot, driving.index, &look_at, &effect.cancel_token(), |picture| {
         if let Some(e) = failure.borrow_mut().take() {
             return Err(e);
         }

@@ -56,7 +56,7 @@ pub fn find(
     time: f64,
     cache: Option<&Arc<Cache>>,
 ) -> Result<AudioInput> {
-    let listened = listening::wait(request, stage, cache, &|| effect.check_abort())?;
+    let listened = listening::wait(request, stage, cache, &effect.cancel_token())?;
     // An analysed shot begins with Source's first frame, a few frames around one begin somewhere.
     let first = match driving.analysed {
         true => 0.0,

@@ -6,14 +6,33 @@ use super::image::Image;
 use super::params::Params;
 use super::properties::Properties;
 use super::suites::{Host, check, lacking};
-use headgan::Result;
+use headgan::{CancelToken, Result};
 use openfx::sys::generic::core::{OfxRectD, kOfxStatOK};
 use openfx::sys::image_effect_v1::image_effect::{
     OfxImageClipHandle, OfxImageEffectHandle, kOfxImageClipPropConnected, kOfxImageEffectPropFrameRange,
     kOfxImageEffectPropFrameRate,
 };
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::ptr::null_mut;
+
+/// A host's question whether to stop.
+struct Abort {
+    ask: unsafe extern "C" fn(OfxImageEffectHandle) -> c_int,
+    handle: OfxImageEffectHandle,
+}
+
+// SAFETY: hosts take this question from any thread that renders, and the handle lives as long as the action, which the token does
+// not outlive ([`Effect::cancel_token`]).
+unsafe impl Send for Abort {}
+// SAFETY: as above.
+unsafe impl Sync for Abort {}
+
+impl Abort {
+    fn asked(&self) -> bool {
+        // SAFETY: a host's function and the handle that it gave.
+        unsafe { (self.ask)(self.handle) != 0 }
+    }
+}
 
 /// An effect.
 #[derive(Clone, Copy)]
@@ -93,6 +112,13 @@ impl<'a> Effect<'a> {
     pub fn is_aborted(&self) -> bool {
         // SAFETY: a host's function and the handle that it gave.
         self.host.effect.abort.is_some_and(|abort| unsafe { abort(self.handle) } != 0)
+    }
+
+    /// A token that is cancelled once the host wants the rendering to stop. Neither it nor a clone may outlive the action.
+    pub fn cancel_token(&self) -> CancelToken {
+        let Some(ask) = self.host.effect.abort else { return CancelToken::default() };
+        let abort = Abort { ask, handle: self.handle };
+        CancelToken::polling(move || abort.asked())
     }
 
     /// # Errors

@@ -1,6 +1,7 @@
 //! `headgan analyse`: fills the shot cache, prints what is known of a clip, exports its motion.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
+use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::media::Source;
 use headgan::morphable::Euler;
@@ -46,7 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         headgan::media::atomic::check_writable(path)?;
     }
-    let source = Source::open(&args.clip)?;
+    let source = Source::open(&args.clip)?.cancelled_by(interrupt::token());
     let networks = args.models.on(base.device).networks(&common::packs())?;
     let cache = args.cache.open()?;
     let choice = |width, height| base.face(width, height);

@@ -1,6 +1,7 @@
 //! `headgan audio-features`: what a generator hears, as a numpy array.
 
 use crate::common;
+use crate::interrupt;
 use crate::transcribe::SpeechArgs;
 use clap::{Args as ClapArgs, ValueEnum};
 use headgan::audio::conditioning::BEAM;
@@ -61,8 +62,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let video = video(&args.sound)?;
     let sound = match &video {
         // The original hears a video's sound as if picture and sound began together.
-        Some(video) if !args.compat => Sound::of_video(&args.sound, video)?,
-        _ => Sound::load(&args.sound)?,
+        Some(video) if !args.compat => Sound::of_video(&args.sound, video, interrupt::token())?,
+        _ => Sound::load_cancellable(&args.sound, interrupt::token())?,
     };
     let own = video.as_ref().map(|v| v.fps);
     let fps = args.fps.or(own).unwrap_or(Rational::whole(25));

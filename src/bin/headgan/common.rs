@@ -1,5 +1,6 @@
 //! What several verbs need.
 
+use crate::interrupt;
 use clap::builder::PossibleValuesParser;
 use headgan::controls::choices::Device;
 use headgan::controls::{Presets, Values};
@@ -7,8 +8,8 @@ use headgan::engine::cpu;
 use headgan::engine::library::Precision;
 use headgan::face::choose::Choice;
 use headgan::frame::Frame;
+use headgan::media::Progress;
 use headgan::media::source::Source;
-use headgan::media::{Progress, interrupt};
 use headgan::models::ModelSet;
 use headgan::morphable::Fit;
 use headgan::reenact::backend::Backend;
@@ -106,7 +107,7 @@ impl ControlArgs {
 
 /// The picture that a still, or frame `n` of a clip, shows.
 pub fn picture(path: &str, n: Option<usize>) -> Result<Frame> {
-    let source = Source::open(path)?;
+    let source = Source::open(path)?.cancelled_by(interrupt::token());
     source.frame(n.unwrap_or(source.info().first))
 }
 
@@ -175,10 +176,15 @@ pub fn analyse(
         if let Ok(mut progress) = progress.lock() {
             progress.inc(1);
         }
-        interrupt::check()
     };
-    let analyser =
-        Analyser { observer: networks.observer(), networks: networks.fingerprint(), cache, threads, each: &each };
+    let analyser = Analyser {
+        observer: networks.observer(),
+        networks: networks.fingerprint(),
+        cache,
+        threads,
+        progress: &each,
+        cancel: interrupt::token(),
+    };
     let analysis = with_clip(source, |clip| analyser.run(clip, choice));
     if let Ok(mut progress) = progress.lock() {
         progress.finish();

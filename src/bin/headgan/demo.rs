@@ -1,13 +1,14 @@
 //! `headgan demo`: the main job on built-in input, so that it runs on any machine.
 
 use crate::common;
+use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::View;
 use headgan::controls::{Settings, Values};
 use headgan::frame::{ContactSheet, Frame};
 use headgan::media::ffmpeg::Tools;
 use headgan::media::still::{self, StillOptions};
-use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic, interrupt};
+use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, atomic};
 use headgan::morphable::PreparedMorphable;
 use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::reenact::draft::DraftModel;
@@ -77,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let fps = headgan::media::Rational::whole(synthetic::DEMO_FPS as u32);
         let mut spec = SinkSpec::new(SIZE, SIZE, fps);
         spec.audio = video.then(|| AudioFrom { path: sound.clone(), start: 0.0 });
-        Sink::create(&name(stem).to_string_lossy(), spec)
+        Ok(Sink::create(&name(stem).to_string_lossy(), spec)?.cancelled_by(interrupt::token()))
     };
     let mut shown: Vec<usize> = (0..COLUMNS).map(|i| i * (frames - 1) / (COLUMNS - 1)).collect();
     shown.dedup();

@@ -1,6 +1,7 @@
 //! Who performs, as several verbs take it: a clip or a motion file.
 
 use crate::common;
+use crate::interrupt;
 use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
@@ -93,7 +94,7 @@ impl Driving {
         if is_motion_name(Path::new(name)) {
             return Ok(Driving::Motion(Motion::load(Path::new(name))?));
         }
-        Ok(Driving::Clip(Source::open(name)?))
+        Ok(Driving::Clip(Source::open(name)?.cancelled_by(interrupt::token())))
     }
 
     pub fn first(&self) -> usize {

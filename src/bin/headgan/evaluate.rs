@@ -2,6 +2,7 @@
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::driving::{Ear, from_the_start, own_fit};
+use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
 use headgan::engine::cpu;
@@ -9,7 +10,7 @@ use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
-use headgan::media::{FrameRange, Rational, Source, interrupt};
+use headgan::media::{FrameRange, Rational, Source};
 use headgan::models::ModelSet;
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::generator::Generator;
@@ -195,7 +196,7 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
 
 fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Result<ClipScores> {
     let Tools { networks, generator, cache, .. } = tools;
-    let source = Source::open(&pair.driving)?;
+    let source = Source::open(&pair.driving)?.cancelled_by(interrupt::token());
     let choice = |width, height| settings.face(width, height);
     let analysis = common::analyse(networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;
     let motion = analysis.motion(networks.model_hash());
@@ -220,7 +221,12 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         }
     };
     let shot = Shot::new(networks, picture, &fit, track, generator.clone())?;
-    let listener = AudioExtractor { models: &tools.packs, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor {
+        models: &tools.packs,
+        threads: args.models.threads,
+        cache: cache.as_ref(),
+        cancel: interrupt::token(),
+    };
     let ear = Ear { generator: generator.as_ref(), listener, gain: settings.audio_gain, quiet: args.quiet };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let listened = ear.listen(AudioSource::of_clip(&source), fps)?;

@@ -10,6 +10,7 @@ mod doctor;
 mod driving;
 mod evaluate;
 mod fit;
+mod interrupt;
 mod models;
 mod pncc;
 mod presets;
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
     let level = if cli.verbose { "headgan=debug" } else { "headgan=warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
-    let result = headgan::media::interrupt::install().and_then(|()| match cli.verb {
+    let result = interrupt::install().and_then(|()| match cli.verb {
         Verb::Demo(args) => demo::run(args),
         Verb::Reenact(args) => reenact::run(*args),
         Verb::Analyse(args) => analyse::run(*args),

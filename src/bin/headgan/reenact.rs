@@ -2,6 +2,7 @@
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::driving::{Driving, Ear, from_the_start, own_fit};
+use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
@@ -9,7 +10,7 @@ use headgan::engine::cpu;
 use headgan::engine::library::Precision;
 use headgan::frame::Frame;
 use headgan::media::still::Format;
-use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo, interrupt};
+use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
 use headgan::reenact::backend::Backend;
 use headgan::reenact::frame_settings::FrameSettings;
@@ -119,7 +120,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
 
     // Everything that can be wrong with files is found before any work.
-    let reference = Source::open(&args.reference)?;
+    let reference = Source::open(&args.reference)?.cancelled_by(interrupt::token());
     let driving = Driving::open(&args.driving)?;
     if let Some(audio) = &args.audio {
         if writer::is_video_name(Path::new(&args.output)) {
@@ -159,7 +160,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         check_range(&args.driving, range, driving.first(), frames)?;
     }
     let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), frame_settings.view);
-    let sink = Sink::create(&args.output, out.clone())?;
+    let sink = Sink::create(&args.output, out.clone())?.cancelled_by(interrupt::token());
     let one_only = |frames: usize| {
         if sink.holds_one() && frames > 1 {
             let text = format!("{} holds one frame, {frames} are asked for: name frames like f_%04d.png", args.output);
@@ -191,7 +192,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, None) => common::reference_fit(&networks, &picture, &args.reference)?,
         (Some(fit), _) => fit,
     };
-    let listener = AudioExtractor { models: &models, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor {
+        models: &models,
+        threads: args.models.threads,
+        cache: cache.as_ref(),
+        cancel: interrupt::token(),
+    };
     let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listening = Instant::now();
     let listened = ear.listen(driving.heard_from(args.audio.as_deref()), driving.fps())?;
@@ -323,7 +329,8 @@ fn render(
                     let mut draw = || -> Result<Frame> {
                         interrupt::check()?;
                         let frame_settings = |i| direction.frame_settings(i);
-                        let picture = shot.render_while(index, &frame_settings, &interrupt::check, &mut scratch)?;
+                        let picture =
+                            shot.render_cancellable(index, &frame_settings, interrupt::token(), &mut scratch)?;
                         let mut frame = written.try_recv().unwrap_or_else(|_| Frame::new(1, 1));
                         frame.clone_from(picture);
                         if let Some(file) = data {

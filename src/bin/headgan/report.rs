@@ -2,12 +2,13 @@
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::driving::{Driving, Ear, from_the_start, own_fit};
+use crate::interrupt;
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
 use headgan::engine::cpu;
 use headgan::frame::Frame;
-use headgan::media::{Progress, Source, atomic, interrupt};
+use headgan::media::{Progress, Source, atomic};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::generator::Generator;
 use headgan::reenact::shot::{Scratch, Shot};
@@ -59,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     atomic::check_writable(&args.output)?;
     let driving = Driving::open(&args.shot)?;
     let reference = match (&args.reference, &driving) {
-        (Some(reference), _) => Some(Source::open(reference)?),
+        (Some(reference), _) => Some(Source::open(reference)?.cancelled_by(interrupt::token())),
         (None, Driving::Motion(_)) => {
             let text = format!("{} holds no picture: say whose face performs with --reference R", args.shot);
             return Err(Error::Usage(text));
@@ -117,7 +118,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
         Err(other) => return Err(other),
     };
-    let listener = AudioExtractor { models: &packs, threads: args.models.threads, cache: cache.as_ref() };
+    let listener = AudioExtractor {
+        models: &packs,
+        threads: args.models.threads,
+        cache: cache.as_ref(),
+        cancel: interrupt::token(),
+    };
     let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listened = ear.listen(driving.heard_from(None), driving.fps())?;
     let shot = Shot::new(&networks, picture, &fit, track, generator)?;

@@ -1,12 +1,13 @@
 //! `headgan transcribe`: what is spoken in a sound, and when.
 
 use crate::common;
+use crate::interrupt;
 use clap::{Args as ClapArgs, ValueEnum};
 use headgan::audio::ctc::{Greedy, Token};
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Embedded, cpu};
-use headgan::media::{atomic, interrupt};
+use headgan::media::atomic;
 use headgan::weights::{Array, numpy};
 use headgan::{Error, Result};
 use serde_json::json;
@@ -75,7 +76,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return stream(&args);
     }
     let speech = args.model.load()?;
-    let sound = headgan::audio::Sound::load(&args.sound)?;
+    let sound = headgan::audio::Sound::load_cancellable(&args.sound, interrupt::token())?;
     let decoder = match args.decoder {
         Some(Kind::Greedy) => Decoder::Greedy,
         Some(Kind::Beam) | None => Decoder::Beam(args.width.into()),

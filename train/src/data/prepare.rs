@@ -6,9 +6,10 @@
 
 use super::split::{HoldOut, Split, split};
 use super::store::{self, ClipMetadata, QUALITY, SIDE, StoredClip, StoredFrame, finish, picture_path, write_text};
+use crate::interrupt;
 use headgan::face::choose::Choice;
 use headgan::frame::{Filter, Frame, Window};
-use headgan::media::{Progress, Source, interrupt};
+use headgan::media::{Progress, Source};
 use headgan::morphable::retarget::FramePose;
 use headgan::reenact::networks::Networks;
 use headgan::shot::analyse::{Event, with_clip};
@@ -222,14 +223,14 @@ fn prepare_file(
     file: &ClipFile,
 ) -> Result<Vec<Entry>> {
     let name = file.name.as_str();
-    let source = Source::open(&file.path.to_string_lossy())?.tolerant(true);
-    let each = || interrupt::check();
+    let source = Source::open(&file.path.to_string_lossy())?.cancelled_by(interrupt::token()).tolerant(true);
     let analyser = Analyser {
         observer: networks.observer(),
         networks: networks.fingerprint(),
         cache,
         threads: settings.threads,
-        each: &each,
+        progress: &|| (),
+        cancel: interrupt::token(),
     };
     let analysis = with_clip(&source, |clip| analyser.run(clip, |_, _| Choice::Largest))?;
     let head = Head::of(networks.morphable.model());

@@ -1,11 +1,12 @@
 //! What the clips of a data set are heard as: added to clips that are finished, so that data sets made before sound was kept get it too.
 
 use super::store::{self, SOUND, StoredClip};
+use crate::interrupt;
 use headgan::audio::AudioConditioning;
-use headgan::media::{Progress, Source, interrupt};
-use headgan::weights::safetensors;
+use headgan::media::{Progress, Source};
 use headgan::models::ModelSet;
 use headgan::shot::{AudioExtractor, AudioSource, Cache};
+use headgan::weights::safetensors;
 use headgan::{Error, Result};
 use std::fmt;
 use std::path::Path;
@@ -37,7 +38,7 @@ pub fn add_audio(
     cache: Option<&Cache>,
     quiet: bool,
 ) -> Result<AudioSummary> {
-    let listener = AudioExtractor { models, threads: 0, cache };
+    let listener = AudioExtractor { models, threads: 0, cache, cancel: interrupt::token() };
     let acoustic = listener.acoustic_model().map(str::to_owned);
     let mut out = AudioSummary { characters: acoustic.is_some(), ..AudioSummary::default() };
     let stored = store::open_all(data)?;
@@ -159,7 +160,7 @@ mod tests {
         // The part is where the clip is in its file.
         let from = at("files/drawn.mp4");
         let source = Source::open(from.to_str().unwrap()).unwrap();
-        let listener = AudioExtractor { models: &models, threads: 0, cache: None };
+        let listener = AudioExtractor { models: &models, threads: 0, cache: None, cancel: interrupt::token() };
         let whole = audio_of_source(&listener, &source).unwrap().unwrap();
         assert_eq!(heard.at(1.0), whole.at(3.0));
         assert!(heard.at(1.0) != [0.0; ALL] && heard.at(1.0) != heard.at(3.0));

@@ -4,8 +4,8 @@
 //! file. Where the folders that clips lie in say whose they are ([`ClipMetadata::person`]), that counts instead.
 
 use super::store::{ClipMetadata, write_text};
+use crate::interrupt;
 use headgan::face::embedding::cosine;
-use headgan::media::interrupt;
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};

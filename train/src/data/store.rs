@@ -10,11 +10,11 @@
 use headgan::audio::AudioConditioning;
 use headgan::media::{atomic, still};
 use headgan::models::{ModelSet, Pack, Role};
-use headgan::weights::{Array, Weights, safetensors};
 use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{ImageCamera, Morphable};
 use headgan::reenact::window::CROP;
+use headgan::weights::{Array, Weights, safetensors};
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;

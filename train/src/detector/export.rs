@@ -5,9 +5,9 @@ use crate::checkpoint::Checkpoint;
 use crate::export::{self, PackComponent, halved};
 use headgan::Result;
 use headgan::face::detector::DetectorOverrides;
-use headgan::weights::Weights;
 use headgan::models::Role;
 use headgan::nets::retinaface::Backbone;
+use headgan::weights::Weights;
 use serde_json::{Map, Value};
 use std::path::Path;
 

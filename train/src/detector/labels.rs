@@ -3,22 +3,23 @@
 //! A folder has `pictures/` (JPEGs), `about.json` ([`LabelSettings`]) and `labels.jsonl`, a line for each file that was looked
 //! at ([`LabelledFile`]). Files that have a line are not looked at again.
 
+use super::picture::{Face, Picture};
 use crate::affine::to_bgr8;
 use crate::data::split::Split;
 use crate::data::store::{self, write_text};
+use crate::interrupt;
 use headgan::engine::Embedded;
 use headgan::face::Detection;
 use headgan::face::detector::Detector;
-use headgan::frame::{Rect, Filter};
+use headgan::frame::{Filter, Rect};
 use headgan::media::still::{self, StillOptions};
-use headgan::media::{Progress, Source, interrupt};
+use headgan::media::{Progress, Source};
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use super::picture::{Face, Picture};
 
 /// From this score on the program reports a face, and training must find it.
 pub const REQUIRED_SCORE: f32 = 0.5;

@@ -2,16 +2,17 @@
 //! once for a run and kept in its folder: each is a fit, and each head has to be drawn.
 
 use super::lashes::{Lashes, Lid};
+use crate::interrupt;
 use crate::regressor::heads::{HEADS_PER_APPEARANCE, SyntheticHeads};
 use crate::regressor::measure::jitter_crop;
 use crate::regressor::sample::{CONTEXT, Sample};
 use crate::regressor::view::{CROP_JITTER, augment};
 use headgan::engine::Embedded;
-use headgan::frame::Rect;
 use headgan::face::bgr::{self, Pixels};
 use headgan::face::lids::{EYES, EyeCrop, Lids};
 use headgan::face::regress::Regressor;
-use headgan::media::{atomic, interrupt};
+use headgan::frame::Rect;
+use headgan::media::atomic;
 use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::nets::lids::{HINTS, SIZE};
 use headgan::random::Rng;
@@ -235,12 +236,12 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use headgan::engine::{cpu, shape};
     use headgan::morphable::Morphable;
     use headgan::nets::mobilenet::{self, mobilenet};
     use headgan::weights::{Array, Weights};
     use std::sync::Arc;
-    use super::*;
 
     /// A regressor that always answers with the mean face in the middle of the crop.
     fn regressor() -> (Regressor<Embedded>, Morphable) {

@@ -1,5 +1,6 @@
 //! A pack with lids: a pack whose regressor gets a run's second look, everything else as it was.
 
+use super::trainer::{regressor_hash, weights};
 use crate::checkpoint::Checkpoint;
 use crate::data::store::write_text;
 use crate::export::{halved, pack_name, write_half};
@@ -8,7 +9,6 @@ use headgan::nets::lids::PREFIX;
 use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use std::path::Path;
-use super::trainer::{regressor_hash, weights};
 
 /// A pack's card, which says what its licence does not.
 const CARD: &str = "README.md";

@@ -3,13 +3,13 @@
 use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, PackComponent, halved};
-use headgan::models::{Pack, Role};
-use headgan::weights::Weights;
 use headgan::import::fitting;
-use headgan::morphable::arrays::{morphable_from, morphable_weights};
+use headgan::models::{Pack, Role};
 use headgan::morphable::Morphable;
+use headgan::morphable::arrays::{morphable_from, morphable_weights};
 use headgan::nets::mobilenet;
 use headgan::synthetic::head;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;

@@ -7,10 +7,10 @@ use super::sample::{self, Sample};
 use super::trainer::{Batch, Trainer};
 use super::view::{self, View};
 use crate::checkpoint::{self, Checkpoint};
+use crate::interrupt;
 use crate::prefetch::prefetch;
 use crate::run::{DataSet, RunFolder, Trainable, learning_rate, log_line};
 use headgan::frame::{ContactSheet, Frame};
-use headgan::media::interrupt;
 use headgan::media::still::{self, StillOptions};
 use headgan::morphable::{Morphable, PreparedMorphable};
 use headgan::nets::mobilenet::SIZE;
@@ -64,7 +64,12 @@ struct Frames {
 }
 
 impl Frames {
-    fn load(settings: &Settings, data: &DataSet, model: &PreparedMorphable, converter: &FitConverter) -> Result<Frames> {
+    fn load(
+        settings: &Settings,
+        data: &DataSet,
+        model: &PreparedMorphable,
+        converter: &FitConverter,
+    ) -> Result<Frames> {
         let mut clips = Vec::new();
         for clip in &data.train {
             interrupt::check()?;

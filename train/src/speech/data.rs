@@ -1,6 +1,7 @@
 //! Transcribed speech: a folder with sounds and `manifest.jsonl`, a line a sound.
 
 use super::config::LABELS;
+use crate::interrupt;
 use headgan::audio::Sound;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -122,7 +123,7 @@ impl SpeechDataSet {
     /// # Errors
     /// Those of [`Sound::load`].
     pub fn sound(&self, utterance: &Utterance) -> Result<Sound> {
-        Sound::load(&self.folder.join(&utterance.sound))
+        Sound::load_cancellable(&self.folder.join(&utterance.sound), interrupt::token())
     }
 }
 

@@ -6,8 +6,8 @@ use crate::checkpoint::Checkpoint;
 use crate::export;
 use crate::spectral_weights::weights_of;
 use headgan::audio::speech::{self, ARCHITECTURE};
-use headgan::weights::Weights;
 use headgan::models::Role;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use std::path::Path;
 

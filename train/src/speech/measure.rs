@@ -2,10 +2,10 @@
 
 use super::config::SpeechConfig;
 use super::data::{SpeechDataSet, Utterance};
+use crate::interrupt;
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{self, Character, Decoder};
 use headgan::engine::Executor;
-use headgan::media::interrupt;
 use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::Torch;

@@ -1,12 +1,12 @@
 //! The verbs of the procedural head and its regressor: build the head as a pack; train, measure and export the regressor.
 
 use super::common::{DetectorArgs, LoaderArgs, RunArgs, newest_checkpoint};
+use headgan::import::fitting;
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Pack};
-use headgan::weights::Weights;
-use headgan::import::fitting;
 use headgan::morphable::Morphable;
 use headgan::synthetic::head;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_train::data::store::model_of;
 use headgan_train::regressor::{self, measure::EvaluatedRegressor};

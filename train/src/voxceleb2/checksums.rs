@@ -1,6 +1,7 @@
 //! Lists of checksums as md5sum and sha256sum write them, and files compared with them.
 
-use headgan::media::{Progress, interrupt};
+use crate::interrupt;
+use headgan::media::Progress;
 use headgan::{Error, Result};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};

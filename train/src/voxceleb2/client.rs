@@ -2,8 +2,8 @@
 
 use super::address::{BaseUrl, Origin, follow};
 use super::credentials::Credentials;
+use crate::interrupt;
 use headgan::Error;
-use headgan::media::interrupt;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderValue, Response, StatusCode, Uri, header};

@@ -5,7 +5,8 @@
 use super::checksums::Checksum;
 use super::client::{Client, Failure, one_line};
 use crate::data::store::write_text;
-use headgan::media::{Progress, interrupt};
+use crate::interrupt;
+use headgan::media::Progress;
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};

@@ -3,7 +3,8 @@
 use super::UnpackReport;
 use super::client::one_line;
 use super::multipart_reader::MultipartReader;
-use headgan::media::{Progress, atomic, interrupt};
+use crate::interrupt;
+use headgan::media::{Progress, atomic};
 use headgan::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! The face networks: their layers and shapes. What they compute is the engines' test (`engine::suite`).
+//! The face networks: their layers and shapes. What they compute is the engines' test (`nets::suite`).
 
 use super::mobilefacenet::{HEIGHT, WIDTH, mobilefacenet};
 use super::mobilenet::{Config, SIZE, mobilenet};

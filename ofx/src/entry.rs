@@ -64,7 +64,7 @@ pub fn main_entry(
         Ok(Err(error)) => error,
         Err(panic) => {
             let text = format!("internal error in {}: {}", action.to_string_lossy(), panic_text(&*panic));
-            Error::Engine(format!("{text}: save the project and report this"))
+            Error::engine(format!("{text}: save the project and report this"))
         }
     };
     // A message may fail as well; then the status alone tells.

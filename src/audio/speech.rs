@@ -63,7 +63,7 @@ pub fn check(config: &Config, weights: &Weights) -> Result<deepspeech2::Config> 
     let mut network = deepspeech2::Config::infer(weights)?;
     let labels = config.labels.chars().count();
     if labels != network.labels {
-        return Err(Error::Model(format!(
+        return Err(Error::model(format!(
             "the network has {} outputs and its labels are {labels} ('{}')",
             network.labels,
             config.labels.escape_debug()

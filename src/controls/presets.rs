@@ -61,7 +61,7 @@ impl Preset {
     /// `Usage` when name or description are empty or longer than one line.
     pub fn new(id: &str, name: &str, description: &str, values: &Values) -> Result<Preset> {
         for (what, text) in [("name", name), ("description", description)] {
-            one_line_of_text(what, text).map_err(Error::Usage)?;
+            one_line_of_text(what, text).map_err(Error::usage)?;
         }
         let controls = values.constants().map(|(c, v)| (c.id, v.clone())).collect();
         Ok(Preset { id: id.into(), name: name.into(), description: description.into(), controls })
@@ -207,7 +207,7 @@ impl Presets {
         }
         let near = nearest(name_or_file, entries.iter().map(|e| e.id.as_str()));
         let near = near.map(|near| format!(", the nearest is '{}'", one_line(near))).unwrap_or_default();
-        Err(Error::Usage(format!(
+        Err(Error::usage(format!(
             "there is no preset {}{near}: see `headgan presets list`, or give a .json file",
             quoted(name_or_file)
         )))
@@ -242,7 +242,7 @@ fn one_line_of_text(what: &str, text: &str) -> Result<(), String> {
 
 fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     const FIELDS: [&str; 4] = ["format", "name", "description", "controls"];
-    let wrong = |text: &str| Error::Usage(format!("{source}: {text}"));
+    let wrong = |text: &str| Error::usage(format!("{source}: {text}"));
     let object = file.as_object().ok_or_else(|| {
         wrong(&format!(
             "the file holds {} where {{\"format\": {FORMAT}, \"name\", \"description\", \"controls\"}} must stand",
@@ -253,7 +253,7 @@ fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     match object.get("format").map(|f| (f, f.as_u64())) {
         Some((_, Some(FORMAT))) => {}
         Some((_, Some(newer))) if newer > FORMAT => {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{source}: this preset has format {newer}, this program reads {FORMAT}: update the program"
             )));
         }
@@ -284,7 +284,7 @@ fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     let mut controls = BTreeMap::new();
     for (id, value) in set {
         let read = named(id).and_then(|c| Ok((c.id, c.from_json(value)?)));
-        let (id, value) = read.map_err(|e| wrong(&e.to_string()))?;
+        let (id, value) = read.map_err(|e| e.map_text(|t| format!("{source}: {t}")))?;
         controls.insert(id, value);
     }
     Ok(Preset { id: id.into(), name, description, controls })

@@ -36,7 +36,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
 pub(crate) fn check_finite(weights: &Weights) -> Result<()> {
     for (name, array) in &weights.arrays {
         if array.as_f32().is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "layer '{name}' holds a value that is not a number; the file is damaged"
             )));
         }
@@ -52,7 +52,7 @@ pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
     check_finite(weights)?;
     let config = generator::Config::infer(weights)?;
     if config.ngf == 0 || config.levels == 0 || config.frames == 0 || config.levels > 4 {
-        return Err(Error::Model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
+        return Err(Error::model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
     }
     let side = 16 << config.levels;
     shape::check(weights, |ops| {
@@ -70,7 +70,7 @@ pub fn default_check(component: &Component, weights: &Weights) -> Result<()> {
     match component.architecture.as_str() {
         "linear-morphable" => arrays::morphable_from(weights).map(drop),
         known if ARCHITECTURES.contains(&known) => Ok(()),
-        other => Err(Error::Model(format!(
+        other => Err(Error::model(format!(
             "'{}' has the unknown architecture '{other}'; this version knows {}",
             component.file,
             ARCHITECTURES.join(", ")

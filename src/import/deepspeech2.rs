@@ -25,9 +25,9 @@ pub fn read(from: &Path) -> Result<Draft> {
     let [path] = candidates.as_slice() else {
         let there =
             if candidates.is_empty() { "there is no .pth or .ckpt file" } else { "there are several checkpoints" };
-        return Err(Error::Model(format!("{}: {there}; name the file: --from FILE", from.display())));
+        return Err(Error::model(format!("{}: {there}; name the file: --from FILE", from.display())));
     };
-    let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
     let (mut weights, beside) = if path.extension().is_some_and(|e| e == "safetensors") {
         (tensors(path)?, Map::new())
     } else {

@@ -40,7 +40,7 @@ pub fn write(
 ) -> Result<Pack> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if !models::is_name(&name) {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
         )));
     }
@@ -50,7 +50,7 @@ pub fn write(
         let config = mobilenet::Config::of(&weights)?;
         let wanted = model.param_mean.len();
         if config.outputs != wanted {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the regressor has {} outputs where the morphable model takes {wanted} parameters: use the model that \
                  it was trained with",
                 config.outputs

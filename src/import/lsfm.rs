@@ -17,13 +17,13 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     let candidates = files(from, |name| name.to_ascii_lowercase().ends_with(".mat"))?;
     let path = match candidates.as_slice() {
         [only] => only,
-        [] => return Err(Error::Model(format!("{}: there is no .mat file in this folder", from.display()))),
+        [] => return Err(Error::model(format!("{}: there is no .mat file in this folder", from.display()))),
         _ => {
             let text = "there are several .mat files in this folder; name the one to import with --from";
-            return Err(Error::Model(format!("{}: {text}", from.display())));
+            return Err(Error::model(format!("{}: {text}", from.display())));
         }
     };
-    let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
     let mut variables = mat::load(path)?;
     let mut fields = match variables.remove("fmod") {
         Some(Mat::Struct(fields)) => fields,

@@ -13,7 +13,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     let path = match (exact, candidates.as_slice()) {
         (Some(path), _) => path,
         (None, [only]) => only,
-        _ => return Err(Error::Model(format!("{}: the file '068.ckpt' is missing; download it", from.display()))),
+        _ => return Err(Error::model(format!("{}: the file '068.ckpt' is missing; download it", from.display()))),
     };
     let mut weights = tensors(path)?;
     // The margin head is of use in training only.

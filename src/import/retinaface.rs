@@ -22,7 +22,7 @@ pub fn read(from: &Path) -> Result<Draft> {
             (_, true) => "resnet50",
             _ => {
                 let text = "there is no backbone 'body.stage1...' or 'body.conv1...'; this is another network";
-                return Err(Error::Model(format!("{}: {text}", path.display())));
+                return Err(Error::model(format!("{}: {text}", path.display())));
             }
         };
         let channels = shape(&weights, "fpn.output1.0.weight", 4, &path)?[0];
@@ -34,7 +34,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     parts.dedup_by(|a, b| a.component.file == b.component.file);
     if parts.is_empty() {
         let text = "neither 'mobilenet0.25_Final.pth' nor 'Resnet50_Final.pth' is there";
-        return Err(Error::Model(format!("{}: {text}; download one", from.display())));
+        return Err(Error::model(format!("{}: {text}; download one", from.display())));
     }
     Ok(Draft {
         licence: "MIT".into(),

@@ -30,7 +30,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     }
     if parts.len() == 1 {
         let text = "neither 'mb1_120x120.pth' nor 'mb05_120x120.pth' is there; download one from the same place";
-        return Err(Error::Model(format!("{}: {text}", from.display())));
+        return Err(Error::model(format!("{}: {text}", from.display())));
     }
     parts.push(bfm(from)?);
     Ok(Draft {
@@ -64,7 +64,7 @@ fn regressor(path: &Path, file: &str) -> Result<Part> {
 /// The morphable model and the statistics of the regressor's outputs.
 fn bfm(from: &Path) -> Result<Part> {
     let path = needed(from, "bfm_noneck_v3.pkl")?;
-    let bad = |path: &Path, text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |path: &Path, text: String| Error::model(format!("{}: {text}", path.display()));
     let mut arrays = numpy::load_pickle(&path)?;
     let mut take = |name: &str| {
         arrays.remove(name).ok_or_else(|| bad(&path, format!("array '{name}' is missing; this is another model")))

@@ -186,7 +186,7 @@ fn a_failed_import_leaves_nothing() {
         assert!(is_empty(dest.path()));
     }
     tddfa_folder(from.path());
-    let refuse = Options { check: |c, _| Err(Error::Model(format!("no {}", c.role))), topology: None };
+    let refuse = Options { check: |c, _| Err(Error::model(format!("no {}", c.role))), topology: None };
     let text = import("3ddfa-v2", from.path(), None, dest.path(), &refuse).unwrap_err().to_string();
     assert!(text.contains("faceboxes: no detector"), "{text}");
     assert!(is_empty(dest.path()));

@@ -13,7 +13,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// [`Error::Engine`] where the system refuses the handler or one is installed already.
 pub fn install() -> Result<()> {
-    ctrlc::set_handler(request).map_err(|e| Error::Engine(format!("cannot watch for Ctrl-C: {e}")))
+    ctrlc::set_handler(request).map_err(|e| Error::engine(format!("cannot watch for Ctrl-C: {e}")).with_source(e))
 }
 
 /// Raises the flag, as Ctrl-C does.

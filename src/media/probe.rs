@@ -102,12 +102,12 @@ impl VideoInfo {
 /// # Errors
 /// [`Error::Input`] where the file is missing, no video, damaged, or has no pictures.
 pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
     match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(fail("there is no such file: check the name"));
+            return Err(fail("there is no such file: check the name").with_source(e));
         }
-        Err(e) => return Err(fail(&atomic::plain(&e))),
+        Err(e) => return Err(fail(&atomic::plain(&e)).with_source(e)),
         Ok(m) if m.is_dir() => return Err(fail("this is a folder, not a video")),
         Ok(m) if m.len() == 0 => return Err(fail("the file is empty: copy or record it again")),
         Ok(_) => {}
@@ -123,7 +123,8 @@ pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
             return Err(fail(&format!("this is no video that ffmpeg can read ({why}): check the file or convert it")));
         }
     };
-    let json: Value = serde_json::from_slice(&text).map_err(|e| fail(&format!("ffprobe's answer is no JSON: {e}")))?;
+    let json: Value =
+        serde_json::from_slice(&text).map_err(|e| fail(&format!("ffprobe's answer is no JSON: {e}")).with_source(e))?;
     let mut info = read_answer(&json, path)?;
     if info.variable {
         let stream = info.stream.to_string();
@@ -178,12 +179,12 @@ pub fn count_frames(tools: &Tools, path: &Path, info: &VideoInfo) -> Result<usiz
     let stream = info.stream.to_string();
     let arguments = ["-select_streams", stream.as_str(), "-count_packets", "-show_entries", "stream=nb_read_packets"];
     let text = output(&mut ask(tools, path, &arguments))?
-        .map_err(|why| Error::Input(format!("{}: cannot count frames: {why}", path.display())))?;
+        .map_err(|why| Error::input(format!("{}: cannot count frames: {why}", path.display())))?;
     let json: Value = serde_json::from_slice(&text).unwrap_or_default();
     json["streams"][0]["nb_read_packets"]
         .as_str()
         .and_then(|s| s.parse().ok())
-        .ok_or_else(|| Error::Input(format!("{}: ffprobe counted no frames", path.display())))
+        .ok_or_else(|| Error::input(format!("{}: ffprobe counted no frames", path.display())))
 }
 
 fn ask(tools: &Tools, path: &Path, arguments: &[&str]) -> Command {
@@ -208,7 +209,7 @@ fn ratio(v: &Value) -> Option<Rational> {
 }
 
 fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
     let none = Vec::new();
     let streams = json["streams"].as_array().unwrap_or(&none);
     let kind = |s: &Value, k: &str| s["codec_type"].as_str() == Some(k);

@@ -151,12 +151,12 @@ impl VideoWriter {
     pub fn create_with(tools: &Arc<Tools>, path: &Path, spec: VideoSpec) -> Result<VideoWriter> {
         let name = path.display();
         let Some(container) = Container::of(path) else {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{name}: the name does not say which video to write: end it with .mp4 or .mov"
             )));
         };
         if !(1..=16_384).contains(&spec.width) || !(1..=16_384).contains(&spec.height) {
-            return Err(Error::Usage(format!("{name}: a video cannot be {}x{} pixels", spec.width, spec.height)));
+            return Err(Error::usage(format!("{name}: a video cannot be {}x{} pixels", spec.width, spec.height)));
         }
         let fits = match spec.codec {
             Codec::H264 { crf } => crf <= 51,
@@ -164,7 +164,7 @@ impl VideoWriter {
             Codec::Ffv1 { .. } => container == Container::Mkv,
         };
         if !fits {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{name}: {:?} does not go into .{}: take H.264 (crf 0 to 51) for .mp4, ProRes for .mov, FFV1 for .mkv",
                 spec.codec,
                 container.muxer()
@@ -173,7 +173,7 @@ impl VideoWriter {
         if let Some(audio) = &spec.audio
             && !audio.path.is_file()
         {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{}: there is no such file to take the sound from",
                 audio.path.display()
             )));
@@ -185,7 +185,7 @@ impl VideoWriter {
             Codec::Ffv1 { deep } => ("ffv1", deep, if spec.alpha { 4 } else { 3 }),
         };
         if !has_encoder(tools, encoder)? {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{name}: this ffmpeg ({}) has no encoder {encoder}: install a full build, or write frames (f_%04d.png)",
                 tools.ffmpeg.display()
             )));
@@ -193,7 +193,7 @@ impl VideoWriter {
         let mut command = encode_command(tools, &spec, container, encoder, deep, channels, &temp);
         let mut child = spawn(&mut command)?;
         let (Some(stdin), Some(stderr)) = (child.stdin.take(), child.stderr.take()) else {
-            return Err(Error::Engine("the pipes of ffmpeg are missing".to_string()));
+            return Err(Error::engine("the pipes of ffmpeg are missing"));
         };
         let (full, full_out) = sync_channel::<Vec<u8>>(2);
         let (empty_in, empty) = channel();
@@ -232,7 +232,7 @@ impl VideoWriter {
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         interrupt::check()?;
         if (frame.width, frame.height) != (self.spec.width, self.spec.height) {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "frame {} is {}x{} pixels, the video {} is {}x{}",
                 self.frames,
                 frame.width,
@@ -242,7 +242,7 @@ impl VideoWriter {
                 self.spec.height
             )));
         }
-        let Some(full) = &self.full else { return Err(Error::Engine("the video is finished already".to_string())) };
+        let Some(full) = &self.full else { return Err(Error::engine("the video is finished already")) };
         let shown = frame.to_display(Color::Rec709);
         let size = frame.width * frame.height * self.channels * if self.deep { 2 } else { 1 };
         let mut buffer = self.empty.try_recv().unwrap_or_else(|_| vec![0; size]);
@@ -270,7 +270,7 @@ impl VideoWriter {
     /// [`Error::Input`] where the encoder failed or no frame was written; the file does not exist then.
     pub fn finish(mut self) -> Result<()> {
         if self.frames == 0 {
-            return Err(Error::Input(format!("{}: there are no frames to write", self.target.display())));
+            return Err(Error::input(format!("{}: there are no frames to write", self.target.display())));
         }
         self.full = None;
         let piped = self.pump.take().is_some_and(|p| matches!(p.join(), Ok(Ok(()))));
@@ -279,7 +279,7 @@ impl VideoWriter {
             return Err(self.failed());
         }
         let Some(video) = self.temp.take() else {
-            return Err(Error::Engine("the video is finished already".to_string()));
+            return Err(Error::engine("the video is finished already"));
         };
         interrupt::check()?;
         let done = match self.spec.audio.clone() {
@@ -295,7 +295,7 @@ impl VideoWriter {
         let _ = self.child.wait();
         let log = self.log.take().and_then(|l| l.join().ok()).unwrap_or_default();
         let advice = if log.contains("No space left") { "free some space" } else { "check the folder and the disk" };
-        Error::Input(format!(
+        Error::input(format!(
             "{}: ffmpeg stopped at frame {} ({}): {advice}",
             self.target.display(),
             self.frames,
@@ -342,7 +342,7 @@ impl VideoWriter {
         };
         match outcome {
             Ok(_) => Ok(joined),
-            Err(why) => Err(Error::Input(format!(
+            Err(why) => Err(Error::input(format!(
                 "{}: the sound of {} cannot be added ({why}): give another --audio, or --no-audio",
                 self.target.display(),
                 audio.path.display()
@@ -446,7 +446,7 @@ fn finishing(c: &mut Command, container: Container) {
 /// [`Error::Input`] where it cannot be read or has none.
 pub fn check_sound(tools: &Tools, path: &Path) -> Result<()> {
     if sound_of(tools, path)?.is_empty() {
-        return Err(Error::Input(format!("{}: the file has no sound: give another --audio, or none", path.display())));
+        return Err(Error::input(format!("{}: the file has no sound: give another --audio, or none", path.display())));
     }
     Ok(())
 }
@@ -457,7 +457,7 @@ fn sound_of(tools: &Tools, path: &Path) -> Result<Vec<String>> {
     c.args(["-loglevel", "error", "-select_streams", "a", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]);
     c.arg(file_argument(path));
     let text = output(&mut c)?.map_err(|why| {
-        Error::Input(format!(
+        Error::input(format!(
             "{}: the sound cannot be read ({why}): give another --audio, or --no-audio",
             path.display()
         ))

@@ -88,8 +88,9 @@ impl Component {
     /// [`Error::Model`] if a value is missing or of the wrong kind.
     pub fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         let config = serde_json::Value::Object(self.config.clone());
-        serde_json::from_value(config)
-            .map_err(|e| Error::Model(format!("the configuration of {} '{}': {e}", self.architecture, self.file)))
+        serde_json::from_value(config).map_err(|e| {
+            Error::model(format!("the configuration of {} '{}': {e}", self.architecture, self.file)).with_source(e)
+        })
     }
 }
 
@@ -124,22 +125,22 @@ impl Pack {
     /// [`Error::Model`] if there is no manifest, or one that is damaged or of a newer format.
     pub fn open(folder: &Path) -> Result<Pack> {
         let path = folder.join(MANIFEST);
-        let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
-        let meta = path.metadata().map_err(|e| bad(format!("cannot be read ({e})")))?;
+        let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
+        let meta = path.metadata().map_err(|e| bad(format!("cannot be read ({e})")).with_source(e))?;
         if meta.len() > MAX_MANIFEST {
             return Err(bad("is too large for a manifest".into()));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| bad(format!("cannot be read ({e})")))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| bad(format!("cannot be read ({e})")).with_source(e))?;
         // The format comes first: a newer manifest may have other fields.
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| bad(format!("is not a JSON document ({e})")))?;
+            serde_json::from_str(&text).map_err(|e| bad(format!("is not a JSON document ({e})")).with_source(e))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(f) if f == u64::from(FORMAT) => {}
             Some(f) => return Err(bad(format!("has format {f}; this version reads {FORMAT}: update the program"))),
             None => return Err(bad("has no 'format'; it is not a model pack".into())),
         }
         let manifest: Manifest =
-            serde_json::from_value(value).map_err(|e| bad(format!("is not a valid manifest ({e})")))?;
+            serde_json::from_value(value).map_err(|e| bad(format!("is not a valid manifest ({e})")).with_source(e))?;
         if !is_name(&manifest.name) {
             return Err(bad(format!("has the name '{}', which is not a pack name", manifest.name)));
         }
@@ -182,7 +183,7 @@ impl Pack {
     pub fn load(&self, component: &Component, check: Check) -> Result<Arc<Weights>> {
         let weights = self.load_cached(component)?;
         check(component, &weights).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{}: {text}", self.path(component).display())),
+            Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}", self.path(component).display()))),
             other => other,
         })?;
         Ok(weights)
@@ -198,11 +199,11 @@ impl Pack {
         }
         let path = self.path(component);
         let (weights, hash) = safetensors::load_hashed(&path).map_err(|e| match e {
-            Error::Input(text) => Error::Model(format!("{text}; import the pack '{}' again", self.name())),
+            Error::Input(text) => Error::Model(text.map(|t| format!("{t}; import the pack '{}' again", self.name()))),
             other => other,
         })?;
         if hash != component.blake3 {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "{}: the checksum is {}... where {MANIFEST} states {}...; the file is damaged or was exchanged: import the pack '{}' again",
                 path.display(),
                 &hash[..12],
@@ -290,7 +291,7 @@ impl ModelSet {
         }
         let names = self.packs.iter().map(Pack::name);
         let hint = likely(name, names).map_or(String::new(), |n| format!("; did you mean '{n}'?"));
-        Err(Error::Model(format!("there is no model pack '{name}'{hint} {}", self.advice("KIND"))))
+        Err(Error::model(format!("there is no model pack '{name}'{hint} {}", self.advice("KIND"))))
     }
 
     /// A component by role (and architecture): from `prefer_pack` if it has one, else from the first pack that does.
@@ -316,7 +317,7 @@ impl ModelSet {
             (Role::Speech, _) => "deepspeech2",
         };
         let which = architecture.map_or(String::new(), |a| format!(" of the architecture '{a}'"));
-        Err(Error::Model(format!("no model pack has a {role}{which} {}", self.advice(kind))))
+        Err(Error::model(format!("no model pack has a {role}{which} {}", self.advice(kind))))
     }
 
     /// What is there, where it was looked for, and how to get more.

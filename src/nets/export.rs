@@ -24,11 +24,11 @@ pub fn export_onnx(architecture: &str, config: &Value, weights: &Weights, size: 
             if let Some(given) = given.get(key).filter(|given| *given != value) {
                 let text =
                     format!("the configuration says {key} {given} where the {architecture}'s weights say {value}");
-                return Err(Error::Model(text));
+                return Err(Error::model(text));
             }
         }
     } else if !config.is_null() {
-        return Err(Error::Model(format!("the configuration of {architecture} is {config}; an object is needed")));
+        return Err(Error::model(format!("the configuration of {architecture} is {config}; an object is needed")));
     }
     network.check(weights, size)?;
     let inputs = network.inputs(size)?;

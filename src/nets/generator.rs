@@ -72,8 +72,8 @@ impl Config {
     pub fn infer(weights: &Weights) -> Result<Config> {
         let shape = |name: &str| match weights.get(name) {
             Some(a) if a.shape.len() == 4 => Ok(&a.shape),
-            Some(a) => Err(Error::Model(format!("layer '{name}' has shape {:?}; four dimensions are needed", a.shape))),
-            None => Err(Error::Model(format!("layer '{name}' is missing: this is not a HeadGAN generator"))),
+            Some(a) => Err(Error::model(format!("layer '{name}' has shape {:?}; four dimensions are needed", a.shape))),
+            None => Err(Error::model(format!("layer '{name}' is missing: this is not a HeadGAN generator"))),
         };
         let first = shape("rendering_network.cond_enc.0.1.0.weight")?;
         let spade = shape("flow_network.dec_res.0.norm_0.mlp_shared.0.weight")?[0];
@@ -83,9 +83,10 @@ impl Config {
         let stated = match weights.metadata.get("config") {
             Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE) => {
                 serde_json::from_str(text).map_err(|e| {
-                    Error::Model(format!(
+                    Error::model(format!(
                         "the metadata 'config' is no generator's configuration ({e}); export it again"
                     ))
+                    .with_source(e)
                 })?
             }
             _ => Config::default(),

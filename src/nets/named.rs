@@ -123,7 +123,7 @@ impl Network {
             } else {
                 format!("a multiple of {multiple} between {least} and {most}")
             };
-            return Err(Error::Usage(format!("{} cannot take size {size}; give {legal}", self.architecture())));
+            return Err(Error::usage(format!("{} cannot take size {size}; give {legal}", self.architecture())));
         }
         Ok(match self {
             Network::Generator(c) => {
@@ -264,7 +264,7 @@ pub fn logical(dims: &[usize]) -> [usize; 4] {
 }
 
 fn unknown(architecture: &str) -> Error {
-    Error::Usage(format!("unknown architecture '{architecture}'; known are {}", ARCHITECTURES.join(", ")))
+    Error::usage(format!("unknown architecture '{architecture}'; known are {}", ARCHITECTURES.join(", ")))
 }
 
 #[cfg(test)]

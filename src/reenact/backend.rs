@@ -46,7 +46,9 @@ impl Backend {
         };
         let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?)));
         let cpu = || library::load(extra).and_then(|library| Ok(on(library, library.cpu()?)));
-        let refused = |e: Error| Error::Engine(format!("device '{}': {e}; or choose the device 'cpu'", device.id()));
+        let refused = |e: Error| {
+            Error::engine(format!("device '{}': {e}; or choose the device 'cpu'", device.id())).with_source(e)
+        };
         match device {
             Device::Cuda => cuda().map_err(refused),
             Device::TorchCpu => cpu().map_err(refused),
@@ -62,7 +64,7 @@ impl Backend {
 fn embedded(precision: Option<Precision>) -> Result<Backend> {
     match precision {
         None | Some(Precision::Fp32) => Ok(Backend::Embedded),
-        Some(other) => Err(Error::Usage(format!(
+        Some(other) => Err(Error::usage(format!(
             "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch_cpu",
             other.id()
         ))),

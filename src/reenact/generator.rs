@@ -58,7 +58,7 @@ impl Generator {
                         let pack = models.pack(name)?;
                         let component = pack.component(Role::Generator, None);
                         let none = || {
-                            Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"))
+                            Error::model(format!("the pack '{name}' has no generator: choose another with --generator"))
                         };
                         (pack, component.ok_or_else(none)?)
                     }
@@ -75,7 +75,7 @@ impl Generator {
             }
         };
         let config = check_generator(&weights).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{name}: {text}")),
+            Error::Model(text) => Error::Model(text.map(|t| format!("{name}: {t}"))),
             other => other,
         })?;
         let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;

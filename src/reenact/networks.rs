@@ -86,7 +86,7 @@ impl Networks {
         let model = morphable_from(&*home.load(model, check)?)?;
         // The regressor's outputs are the coefficients of its own pack's model; no other will do.
         let component = home.component(Role::Regressor, None).ok_or_else(|| {
-            Error::Model(format!(
+            Error::model(format!(
                 "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
             ))
         })?;

@@ -174,7 +174,7 @@ impl Shot {
 
     /// The driver's pose and expression in frame `index`.
     fn driver(&self, index: usize) -> Result<&FramePose> {
-        let outside = || Error::Usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
+        let outside = || Error::usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
         self.track.poses.get(index).ok_or_else(outside)
     }
 

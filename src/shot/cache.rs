@@ -112,7 +112,7 @@ impl Cache {
                 folder.display(),
                 plain(&e)
             );
-            Error::Input(text)
+            Error::input(text).with_source(e)
         };
         let layout = folder.join(LAYOUT);
         make_folder(&layout).map_err(fail)?;
@@ -420,7 +420,7 @@ fn note_use(path: &Path) {
 /// # Errors
 /// [`Error::Usage`] where it is no size.
 pub fn parse_size(text: &str) -> Result<u64> {
-    let wrong = || Error::Usage(format!("'{text}' is no size: write for instance 500MB or 2GiB"));
+    let wrong = || Error::usage(format!("'{text}' is no size: write for instance 500MB or 2GiB"));
     let typed = text.trim();
     let digits = typed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(digits);

@@ -192,7 +192,7 @@ impl Motion {
             out.insert("identity", Array::f32([identity.len()], identity));
         }
         let bytes = safetensors::to_bytes(&out)?;
-        atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
+        atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, e)))?;
         Ok(bytes.len())
     }
 
@@ -202,9 +202,9 @@ impl Motion {
     /// [`Error::Input`] where it cannot be read, is damaged, or was written by a newer version.
     pub fn load(path: &Path) -> Result<Motion> {
         let shown = path.display();
-        let bad = |text: &str| Error::Input(format!("{shown}: {text}"));
+        let bad = |text: &str| Error::input(format!("{shown}: {text}"));
         let value = safetensors::load(path).map_err(|e| match e {
-            Error::Model(text) => Error::Input(format!("{text}: is it a motion file? export it again")),
+            Error::Model(text) => Error::Input(text.map(|t| format!("{t}: is it a motion file? export it again"))),
             other => other,
         })?;
         match value.metadata.get("headgan_motion").map(String::as_str) {
@@ -226,7 +226,7 @@ impl Motion {
         if self.model == model {
             return Ok(());
         }
-        Err(Error::Model(format!(
+        Err(Error::model(format!(
             "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack with \
              --pack, or analyse the clip again"
         )))

@@ -64,7 +64,7 @@ pub fn pack_name(folder: &Path) -> Result<String> {
     if models::is_name(&name) {
         return Ok(name);
     }
-    Err(Error::Usage(format!(
+    Err(Error::usage(format!(
         "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
     )))
 }
@@ -75,7 +75,7 @@ pub fn pack_name(folder: &Path) -> Result<String> {
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written.
 pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence: &str) -> Result<u64> {
     let name = pack_name(folder)?;
-    let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
+    let cannot = |path: &Path, e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", path.display()));
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let (mut size, mut components) = (0, Vec::new());
     for part in parts {
@@ -103,7 +103,7 @@ pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence
         purpose: purpose.into(),
         components,
     };
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
+    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::engine(format!("the manifest: {e}")))?;
     write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }
@@ -121,7 +121,7 @@ pub fn export(checkpoint: &Checkpoint, path: &Path) -> Result<u64> {
 fn generator(checkpoint: &Checkpoint) -> Result<Weights> {
     let text = checkpoint.metadata.get("config").map(String::as_str).unwrap_or_default();
     let config: TrainConfig = serde_json::from_str(text)
-        .map_err(|e| Error::Input(format!("the checkpoint's configuration cannot be read ({e})")))?;
+        .map_err(|e| Error::input(format!("the checkpoint's configuration cannot be read ({e})")))?;
     let mut weights = weights_of(checkpoint.part("average"))?;
     weights.metadata = config.generator.metadata();
     weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
@@ -155,7 +155,7 @@ pub fn write_half(weights: &Weights, path: &Path) -> Result<u64> {
     let views = views.collect::<Result<Vec<_>, ::safetensors::SafeTensorError>>();
     let metadata = weights.metadata.clone().into_iter().collect();
     let file = views.and_then(|views| ::safetensors::serialize(views, Some(metadata)));
-    let file = file.map_err(|e| Error::Engine(format!("the weights cannot be laid out ({e})")))?;
-    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
+    let file = file.map_err(|e| Error::engine(format!("the weights cannot be laid out ({e})")))?;
+    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, e)))?;
     Ok(file.len() as u64)
 }

@@ -88,7 +88,7 @@ pub fn cache(folder: &str) -> Result<Arc<Cache>> {
         let folder = folder
             .ok_or_else(|| Error::Input("this system names no cache folder: choose one under Cache folder".into()))?;
         Cache::open(&folder, DEFAULT_LIMIT).map(Arc::new).map_err(|_| {
-            Error::Input(format!(
+            Error::input(format!(
                 "{}: cannot be written to: choose another folder under Cache folder",
                 folder.display()
             ))

@@ -107,7 +107,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage(text.into()));
     }
     if args.sound.as_os_str() != "-" {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "--stream hears stdin, not '{}': write - in its place, or leave --stream out",
             args.sound.display()
         )));
@@ -119,7 +119,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
     let incoming = stdin();
     loop {
         match incoming.recv_timeout(PATIENCE) {
-            Ok(chunk) => bytes.extend(chunk.map_err(|e| Error::Input(format!("stdin cannot be read: {e}")))?),
+            Ok(chunk) => bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")))?),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }

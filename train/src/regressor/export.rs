@@ -36,13 +36,13 @@ pub fn weights(checkpoint: &Checkpoint) -> Result<(Weights, Morphable)> {
 pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
     let part = |role: Role| {
         let part = pack.component(role, None);
-        part.ok_or_else(|| Error::Model(format!("{}: the pack has no {role}", pack.folder.display())))
+        part.ok_or_else(|| Error::model(format!("{}: the pack has no {role}", pack.folder.display())))
     };
     let (net, model) = (part(Role::Regressor)?, part(Role::Morphable)?);
     let model = morphable_from(&*pack.load(model, headgan::import::check)?)?;
     let own = head();
     if (&model.mean, &model.expr_basis, &model.landmarks) != (&own.mean, &own.expr_basis, &own.landmarks) {
-        return Err(Error::Model(format!(
+        return Err(Error::model(format!(
             "{}: its morphable model is not this program's own head; give the pack of a regressor that was trained here",
             pack.folder.display()
         )));

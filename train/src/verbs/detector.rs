@@ -156,7 +156,7 @@ pub fn measure(args: &Measure) -> Result<()> {
     let mut comparison = Comparison::new(own, upstream);
     let figures = comparison.measure(&args.labels, &held, args.count, args.seed)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
+        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::engine(format!("figures: {e}")))?;
         println!("{text}");
     } else {
         println!("step {}\n{}", checkpoint.number("step")?, measure::text(&figures));

@@ -49,8 +49,32 @@ pub struct Message {
 pub enum Advice {
     /// Import a pack of this kind.
     ImportModel(String),
-    /// Look at what a pack holds.
+    /// Look at what the pack holds.
     CheckPack,
+    /// Choose another pack.
+    ChoosePack,
+    /// Choose another generator.
+    ChooseGenerator,
+    /// Import a generator, or choose quality `draft`.
+    ChooseDraft,
+    /// Choose another precision, or another device.
+    ChooseDevice,
+    /// Give another sound, or none.
+    ChooseSound,
+    /// Give the file as the sound.
+    GiveAsSound,
+    /// Name another folder as cache, or use none.
+    ChooseCache,
+    /// Make a motion file of the clip.
+    MakeMotion,
+    /// Look at the presets there are.
+    ListPresets,
+    /// Look at the controls there are.
+    ListControls,
+    /// Give this control one value.
+    SetControl(String),
+    /// Name the file itself, not its folder.
+    NameFile,
 }
 
 impl Error {

@@ -8,6 +8,7 @@
 use super::json;
 use super::tree::Control;
 use super::values::{Value, Values, named};
+use crate::error::Advice;
 use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use std::path::Path;
@@ -156,9 +157,10 @@ fn keyframable(control: &Control) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(format!(
-        "{0} holds for the whole shot and cannot be keyframed: use --set {0}=value instead",
+        "{0} holds for the whole shot and cannot be keyframed: give it one value instead",
         control.id
-    )))
+    ))
+    .with_advice(Advice::SetControl(control.id.into())))
 }
 
 /// The curves of a file of `--keys`.
@@ -321,7 +323,7 @@ mod tests {
             ("{\"yaw_offset\": 3}", "k.json: yaw_offset holds a number where a list of keys must stand"),
             (
                 "{\"smoothing\": []}",
-                "k.json: smoothing holds for the whole shot and cannot be keyframed: use --set smoothing=value instead",
+                "k.json: smoothing holds for the whole shot and cannot be keyframed: give it one value instead",
             ),
             ("{\"yaw_offset\": [7]}", "k.json: yaw_offset, key 0: it is a number where {\"frame\""),
             ("{\"yaw_offset\": [{\"value\": 1}]}", "k.json: yaw_offset, key 0: it lacks its frame"),

@@ -8,6 +8,7 @@
 use super::json;
 use super::tree::{CONTROLS, Control};
 use super::values::{Value, Values, named};
+use crate::error::Advice;
 use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use serde_json::Value as Json;
@@ -208,9 +209,10 @@ impl Presets {
         let near = nearest(name_or_file, entries.iter().map(|e| e.id.as_str()));
         let near = near.map(|near| format!(", the nearest is '{}'", one_line(near))).unwrap_or_default();
         Err(Error::usage(format!(
-            "there is no preset {}{near}: see `headgan presets list`, or give a .json file",
+            "there is no preset {}{near}: choose one that is there, or give a .json file",
             quoted(name_or_file)
-        )))
+        ))
+        .with_advice(Advice::ListPresets))
     }
 }
 
@@ -413,7 +415,7 @@ mod tests {
         let e = presets.find("pose-onyl").unwrap_err();
         assert_eq!(
             e.to_string(),
-            "there is no preset 'pose-onyl', the nearest is 'pose-only': see `headgan presets list`, or give a .json file"
+            "there is no preset 'pose-onyl', the nearest is 'pose-only': choose one that is there, or give a .json file"
         );
         assert!(matches!(e, Error::Usage(_)));
         assert!(matches!(presets.find("absent.json"), Err(Error::Input(_))));

@@ -4,6 +4,7 @@ use super::json;
 use super::keys::Curve;
 use super::settings::Settings;
 use super::tree::{self, CONTROLS, Control, Kind, RETIRED};
+use crate::error::Advice;
 use crate::text::{self, nearest, quoted};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -34,10 +35,8 @@ pub fn named(id: &str) -> Result<&'static Control> {
     let names = CONTROLS.iter().flat_map(|c| [c.id, c.label]);
     let near = nearest(id, names).and_then(|name| CONTROLS.iter().find(|c| c.id == name || c.label == name));
     let near = near.map(|c| format!(", the nearest is '{}'", c.id)).unwrap_or_default();
-    Err(Error::usage(format!(
-        "there is no control {}{near}: see `headgan presets show --controls` or docs/USER_GUIDE.md",
-        quoted(id)
-    )))
+    Err(Error::usage(format!("there is no control {}{near}: docs/USER_GUIDE.md lists all of them", quoted(id)))
+        .with_advice(Advice::ListControls))
 }
 
 impl Control {
@@ -203,7 +202,10 @@ impl Values {
     /// `Usage` as [`Values::set`], or when there is no `=`.
     pub fn assign(&mut self, assignment: &str) -> Result<()> {
         let (id, typed) = assignment.split_once('=').ok_or_else(|| {
-            Error::usage(format!("--set {}: write control=value, for example yaw_offset=10", quoted(assignment)))
+            Error::usage(format!(
+                "{} sets no control: write control=value, for example yaw_offset=10",
+                quoted(assignment)
+            ))
         })?;
         self.set(id.trim(), typed)
     }

@@ -5,6 +5,7 @@
 use super::bgr::{self, Bgr8, Pixels, Window};
 use super::lids::Lids;
 use crate::engine::{Executor, shape};
+use crate::error::Advice;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, Morphable, Params};
@@ -115,9 +116,8 @@ impl<O: Executor + Sync> crate::face::traits::FaceFitter for Regressor<O> {
 }
 
 fn no_numbers() -> Error {
-    Error::Engine(
-        "the face regressor returned values that are not numbers; check the pack with `headgan models info`".into(),
-    )
+    Error::engine("the face regressor returned values that are not numbers; check the pack")
+        .with_advice(Advice::CheckPack)
 }
 
 /// The crop of `picture` at the network's size: the corners rounded to whole pixels (halves to even), black where the

@@ -3,7 +3,7 @@
 //! <https://github.com/michaildoukas/headGAN>
 
 use crate::import::{Draft, Part, files, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::nets::{discriminator, generator};
 use crate::weights::{Weights, spectral};
 use crate::{Error, Result};
@@ -76,12 +76,12 @@ pub fn read(from: &Path) -> Result<Draft> {
         };
         if let Some((config, weights)) = found.generator {
             let config = serde_json::to_value(config).map_err(json)?;
-            add(Part::new(Role::Generator, "headgan-generator", "generator", config, weights));
+            add(Part::new(Role::Generator, Architecture::HeadganGenerator, "generator", config, weights));
         }
         if let Some((config, weights)) = found.discriminator {
             let config = serde_json::to_value(config).map_err(json)?;
             let file = if mouth { "discriminator-mouth" } else { "discriminator" };
-            add(Part::new(Role::Discriminator, "headgan-discriminator", file, config, weights));
+            add(Part::new(Role::Discriminator, Architecture::HeadganDiscriminator, file, config, weights));
         }
     }
     if !parts.iter().any(|p| p.component.role == Role::Generator) {

@@ -1,7 +1,7 @@
 //! MobileFaceNet, the identity embedding: <https://github.com/Xiaoccer/MobileFaceNet_Pytorch>.
 
 use crate::import::{Draft, Part, files, shape, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -29,6 +29,6 @@ pub fn read(from: &Path) -> Result<Draft> {
         licence: "none stated by its authors".into(),
         source: "https://github.com/Xiaoccer/MobileFaceNet_Pytorch",
         purpose: "tells identities apart (CSIM)",
-        parts: vec![Part::new(Role::Embedder, "mobilefacenet", "mobilefacenet", config, weights)],
+        parts: vec![Part::new(Role::Embedder, Architecture::MobileFaceNet, "mobilefacenet", config, weights)],
     })
 }

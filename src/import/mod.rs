@@ -17,7 +17,7 @@ pub(crate) use check::check_finite;
 pub use check::{check, check_generator, default_check};
 pub use headgan::{Networks, networks};
 
-use crate::models::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
+use crate::models::{self, Architecture, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
 use crate::weights::{Data, Weights, safetensors, torch};
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -100,18 +100,19 @@ pub(in crate::import) struct Part {
 
 impl Part {
     /// `config` must be a JSON object.
-    pub fn new(role: Role, architecture: &str, file: &str, config: serde_json::Value, weights: Weights) -> Part {
+    pub fn new(
+        role: Role,
+        architecture: Architecture,
+        file: &str,
+        config: serde_json::Value,
+        weights: Weights,
+    ) -> Part {
         let config = match config {
             serde_json::Value::Object(map) => map,
             _ => serde_json::Map::new(),
         };
-        let component = Component {
-            role,
-            architecture: architecture.to_owned(),
-            config,
-            file: format!("{file}.safetensors"),
-            blake3: String::new(),
-        };
+        let component =
+            Component { role, architecture, config, file: format!("{file}.safetensors"), blake3: String::new() };
         Part { component, weights }
     }
 }
@@ -131,9 +132,10 @@ impl Draft {
                 other => other,
             })?;
             let config = serde_json::Value::Object(component.config.clone()).to_string();
-            weights.metadata = [("architecture", what.clone()), ("config", config), ("source", self.source.to_owned())]
-                .map(|(k, v)| (k.to_owned(), v))
-                .into();
+            weights.metadata =
+                [("architecture", what.to_string()), ("config", config), ("source", self.source.to_owned())]
+                    .map(|(k, v)| (k.to_owned(), v))
+                    .into();
         }
         Ok(())
     }

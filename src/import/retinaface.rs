@@ -1,7 +1,7 @@
 //! RetinaFace with either backbone: <https://github.com/biubug6/Pytorch_Retinaface>.
 
 use crate::import::{Draft, Part, files, shape, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -27,7 +27,13 @@ pub fn read(from: &Path) -> Result<Draft> {
         };
         let channels = shape(&weights, "fpn.output1.0.weight", 4, &path)?[0];
         let config = json!({"backbone": backbone, "channels": channels});
-        parts.push(Part::new(Role::Detector, "retinaface", &format!("retinaface-{backbone}"), config, weights));
+        parts.push(Part::new(
+            Role::Detector,
+            Architecture::RetinaFace,
+            &format!("retinaface-{backbone}"),
+            config,
+            weights,
+        ));
     }
     // The small network first: it is the one that a tracker can afford per frame.
     parts.sort_by(|a, b| a.component.file.cmp(&b.component.file));

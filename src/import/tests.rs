@@ -1,6 +1,6 @@
 use super::*;
 use crate::import::default_check;
-use crate::models::ModelSet;
+use crate::models::{Architecture, ModelSet};
 use crate::morphable::arrays::tests::sample;
 use crate::morphable::arrays::{morphable_from, morphable_weights};
 use crate::testing::{Rng, shared};
@@ -305,7 +305,10 @@ fn headgan_from_safetensors() {
     let (component, _) = loaded(&pack, Role::Discriminator);
     assert_eq!(component.config["scales"], 2);
     let set = ModelSet::from_folders(&[dest.path().into()]);
-    assert_eq!(set.find(Role::Generator, Some("headgan-generator"), None).unwrap().0.name(), "headgan-official");
+    assert_eq!(
+        set.find(Role::Generator, Some(&Architecture::HeadganGenerator), None).unwrap().0.name(),
+        "headgan-official"
+    );
     // A file of this project's own trainer keeps what its shapes do not tell.
     let mut own = generator_arrays("");
     let stated = crate::nets::generator::Config { prior: true, ..component_config(&pack) };

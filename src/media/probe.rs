@@ -3,6 +3,7 @@
 use super::ffmpeg::{Tools, detached, file_argument, output};
 use super::still::Depth;
 use super::{Rational, atomic};
+use crate::error::Advice;
 use crate::frame::Color;
 use crate::{Error, Result};
 use serde_json::Value;
@@ -216,11 +217,12 @@ fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
     let audio = streams.iter().find(|s| kind(s, "audio"));
     let Some(s) = streams.iter().find(|s| kind(s, "video") && s["disposition"]["attached_pic"].as_i64() != Some(1))
     else {
-        return Err(fail(if audio.is_some() {
-            "the file has sound but no pictures: give a video, or this file as --audio"
+        return Err(if audio.is_some() {
+            let text = "the file has sound but no pictures: give a video, or this file as its sound";
+            fail(text).with_advice(Advice::GiveAsSound)
         } else {
-            "the file has no pictures"
-        }));
+            fail("the file has no pictures")
+        });
     };
     let side = |k: &str| s[k].as_u64().filter(|v| (1..=65_535).contains(v)).map(|v| v as usize);
     let (Some(width), Some(height)) = (side("width"), side("height")) else {

@@ -39,6 +39,7 @@ enum Kind {
 /// What kind of thing a [`Source`] reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SourceKind {
     /// One image.
     Still,

@@ -10,6 +10,7 @@
 
 use super::ffmpeg::{Log, Tools, collect_log, detached, file_argument, has_encoder, output, spawn};
 use super::{Rational, atomic, interrupt};
+use crate::error::Advice;
 use crate::frame::convert::Le16;
 use crate::frame::{Color, Frame};
 use crate::{Error, Result};
@@ -23,6 +24,7 @@ use tempfile::TempPath;
 
 /// How pictures are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Codec {
     /// H.264 by libx264, 8 bits, preset `fast`; `crf` 0 to 51, lower is better (16 unless told).
     H264 {
@@ -343,10 +345,11 @@ impl VideoWriter {
         match outcome {
             Ok(_) => Ok(joined),
             Err(why) => Err(Error::input(format!(
-                "{}: the sound of {} cannot be added ({why}): give another --audio, or --no-audio",
+                "{}: the sound of {} cannot be added ({why}): give another sound, or none",
                 self.target.display(),
                 audio.path.display()
-            ))),
+            ))
+            .with_advice(Advice::ChooseSound)),
         }
     }
 }
@@ -446,7 +449,8 @@ fn finishing(c: &mut Command, container: Container) {
 /// [`Error::Input`] where it cannot be read or has none.
 pub fn check_sound(tools: &Tools, path: &Path) -> Result<()> {
     if sound_of(tools, path)?.is_empty() {
-        return Err(Error::input(format!("{}: the file has no sound: give another --audio, or none", path.display())));
+        return Err(Error::input(format!("{}: the file has no sound: give another sound, or none", path.display()))
+            .with_advice(Advice::ChooseSound));
     }
     Ok(())
 }
@@ -457,10 +461,8 @@ fn sound_of(tools: &Tools, path: &Path) -> Result<Vec<String>> {
     c.args(["-loglevel", "error", "-select_streams", "a", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]);
     c.arg(file_argument(path));
     let text = output(&mut c)?.map_err(|why| {
-        Error::input(format!(
-            "{}: the sound cannot be read ({why}): give another --audio, or --no-audio",
-            path.display()
-        ))
+        Error::input(format!("{}: the sound cannot be read ({why}): give another sound, or none", path.display()))
+            .with_advice(Advice::ChooseSound)
     })?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().map(|l| l.trim().trim_end_matches(',').to_string()).filter(|l| !l.is_empty()).collect())

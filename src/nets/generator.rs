@@ -12,6 +12,7 @@
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
 use crate::engine::{Act, Conv, Ops, Resize};
+use crate::models::Architecture;
 use crate::weights::Weights;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub struct Config {
 }
 
 /// Its name in packs and in the metadata of weights files.
-pub const ARCHITECTURE: &str = "headgan-generator";
+pub const ARCHITECTURE: Architecture = Architecture::HeadganGenerator;
 
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -81,7 +82,7 @@ impl Config {
         let audio = weights.get("rendering_network.cond_dec_audio.0.norm1.fc.weight");
         let audio = audio.and_then(|a| a.shape.get(1).copied()).unwrap_or(0);
         let stated = match weights.metadata.get("config") {
-            Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE) => {
+            Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE.as_str()) => {
                 serde_json::from_str(text).map_err(|e| {
                     Error::model(format!(
                         "the metadata 'config' is no generator's configuration ({e}); export it again"
@@ -97,7 +98,7 @@ impl Config {
     /// What a weights file of this configuration says of itself.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let config = serde_json::json!(self).to_string();
-        [("architecture", ARCHITECTURE.to_owned()), ("config", config)].map(|(k, v)| (k.to_owned(), v)).into()
+        [("architecture", ARCHITECTURE.to_string()), ("config", config)].map(|(k, v)| (k.to_owned(), v)).into()
     }
 
     /// Channels at level `i` (0 is full size).

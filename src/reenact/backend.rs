@@ -5,6 +5,7 @@ use crate::controls::choices::Device;
 use crate::engine::library::{self, Array, DeviceKind, Layout, Library, Output, Precision, Report, Session, Source};
 use crate::engine::stoppable::{Stoppable, Tensor};
 use crate::engine::{Embedded, Ops, cpu};
+use crate::error::Advice;
 use crate::morphable::Morphable;
 use crate::nets::generator::{self, Config};
 use crate::weights::Weights;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 /// Where generators run.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Backend {
     /// In this program.
     Embedded,
@@ -65,9 +67,10 @@ fn embedded(precision: Option<Precision>) -> Result<Backend> {
     match precision {
         None | Some(Precision::Fp32) => Ok(Backend::Embedded),
         Some(other) => Err(Error::usage(format!(
-            "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch_cpu",
+            "the embedded engine computes in fp32, not in {}: choose no other precision, or the device 'cuda' or 'torch_cpu'",
             other.id()
-        ))),
+        ))
+        .with_advice(Advice::ChooseDevice)),
     }
 }
 

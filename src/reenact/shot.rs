@@ -5,6 +5,7 @@ use super::networks::Networks;
 use super::view;
 use crate::audio::layout::ALL;
 use crate::controls::choices::{Quality, View};
+use crate::error::Advice;
 use crate::frame::{Color, Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, ShotStats, retarget};
 use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity};
@@ -318,7 +319,8 @@ impl Shot {
         scratch: &mut Scratch,
     ) -> Result<()> {
         let painter = self.painter.as_ref().ok_or_else(|| {
-            Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
+            let text = "quality 'full' needs a generator: import one, or choose quality 'draft'";
+            Error::model(text).with_advice(Advice::ChooseDraft)
         })?;
         let frames = painter.frames();
         let window = self.window_at(index, settings)?;

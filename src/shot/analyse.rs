@@ -57,6 +57,7 @@ pub type ClipFrames<'a> = Box<dyn Iterator<Item = Result<(usize, Frame)>> + 'a>;
 /// How a frame's face was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Event {
     /// Detected, as in the frame before.
     Detected,

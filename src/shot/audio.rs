@@ -113,7 +113,7 @@ impl AudioExtractor<'_> {
     }
 
     fn acoustic(&self) -> Option<&Component> {
-        self.models.find(Role::Speech, Some(ARCHITECTURE), None).ok().map(|(_, component)| component)
+        self.models.find(Role::Speech, Some(&ARCHITECTURE), None).ok().map(|(_, component)| component)
     }
 }
 

@@ -6,6 +6,7 @@
 //! paper counts 35. Rendering from the file gives
 //! what rendering from the clip gives, to the bit, unless the clip is its own reference: then nothing is adapted, which a file cannot know.
 
+use crate::error::Advice;
 use crate::media::{Rational, atomic};
 use crate::morphable::Fit;
 use crate::morphable::pose::fit_image_matrix;
@@ -213,7 +214,10 @@ impl Motion {
                 let text = format!("this motion has format {other}, this program reads {FORMAT}: update the program");
                 return Err(bad(&text));
             }
-            None => return Err(bad("this is no motion file: make one with headgan analyse CLIP --motion FILE.hgm")),
+            None => {
+                let text = "this is no motion file: make one of the clip";
+                return Err(bad(text).with_advice(Advice::MakeMotion));
+            }
         }
         Motion::from_arrays(&value).ok_or_else(|| bad("the motion file is damaged: export it again"))
     }
@@ -227,9 +231,10 @@ impl Motion {
             return Ok(());
         }
         Err(Error::model(format!(
-            "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack with \
-             --pack, or analyse the clip again"
-        )))
+            "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack, or \
+             analyse the clip again"
+        ))
+        .with_advice(Advice::ChoosePack))
     }
 }
 

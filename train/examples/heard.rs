@@ -10,13 +10,13 @@
 use clap::Parser;
 use headgan::engine::cpu;
 use headgan::frame::{ContactSheet, Frame};
+use headgan::import::check_generator;
 use headgan::media::still::{self, StillOptions};
-use headgan::weights::safetensors;
 use headgan::models::ModelSet;
 use headgan::nets::generator;
 use headgan::reenact::networks::Networks;
-use headgan::import::check_generator;
 use headgan::reenact::window::CROP;
+use headgan::weights::safetensors;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use headgan_train::data::Batch;

@@ -65,7 +65,7 @@ impl Checkpoint {
             .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.clone(), data)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
         let file = views.and_then(|views| safetensors::serialize(views, Some(self.metadata.clone())));
-        let file = file.map_err(|e| Error::engine(format!("checkpoint: cannot be laid out ({e})")))?;
+        let file = file.map_err(|e| Error::engine(format!("checkpoint: cannot be laid out ({e})")).with_source(e))?;
         atomic::write(path, |out| {
             out.write_all(&file).map_err(|e| atomic::write_error(path, e))?;
             out.flush().map_err(|e| atomic::write_error(path, e))?;

@@ -209,9 +209,9 @@ impl TrainConfig {
     /// [`Error::Input`] where it cannot be read, [`Error::Usage`] for a value that makes no sense.
     pub fn load(path: &Path) -> Result<TrainConfig> {
         let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())))?;
+            .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
         let config: TrainConfig =
-            serde_json::from_str(&text).map_err(|e| Error::usage(format!("{}: {e}", path.display())))?;
+            serde_json::from_str(&text).map_err(|e| Error::usage(format!("{}: {e}", path.display())).with_source(e))?;
         config.check()?;
         Ok(config)
     }

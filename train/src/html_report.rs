@@ -74,7 +74,7 @@ impl HtmlReport {
                 sheet.height as u32,
                 image::ExtendedColorType::Rgb8,
             )
-            .map_err(|e| Error::engine(format!("the validation's pictures cannot be encoded ({e})")))?;
+            .map_err(|e| Error::engine(format!("the validation's pictures cannot be encoded ({e})")).with_source(e))?;
             let text = base64::engine::general_purpose::STANDARD.encode(bytes);
             push(format!(
                 "<p><img src=\"data:image/jpeg;base64,{text}\" alt=\"reference, driver, Draft, warped, result\">"

@@ -1,11 +1,11 @@
 //! The procedural head as a morphable model: how it compares with another, and what its modes look like.
 
 use headgan::frame::{Color, ContactSheet, Frame};
-use headgan::morphable::arrays::morphable_from;
 use headgan::models::{ModelSet, Role};
+use headgan::morphable::arrays::morphable_from;
+use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::morphable::{Euler, ImageCamera, Mesh, Morphable, PreparedMorphable};
 use headgan::pncc::Rasterizer;
-use headgan::morphable::canonical::EXPRESSION_NAMES;
 use headgan::{Error, Result};
 
 /// Side of a picture on the sheet, in pixels.

@@ -190,8 +190,9 @@ impl RunFolder {
         let folder = RunFolder(path.to_owned());
         let checkpoints = folder.checkpoints();
         std::fs::create_dir_all(&checkpoints)
-            .map_err(|e| Error::input(format!("{}: cannot be made ({e})", checkpoints.display())))?;
-        let text = serde_json::to_string_pretty(config).map_err(|e| Error::engine(format!("config.json: {e}")))?;
+            .map_err(|e| Error::input(format!("{}: cannot be made ({e})", checkpoints.display())).with_source(e))?;
+        let text = serde_json::to_string_pretty(config)
+            .map_err(|e| Error::engine(format!("config.json: {e}")).with_source(e))?;
         write_text(&folder.file("config.json"), &text)?;
         Ok(folder)
     }
@@ -224,11 +225,11 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Input`] where it cannot be written.
     pub fn log(&self, log: &str, line: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(line).map_err(|e| Error::engine(format!("{log}: {e}")))?;
+        let line = serde_json::to_string(line).map_err(|e| Error::engine(format!("{log}: {e}")).with_source(e))?;
         let path = self.file(log);
         let file = File::options().create(true).append(true).open(&path);
         file.and_then(|mut file| writeln!(file, "{line}"))
-            .map_err(|e| Error::input(format!("{}: cannot be written ({e})", path.display())))
+            .map_err(|e| Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e))
     }
 
     /// Takes steps until `end` or Ctrl-C. Each `step` takes one, or is interrupted before, and returns its line of `log.jsonl`; a
@@ -280,7 +281,7 @@ pub fn learning_rate(full: f64, step: u64, steps: u64) -> f64 {
 /// # Errors
 /// [`Error::Engine`] where it cannot be written down.
 pub fn log_line(record: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(record).map_err(|e| Error::engine(format!("log.jsonl: {e}")))
+    serde_json::to_value(record).map_err(|e| Error::engine(format!("log.jsonl: {e}")).with_source(e))
 }
 
 impl Trainable for Trainer {
@@ -311,7 +312,7 @@ pub fn run(settings: Settings) -> Result<()> {
     let folder = RunFolder::create(settings.run, config)?;
     let pictures = folder.file("validation");
     std::fs::create_dir_all(&pictures)
-        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())).with_source(e))?;
     if !settings.quiet {
         eprintln!(
             "headgan-train: {} clips of {} persons to train on, {} clips held out; perceptual loss on {}",

@@ -3,8 +3,8 @@
 //! Layers with spectral normalisation (<https://arxiv.org/abs/1802.05957>) are kept as torch keeps them: `weight_orig`,
 //! and the vectors `weight_u` and `weight_v` of a power iteration that goes on by one round a step.
 
-use headgan::weights::{Array, Weights};
 use headgan::random::Rng;
+use headgan::weights::{Array, Weights};
 use headgan::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -176,7 +176,7 @@ pub fn weights_of<T: std::borrow::Borrow<Tensor>>(tensors: impl IntoIterator<Ite
         let tensor = tensor.borrow().detach().to_device(Device::Cpu).to_kind(Kind::Float);
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         let values = Vec::<f32>::try_from(tensor.contiguous().reshape([-1]));
-        let values = values.map_err(|e| Error::engine(format!("'{name}' cannot be read ({e})")))?;
+        let values = values.map_err(|e| Error::engine(format!("'{name}' cannot be read ({e})")).with_source(e))?;
         out.insert(name, Array::f32(shape, values));
     }
     Ok(out)

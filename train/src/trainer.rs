@@ -9,9 +9,9 @@ use crate::perceptual::Perceptual;
 use crate::spectral_weights::{SpectralWeights, for_engine};
 use headgan::engine::Ops;
 use headgan::engine::shape::{self, ShapeOps};
-use headgan::weights::safetensors;
 use headgan::nets::{discriminator, generator};
 use headgan::random::Rng;
+use headgan::weights::safetensors;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use serde::Serialize;
@@ -291,7 +291,7 @@ impl Trainer {
         out.put("average", &self.average);
         let entry = |name: &str, value: String| (name.to_owned(), value);
         let config = serde_json::to_string(&self.config)
-            .map_err(|e| Error::engine(format!("the training configuration cannot be written ({e})")))?;
+            .map_err(|e| Error::engine(format!("the training configuration cannot be written ({e})")).with_source(e))?;
         out.metadata.extend([
             entry("config", config),
             entry("step", self.step.to_string()),

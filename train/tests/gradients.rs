@@ -128,8 +128,8 @@ fn the_judges_loss() {
 #[test]
 fn the_perceptual_loss() {
     use headgan::engine::shape;
-    use headgan::weights::{Array, Weights};
     use headgan::nets::mobilefacenet;
+    use headgan::weights::{Array, Weights};
     let layers = shape::layers(|ops| {
         mobilefacenet::features(ops, &[1, 3, 32, 32]);
     });

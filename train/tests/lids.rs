@@ -2,11 +2,11 @@
 //! changes blinks and nothing else.
 
 use headgan::engine::{Embedded, cpu};
-use headgan::frame::Rect;
 use headgan::face::lids::Lids;
 use headgan::face::regress::{self, Regressor};
-use headgan::morphable::arrays::morphable_from;
+use headgan::frame::Rect;
 use headgan::models::{ModelSet, Pack, Role};
+use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::{Fit, Morphable};
 use headgan::nets::mobilenet::Config;
 use headgan_train::checkpoint::{self, Checkpoint};

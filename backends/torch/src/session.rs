@@ -4,9 +4,9 @@ use crate::ops::{Shared, Torch, settle};
 use crate::pncc::Topology;
 use headgan::engine::library::Precision;
 use headgan::engine::{Ops, memory};
-use headgan::weights::{Data, Weights, spectral};
-use headgan::nets::generator::{self, Config, Output};
 use headgan::import::check_generator;
+use headgan::nets::generator::{self, Config, Output};
+use headgan::weights::{Data, Weights, spectral};
 use headgan::{Error, Result};
 use tch::{Cuda, Device, Kind, Tensor, no_grad_guard};
 

@@ -3,11 +3,11 @@
 use headgan::engine::cpu::{Cpu, Options as CpuOptions};
 use headgan::engine::library::{self, Array, Device, Layout, Library, Options, Output, Precision, Session, Source};
 use headgan::engine::{Executor, Ops, shape};
-use headgan::weights::{Weights, safetensors};
 use headgan::nets::generator::{self, Config};
 use headgan::pncc::Rasterizer;
 use headgan::synthetic::head;
 use headgan::testing::{Rng, random_weights};
+use headgan::weights::{Weights, safetensors};
 use std::sync::Arc;
 
 const SIDE: usize = 48;

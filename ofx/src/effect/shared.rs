@@ -194,7 +194,7 @@ pub fn has_audio_generator() -> bool {
 pub fn engine_description(device: Device) -> String {
     match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
         Some(Ok(place @ Backend::Library { .. })) => place.to_string(),
-        Some(Err(e)) => e.to_string(),
+        Some(Err(e)) => super::advice::told(&e),
         _ => cpu::description(),
     }
 }

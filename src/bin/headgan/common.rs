@@ -65,7 +65,8 @@ impl ModelArgs {
             self.place(None, 0)?;
         }
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-        Networks::load(models, self.pack.as_deref(), self.detector.as_deref(), &options)
+        let detector = self.detector.as_deref().map(headgan::models::Architecture::from);
+        Networks::load(models, self.pack.as_deref(), detector.as_ref(), &options)
     }
 }
 
@@ -153,7 +154,7 @@ impl CacheArgs {
             Ok(cache) => Ok(Some(cache)),
             Err(error) if self.cache.is_some() => Err(error),
             Err(error) => {
-                eprintln!("headgan: {error} (the work goes on without)");
+                eprintln!("headgan: {} (the work goes on without)", crate::advice::told(&error));
                 Ok(None)
             }
         }
@@ -200,7 +201,8 @@ pub fn no_face(name: &str) -> Error {
 
 /// Prints one JSON document on stdout.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::input(format!("cannot write JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::input(format!("cannot write JSON: {e}")).with_source(e))?;
     say!("{text}");
     Ok(())
 }

@@ -176,7 +176,7 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
         .collect();
     if let Some(list) = &args.list {
         let text = std::fs::read_to_string(list)
-            .map_err(|e| Error::input(format!("{}: {e}: name a text file of clips", list.display())))?;
+            .map_err(|e| Error::input(format!("{}: {e}: name a text file of clips", list.display())).with_source(e))?;
         let folder = list.parent().unwrap_or(Path::new("."));
         let at = |name: &str| folder.join(name.trim()).display().to_string();
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {

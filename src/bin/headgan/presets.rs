@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                             say!("{}: {}", e.id, p.description);
                         }
                     }
-                    Err(error) => eprintln!("headgan: {error}"),
+                    Err(error) => eprintln!("headgan: {}", crate::advice::told(error)),
                 }
             }
             if json {

@@ -119,7 +119,9 @@ fn stream(args: &Args) -> Result<ExitCode> {
     let incoming = stdin();
     loop {
         match incoming.recv_timeout(PATIENCE) {
-            Ok(chunk) => bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")))?),
+            Ok(chunk) => {
+                bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")).with_source(e))?)
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -60,6 +60,7 @@ pub struct Device {
 
 /// The kinds of [`Device`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceKind {
     Cpu,
     Cuda,

@@ -39,6 +39,7 @@ pub enum Depth {
 
 /// The file formats of stills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// PNG, 8 or 16 bits.
     Png,

@@ -294,8 +294,8 @@ pub(crate) mod tests {
     use super::*;
     use headgan::audio::AudioConditioning;
     use headgan::audio::layout::SIGNAL;
-    use headgan::weights::{Array, Weights};
     use headgan::synthetic;
+    use headgan::weights::{Array, Weights};
 
     /// A clip of the drawn head, stored as `prepare` stores clips.
     pub fn clip(folder: &std::path::Path) -> StoredClip {

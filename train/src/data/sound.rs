@@ -3,9 +3,9 @@
 use super::store::{self, SOUND, StoredClip};
 use headgan::audio::AudioConditioning;
 use headgan::media::{Progress, Source, interrupt};
-use headgan::weights::safetensors;
 use headgan::models::ModelSet;
 use headgan::shot::{AudioExtractor, AudioSource, Cache};
+use headgan::weights::safetensors;
 use headgan::{Error, Result};
 use std::fmt;
 use std::path::Path;
@@ -58,7 +58,7 @@ pub fn add_audio(
                     };
                     let heard = match audio_of_source(&listener, &source) {
                         Err(Error::Input(text)) => {
-                            out.problems.push(text);
+                            out.problems.push(text.to_string());
                             None
                         }
                         other => other?,

@@ -139,7 +139,8 @@ impl Split {
     /// # Errors
     /// [`Error::Input`] where that fails.
     pub fn save(&self, data: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::engine(format!("split.json: {e}")))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::engine(format!("split.json: {e}")).with_source(e))?;
         write_text(&data.join("split.json"), &text)
     }
 

@@ -10,11 +10,11 @@
 use headgan::audio::AudioConditioning;
 use headgan::media::{atomic, still};
 use headgan::models::{ModelSet, Pack, Role};
-use headgan::weights::{Array, Weights, safetensors};
 use headgan::morphable::arrays::morphable_from;
 use headgan::morphable::retarget::FramePose;
 use headgan::morphable::{ImageCamera, Morphable};
 use headgan::reenact::window::CROP;
+use headgan::weights::{Array, Weights, safetensors};
 use headgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -121,7 +121,8 @@ pub fn finish(folder: &Path, metadata: &ClipMetadata, frames: &[StoredFrame]) ->
 /// # Errors
 /// [`Error::Input`] where that fails.
 pub fn write_metadata(folder: &Path, metadata: &ClipMetadata) -> Result<()> {
-    let text = serde_json::to_string_pretty(metadata).map_err(|e| Error::engine(format!("clip.json: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(metadata).map_err(|e| Error::engine(format!("clip.json: {e}")).with_source(e))?;
     write_text(&folder.join("clip.json"), &text)
 }
 
@@ -234,8 +235,9 @@ pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a StoredClip>, models: &Mo
 /// [`Error::Input`] where there is none, or one cannot be read.
 pub fn open_all(data: &Path) -> Result<Vec<StoredClip>> {
     let clips = data.join("clips");
-    let entries = std::fs::read_dir(&clips)
-        .map_err(|e| Error::input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())))?;
+    let entries = std::fs::read_dir(&clips).map_err(|e| {
+        Error::input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())).with_source(e)
+    })?;
     let mut folders: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.join("clip.json").exists()).collect();
     folders.sort();

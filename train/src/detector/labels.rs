@@ -3,13 +3,14 @@
 //! A folder has `pictures/` (JPEGs), `about.json` ([`LabelSettings`]) and `labels.jsonl`, a line for each file that was looked
 //! at ([`LabelledFile`]). Files that have a line are not looked at again.
 
+use super::picture::{Face, Picture};
 use crate::affine::to_bgr8;
 use crate::data::split::Split;
 use crate::data::store::{self, write_text};
 use headgan::engine::Embedded;
 use headgan::face::Detection;
 use headgan::face::detector::Detector;
-use headgan::frame::{Rect, Filter};
+use headgan::frame::{Filter, Rect};
 use headgan::media::still::{self, StillOptions};
 use headgan::media::{Progress, Source, interrupt};
 use headgan::{Error, Result};
@@ -18,7 +19,6 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use super::picture::{Face, Picture};
 
 /// From this score on the program reports a face, and training must find it.
 pub const REQUIRED_SCORE: f32 = 0.5;
@@ -117,7 +117,7 @@ pub fn label_files(
     }
     let pictures = folder.join("pictures");
     std::fs::create_dir_all(&pictures)
-        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())).with_source(e))?;
     let path = folder.join("about.json");
     if path.exists() && read_settings(folder)? != *settings {
         return Err(Error::usage(format!(
@@ -125,11 +125,12 @@ pub fn label_files(
             folder.display()
         )));
     }
-    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::engine(format!("about.json: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(settings).map_err(|e| Error::engine(format!("about.json: {e}")).with_source(e))?;
     write_text(&path, &text)?;
     let done: BTreeSet<String> = read(folder)?.into_iter().map(|l| l.source).collect();
     let lines = folder.join("labels.jsonl");
-    let fail = |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", lines.display()));
+    let fail = |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", lines.display())).with_source(e);
     let mut out = File::options().create(true).append(true).open(&lines).map_err(fail)?;
     detector.options.visible = MIN_SCORE;
     let mut progress = Progress::new("label", Some(files.len() as u64), quiet);
@@ -138,7 +139,8 @@ pub fn label_files(
         if !done.contains(name) {
             match label_file(name, file, &pictures, settings, detector) {
                 Ok(labelled) => {
-                    let line = serde_json::to_string(&labelled).map_err(|e| Error::engine(format!("labels: {e}")))?;
+                    let line = serde_json::to_string(&labelled)
+                        .map_err(|e| Error::engine(format!("labels: {e}")).with_source(e))?;
                     // In one piece: a line is whole or was never begun, unless the machine stops.
                     out.write_all(format!("{line}\n").as_bytes()).map_err(fail)?;
                 }
@@ -185,8 +187,9 @@ fn label_file(
 
 /// Clips and images beneath a folder, with their names from it on.
 fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| Error::input(format!("{}: cannot be read ({e}): name a folder of images", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        Error::input(format!("{}: cannot be read ({e}): name a folder of images", folder.display())).with_source(e)
+    })?;
     for entry in entries.flatten() {
         let (name, path) = (format!("{within}{}", entry.file_name().to_string_lossy()), entry.path());
         let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
@@ -221,8 +224,9 @@ pub fn read(folder: &Path) -> Result<Vec<LabelledFile>> {
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Vec::new()) };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let line = |(i, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|e| Error::input(format!("{}: line {} is damaged ({e}): remove it", path.display(), i + 1)))
+        serde_json::from_str(line).map_err(|e| {
+            Error::input(format!("{}: line {} is damaged ({e}): remove it", path.display(), i + 1)).with_source(e)
+        })
     };
     whole.lines().enumerate().map(line).collect()
 }
@@ -265,7 +269,7 @@ fn names(hold_out: &Path) -> Result<BTreeSet<String>> {
             .collect());
     }
     let text = std::fs::read_to_string(hold_out)
-        .map_err(|e| Error::usage(format!("--hold-out {}: cannot be read ({e})", hold_out.display())))?;
+        .map_err(|e| Error::usage(format!("--hold-out {}: cannot be read ({e})", hold_out.display())).with_source(e))?;
     Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(stem).collect())
 }
 

@@ -3,7 +3,7 @@
 use crate::affine::{Affine, apply, inverse};
 use headgan::face::Detection;
 use headgan::face::bgr::{self, Bgr8};
-use headgan::frame::{Rect, Frame};
+use headgan::frame::{Frame, Rect};
 
 /// A face, in a picture's pixels; the left upper corner of the picture is at 0, 0.
 #[derive(Debug, Clone, Copy, PartialEq)]

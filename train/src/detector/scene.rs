@@ -4,8 +4,8 @@
 use super::picture::{Face, Picture, area, intersection};
 use crate::affine::{Affine, apply, inverse};
 use crate::regressor::view::augment;
-use headgan::frame::Rect;
 use headgan::face::bgr::Bgr8;
+use headgan::frame::Rect;
 use headgan::random::Rng;
 
 /// Sides of the smallest faces that are shown, in pixels, and that must be found.

@@ -2,8 +2,8 @@
 //! RetinaFace's threshold and variances).
 
 use super::picture::{Face, area, intersection};
-use headgan::frame::Rect;
 use headgan::face::anchors::{Prior, encode, encode_point};
+use headgan::frame::Rect;
 
 /// A prior that overlaps a face by at least this intersection over union answers for it.
 const OVERLAP: f32 = 0.35;

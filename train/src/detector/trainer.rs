@@ -14,8 +14,8 @@ use crate::checkpoint::Checkpoint;
 use crate::spectral_weights::weights_of;
 use headgan::engine::shape;
 use headgan::face::{anchors, detector};
-use headgan::weights::Weights;
 use headgan::nets::retinaface::{ANCHORS, Backbone, retinaface};
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::Shared;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -200,8 +200,8 @@ pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
 mod tests {
     use super::*;
     use crate::detector::picture::Face;
-    use headgan::frame::Rect;
     use headgan::face::bgr::Bgr8;
+    use headgan::frame::Rect;
 
     /// Grey pictures with a face each.
     fn scenes() -> Vec<Scene> {

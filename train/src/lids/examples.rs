@@ -7,10 +7,10 @@ use crate::regressor::measure::jitter_crop;
 use crate::regressor::sample::{CONTEXT, Sample};
 use crate::regressor::view::{CROP_JITTER, augment};
 use headgan::engine::Embedded;
-use headgan::frame::Rect;
 use headgan::face::bgr::{self, Pixels};
 use headgan::face::lids::{EYES, EyeCrop, Lids};
 use headgan::face::regress::Regressor;
+use headgan::frame::Rect;
 use headgan::media::{atomic, interrupt};
 use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::nets::lids::{HINTS, SIZE};
@@ -188,7 +188,7 @@ pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let metadata = HashMap::from([("made_of".to_owned(), made_of.to_owned())]);
     let file = views.and_then(|views| safetensors::serialize(views, Some(metadata)));
-    let file = file.map_err(|e| Error::engine(format!("the examples cannot be laid out ({e})")))?;
+    let file = file.map_err(|e| Error::engine(format!("the examples cannot be laid out ({e})")).with_source(e))?;
     atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, e)))?;
     Ok(())
 }
@@ -235,12 +235,12 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use headgan::engine::{cpu, shape};
     use headgan::morphable::Morphable;
     use headgan::nets::mobilenet::{self, mobilenet};
     use headgan::weights::{Array, Weights};
     use std::sync::Arc;
-    use super::*;
 
     /// A regressor that always answers with the mean face in the middle of the crop.
     fn regressor() -> (Regressor<Embedded>, Morphable) {

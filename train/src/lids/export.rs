@@ -1,5 +1,6 @@
 //! A pack with lids: a pack whose regressor gets a run's second look, everything else as it was.
 
+use super::trainer::{regressor_hash, weights};
 use crate::checkpoint::Checkpoint;
 use crate::data::store::write_text;
 use crate::export::{halved, pack_name, write_half};
@@ -8,7 +9,6 @@ use headgan::nets::lids::PREFIX;
 use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use std::path::Path;
-use super::trainer::{regressor_hash, weights};
 
 /// A pack's card, which says what its licence does not.
 const CARD: &str = "README.md";
@@ -49,7 +49,9 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
 pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
     let name = pack_name(folder)?;
     let new = regressor(pack, checkpoint)?;
-    let cannot = |path: &Path, e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", path.display()));
+    let cannot = |path: &Path, e: std::io::Error| {
+        Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e)
+    };
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     if same(folder, &pack.folder) {
@@ -75,7 +77,8 @@ pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Resul
     if pack.folder.join(CARD).exists() {
         copy(CARD)?;
     }
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::engine(format!("the manifest: {e}")))?;
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Error::engine(format!("the manifest: {e}")).with_source(e))?;
     write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }

@@ -3,13 +3,13 @@
 use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, PackComponent, halved};
-use headgan::models::{Pack, Role};
-use headgan::weights::Weights;
 use headgan::import::fitting;
-use headgan::morphable::arrays::{morphable_from, morphable_weights};
+use headgan::models::{Architecture, Pack, Role};
 use headgan::morphable::Morphable;
+use headgan::morphable::arrays::{morphable_from, morphable_weights};
 use headgan::nets::mobilenet;
 use headgan::synthetic::head;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -68,7 +68,7 @@ pub fn export_pack(
     let own = [
         PackComponent {
             role: Role::Regressor,
-            architecture: "mobilenet-v1",
+            architecture: Architecture::MobileNetV1,
             config: map(json!({"width": network.width, "outputs": network.outputs})),
             file: FILES[0],
             weights: &regressor,
@@ -77,7 +77,7 @@ pub fn export_pack(
         // Coordinates are micrometres, which half precision does not hold.
         PackComponent {
             role: Role::Morphable,
-            architecture: "linear-morphable",
+            architecture: Architecture::LinearMorphable,
             config: map(fitting::config(&model)),
             file: FILES[1],
             weights: &head,

@@ -3,9 +3,9 @@
 use super::sample::{CONTEXT, SIDE, Sample, landmark_crop};
 use crate::affine::to_bgr8;
 use headgan::frame::Rect;
+use headgan::morphable::canonical::ExpressionMode;
 use headgan::morphable::{Euler, Fit, ImageCamera, Params};
 use headgan::random::Rng;
-use headgan::morphable::canonical::ExpressionMode;
 use headgan::synthetic::appearance::HairStyle;
 use headgan::synthetic::{Appearance, Renderer};
 use headgan::{Error, Result};

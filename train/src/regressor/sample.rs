@@ -4,8 +4,8 @@ use super::labels::FitConverter;
 use crate::affine::{resample, to_bgr8, transform_camera};
 use crate::data::store::StoredClip;
 use headgan::face::bgr::Bgr8;
-use headgan::frame::Rect;
 use headgan::face::roi;
+use headgan::frame::Rect;
 use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::{Error, Result};
 
@@ -39,7 +39,12 @@ pub fn landmark_crop(model: &PreparedMorphable, shape: &[f32], expr: &[f32], cam
 ///
 /// # Errors
 /// Those of the clip.
-pub fn from_frame(clip: &StoredClip, frame: usize, model: &PreparedMorphable, converter: &FitConverter) -> Result<Sample> {
+pub fn from_frame(
+    clip: &StoredClip,
+    frame: usize,
+    model: &PreparedMorphable,
+    converter: &FitConverter,
+) -> Result<Sample> {
     let stored = &clip.frames[frame];
     let (shape, expr) = converter.convert(&stored.shape, &stored.reference.expr)?;
     let camera = &stored.reference.camera;

@@ -5,9 +5,9 @@ use super::view::Crop;
 use crate::batch_norm::{BatchNormTrainer, Record, missing_tensor};
 use crate::checkpoint::Checkpoint;
 use headgan::engine::shape;
-use headgan::weights::{Array, Weights};
 use headgan::morphable::Morphable;
 use headgan::nets::mobilenet::{Config, SIZE, mobilenet};
+use headgan::weights::{Array, Weights};
 use headgan::{Error, Result};
 use headgan_torch::Shared;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -228,7 +228,7 @@ impl Trainer {
 pub fn export(checkpoint: &Checkpoint, head: &Morphable) -> Result<(Weights, Morphable)> {
     let values = |t: &Tensor| {
         let flat = Vec::<f32>::try_from(t.to_kind(Kind::Float).contiguous().reshape([-1]));
-        flat.map_err(|e| Error::engine(format!("the checkpoint cannot be read ({e})")))
+        flat.map_err(|e| Error::engine(format!("the checkpoint cannot be read ({e})")).with_source(e))
     };
     let mut weights = Weights::default();
     for (name, tensor) in checkpoint.part("average") {

@@ -4,12 +4,12 @@
 use super::sample::{CONTEXT, SIDE, Sample};
 use crate::affine::{Affine, compose, resample, transform_camera};
 use headgan::Result;
-use headgan::frame::Rect;
 use headgan::face::bgr::Bgr8;
+use headgan::frame::Rect;
 use headgan::morphable::ImageCamera;
+use headgan::morphable::canonical::ExpressionMode;
 use headgan::nets::mobilenet::SIZE;
 use headgan::random::Rng;
-use headgan::morphable::canonical::ExpressionMode;
 
 /// The identity mode that a mirror turns around: the head's asymmetry.
 const ASYMMETRY: usize = 39;

@@ -7,9 +7,9 @@ use crate::checkpoint::Checkpoint;
 use crate::ctc::{self, CtcTargets};
 use crate::spectral_weights::{SpectralWeights, weights_of};
 use headgan::engine::shape;
-use headgan::weights::Weights;
 use headgan::nets::deepspeech2::{self, deepspeech2};
 use headgan::random::Rng;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
 use serde::Serialize;
@@ -137,7 +137,8 @@ impl Trainer {
         out.put("statistics", &self.statistics);
         out.put("first", self.adam.moments.iter().map(|(name, (m, _))| (name, m)));
         out.put("second", self.adam.moments.iter().map(|(name, (_, v))| (name, v)));
-        let text = serde_json::to_string(&self.config).map_err(|e| Error::engine(format!("the configuration: {e}")))?;
+        let text = serde_json::to_string(&self.config)
+            .map_err(|e| Error::engine(format!("the configuration: {e}")).with_source(e))?;
         out.metadata.insert(METADATA_KEY.into(), text);
         let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
         out.metadata.extend(numbers.map(|(name, n)| (name.into(), n.to_string())));

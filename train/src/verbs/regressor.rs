@@ -1,12 +1,12 @@
 //! The verbs of the procedural head and its regressor: build the head as a pack; train, measure and export the regressor.
 
 use super::common::{DetectorArgs, LoaderArgs, RunArgs, newest_checkpoint};
+use headgan::import::fitting;
 use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Pack};
-use headgan::weights::Weights;
-use headgan::import::fitting;
 use headgan::morphable::Morphable;
 use headgan::synthetic::head;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_train::data::store::model_of;
 use headgan_train::regressor::{self, measure::EvaluatedRegressor};
@@ -175,7 +175,8 @@ pub fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
     let held_out = data.as_ref().zip(fitted.as_ref()).map(|(data, fitted)| (data.held_out.as_slice(), fitted));
     let figures = EvaluatedRegressor::new(weights, model)?.measure(held_out, args.frames, args.heads, args.seed)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::engine(format!("figures: {e}")))?;
+        let text = serde_json::to_string_pretty(&figures)
+            .map_err(|e| Error::engine(format!("figures: {e}")).with_source(e))?;
         println!("{text}");
     } else {
         println!("{which}\n{}", regressor::measure::text(&figures));

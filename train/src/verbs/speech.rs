@@ -1,11 +1,11 @@
 //! The verbs of acoustic models: make synthetic speech, train, measure.
 
+use super::common::{RunArgs, newest_checkpoint};
 use headgan::engine::cpu;
 use headgan::models::ModelSet;
 use headgan::{Result, audio};
 use headgan_train::speech::{self, measure, synthesis};
 use std::path::PathBuf;
-use super::common::{RunArgs, newest_checkpoint};
 
 #[derive(clap::Args)]
 pub struct SpeechData {

@@ -86,7 +86,8 @@ impl Checksums {
     /// [`Error::Usage`] where the file cannot be read, a line is another, or a name has two checksums.
     pub fn read(path: &Path) -> Result<Checksums> {
         let file = format!("--checksums {}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|e| Error::usage(format!("{file}: cannot be read ({e})")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("{file}: cannot be read ({e})")).with_source(e))?;
         let mut sums = BTreeMap::new();
         for (i, line) in text.lines().enumerate().map(|(i, l)| (i + 1, l.trim())) {
             if line.is_empty() || line.starts_with('#') {

@@ -59,7 +59,8 @@ impl Record {
     /// [`Error::Input`] where it cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> Result<()> {
         let path = record_path(folder, name);
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::engine(format!("{}: {e}", path.display())))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::engine(format!("{}: {e}", path.display())).with_source(e))?;
         write_text(&path, &text)
     }
 
@@ -272,8 +273,9 @@ impl Job<'_> {
 
     fn finish(&self) -> Result<Step, Failure> {
         let (part, done) = (part_path(self.folder, self.name), done_path(self.folder, self.name));
-        std::fs::rename(&part, &done)
-            .map_err(|e| Error::input(format!("{}: cannot be renamed ({e}): check the folder", part.display())))?;
+        std::fs::rename(&part, &done).map_err(|e| {
+            Error::input(format!("{}: cannot be renamed ({e}): check the folder", part.display())).with_source(e)
+        })?;
         Ok(Step::Done)
     }
 }
@@ -288,7 +290,7 @@ pub fn set_aside(folder: &Path, name: &str) -> Result<PathBuf> {
     // There is always a number that is not taken.
     let aside = paths.next().unwrap_or_else(|| folder.join(format!("{name}.bad")));
     std::fs::rename(done_path(folder, name), &aside)
-        .map_err(|e| Error::input(format!("{name}: cannot be renamed to {} ({e})", aside.display())))?;
+        .map_err(|e| Error::input(format!("{name}: cannot be renamed to {} ({e})", aside.display())).with_source(e))?;
     let _ = std::fs::remove_file(record_path(folder, name));
     Ok(aside)
 }
@@ -299,5 +301,5 @@ pub fn set_aside(folder: &Path, name: &str) -> Result<PathBuf> {
 /// [`Error::Input`] where that fails.
 pub fn open(folder: &Path, name: &str) -> Result<File> {
     let path = done_path(folder, name);
-    File::open(&path).map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())))
+    File::open(&path).map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))
 }

@@ -123,8 +123,9 @@ pub fn text(fetched: &FetchReport) -> String {
 pub fn fetch(settings: &Settings) -> Result<FetchReport> {
     let (subset, out) = (settings.subset, settings.out);
     let folder = out.join(subset.name());
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::input(format!("{}: cannot be made ({e}): choose another folder", folder.display())))?;
+    std::fs::create_dir_all(&folder).map_err(|e| {
+        Error::input(format!("{}: cannot be made ({e}): choose another folder", folder.display())).with_source(e)
+    })?;
     let parts = subset.parts();
     let mark = folder.join("unpacked.json");
     let before = std::fs::read_to_string(&mark).ok().and_then(|text| serde_json::from_str::<UnpackReport>(&text).ok());
@@ -145,7 +146,8 @@ pub fn fetch(settings: &Settings) -> Result<FetchReport> {
     checked += usize::from(check_archive(settings, &parts)?);
     let reader = MultipartReader::open(out, &parts)?;
     let unpacked = unpack::unpack(reader, subset.archive(), &folder, settings.quiet)?;
-    let text = serde_json::to_string_pretty(&unpacked).map_err(|e| Error::engine(format!("unpacked.json: {e}")))?;
+    let text = serde_json::to_string_pretty(&unpacked)
+        .map_err(|e| Error::engine(format!("unpacked.json: {e}")).with_source(e))?;
     let persons = persons(&folder)?;
     write_text(&mark, &text)?;
     Ok(FetchReport { persons, received, checked, unpacked })

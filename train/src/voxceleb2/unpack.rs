@@ -105,7 +105,7 @@ fn is_there(path: &Path, size: u64, crc: u32) -> Result<bool> {
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == size) {
         return Ok(false);
     }
-    let cannot = |e: std::io::Error| Error::input(format!("{}: cannot be read ({e})", path.display()));
+    let cannot = |e: std::io::Error| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e);
     let mut file = File::open(path).map_err(cannot)?;
     let mut hash = crc32fast::Hasher::new();
     let mut block = vec![0; BLOCK];

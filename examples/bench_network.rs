@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use headgan::engine::Executor;
 use headgan::engine::cpu::{Cpu, Options};
 use headgan::engine::plain::Plain;
+use headgan::models::Architecture;
 use headgan::nets::generator;
 use headgan::nets::named::{Network, logical};
 use headgan::weights::{Array, Weights};
@@ -33,7 +34,7 @@ struct Arguments {
 enum Command {
     /// Prints the arrays that a network needs, and its inputs.
     Layers {
-        architecture: String,
+        architecture: Architecture,
         /// Configuration of a generator; the published one unless told.
         #[arg(long)]
         config: Option<String>,
@@ -42,7 +43,7 @@ enum Command {
     },
     /// Writes the ONNX graph.
     Export {
-        architecture: String,
+        architecture: Architecture,
         file: PathBuf,
         out: PathBuf,
         #[arg(long, default_value_t = 0)]
@@ -50,7 +51,7 @@ enum Command {
     },
     /// Runs frames and prints what they took.
     Run {
-        architecture: String,
+        architecture: Architecture,
         file: PathBuf,
         #[arg(long, default_value_t = 0)]
         size: usize,
@@ -85,7 +86,7 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Layers { architecture, config, size } => {
             let network = match config {
-                Some(config) if architecture == "headgan-generator" => {
+                Some(config) if architecture == Architecture::HeadganGenerator => {
                     Network::Generator(serde_json::from_str::<generator::Config>(&config)?)
                 }
                 Some(_) => bail!("only the generator takes a configuration here"),

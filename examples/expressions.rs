@@ -35,7 +35,7 @@ fn real(path: &str) -> Result<Parts> {
     let networks = Networks::load(&ModelSet::discover(&[]), None, None, &cpu::Options::default())?;
     let picture = still::read(Path::new(path))?.frame;
     let found = networks.observer().observe(&picture)?.choose(Choice::Largest);
-    let none = || Error::NoFace(format!("{path}: no face was found: take another picture"));
+    let none = || Error::no_face(format!("{path}: no face was found: take another picture"));
     let fit = found.ok_or_else(none)?.fit;
     Ok((networks.morphable, networks.draft, picture, fit))
 }

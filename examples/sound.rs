@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         }
     };
     if generator.config.audio == 0 {
-        return Err(Error::Usage(format!("{} does not listen: name a generator with sound", generator.name)));
+        return Err(Error::usage(format!("{} does not listen: name a generator with sound", generator.name)));
     }
     println!("{}, {frames} frames; differences in 255ths", generator.name);
 

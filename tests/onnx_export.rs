@@ -2,6 +2,7 @@
 
 use headgan::engine::plain::Plain;
 use headgan::engine::{Act, Conv, Ops, Resize, onnx, shape};
+use headgan::models::Architecture;
 use headgan::nets::named::{Network, logical};
 use headgan::nets::{discriminator, generator, mobilenet};
 use headgan::testing::{Rng, load_f32, random_weights, shared};
@@ -292,12 +293,12 @@ fn the_other_networks() {
     let judge = discriminator::Config { input: 6, ndf: 4, layers: 4, scales: 2 };
     let small = [
         (Network::Discriminator(judge), 32),
-        (Network::published("retinaface").unwrap(), 64),
-        (Network::published("retinaface").unwrap(), 75),
-        (Network::published("faceboxes").unwrap(), 128),
-        (Network::published("mobilenet-v1").unwrap(), 120),
+        (Network::published(&Architecture::RetinaFace).unwrap(), 64),
+        (Network::published(&Architecture::RetinaFace).unwrap(), 75),
+        (Network::published(&Architecture::FaceBoxes).unwrap(), 128),
+        (Network::published(&Architecture::MobileNetV1).unwrap(), 120),
         (Network::MobileNet(mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62, lids: true }), 120),
-        (Network::published("mobilefacenet").unwrap(), 112),
+        (Network::published(&Architecture::MobileFaceNet).unwrap(), 112),
     ];
     for (network, size) in small {
         let inputs = network.inputs(size).unwrap();
@@ -320,7 +321,7 @@ fn exported_official_fixtures() {
         let state = spectral::fold(&file.strip_prefix("state.")).unwrap();
         let config = generator::Config::infer(&state).unwrap();
         let json = serde_json::to_value(&config).unwrap();
-        let graph = headgan::nets::export_onnx("headgan-generator", &json, &state, 64).unwrap();
+        let graph = headgan::nets::export_onnx(&Architecture::HeadganGenerator, &json, &state, 64).unwrap();
         let names = ["reference", "pncc", "audio"].into_iter().take(if config.audio > 0 { 3 } else { 2 });
         let inputs: Vec<Input> = names
             .map(|n| {
@@ -341,7 +342,8 @@ fn exported_official_fixtures() {
         let judge = spectral::fold(&file.strip_prefix("disc.")).unwrap();
         let (dims, values) = value("disc_input");
         let graph =
-            headgan::nets::export_onnx("headgan-discriminator", &serde_json::Value::Null, &judge, dims[2]).unwrap();
+            headgan::nets::export_onnx(&Architecture::HeadganDiscriminator, &serde_json::Value::Null, &judge, dims[2])
+                .unwrap();
         for (key, _, theirs) in witness(graph, &[("picture", dims, values)]) {
             let key = key.replace("scale_", "disc_output.").replace("layer_", "");
             let d = largest_difference(&value(&key).1, &theirs);
@@ -360,7 +362,7 @@ fn an_export_says_what_it_is_and_what_does_not_fit() {
     let mut weights = random_weights(&layers, 3);
     weights.metadata.insert("licence".into(), "for tests".into());
     let json = serde_json::to_value(&config).unwrap();
-    let graph = headgan::nets::export_onnx("headgan-generator", &json, &weights, 16).unwrap();
+    let graph = headgan::nets::export_onnx(&Architecture::HeadganGenerator, &json, &weights, 16).unwrap();
     let model = Model::load(graph.clone()).unwrap();
     let shapes: Vec<_> = (0..3).map(|i| model.input_shape(i).unwrap().len()).collect();
     assert_eq!(shapes, [4, 4, 2]);
@@ -372,17 +374,30 @@ fn an_export_says_what_it_is_and_what_does_not_fit() {
     assert!(graph.windows(key.len()).filter(|w| w == key).count() <= 2);
 
     let text = |r: headgan::Result<Vec<u8>>| r.unwrap_err().to_string();
-    assert!(text(headgan::nets::export_onnx("lenet", &json, &weights, 16)).contains("known are headgan-generator"));
-    assert!(text(headgan::nets::export_onnx("headgan-generator", &json, &weights, 18)).contains("multiple of 4"));
-    assert!(text(headgan::nets::export_onnx("headgan-generator", &json, &weights, 1 << 20)).contains("multiple of 4"));
-    let other = serde_json::json!({"ngf": 4, "levels": 2, "spade": 4, "frames": 3, "audio": 5});
-    assert!(text(headgan::nets::export_onnx("headgan-generator", &other, &weights, 16)).contains("says ngf 4"));
     assert!(
-        text(headgan::nets::export_onnx("headgan-generator", &serde_json::json!([1]), &weights, 16))
+        text(headgan::nets::export_onnx(&"lenet".into(), &json, &weights, 16)).contains("known are headgan-generator")
+    );
+    assert!(
+        text(headgan::nets::export_onnx(&Architecture::HeadganGenerator, &json, &weights, 18))
+            .contains("multiple of 4")
+    );
+    assert!(
+        text(headgan::nets::export_onnx(&Architecture::HeadganGenerator, &json, &weights, 1 << 20))
+            .contains("multiple of 4")
+    );
+    let other = serde_json::json!({"ngf": 4, "levels": 2, "spade": 4, "frames": 3, "audio": 5});
+    assert!(
+        text(headgan::nets::export_onnx(&Architecture::HeadganGenerator, &other, &weights, 16)).contains("says ngf 4")
+    );
+    assert!(
+        text(headgan::nets::export_onnx(&Architecture::HeadganGenerator, &serde_json::json!([1]), &weights, 16))
             .contains("an object is needed")
     );
     weights.arrays.remove("rendering_network.conv_img.1.bias");
-    assert!(text(headgan::nets::export_onnx("headgan-generator", &json, &weights, 16)).contains("conv_img.1.bias"));
+    assert!(
+        text(headgan::nets::export_onnx(&Architecture::HeadganGenerator, &json, &weights, 16))
+            .contains("conv_img.1.bias")
+    );
 
     let none = Weights::default();
     let missing = onnx::record("x", &[("x", &[1, 2, 3, 3])], &none, |ops, x| {

@@ -8,7 +8,7 @@ use headgan::audio::ctc::Emissions;
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Cell, cpu, shape};
-use headgan::models::{ModelSet, Role};
+use headgan::models::{Architecture, ModelSet, Role};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::testing::random_weights;
 use headgan::weights::safetensors::save;
@@ -55,7 +55,8 @@ fn from_a_checkpoint_to_a_generators_input() {
         c
     };
     // Without a model everything says what to do. (The program itself finds the repository's.)
-    let error = ModelSet::from_folders(&[dir.into()]).find(Role::Speech, Some("deepspeech2"), None).unwrap_err();
+    let error =
+        ModelSet::from_folders(&[dir.into()]).find(Role::Speech, Some(&Architecture::DeepSpeech2), None).unwrap_err();
     assert!(error.to_string().contains("models import deepspeech2"), "{error}");
     let all = ["audio-features", "s.wav", "--layout", "headgan300", "--pack", "none", "-o", "o.npy"];
     fails(&mut run(&all), 4, &["acoustic model", "'none'", "headgan84"]);

@@ -64,7 +64,7 @@ pub fn main_entry(
         Ok(Err(error)) => error,
         Err(panic) => {
             let text = format!("internal error in {}: {}", action.to_string_lossy(), panic_text(&*panic));
-            Error::Engine(format!("{text}: save the project and report this"))
+            Error::engine(format!("{text}: save the project and report this"))
         }
     };
     // A message may fail as well; then the status alone tells.
@@ -147,7 +147,7 @@ fn report(action: &CStr, handle: *const c_void, error: &Error) {
         return;
     }
     let effect = Effect::new(&host, handle.cast_mut().cast());
-    let text = format!("{}: {error}", effect::LABEL);
+    let text = format!("{}: {}", effect::LABEL, effect::advice::told(error));
     if action == kOfxImageEffectActionRender && effect.persistent_message(MessageType::Error, &text) {
         effect::shared::note_message(effect.id(), &text);
     } else {

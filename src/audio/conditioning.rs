@@ -111,7 +111,7 @@ impl AudioConditioning {
     /// # Errors
     /// [`Error::Input`] naming the array that is missing or does not fit.
     pub fn from_arrays(arrays: &Weights) -> Result<AudioConditioning> {
-        let bad = |name: &str| Error::Input(format!("'{name}' does not hold what is heard in a shot: make it again"));
+        let bad = |name: &str| Error::input(format!("'{name}' does not hold what is heard in a shot: make it again"));
         let signal = arrays.get("signal").filter(|a| a.shape.len() == 2 && a.shape[1] == SIGNAL);
         let values = signal.and_then(Array::as_f32).filter(|v| v.iter().all(|v| v.is_finite()));
         let signal = values.ok_or_else(|| bad("signal"))?.to_vec();

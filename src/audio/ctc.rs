@@ -43,7 +43,7 @@ impl Emissions {
     /// [`Error::Usage`] where they do not make whole moments, or `blank` is none of the labels.
     pub fn new(labels: usize, blank: usize, log: Vec<f32>) -> Result<Emissions> {
         if blank >= labels || !log.len().is_multiple_of(labels) {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{} values are no moments of {labels} labels with the blank {blank}",
                 log.len()
             )));

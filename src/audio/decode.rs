@@ -59,12 +59,15 @@ impl Sound {
 /// # Errors
 /// [`Error::Input`] where it cannot be read or is empty.
 pub fn is_sound_file(path: &Path) -> Result<bool> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
     let mut head = Vec::new();
-    File::open(path).and_then(|f| f.take(12).read_to_end(&mut head)).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => fail("there is no such file: check the name"),
-        std::io::ErrorKind::IsADirectory => fail("this is a folder: give a file in it"),
-        _ => fail(&atomic::plain(&e)),
+    File::open(path).and_then(|f| f.take(12).read_to_end(&mut head)).map_err(|e| {
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file: check the name",
+            std::io::ErrorKind::IsADirectory => "this is a folder: give a file in it",
+            _ => &atomic::plain(&e),
+        };
+        fail(why).with_source(e)
     })?;
     if head.is_empty() {
         return Err(fail("the file is empty: copy or record it again"));
@@ -99,19 +102,20 @@ impl Mono {
 /// The error with the file's name in front.
 fn named(path: &Path) -> impl Fn(Error) -> Error {
     move |e| match e {
-        Error::Input(text) => Error::Input(format!("{}: {text}", path.display())),
+        Error::Input(text) => Error::Input(text.map(|t| format!("{}: {t}", path.display()))),
         other => other,
     }
 }
 
 /// What symphonia has to say.
 fn cannot(e: Symphonia) -> Error {
-    Error::Input(match e {
+    let text = match &e {
         Symphonia::Unsupported(what) => {
-            format!("this kind of sound is not decoded ({}): convert it to WAV or FLAC", atomic::plain(&what))
+            format!("this kind of sound is not decoded ({}): convert it to WAV or FLAC", atomic::plain(what))
         }
-        e => format!("the sound cannot be decoded ({}): copy or export the file again", atomic::plain(&e)),
-    })
+        e => format!("the sound cannot be decoded ({}): copy or export the file again", atomic::plain(e)),
+    };
+    Error::input(text).with_source(e)
 }
 
 fn native(path: &Path, cancel: &CancelToken) -> Result<Sound> {
@@ -119,7 +123,7 @@ fn native(path: &Path, cancel: &CancelToken) -> Result<Sound> {
 }
 
 fn decode(path: &Path, cancel: &CancelToken) -> Result<Sound> {
-    let file = File::open(path).map_err(|e| Error::Input(atomic::plain(&e)))?;
+    let file = File::open(path).map_err(|e| Error::input(atomic::plain(&e)).with_source(e))?;
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
@@ -151,7 +155,7 @@ fn decode(path: &Path, cancel: &CancelToken) -> Result<Sound> {
             Ok(buffer) => {
                 let (now, channels) = (buffer.spec().rate(), buffer.spec().channels().count());
                 if rate != 0 && now != rate {
-                    return Err(Error::Input(format!(
+                    return Err(Error::input(format!(
                         "its sample rate changes from {rate} to {now}: convert it to WAV"
                     )));
                 }
@@ -202,14 +206,14 @@ impl Drop for Guard {
 
 /// The first sound stream as ffmpeg decodes it, without its first `skip` seconds. `in_time`: samples stand where their time stamps are.
 fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool, cancel: &CancelToken) -> Result<Sound> {
-    let fail = |why: String| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: String| Error::input(format!("{}: {why}", path.display()));
     let mut ask = detached(&tools.ffprobe);
     ask.args(["-loglevel", "error", "-select_streams", "a:0", "-show_entries", "stream=sample_rate,channels"]);
     ask.args(["-of", "json"]).arg(file_argument(path));
     let text = output(&mut ask)?
         .map_err(|why| fail(format!("this is no sound that can be read ({why}): check the file or convert it")))?;
     let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| fail(format!("ffprobe's answer is no JSON: {e}")))?;
+        serde_json::from_slice(&text).map_err(|e| fail(format!("ffprobe's answer is no JSON: {e}")).with_source(e))?;
     let Some(stream) = json["streams"].get(0) else { return Err(fail("the file has no sound: give another".into())) };
     let rate = stream["sample_rate"].as_str().and_then(|r| r.parse::<u32>().ok()).filter(|r| *r > 0);
     let channels = stream["channels"].as_u64().filter(|c| (1..=64).contains(c));
@@ -225,14 +229,14 @@ fn piped(tools: &Tools, path: &Path, skip: f64, in_time: bool, cancel: &CancelTo
     command.args(["-ar", &rate.to_string(), "-ac", &channels.to_string(), "-f", "f32le", "pipe:1"]);
     let mut child = Guard(spawn(command.stdout(Stdio::piped()))?);
     let (Some(mut stdout), Some(stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
-        return Err(Error::Engine("the pipes of ffmpeg are missing".to_string()));
+        return Err(Error::engine("the pipes of ffmpeg are missing"));
     };
     let log = collect_log(stderr);
     let channels = channels as usize;
     let (mut mono, mut bytes, mut samples) = (Mono::default(), vec![0; 4 * channels * 16_384], Vec::new());
     loop {
         cancel.check()?;
-        let filled = fill(&mut stdout, &mut bytes).map_err(|e| fail(atomic::plain(&e)))?;
+        let filled = fill(&mut stdout, &mut bytes).map_err(|e| fail(atomic::plain(&e)).with_source(e))?;
         samples.clear();
         samples.extend(bytes[..filled].as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))));
         mono.add(&samples, channels).map_err(named(path))?;

@@ -75,7 +75,7 @@ impl Features {
     /// [`Error::Usage`] where the values do not make whole vectors.
     pub fn new(width: usize, values: Vec<f64>) -> Result<Features> {
         if width == 0 || !values.len().is_multiple_of(width) {
-            return Err(Error::Usage(format!("{} values do not make vectors of {width}", values.len())));
+            return Err(Error::usage(format!("{} values do not make vectors of {width}", values.len())));
         }
         Ok(Features { width, values })
     }
@@ -167,7 +167,7 @@ pub fn headgan84(sound: &Sound, fps: Rational, frames: Option<usize>, alignment:
 /// [`Error::Usage`] where the two have other widths or not as many frames.
 pub fn headgan300(signal: &Features, characters: &Features) -> Result<Features> {
     if (signal.width, characters.width) != (SIGNAL, CHARACTERS) || signal.frames() != characters.frames() {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "{} vectors of {} values and {} of {} cannot be joined: as many of {SIGNAL} and of {CHARACTERS} are needed",
             signal.frames(),
             signal.width,
@@ -182,7 +182,7 @@ pub fn headgan300(signal: &Features, characters: &Features) -> Result<Features> 
 fn whole_windows(sound: &Sound, grid: &short_term::Grid) -> Result<()> {
     let (window, samples) = (grid.window(), sound.samples().len());
     if grid.count(samples) == 0 {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "the sound has {samples} samples, fewer than the {window} of one window: record a longer one"
         )));
     }

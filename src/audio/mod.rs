@@ -106,20 +106,20 @@ fn check_rate(rate: u32) -> Result<()> {
     if RATES.contains(&rate) {
         return Ok(());
     }
-    Err(Error::Input(format!(
+    Err(Error::input(format!(
         "{rate} samples a second are not worked with, {low} to {high} are: convert the sound to 48000"
     )))
 }
 
 fn check_samples(samples: &[f64]) -> Result<()> {
     match samples.iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
-        Some(i) => Err(Error::Input(format!("sample {i} of the sound is {}: export the sound again", samples[i]))),
+        Some(i) => Err(Error::input(format!("sample {i} of the sound is {}: export the sound again", samples[i]))),
         None => Ok(()),
     }
 }
 
 fn too_long() -> Error {
-    Error::Input(format!("the sound has more than {MAX_SAMPLES} samples: cut it into parts"))
+    Error::input(format!("the sound has more than {MAX_SAMPLES} samples: cut it into parts"))
 }
 
 /// Adds `f(0)` to `f(n - 1)` in four lanes: faster than one after the other, and nearer to the truth.

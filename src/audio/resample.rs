@@ -19,7 +19,7 @@ impl Sound {
             return Ok(self.clone());
         }
         let fail = |e: &dyn std::fmt::Display| {
-            Error::Input(format!("the sound cannot be brought from {} to {rate} Hz: {e}", self.rate))
+            Error::input(format!("the sound cannot be brought from {} to {rate} Hz: {e}", self.rate))
         };
         let (from, to) = (self.rate as usize, rate as usize);
         // The filter's middle falls on a sample of both rates only where it is even in both.
@@ -33,9 +33,10 @@ impl Sound {
             rubato::WindowFunction::BlackmanHarris2,
             FixedSync::Both,
         )
-        .map_err(|e| fail(&e))?;
-        let samples = InterleavedSlice::new(&self.samples, 1, self.samples.len()).map_err(|e| fail(&e))?;
-        let out = fft.process_all(&samples, self.samples.len(), None).map_err(|e| fail(&e))?;
+        .map_err(|e| fail(&e).with_source(e))?;
+        let samples =
+            InterleavedSlice::new(&self.samples, 1, self.samples.len()).map_err(|e| fail(&e).with_source(e))?;
+        let out = fft.process_all(&samples, self.samples.len(), None).map_err(|e| fail(&e).with_source(e))?;
         Ok(Sound::new(rate, out.take_data())?.cancelled_by(&self.cancel))
     }
 }

@@ -94,7 +94,7 @@ impl Grid {
     /// [`Error::Usage`] where a window has fewer than 2 samples or a step none.
     pub fn steps(window: usize, step: usize) -> Result<Grid> {
         if window < 2 || step == 0 {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "windows of {window} samples every {step} cannot be analysed: use a lower frame rate, or a sound of more \
                  samples a second"
             )));

@@ -78,7 +78,7 @@ impl Config {
             || !(2..=LONGEST).contains(&window)
             || !(1..=LONGEST).contains(&step)
         {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "windows of {} s every {} s at {} Hz make no sense; 0.02, 0.01 and 16000 are usual",
                 self.window_size, self.window_stride, self.sample_rate
             )));

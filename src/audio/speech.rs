@@ -9,14 +9,14 @@ use super::ctc::{self, Emissions, Token};
 use super::spectrogram::{self, Normalisation, Spectrogram, Statistics, spectrogram, spectrogram_by};
 use crate::engine::stoppable::Stoppable;
 use crate::engine::{Embedded, Executor, cpu, shape};
-use crate::models::{Component, ModelSet, Role};
+use crate::models::{Architecture, Component, ModelSet, Role};
 use crate::nets::deepspeech2::{self, deepspeech2};
 use crate::weights::Weights;
 use crate::{CancelToken, Error, Result};
 use std::sync::Arc;
 
-/// The architecture's name in packs.
-pub const ARCHITECTURE: &str = "deepspeech2";
+/// The architecture in packs.
+pub const ARCHITECTURE: Architecture = Architecture::DeepSpeech2;
 /// What stands for the blank in a model's labels.
 const BLANK: char = '_';
 /// Seconds that a network in both directions sees at a time; longer sounds are seen in pieces.
@@ -62,7 +62,7 @@ pub fn check(config: &Config, weights: &Weights) -> Result<deepspeech2::Config> 
     let mut network = deepspeech2::Config::infer(weights)?;
     let labels = config.labels.chars().count();
     if labels != network.labels {
-        return Err(Error::Model(format!(
+        return Err(Error::model(format!(
             "the network has {} outputs and its labels are {labels} ('{}')",
             network.labels,
             config.labels.escape_debug()
@@ -99,7 +99,7 @@ impl Speech<Embedded> {
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged; it says what to import.
     pub fn load(models: &ModelSet, pack: Option<&str>, options: &cpu::Options) -> Result<Speech<Embedded>> {
-        let (pack, component) = models.find(Role::Speech, Some(ARCHITECTURE), pack)?;
+        let (pack, component) = models.find(Role::Speech, Some(&ARCHITECTURE), pack)?;
         let config: Config = component.config()?;
         let weights = pack.load(component, check_component)?;
         Speech::new(&config, weights, |weights| Embedded::new(weights, options))

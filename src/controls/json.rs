@@ -18,16 +18,17 @@ const LARGEST: u64 = 16 << 20;
 pub(super) fn read(path: &Path, what: &str) -> Result<Value> {
     let shown = one_line(&path.to_string_lossy());
     let unreadable = |e: std::io::Error| {
-        Error::Input(format!("cannot read the {what} {shown}: {e}: check its name and permissions"))
+        Error::input(format!("cannot read the {what} {shown}: {e}: check its name and permissions")).with_source(e)
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::Input(format!("{shown} is larger than 16 MiB: it cannot be a {what}, give another file")));
+        return Err(Error::input(format!("{shown} is larger than 16 MiB: it cannot be a {what}, give another file")));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Input(format!("{shown} is not text in UTF-8: save the {what} as UTF-8 JSON")))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Error::input(format!("{shown} is not text in UTF-8: save the {what} as UTF-8 JSON")).with_source(e)
+    })?;
     parse(&text, &shown)
 }
 
@@ -39,7 +40,7 @@ pub(super) fn parse(text: &str, source: &str) -> Result<Value> {
     // Some editors put a byte order mark in front.
     serde_json::from_str::<Strict>(text.trim_start_matches('\u{feff}'))
         .map(|strict| strict.0)
-        .map_err(|e| Error::Input(format!("{source} is not valid JSON: {e}: correct it there")))
+        .map_err(|e| Error::input(format!("{source} is not valid JSON: {e}: correct it there")).with_source(e))
 }
 
 /// How a message calls the type of a value.

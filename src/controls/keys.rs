@@ -8,6 +8,7 @@
 use super::json;
 use super::tree::Control;
 use super::values::{Value, Values, named};
+use crate::error::Advice;
 use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use std::path::Path;
@@ -66,7 +67,7 @@ impl Curve {
         }
         for (i, key) in keys.iter().enumerate() {
             if !(-Self::FARTHEST..=Self::FARTHEST).contains(&key.frame) || !key.value.is_finite() {
-                return Err(Error::Usage(format!(
+                return Err(Error::usage(format!(
                     "key {i}: frame {} and value {} must be numbers, the frame from -{far} to {far}",
                     key.frame,
                     key.value,
@@ -74,7 +75,7 @@ impl Curve {
                 )));
             }
             if i > 0 && key.frame - keys[i - 1].frame < Self::NEAREST {
-                return Err(Error::Usage(format!(
+                return Err(Error::usage(format!(
                     "key {i}: frame {} does not come after frame {} of the key before it: sort the keys by frame, one \
                      for each",
                     key.frame,
@@ -145,7 +146,7 @@ impl Curve {
     pub fn check(&self, control: &Control) -> Result<()> {
         keyframable(control)?;
         for (i, key) in self.keys.iter().enumerate() {
-            control.check(Value::Float(key.value)).map_err(|e| Error::Usage(format!("key {i}: {e}")))?;
+            control.check(Value::Float(key.value)).map_err(|e| e.map_text(|t| format!("key {i}: {t}")))?;
         }
         Ok(())
     }
@@ -155,10 +156,11 @@ fn keyframable(control: &Control) -> Result<()> {
     if control.keyframable {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "{0} holds for the whole shot and cannot be keyframed: use --set {0}=value instead",
+    Err(Error::usage(format!(
+        "{0} holds for the whole shot and cannot be keyframed: give it one value instead",
         control.id
-    )))
+    ))
+    .with_advice(Advice::SetControl(control.id.into())))
 }
 
 /// The curves of a file of `--keys`.
@@ -211,14 +213,14 @@ impl Values {
 }
 
 fn curves(file: &serde_json::Value, source: &str) -> Result<Vec<(&'static Control, Curve)>> {
-    let wrong = |text: &str| Error::Usage(format!("{source}: {text}"));
+    let wrong = |text: &str| Error::usage(format!("{source}: {text}"));
     let object = file.as_object().ok_or_else(|| {
         wrong(&format!("the file holds {} where {{\"control\": [keys]}} must stand", json::type_name(file)))
     })?;
     let mut out = Vec::with_capacity(object.len());
     for (id, keys) in object {
-        let control = named(id).map_err(|e| wrong(&e.to_string()))?;
-        keyframable(control).map_err(|e| wrong(&e.to_string()))?;
+        let control = named(id).map_err(|e| e.map_text(|t| format!("{source}: {t}")))?;
+        keyframable(control).map_err(|e| e.map_text(|t| format!("{source}: {t}")))?;
         let keys = keys
             .as_array()
             .ok_or_else(|| wrong(&format!("{id} holds {} where a list of keys must stand", json::type_name(keys))))?;
@@ -227,7 +229,7 @@ fn curves(file: &serde_json::Value, source: &str) -> Result<Vec<(&'static Contro
             .enumerate()
             .map(|(i, key)| read_key(control, key).map_err(|text| wrong(&format!("{id}, key {i}: {text}"))))
             .collect();
-        let curve = Curve::new(keys?).map_err(|e| wrong(&format!("{id}, {e}")))?;
+        let curve = Curve::new(keys?).map_err(|e| e.map_text(|t| format!("{source}: {id}, {t}")))?;
         out.push((control, curve));
     }
     Ok(out)
@@ -321,7 +323,7 @@ mod tests {
             ("{\"yaw_offset\": 3}", "k.json: yaw_offset holds a number where a list of keys must stand"),
             (
                 "{\"smoothing\": []}",
-                "k.json: smoothing holds for the whole shot and cannot be keyframed: use --set smoothing=value instead",
+                "k.json: smoothing holds for the whole shot and cannot be keyframed: give it one value instead",
             ),
             ("{\"yaw_offset\": [7]}", "k.json: yaw_offset, key 0: it is a number where {\"frame\""),
             ("{\"yaw_offset\": [{\"value\": 1}]}", "k.json: yaw_offset, key 0: it lacks its frame"),

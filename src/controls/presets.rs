@@ -8,6 +8,7 @@
 use super::json;
 use super::tree::{CONTROLS, Control};
 use super::values::{Value, Values, named};
+use crate::error::Advice;
 use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};
 use serde_json::Value as Json;
@@ -61,7 +62,7 @@ impl Preset {
     /// `Usage` when name or description are empty or longer than one line.
     pub fn new(id: &str, name: &str, description: &str, values: &Values) -> Result<Preset> {
         for (what, text) in [("name", name), ("description", description)] {
-            one_line_of_text(what, text).map_err(Error::Usage)?;
+            one_line_of_text(what, text).map_err(Error::usage)?;
         }
         let controls = values.constants().map(|(c, v)| (c.id, v.clone())).collect();
         Ok(Preset { id: id.into(), name: name.into(), description: description.into(), controls })
@@ -207,10 +208,11 @@ impl Presets {
         }
         let near = nearest(name_or_file, entries.iter().map(|e| e.id.as_str()));
         let near = near.map(|near| format!(", the nearest is '{}'", one_line(near))).unwrap_or_default();
-        Err(Error::Usage(format!(
-            "there is no preset {}{near}: see `headgan presets list`, or give a .json file",
+        Err(Error::usage(format!(
+            "there is no preset {}{near}: choose one that is there, or give a .json file",
             quoted(name_or_file)
-        )))
+        ))
+        .with_advice(Advice::ListPresets))
     }
 }
 
@@ -242,7 +244,7 @@ fn one_line_of_text(what: &str, text: &str) -> Result<(), String> {
 
 fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     const FIELDS: [&str; 4] = ["format", "name", "description", "controls"];
-    let wrong = |text: &str| Error::Usage(format!("{source}: {text}"));
+    let wrong = |text: &str| Error::usage(format!("{source}: {text}"));
     let object = file.as_object().ok_or_else(|| {
         wrong(&format!(
             "the file holds {} where {{\"format\": {FORMAT}, \"name\", \"description\", \"controls\"}} must stand",
@@ -253,7 +255,7 @@ fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     match object.get("format").map(|f| (f, f.as_u64())) {
         Some((_, Some(FORMAT))) => {}
         Some((_, Some(newer))) if newer > FORMAT => {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{source}: this preset has format {newer}, this program reads {FORMAT}: update the program"
             )));
         }
@@ -284,7 +286,7 @@ fn from_json(id: &str, file: &Json, source: &str) -> Result<Preset> {
     let mut controls = BTreeMap::new();
     for (id, value) in set {
         let read = named(id).and_then(|c| Ok((c.id, c.from_json(value)?)));
-        let (id, value) = read.map_err(|e| wrong(&e.to_string()))?;
+        let (id, value) = read.map_err(|e| e.map_text(|t| format!("{source}: {t}")))?;
         controls.insert(id, value);
     }
     Ok(Preset { id: id.into(), name, description, controls })
@@ -413,7 +415,7 @@ mod tests {
         let e = presets.find("pose-onyl").unwrap_err();
         assert_eq!(
             e.to_string(),
-            "there is no preset 'pose-onyl', the nearest is 'pose-only': see `headgan presets list`, or give a .json file"
+            "there is no preset 'pose-onyl', the nearest is 'pose-only': choose one that is there, or give a .json file"
         );
         assert!(matches!(e, Error::Usage(_)));
         assert!(matches!(presets.find("absent.json"), Err(Error::Input(_))));

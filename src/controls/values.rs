@@ -4,6 +4,7 @@ use super::json;
 use super::keys::Curve;
 use super::settings::Settings;
 use super::tree::{self, CONTROLS, Control, Kind, RETIRED};
+use crate::error::Advice;
 use crate::text::{self, nearest, quoted};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -28,16 +29,14 @@ pub fn named(id: &str) -> Result<&'static Control> {
         return Ok(control);
     }
     if let Some((_, instead)) = RETIRED.iter().find(|(old, _)| *old == id) {
-        return Err(Error::Usage(format!("the control '{id}' is no more: use {instead}")));
+        return Err(Error::usage(format!("the control '{id}' is no more: use {instead}")));
     }
     // A label is as good a hint of what was meant as an id.
     let names = CONTROLS.iter().flat_map(|c| [c.id, c.label]);
     let near = nearest(id, names).and_then(|name| CONTROLS.iter().find(|c| c.id == name || c.label == name));
     let near = near.map(|c| format!(", the nearest is '{}'", c.id)).unwrap_or_default();
-    Err(Error::Usage(format!(
-        "there is no control {}{near}: see `headgan presets show --controls` or docs/USER_GUIDE.md",
-        quoted(id)
-    )))
+    Err(Error::usage(format!("there is no control {}{near}: docs/USER_GUIDE.md lists all of them", quoted(id)))
+        .with_advice(Advice::ListControls))
 }
 
 impl Control {
@@ -73,7 +72,7 @@ impl Control {
                 .unwrap_or_default(),
             _ => String::new(),
         };
-        Error::Usage(format!("{} cannot be {given}: give {}{hint}", self.id, self.legal()))
+        Error::usage(format!("{} cannot be {given}: give {}{hint}", self.id, self.legal()))
     }
 
     /// The value, if it is of the control's type and in its range (-0 becomes 0).
@@ -203,7 +202,10 @@ impl Values {
     /// `Usage` as [`Values::set`], or when there is no `=`.
     pub fn assign(&mut self, assignment: &str) -> Result<()> {
         let (id, typed) = assignment.split_once('=').ok_or_else(|| {
-            Error::Usage(format!("--set {}: write control=value, for example yaw_offset=10", quoted(assignment)))
+            Error::usage(format!(
+                "{} sets no control: write control=value, for example yaw_offset=10",
+                quoted(assignment)
+            ))
         })?;
         self.set(id.trim(), typed)
     }

@@ -40,8 +40,8 @@ pub fn check(weights: &Weights, network: impl FnOnce(&ShapeOps)) -> Result<Check
             unused: weights.arrays.keys().filter(|k| !used.contains_key(*k)).cloned().collect(),
             parameters: used.keys().filter_map(|k| weights.get(k)).map(|a| a.len()).sum(),
         }),
-        [one] => Err(Error::Model(one.clone())),
-        [first, rest @ ..] => Err(Error::Model(format!("{first} (and {} more layers that do not fit)", rest.len()))),
+        [one] => Err(Error::model(one.clone())),
+        [first, rest @ ..] => Err(Error::model(format!("{first} (and {} more layers that do not fit)", rest.len()))),
     }
 }
 

@@ -56,7 +56,7 @@ impl Lpips {
     pub fn see(&self, picture: &Frame) -> Result<Seen> {
         let (w, h) = (picture.width, picture.height);
         if w.min(h) < LEAST {
-            return Err(Error::Input(format!("LPIPS needs pictures of at least {LEAST} pixels; this one has {w}x{h}")));
+            return Err(Error::input(format!("LPIPS needs pictures of at least {LEAST} pixels; this one has {w}x{h}")));
         }
         let values: Vec<f32> = picture::planes(picture).concat().iter().map(|v| (v / 127.5 - 1.0) as f32).collect();
         let maps = features(&self.ops, &self.config, &self.ops.tensor([1, 3, h, w], &values));

@@ -21,7 +21,7 @@ pub(super) fn load<T>(
         (torch::load(path, &torch::Options::default())?, safetensors::blake3(path)?)
     };
     let checked = check_finite(&weights).and_then(|()| check(&weights)).map_err(|e| match e {
-        Error::Model(text) => Error::Model(format!("{}: {text}: {remedy}", path.display())),
+        Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}: {remedy}", path.display()))),
         other => other,
     })?;
     Ok((weights, checked, blake3))

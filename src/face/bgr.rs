@@ -125,7 +125,7 @@ fn taps(n_in: usize, n_out: usize) -> Vec<Tap> {
 /// [`Error::Input`] when either picture has no pixels.
 pub fn resize_linear(source: &impl Pixels, width: usize, height: usize) -> Result<Bgr8> {
     if source.width() == 0 || source.height() == 0 || width == 0 || height == 0 {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "cannot scale a picture of {}x{} pixels to {width}x{height}: both need at least one pixel",
             source.width(),
             source.height()

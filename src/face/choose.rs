@@ -46,7 +46,7 @@ impl FromStr for Choice {
 
     fn from_str(text: &str) -> Result<Choice> {
         let wrong = || {
-            Error::Usage(format!(
+            Error::usage(format!(
                 "'{text}' does not name a face: say 'largest', 'nearest:X,Y' in pixels, or a number counted from the \
                  left, from 0"
             ))

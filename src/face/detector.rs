@@ -265,7 +265,7 @@ impl Raw {
 fn scaled(picture: &impl Pixels, limit: Limit) -> Result<(Bgr8, [f32; 2])> {
     let (h, w) = (picture.height(), picture.width());
     if h == 0 || w == 0 {
-        return Err(Error::Input(format!("a picture of {w}x{h} pixels holds no face: it needs at least one pixel")));
+        return Err(Error::input(format!("a picture of {w}x{h} pixels holds no face: it needs at least one pixel")));
     }
     let scale = match limit {
         Limit::None => 1.0,

@@ -1,6 +1,7 @@
 //! Whether two faces are the same person's: MobileFaceNet's embedding, and the cosine between two (CSIM).
 
 use crate::engine::{Executor, shape};
+use crate::error::Advice;
 use crate::error::{Error, Result};
 use crate::face::align;
 use crate::face::embedding::FaceEmbedding;
@@ -54,10 +55,8 @@ impl<O: Executor> Embedder<O> {
         let mut y = self.ops.values(&mobilefacenet(&self.ops, &x));
         let norm = y.iter().map(|v| v * v).sum::<f32>().sqrt();
         if y.len() != EMBEDDING || !(norm.is_finite() && norm > 0.0) {
-            return Err(Error::Engine(
-                "the identity network returned values that are not numbers; check the pack with `headgan models info`"
-                    .into(),
-            ));
+            let text = "the identity network returned values that are not numbers; check the pack";
+            return Err(Error::engine(text).with_advice(Advice::CheckPack));
         }
         y.iter_mut().for_each(|v| *v /= norm);
         Ok(FaceEmbedding(y))

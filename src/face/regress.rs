@@ -5,6 +5,7 @@
 use super::bgr::{self, Bgr8, Pixels, Window};
 use super::lids::Lids;
 use crate::engine::{Executor, shape};
+use crate::error::Advice;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, Morphable, Params};
@@ -56,7 +57,7 @@ impl<O: Executor> Regressor<O> {
         let (mean, std) = (model.param_mean.clone(), model.param_std.clone());
         let want = 12 + model.shape_dim + model.expr_dim;
         if config.outputs != want || mean.len() != want || std.len() != want {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the regressor has {} outputs, with {} means and {} deviations, but the morphable model takes {want} \
                  parameters; use the regressor and the model of one pack",
                 config.outputs,
@@ -115,9 +116,8 @@ impl<O: Executor + Sync> crate::face::traits::FaceFitter for Regressor<O> {
 }
 
 fn no_numbers() -> Error {
-    Error::Engine(
-        "the face regressor returned values that are not numbers; check the pack with `headgan models info`".into(),
-    )
+    Error::engine("the face regressor returned values that are not numbers; check the pack")
+        .with_advice(Advice::CheckPack)
 }
 
 /// The crop of `picture` at the network's size: the corners rounded to whole pixels (halves to even), black where the
@@ -129,7 +129,7 @@ pub fn crop(picture: &impl Pixels, roi: &Rect) -> Result<Bgr8> {
     let corners = [roi.x0, roi.y0, roi.x1, roi.y1];
     let [x0, y0, x1, y1] = corners.map(|v| v.round_ties_even() as i64);
     if !corners.iter().all(|v| v.abs() < MAX_SIDE) || x1 <= x0 || y1 <= y0 {
-        return Err(Error::NoFace(format!(
+        return Err(Error::no_face(format!(
             "the face crop ({}, {})-({}, {}) holds no pixels; choose another face or frame",
             roi.x0, roi.y0, roi.x1, roi.y1
         )));

@@ -92,7 +92,7 @@ impl Frame {
         check_mask(mask, patch.width, patch.height)?;
         let Window { x0, y0, width, height } = window;
         if ![x0, y0, width, height].iter().all(|v| v.is_finite()) || width <= 0.0 || height <= 0.0 {
-            return Err(Error::Usage(format!("the window {window:?} has no area")));
+            return Err(Error::usage(format!("the window {window:?} has no area")));
         }
         // The plate's pixels whose centres lie in the window.
         let first = |start: f64| (start - 0.5).ceil().max(0.0);
@@ -138,7 +138,7 @@ impl Frame {
 
 fn check_mask(mask: &[f32], width: usize, height: usize) -> Result<()> {
     if mask.len() != width * height {
-        return Err(Error::Usage(format!("a mask of {} values does not fit a {width}x{height} patch", mask.len())));
+        return Err(Error::usage(format!("a mask of {} values does not fit a {width}x{height} patch", mask.len())));
     }
     Ok(())
 }

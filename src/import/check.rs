@@ -3,7 +3,7 @@
 use crate::audio::speech;
 use crate::engine::shape;
 use crate::face::{detector, embedder, regress};
-use crate::models::{ARCHITECTURES, Component};
+use crate::models::{Architecture, Component};
 use crate::morphable::arrays;
 use crate::nets::{discriminator, generator};
 use crate::weights::Weights;
@@ -15,20 +15,20 @@ use crate::{Error, Result};
 /// [`Error::Model`] naming the layer and both shapes.
 pub fn check(component: &Component, weights: &Weights) -> Result<()> {
     check_finite(weights)?;
-    match component.architecture.as_str() {
-        "headgan-generator" => check_generator(weights).map(drop),
-        "headgan-discriminator" => {
+    match &component.architecture {
+        Architecture::HeadganGenerator => check_generator(weights).map(drop),
+        Architecture::HeadganDiscriminator => {
             let config = discriminator::Config::infer(weights)?;
             shape::check(weights, |ops| {
                 discriminator::forward(ops, &config, &[1, config.input, 64, 64]);
             })
             .map(drop)
         }
-        "retinaface" | "faceboxes" => detector::Kind::of(weights).map(drop),
-        "mobilenet-v1" => regress::check(weights).map(drop),
-        "mobilefacenet" => embedder::check(weights),
-        speech::ARCHITECTURE => speech::check_component(component, weights),
-        _ => default_check(component, weights),
+        Architecture::RetinaFace | Architecture::FaceBoxes => detector::Kind::of(weights).map(drop),
+        Architecture::MobileNetV1 => regress::check(weights).map(drop),
+        Architecture::MobileFaceNet => embedder::check(weights),
+        Architecture::DeepSpeech2 => speech::check_component(component, weights),
+        Architecture::LinearMorphable | Architecture::Other(_) => default_check(component, weights),
     }
 }
 
@@ -36,7 +36,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
 pub(crate) fn check_finite(weights: &Weights) -> Result<()> {
     for (name, array) in &weights.arrays {
         if array.as_f32().is_some_and(|values| values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "layer '{name}' holds a value that is not a number; the file is damaged"
             )));
         }
@@ -52,7 +52,7 @@ pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
     check_finite(weights)?;
     let config = generator::Config::infer(weights)?;
     if config.ngf == 0 || config.levels == 0 || config.frames == 0 || config.levels > 4 {
-        return Err(Error::Model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
+        return Err(Error::model(format!("a generator of {config:?} makes no sense; is this another kind of file?")));
     }
     let side = 16 << config.levels;
     shape::check(weights, |ops| {
@@ -67,14 +67,14 @@ pub fn check_generator(weights: &Weights) -> Result<generator::Config> {
 /// # Errors
 /// [`Error::Model`], saying what does not fit.
 pub fn default_check(component: &Component, weights: &Weights) -> Result<()> {
-    match component.architecture.as_str() {
-        "linear-morphable" => arrays::morphable_from(weights).map(drop),
-        known if ARCHITECTURES.contains(&known) => Ok(()),
-        other => Err(Error::Model(format!(
+    match &component.architecture {
+        Architecture::LinearMorphable => arrays::morphable_from(weights).map(drop),
+        Architecture::Other(other) => Err(Error::model(format!(
             "'{}' has the unknown architecture '{other}'; this version knows {}",
             component.file,
-            ARCHITECTURES.join(", ")
+            Architecture::names(&Architecture::ALL)
         ))),
+        _ => Ok(()),
     }
 }
 

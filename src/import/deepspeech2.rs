@@ -4,6 +4,7 @@
 use crate::audio::spectrogram;
 use crate::audio::speech::{self, ARCHITECTURE};
 use crate::engine::{Cell, shape};
+use crate::error::Advice;
 use crate::import::{Draft, Part, files, tensors};
 use crate::models::Role;
 use crate::nets::deepspeech2::{self, deepspeech2};
@@ -25,9 +26,9 @@ pub fn read(from: &Path) -> Result<Draft> {
     let [path] = candidates.as_slice() else {
         let there =
             if candidates.is_empty() { "there is no .pth or .ckpt file" } else { "there are several checkpoints" };
-        return Err(Error::Model(format!("{}: {there}; name the file: --from FILE", from.display())));
+        return Err(Error::model(format!("{}: {there}; name the file", from.display())).with_advice(Advice::NameFile));
     };
-    let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
     let (mut weights, beside) = if path.extension().is_some_and(|e| e == "safetensors") {
         (tensors(path)?, Map::new())
     } else {
@@ -56,7 +57,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         licence: "MIT (the program that trained it); its training data may have others".into(),
         source: "https://github.com/SeanNaren/deepspeech.pytorch",
         purpose: "turns speech into characters and their times",
-        parts: vec![Part::new(Role::Speech, ARCHITECTURE, ARCHITECTURE, described, weights)],
+        parts: vec![Part::new(Role::Speech, ARCHITECTURE, ARCHITECTURE.as_str(), described, weights)],
     })
 }
 

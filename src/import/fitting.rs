@@ -2,7 +2,7 @@
 //! been trained. The files are those that an import of 3DDFA-V2 writes, so everything loads them alike.
 
 use crate::import::{Draft, Part};
-use crate::models::{self, Check, Pack, Role};
+use crate::models::{self, Architecture, Check, Pack, Role};
 use crate::morphable::Morphable;
 use crate::morphable::arrays::morphable_weights;
 use crate::nets::mobilenet;
@@ -40,7 +40,7 @@ pub fn write(
 ) -> Result<Pack> {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if !models::is_name(&name) {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
         )));
     }
@@ -50,17 +50,23 @@ pub fn write(
         let config = mobilenet::Config::of(&weights)?;
         let wanted = model.param_mean.len();
         if config.outputs != wanted {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the regressor has {} outputs where the morphable model takes {wanted} parameters: use the model that \
                  it was trained with",
                 config.outputs
             )));
         }
         let config = json!({"width": config.width, "outputs": config.outputs});
-        parts.push(Part::new(Role::Regressor, "mobilenet-v1", "regressor", config, weights));
+        parts.push(Part::new(Role::Regressor, Architecture::MobileNetV1, "regressor", config, weights));
     }
     let config = config(model);
-    parts.push(Part::new(Role::Morphable, "linear-morphable", "morphable", config, morphable_weights(model)));
+    parts.push(Part::new(
+        Role::Morphable,
+        Architecture::LinearMorphable,
+        "morphable",
+        config,
+        morphable_weights(model),
+    ));
     let purpose = match parts.len() {
         1 => "a morphable model of the head; it has no regressor, so it fits no faces by itself",
         _ => "fits the morphable model of the head to faces",
@@ -88,7 +94,7 @@ mod tests {
             assert_eq!((pack.name(), pack.components().len()), ("own", 1));
         }
         let pack = Pack::open(&target).unwrap();
-        let part = pack.component(Role::Morphable, Some("linear-morphable")).unwrap();
+        let part = pack.component(Role::Morphable, Some(&Architecture::LinearMorphable)).unwrap();
         let weights = pack.load(part, check).unwrap();
         let back = morphable_from(&weights).unwrap();
         assert_eq!(morphable_weights(&back).arrays, morphable_weights(&head()).arrays);

@@ -3,7 +3,7 @@
 //! <https://github.com/michaildoukas/headGAN>
 
 use crate::import::{Draft, Part, files, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::nets::{discriminator, generator};
 use crate::weights::{Weights, spectral};
 use crate::{Error, Result};
@@ -64,11 +64,11 @@ pub fn read(from: &Path) -> Result<Draft> {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let mouth = name.contains("net_Dm");
         let within = |e: Error| match e {
-            Error::Model(text) => Error::Model(format!("{}: {text}", path.display())),
+            Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}", path.display()))),
             other => other,
         };
         let found = networks(&tensors(path)?).map_err(within)?;
-        let json = |e: serde_json::Error| Error::Engine(format!("configuration: {e}"));
+        let json = |e: serde_json::Error| Error::engine(format!("configuration: {e}")).with_source(e);
         let mut add = |part: Part| {
             if !parts.iter().any(|p| p.component.file == part.component.file) {
                 parts.push(part);
@@ -76,17 +76,17 @@ pub fn read(from: &Path) -> Result<Draft> {
         };
         if let Some((config, weights)) = found.generator {
             let config = serde_json::to_value(config).map_err(json)?;
-            add(Part::new(Role::Generator, "headgan-generator", "generator", config, weights));
+            add(Part::new(Role::Generator, Architecture::HeadganGenerator, "generator", config, weights));
         }
         if let Some((config, weights)) = found.discriminator {
             let config = serde_json::to_value(config).map_err(json)?;
             let file = if mouth { "discriminator-mouth" } else { "discriminator" };
-            add(Part::new(Role::Discriminator, "headgan-discriminator", file, config, weights));
+            add(Part::new(Role::Discriminator, Architecture::HeadganDiscriminator, file, config, weights));
         }
     }
     if !parts.iter().any(|p| p.component.role == Role::Generator) {
         let text = "there is no generator (layers 'flow_network...' and 'rendering_network...') in the files here";
-        return Err(Error::Model(format!("{}: {text}; latest_net_G.pth is needed", from.display())));
+        return Err(Error::model(format!("{}: {text}; latest_net_G.pth is needed", from.display())));
     }
     // The generator is what the pack is for, whatever the file names are.
     parts.sort_by_key(|p| (p.component.role != Role::Generator, p.component.file.len()));

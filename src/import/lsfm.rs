@@ -3,8 +3,9 @@
 //! Booth et al., "A 3D Morphable Model learnt from 10,000 faces", CVPR 2016. Fields: `id_basis` `[3n, k]`,
 //! `exp_basis` `[3n, e]`, `mean` `[3n]`; optionally `trilist` `[t, 3]` and `landmarks` (or `ldm_idx`), 68 vertices.
 
+use crate::error::Advice;
 use crate::import::{Draft, Options, Part, files, packs_in};
-use crate::models::{Pack, Role};
+use crate::models::{Architecture, Pack, Role};
 use crate::morphable::arrays;
 use crate::weights::{Array, Data, Weights, mat};
 use crate::{Error, Result};
@@ -17,13 +18,13 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     let candidates = files(from, |name| name.to_ascii_lowercase().ends_with(".mat"))?;
     let path = match candidates.as_slice() {
         [only] => only,
-        [] => return Err(Error::Model(format!("{}: there is no .mat file in this folder", from.display()))),
+        [] => return Err(Error::model(format!("{}: there is no .mat file in this folder", from.display()))),
         _ => {
-            let text = "there are several .mat files in this folder; name the one to import with --from";
-            return Err(Error::Model(format!("{}: {text}", from.display())));
+            let text = "there are several .mat files in this folder; name the one to import";
+            return Err(Error::model(format!("{}: {text}", from.display())).with_advice(Advice::NameFile));
         }
     };
-    let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
     let mut variables = mat::load(path)?;
     let mut fields = match variables.remove("fmod") {
         Some(Mat::Struct(fields)) => fields,
@@ -68,7 +69,7 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
         licence: "as agreed with its authors (research only, unless they say otherwise)".into(),
         source: "https://github.com/menpo/lsfm",
         purpose: "3D morphable model for dense alignment",
-        parts: vec![Part::new(Role::Morphable, "linear-morphable", "lsfm", config, weights)],
+        parts: vec![Part::new(Role::Morphable, Architecture::LinearMorphable, "lsfm", config, weights)],
     })
 }
 
@@ -124,7 +125,7 @@ fn donor(n: usize, dest_root: &Path, options: &Options) -> std::result::Result<O
         None => set.packs().iter().collect(),
     };
     for pack in packs {
-        let Some(component) = pack.component(Role::Morphable, Some("linear-morphable")) else { continue };
+        let Some(component) = pack.component(Role::Morphable, Some(&Architecture::LinearMorphable)) else { continue };
         let weights = pack.load(component, crate::import::default_check).map_err(Topology::Pack)?;
         if weights.get("mean").is_some_and(|m| m.len() == 3 * n) {
             let values = |name: &str| weights.get(name).and_then(Array::as_i32).unwrap_or_default().to_vec();

@@ -1,7 +1,7 @@
 //! MobileFaceNet, the identity embedding: <https://github.com/Xiaoccer/MobileFaceNet_Pytorch>.
 
 use crate::import::{Draft, Part, files, shape, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     let path = match (exact, candidates.as_slice()) {
         (Some(path), _) => path,
         (None, [only]) => only,
-        _ => return Err(Error::Model(format!("{}: the file '068.ckpt' is missing; download it", from.display()))),
+        _ => return Err(Error::model(format!("{}: the file '068.ckpt' is missing; download it", from.display()))),
     };
     let mut weights = tensors(path)?;
     // The margin head is of use in training only.
@@ -29,6 +29,6 @@ pub fn read(from: &Path) -> Result<Draft> {
         licence: "none stated by its authors".into(),
         source: "https://github.com/Xiaoccer/MobileFaceNet_Pytorch",
         purpose: "tells identities apart (CSIM)",
-        parts: vec![Part::new(Role::Embedder, "mobilefacenet", "mobilefacenet", config, weights)],
+        parts: vec![Part::new(Role::Embedder, Architecture::MobileFaceNet, "mobilefacenet", config, weights)],
     })
 }

@@ -17,7 +17,7 @@ pub(crate) use check::check_finite;
 pub use check::{check, check_generator, default_check};
 pub use headgan::{Networks, networks};
 
-use crate::models::{self, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
+use crate::models::{self, Architecture, Check, Component, FORMAT, MANIFEST, Manifest, ModelSet, Pack, Role};
 use crate::weights::{Data, Weights, safetensors, torch};
 use crate::{Error, Result};
 use std::borrow::Cow;
@@ -59,7 +59,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         other => {
             let hint = crate::text::likely(other, KINDS.into_iter());
             let hint = hint.map_or(String::new(), |k| format!("; did you mean '{k}'?"));
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "unknown kind of model '{other}'{hint} (there are {})",
                 KINDS.join(", ")
             )));
@@ -68,17 +68,17 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
     let name = name.unwrap_or(kind);
     if !models::is_name(name) {
         let rule = "lower-case letters, digits, '.', '_' and '-', at most 64 of them";
-        return Err(Error::Usage(format!("'{name}' cannot be the name of a pack: {rule}")));
+        return Err(Error::usage(format!("'{name}' cannot be the name of a pack: {rule}")));
     }
     if !from.exists() {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{}: does not exist: give the folder with the upstream files",
             from.display()
         )));
     }
     let mut draft = read(from, dest_root, options)?;
     draft.finish(options.check).map_err(|e| match e {
-        Error::Model(text) => Error::Model(format!("{}: {text}; download the files again", from.display())),
+        Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}; download the files again", from.display()))),
         other => other,
     })?;
     draft.write(name, dest_root)
@@ -100,18 +100,19 @@ pub(in crate::import) struct Part {
 
 impl Part {
     /// `config` must be a JSON object.
-    pub fn new(role: Role, architecture: &str, file: &str, config: serde_json::Value, weights: Weights) -> Part {
+    pub fn new(
+        role: Role,
+        architecture: Architecture,
+        file: &str,
+        config: serde_json::Value,
+        weights: Weights,
+    ) -> Part {
         let config = match config {
             serde_json::Value::Object(map) => map,
             _ => serde_json::Map::new(),
         };
-        let component = Component {
-            role,
-            architecture: architecture.to_owned(),
-            config,
-            file: format!("{file}.safetensors"),
-            blake3: String::new(),
-        };
+        let component =
+            Component { role, architecture, config, file: format!("{file}.safetensors"), blake3: String::new() };
         Part { component, weights }
     }
 }
@@ -123,24 +124,26 @@ impl Draft {
             let what = &component.architecture;
             for (name, array) in &weights.arrays {
                 if matches!(&array.data, Data::F32(v) if v.iter().any(|v| !v.is_finite())) {
-                    return Err(Error::Model(format!("{what}: array '{name}' has values that are not finite")));
+                    return Err(Error::model(format!("{what}: array '{name}' has values that are not finite")));
                 }
             }
             check(component, weights).map_err(|e| match e {
-                Error::Model(text) => Error::Model(format!("{what}: {text}")),
+                Error::Model(text) => Error::Model(text.map(|t| format!("{what}: {t}"))),
                 other => other,
             })?;
             let config = serde_json::Value::Object(component.config.clone()).to_string();
-            weights.metadata = [("architecture", what.clone()), ("config", config), ("source", self.source.to_owned())]
-                .map(|(k, v)| (k.to_owned(), v))
-                .into();
+            weights.metadata =
+                [("architecture", what.to_string()), ("config", config), ("source", self.source.to_owned())]
+                    .map(|(k, v)| (k.to_owned(), v))
+                    .into();
         }
         Ok(())
     }
 
     pub fn write(mut self, name: &str, dest_root: &Path) -> Result<Pack> {
-        let fail =
-            |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
+        let fail = |path: &Path, e: std::io::Error| {
+            Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e)
+        };
         std::fs::create_dir_all(dest_root).map_err(|e| fail(dest_root, e))?;
         // Dot folders are invisible to the search; this one removes itself unless it was renamed.
         let temporary =
@@ -159,7 +162,8 @@ impl Draft {
             purpose: self.purpose.to_owned(),
             components: self.parts.into_iter().map(|p| p.component).collect(),
         };
-        let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("{MANIFEST}: {e}")))?;
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|e| Error::engine(format!("{MANIFEST}: {e}")).with_source(e))?;
         safetensors::write_atomic(&staged.join(MANIFEST), |out| out.write_all(format!("{text}\n").as_bytes()))?;
         let target = dest_root.join(name);
         let old = temporary.path().join(".replaced");
@@ -184,7 +188,7 @@ fn files(from: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
         return Ok(vec![from.to_owned()]);
     }
     let entries = std::fs::read_dir(from)
-        .map_err(|e| Error::Input(format!("{}: the folder cannot be read ({e})", from.display())))?;
+        .map_err(|e| Error::input(format!("{}: the folder cannot be read ({e})", from.display())).with_source(e))?;
     let is_wanted = |p: &PathBuf| p.is_file() && p.file_name().is_some_and(|n| wanted(&n.to_string_lossy()));
     let mut out: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(is_wanted).collect();
     out.sort();
@@ -197,7 +201,7 @@ fn needed(from: &Path, name: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Error::Model(format!("{}: the file '{name}' is missing; download it from the same place", from.display())))
+    Err(Error::model(format!("{}: the file '{name}' is missing; download it from the same place", from.display())))
 }
 
 /// The tensors of a torch checkpoint or safetensors file, without `module.` prefixes.
@@ -221,7 +225,7 @@ fn shape<'a>(weights: &'a Weights, name: &str, rank: usize, path: &Path) -> Resu
         Some(a) => format!("layer '{name}' has shape {:?} where {rank} dimensions are needed", a.shape),
         None => format!("layer '{name}' is missing; this is another network"),
     };
-    Err(Error::Model(format!("{}: {text}", path.display())))
+    Err(Error::model(format!("{}: {text}", path.display())))
 }
 
 /// The packs under a destination, for importers that build on one.

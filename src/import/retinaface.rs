@@ -1,7 +1,7 @@
 //! RetinaFace with either backbone: <https://github.com/biubug6/Pytorch_Retinaface>.
 
 use crate::import::{Draft, Part, files, shape, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -22,19 +22,25 @@ pub fn read(from: &Path) -> Result<Draft> {
             (_, true) => "resnet50",
             _ => {
                 let text = "there is no backbone 'body.stage1...' or 'body.conv1...'; this is another network";
-                return Err(Error::Model(format!("{}: {text}", path.display())));
+                return Err(Error::model(format!("{}: {text}", path.display())));
             }
         };
         let channels = shape(&weights, "fpn.output1.0.weight", 4, &path)?[0];
         let config = json!({"backbone": backbone, "channels": channels});
-        parts.push(Part::new(Role::Detector, "retinaface", &format!("retinaface-{backbone}"), config, weights));
+        parts.push(Part::new(
+            Role::Detector,
+            Architecture::RetinaFace,
+            &format!("retinaface-{backbone}"),
+            config,
+            weights,
+        ));
     }
     // The small network first: it is the one that a tracker can afford per frame.
     parts.sort_by(|a, b| a.component.file.cmp(&b.component.file));
     parts.dedup_by(|a, b| a.component.file == b.component.file);
     if parts.is_empty() {
         let text = "neither 'mobilenet0.25_Final.pth' nor 'Resnet50_Final.pth' is there";
-        return Err(Error::Model(format!("{}: {text}; download one", from.display())));
+        return Err(Error::model(format!("{}: {text}; download one", from.display())));
     }
     Ok(Draft {
         licence: "MIT".into(),

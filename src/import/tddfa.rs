@@ -3,7 +3,7 @@
 //! Files as upstream names them: <https://github.com/cleardusk/3DDFA_V2>.
 
 use crate::import::{Draft, Part, needed, shape, tensors};
-use crate::models::Role;
+use crate::models::{Architecture, Role};
 use crate::morphable::arrays;
 use crate::weights::{Array, Data, Weights, numpy};
 use crate::{Error, Result};
@@ -20,7 +20,8 @@ const PARAMS: usize = 12 + SHAPE_DIM + EXPR_DIM;
 /// `param_mean_std_62d_120x120.pkl`, `bfm_noneck_v3.pkl`, `tri.pkl`, `ncc_code.npy`.
 pub fn read(from: &Path) -> Result<Draft> {
     let detector = needed(from, "FaceBoxesProd.pth")?;
-    let mut parts = vec![Part::new(Role::Detector, "faceboxes", "faceboxes", json!({}), tensors(&detector)?)];
+    let mut parts =
+        vec![Part::new(Role::Detector, Architecture::FaceBoxes, "faceboxes", json!({}), tensors(&detector)?)];
     // The wider network is the better one, so it comes first where both are there.
     for file in ["mb1_120x120.pth", "mb05_120x120.pth"] {
         let path = from.join(file);
@@ -30,7 +31,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     }
     if parts.len() == 1 {
         let text = "neither 'mb1_120x120.pth' nor 'mb05_120x120.pth' is there; download one from the same place";
-        return Err(Error::Model(format!("{}: {text}", from.display())));
+        return Err(Error::model(format!("{}: {text}", from.display())));
     }
     parts.push(bfm(from)?);
     Ok(Draft {
@@ -58,13 +59,13 @@ fn regressor(path: &Path, file: &str) -> Result<Part> {
     let width = first as f64 / 32.0;
     let config = json!({"width": width, "outputs": shape(&weights, "fc.weight", 2, path)?[0]});
     let name = file.trim_end_matches(".pth");
-    Ok(Part::new(Role::Regressor, "mobilenet-v1", name, config, weights))
+    Ok(Part::new(Role::Regressor, Architecture::MobileNetV1, name, config, weights))
 }
 
 /// The morphable model and the statistics of the regressor's outputs.
 fn bfm(from: &Path) -> Result<Part> {
     let path = needed(from, "bfm_noneck_v3.pkl")?;
-    let bad = |path: &Path, text: String| Error::Model(format!("{}: {text}", path.display()));
+    let bad = |path: &Path, text: String| Error::model(format!("{}: {text}", path.display()));
     let mut arrays = numpy::load_pickle(&path)?;
     let mut take = |name: &str| {
         arrays.remove(name).ok_or_else(|| bad(&path, format!("array '{name}' is missing; this is another model")))
@@ -115,7 +116,7 @@ fn bfm(from: &Path) -> Result<Part> {
         "shape_dim": SHAPE_DIM,
         "expr_dim": EXPR_DIM,
     });
-    Ok(Part::new(Role::Morphable, "linear-morphable", "bfm_noneck_v3", config, weights))
+    Ok(Part::new(Role::Morphable, Architecture::LinearMorphable, "bfm_noneck_v3", config, weights))
 }
 
 /// The first `k` columns of a basis of `rows` rows.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::import::default_check;
-use crate::models::ModelSet;
+use crate::models::{Architecture, ModelSet};
 use crate::morphable::arrays::tests::sample;
 use crate::morphable::arrays::{morphable_from, morphable_weights};
 use crate::testing::{Rng, shared};
@@ -186,7 +186,7 @@ fn a_failed_import_leaves_nothing() {
         assert!(is_empty(dest.path()));
     }
     tddfa_folder(from.path());
-    let refuse = Options { check: |c, _| Err(Error::Model(format!("no {}", c.role))), topology: None };
+    let refuse = Options { check: |c, _| Err(Error::model(format!("no {}", c.role))), topology: None };
     let text = import("3ddfa-v2", from.path(), None, dest.path(), &refuse).unwrap_err().to_string();
     assert!(text.contains("faceboxes: no detector"), "{text}");
     assert!(is_empty(dest.path()));
@@ -305,7 +305,10 @@ fn headgan_from_safetensors() {
     let (component, _) = loaded(&pack, Role::Discriminator);
     assert_eq!(component.config["scales"], 2);
     let set = ModelSet::from_folders(&[dest.path().into()]);
-    assert_eq!(set.find(Role::Generator, Some("headgan-generator"), None).unwrap().0.name(), "headgan-official");
+    assert_eq!(
+        set.find(Role::Generator, Some(&Architecture::HeadganGenerator), None).unwrap().0.name(),
+        "headgan-official"
+    );
     // A file of this project's own trainer keeps what its shapes do not tell.
     let mut own = generator_arrays("");
     let stated = crate::nets::generator::Config { prior: true, ..component_config(&pack) };

@@ -20,10 +20,10 @@ pub fn folder_of(path: &Path) -> PathBuf {
 pub fn temporary(path: &Path) -> Result<NamedTempFile> {
     let folder = folder_of(path);
     let Some(name) = path.file_name() else {
-        return Err(Error::Input(format!("{}: this names no file: give a file name to write", path.display())));
+        return Err(Error::input(format!("{}: this names no file: give a file name to write", path.display())));
     };
     if path.is_dir() {
-        return Err(Error::Input(format!("{} is a folder: give a file name inside it", path.display())));
+        return Err(Error::input(format!("{} is a folder: give a file name inside it", path.display())));
     }
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
@@ -46,7 +46,7 @@ pub fn temporary(path: &Path) -> Result<NamedTempFile> {
             std::io::ErrorKind::NotADirectory => "it is not a folder: choose another".to_string(),
             _ => plain(&e),
         };
-        Error::Input(format!("cannot write {} into {}: {why}", name.to_string_lossy(), folder.display()))
+        Error::input(format!("cannot write {} into {}: {why}", name.to_string_lossy(), folder.display())).with_source(e)
     })
 }
 
@@ -63,8 +63,10 @@ pub fn check_writable(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Input`] where the rename fails.
 pub fn publish(temp: TempPath, path: &Path) -> Result<()> {
-    temp.persist(path)
-        .map_err(|e| Error::Input(format!("cannot finish {}: {}: check the folder", path.display(), plain(&e.error))))
+    temp.persist(path).map_err(|e| {
+        Error::input(format!("cannot finish {}: {}: check the folder", path.display(), plain(&e.error)))
+            .with_source(e.error)
+    })
 }
 
 /// Writes `path` through `fill`; on an error nothing stands under that name, or what stood before.
@@ -76,14 +78,15 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&mut std::fs::File>) 
     {
         let mut out = BufWriter::with_capacity(1 << 18, temp.as_file_mut());
         fill(&mut out)?;
-        out.flush().map_err(|e| write_error(path, &e))?;
+        out.flush().map_err(|e| write_error(path, e))?;
     }
     publish(temp.into_temp_path(), path)
 }
 
 /// The error of a failed write to `path`.
-pub fn write_error(path: &Path, e: &dyn std::fmt::Display) -> Error {
-    Error::Input(format!("cannot write {}: {}: check the disk and its free space", path.display(), plain(e)))
+pub fn write_error(path: &Path, e: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let text = format!("cannot write {}: {}: check the disk and its free space", path.display(), plain(&e));
+    Error::input(text).with_source(e)
 }
 
 /// An error text as one line.
@@ -106,7 +109,7 @@ mod tests {
     fn whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.txt");
-        write(&path, |w| w.write_all(b"one").map_err(|e| write_error(Path::new("x"), &e))).unwrap();
+        write(&path, |w| w.write_all(b"one").map_err(|e| write_error(Path::new("x"), e))).unwrap();
         let failed = write(&path, |w| {
             w.write_all(b"half").unwrap();
             Err(Error::Interrupted)

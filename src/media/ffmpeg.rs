@@ -95,7 +95,7 @@ pub(crate) fn detached(program: &Path) -> Command {
 
 /// The error for a program that does not start.
 fn not_found(program: &Path, name: &str, variable: &str, why: &str) -> Error {
-    Error::Input(format!(
+    Error::input(format!(
         "{name} was not found ({}: {why}): install it (Debian/Ubuntu: apt install ffmpeg, macOS: brew install \
          ffmpeg, Windows: winget install ffmpeg) or set {variable}",
         program.display()
@@ -105,7 +105,7 @@ fn not_found(program: &Path, name: &str, variable: &str, why: &str) -> Error {
 fn version_of(program: &Path, name: &str, variable: &str) -> Result<Option<(u32, u32)>> {
     let out = detached(program).arg("-version").stdout(Stdio::piped()).output().map_err(|e| {
         let why = if e.kind() == std::io::ErrorKind::NotFound { "no such program".to_string() } else { plain(&e) };
-        not_found(program, name, variable, &why)
+        not_found(program, name, variable, &why).with_source(e)
     })?;
     let text = String::from_utf8_lossy(&out.stdout);
     let Some(first) = text.lines().next().filter(|l| out.status.success() && l.starts_with(&format!("{name} version")))
@@ -114,7 +114,7 @@ fn version_of(program: &Path, name: &str, variable: &str) -> Result<Option<(u32,
     };
     let version = parse_version(first);
     if let Some(v) = version.filter(|v| *v < OLDEST) {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{} is {name} {}.{}, older than {}.{}: install a newer one or set {variable}",
             program.display(),
             v.0,
@@ -147,14 +147,16 @@ pub(crate) fn file_argument(path: &Path) -> OsString {
 /// Starts a command.
 pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|e| {
-        Error::Input(format!("{} does not start: {}", Path::new(command.get_program()).display(), plain(&e)))
+        Error::input(format!("{} does not start: {}", Path::new(command.get_program()).display(), plain(&e)))
+            .with_source(e)
     })
 }
 
 /// Runs to the end. `Ok(stdout)` on success; `Err(last line of stderr)` where the program failed.
 pub(crate) fn output(command: &mut Command) -> Result<std::result::Result<Vec<u8>, String>> {
     let out = command.stdout(Stdio::piped()).output().map_err(|e| {
-        Error::Input(format!("{} does not start: {}", Path::new(command.get_program()).display(), plain(&e)))
+        Error::input(format!("{} does not start: {}", Path::new(command.get_program()).display(), plain(&e)))
+            .with_source(e)
     })?;
     if out.status.success() {
         return Ok(Ok(out.stdout));

@@ -113,7 +113,7 @@ impl FromStr for Rational {
                 Err(_) => t.parse::<f64>().ok().and_then(Rational::nearest),
             },
         };
-        parsed.ok_or_else(|| Error::Usage(format!("`{text}` is not a frame rate: write 25, 29.97 or 30000/1001")))
+        parsed.ok_or_else(|| Error::usage(format!("`{text}` is not a frame rate: write 25, 29.97 or 30000/1001")))
     }
 }
 
@@ -158,7 +158,7 @@ impl FromStr for FrameRange {
     /// `A-B`, `A-` (to the end), `-B` (from 0) or `A` (one frame).
     fn from_str(text: &str) -> Result<FrameRange> {
         let wrong = || {
-            Error::Usage(format!(
+            Error::usage(format!(
                 "`{text}` is not a frame range: write A-B with A at most B, A- or A, for instance 0-99"
             ))
         };

@@ -3,6 +3,7 @@
 use super::ffmpeg::{Tools, detached, file_argument, output};
 use super::still::Depth;
 use super::{Rational, atomic};
+use crate::error::Advice;
 use crate::frame::Color;
 use crate::{Error, Result};
 use serde_json::Value;
@@ -102,12 +103,12 @@ impl VideoInfo {
 /// # Errors
 /// [`Error::Input`] where the file is missing, no video, damaged, or has no pictures.
 pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
     match std::fs::metadata(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(fail("there is no such file: check the name"));
+            return Err(fail("there is no such file: check the name").with_source(e));
         }
-        Err(e) => return Err(fail(&atomic::plain(&e))),
+        Err(e) => return Err(fail(&atomic::plain(&e)).with_source(e)),
         Ok(m) if m.is_dir() => return Err(fail("this is a folder, not a video")),
         Ok(m) if m.len() == 0 => return Err(fail("the file is empty: copy or record it again")),
         Ok(_) => {}
@@ -123,7 +124,8 @@ pub fn probe(tools: &Tools, path: &Path) -> Result<VideoInfo> {
             return Err(fail(&format!("this is no video that ffmpeg can read ({why}): check the file or convert it")));
         }
     };
-    let json: Value = serde_json::from_slice(&text).map_err(|e| fail(&format!("ffprobe's answer is no JSON: {e}")))?;
+    let json: Value =
+        serde_json::from_slice(&text).map_err(|e| fail(&format!("ffprobe's answer is no JSON: {e}")).with_source(e))?;
     let mut info = read_answer(&json, path)?;
     if info.variable {
         let stream = info.stream.to_string();
@@ -178,12 +180,12 @@ pub fn count_frames(tools: &Tools, path: &Path, info: &VideoInfo) -> Result<usiz
     let stream = info.stream.to_string();
     let arguments = ["-select_streams", stream.as_str(), "-count_packets", "-show_entries", "stream=nb_read_packets"];
     let text = output(&mut ask(tools, path, &arguments))?
-        .map_err(|why| Error::Input(format!("{}: cannot count frames: {why}", path.display())))?;
+        .map_err(|why| Error::input(format!("{}: cannot count frames: {why}", path.display())))?;
     let json: Value = serde_json::from_slice(&text).unwrap_or_default();
     json["streams"][0]["nb_read_packets"]
         .as_str()
         .and_then(|s| s.parse().ok())
-        .ok_or_else(|| Error::Input(format!("{}: ffprobe counted no frames", path.display())))
+        .ok_or_else(|| Error::input(format!("{}: ffprobe counted no frames", path.display())))
 }
 
 fn ask(tools: &Tools, path: &Path, arguments: &[&str]) -> Command {
@@ -208,18 +210,19 @@ fn ratio(v: &Value) -> Option<Rational> {
 }
 
 fn read_answer(json: &Value, path: &Path) -> Result<VideoInfo> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
     let none = Vec::new();
     let streams = json["streams"].as_array().unwrap_or(&none);
     let kind = |s: &Value, k: &str| s["codec_type"].as_str() == Some(k);
     let audio = streams.iter().find(|s| kind(s, "audio"));
     let Some(s) = streams.iter().find(|s| kind(s, "video") && s["disposition"]["attached_pic"].as_i64() != Some(1))
     else {
-        return Err(fail(if audio.is_some() {
-            "the file has sound but no pictures: give a video, or this file as --audio"
+        return Err(if audio.is_some() {
+            let text = "the file has sound but no pictures: give a video, or this file as its sound";
+            fail(text).with_advice(Advice::GiveAsSound)
         } else {
-            "the file has no pictures"
-        }));
+            fail("the file has no pictures")
+        });
     };
     let side = |k: &str| s[k].as_u64().filter(|v| (1..=65_535).contains(v)).map(|v| v as usize);
     let (Some(width), Some(height)) = (side("width"), side("height")) else {

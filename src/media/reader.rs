@@ -78,7 +78,7 @@ impl VideoReader {
     pub fn start(tools: &Arc<Tools>, path: &Path, info: &VideoInfo, options: ReadOptions) -> Result<VideoReader> {
         let range = options.range.unwrap_or(FrameRange { first: 0, last: None });
         if range.is_empty() {
-            return Err(Error::Usage(format!("the frame range {range} is empty")));
+            return Err(Error::usage(format!("the frame range {range} is empty")));
         }
         if let Some(frames) = info.frames.filter(|_| info.frames_exact)
             && (range.first >= frames || range.last.is_some_and(|l| l >= frames))
@@ -132,7 +132,7 @@ impl VideoReader {
 
         let mut child = spawn(&mut command)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Error::Engine("the pipes of ffmpeg are missing".to_string()));
+            return Err(Error::engine("the pipes of ffmpeg are missing"));
         };
         let bytes =
             info.width * info.height * if info.alpha { 4 } else { 3 } * if info.depth == Depth::U8 { 1 } else { 2 };
@@ -225,7 +225,7 @@ impl VideoReader {
         let broken = !clean || (!log.is_empty() && self.next < stated);
         if broken && !(self.options.tolerant && got > 0) {
             let why = log.reason();
-            return Err(Error::Input(if got == 0 && range.first == 0 {
+            return Err(Error::input(if got == 0 && range.first == 0 {
                 format!("{name}: no frame of the video can be decoded ({why}): the file is damaged, copy it again")
             } else {
                 format!(
@@ -242,7 +242,7 @@ impl VideoReader {
             tracing::warn!("{name}: {}", log.reason());
         }
         if got == 0 && range.first == 0 {
-            return Err(Error::Input(format!("{name}: the video has no frames")));
+            return Err(Error::input(format!("{name}: the video has no frames")));
         }
         if got == 0 || range.last.is_some() {
             return Err(past_end(&self.path, range, if got == 0 { 0 } else { self.next }));
@@ -253,7 +253,7 @@ impl VideoReader {
 
 /// The error of a range that reaches behind the end; `frames` is 0 where the number is not known.
 fn past_end(path: &Path, range: FrameRange, frames: usize) -> Error {
-    Error::Input(if frames > range.first || frames > 0 && range.last.is_some_and(|l| l < frames) {
+    Error::input(if frames > range.first || frames > 0 && range.last.is_some_and(|l| l < frames) {
         format!(
             "{}: the video ends after frame {} (frames count from 0), {range} was asked for: choose a shorter range",
             path.display(),

@@ -79,7 +79,7 @@ impl Sequence {
         let mut numbers: Vec<usize> = names(folder)?.iter().filter_map(|n| pattern.number(n)).collect();
         numbers.sort_unstable();
         if numbers.is_empty() {
-            return Err(Error::Input(format!("{shown}: no file of this sequence exists in {}", folder.display())));
+            return Err(Error::input(format!("{shown}: no file of this sequence exists in {}", folder.display())));
         }
         let gap = numbers.windows(2).find(|w| w[1] != w[0] + 1).map(|w| (w[0] + 1, pattern.file(w[0] + 1)));
         let files = numbers.into_iter().map(|n| (n, pattern.file(n))).collect();
@@ -98,7 +98,7 @@ impl Sequence {
             .filter(|n| !n.starts_with('.') && Format::of_name(Path::new(n)).is_some() && folder.join(n).is_file())
             .collect();
         if found.is_empty() {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{}: no image (PNG, JPEG, TIFF, EXR) is in this folder",
                 folder.display()
             )));
@@ -167,7 +167,7 @@ impl Sequence {
                 Some((n, file)) if *n == wanted => file.clone(),
                 _ => named_like(&like, self.first(), wanted),
             };
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "frame {wanted} is missing: there is no {} (the sequence has frames {}-{last_there})",
                 file.display(),
                 self.first()
@@ -189,9 +189,12 @@ fn named_like(file: &Path, first: usize, n: usize) -> PathBuf {
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {
-    let fail = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::Input(format!("{}: there is no such folder", folder.display())),
-        _ => Error::Input(format!("{}: {}", folder.display(), atomic::plain(&e))),
+    let fail = |e: std::io::Error| {
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "there is no such folder",
+            _ => &atomic::plain(&e),
+        };
+        Error::input(format!("{}: {why}", folder.display())).with_source(e)
     };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {

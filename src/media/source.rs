@@ -40,6 +40,7 @@ enum Kind {
 /// What kind of thing a [`Source`] reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SourceKind {
     /// One image.
     Still,
@@ -94,7 +95,7 @@ impl Source {
     /// As [`Source::open`].
     pub fn open_with(path: &Path, limits: Limits, tools: Option<Arc<Tools>>) -> Result<Source> {
         if path.as_os_str().is_empty() {
-            return Err(Error::Usage("an empty file name was given".to_string()));
+            return Err(Error::usage("an empty file name was given"));
         }
         let images = |sequence: Sequence, kind| {
             let first = sequence.first_file().unwrap_or(path).to_path_buf();
@@ -127,14 +128,15 @@ impl Source {
         }
         // The content decides, not the name; a damaged image must not be passed to ffmpeg.
         let mut head = [0u8; 16];
-        let n = File::open(path).and_then(|mut f| f.read(&mut head)).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::Input(format!("{}: there is no such file: check the name", path.display()))
-            }
-            _ => Error::Input(format!("{}: {}", path.display(), atomic::plain(&e))),
+        let n = File::open(path).and_then(|mut f| f.read(&mut head)).map_err(|e| {
+            let why = match e.kind() {
+                std::io::ErrorKind::NotFound => "there is no such file: check the name",
+                _ => &atomic::plain(&e),
+            };
+            Error::input(format!("{}: {why}", path.display())).with_source(e)
         })?;
         if n == 0 {
-            return Err(Error::Input(format!("{}: the file is empty: copy or export it again", path.display())));
+            return Err(Error::input(format!("{}: the file is empty: copy or export it again", path.display())));
         }
         if still::Format::of_bytes(&head[..n]).is_some() || still::Format::of_name(path).is_some() {
             return images(Sequence::of_file(path), SourceKind::Still);
@@ -251,7 +253,7 @@ impl Source {
     pub fn frame(&self, n: usize) -> Result<Frame> {
         match self.frames(Some(FrameRange::new(n, n)))?.next() {
             Some(result) => result.map(|(_, frame)| frame),
-            None => Err(Error::Input(format!("{}: there is no frame {n}", self.path.display()))),
+            None => Err(Error::input(format!("{}: there is no frame {n}", self.path.display()))),
         }
     }
 }
@@ -282,7 +284,7 @@ fn load(n: usize, file: &Path, size: (usize, usize), limits: &Limits, cancel: &C
     cancel.check()?;
     let frame = still::read_limited(file, limits)?.frame;
     if (frame.width, frame.height) != size {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "frame {n} ({}) is {}x{} pixels, the first one is {}x{}: all frames must have one size",
             file.display(),
             frame.width,
@@ -421,7 +423,7 @@ impl Sink {
             return Ok(Sink { path: path.to_path_buf(), kind, cancel: CancelToken::default() });
         }
         if path.is_dir() || still::Format::of_name(path).is_none() {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{}: the name does not say what to write: end it with .mp4 or .mov for a video, or give frames like \
                  f_%04d.png or f_%04d.exr",
                 path.display()
@@ -475,7 +477,7 @@ impl Sink {
             SinkKind::Still { written, size, options } => {
                 same_size(frame, *size, &self.path)?;
                 if *written {
-                    return Err(Error::Usage(format!(
+                    return Err(Error::usage(format!(
                         "{} holds one frame only: name a video, or frames like f_%04d.png",
                         self.path.display()
                     )));
@@ -498,7 +500,7 @@ impl Sink {
             SinkKind::Still { written, .. } => !written,
         };
         if empty {
-            return Err(Error::Input(format!("{}: there are no frames to write", self.path.display())));
+            return Err(Error::input(format!("{}: there are no frames to write", self.path.display())));
         }
         Ok(())
     }
@@ -508,7 +510,7 @@ fn same_size(frame: &Frame, size: (usize, usize), path: &Path) -> Result<()> {
     if (frame.width, frame.height) == size {
         return Ok(());
     }
-    Err(Error::Usage(format!(
+    Err(Error::usage(format!(
         "a frame of {}x{} pixels does not fit {}, which is {}x{}",
         frame.width,
         frame.height,

@@ -10,6 +10,7 @@
 
 use super::ffmpeg::{Log, Tools, collect_log, detached, file_argument, has_encoder, output, spawn};
 use super::{Rational, atomic};
+use crate::error::Advice;
 use crate::frame::convert::Le16;
 use crate::frame::{Color, Frame};
 use crate::{CancelToken, Error, Result};
@@ -23,6 +24,7 @@ use tempfile::TempPath;
 
 /// How pictures are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Codec {
     /// H.264 by libx264, 8 bits, preset `fast`; `crf` 0 to 51, lower is better (16 unless told).
     H264 {
@@ -152,12 +154,12 @@ impl VideoWriter {
     pub fn create_with(tools: &Arc<Tools>, path: &Path, spec: VideoSpec) -> Result<VideoWriter> {
         let name = path.display();
         let Some(container) = Container::of(path) else {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{name}: the name does not say which video to write: end it with .mp4 or .mov"
             )));
         };
         if !(1..=16_384).contains(&spec.width) || !(1..=16_384).contains(&spec.height) {
-            return Err(Error::Usage(format!("{name}: a video cannot be {}x{} pixels", spec.width, spec.height)));
+            return Err(Error::usage(format!("{name}: a video cannot be {}x{} pixels", spec.width, spec.height)));
         }
         let fits = match spec.codec {
             Codec::H264 { crf } => crf <= 51,
@@ -165,7 +167,7 @@ impl VideoWriter {
             Codec::Ffv1 { .. } => container == Container::Mkv,
         };
         if !fits {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{name}: {:?} does not go into .{}: take H.264 (crf 0 to 51) for .mp4, ProRes for .mov, FFV1 for .mkv",
                 spec.codec,
                 container.muxer()
@@ -174,7 +176,7 @@ impl VideoWriter {
         if let Some(audio) = &spec.audio
             && !audio.path.is_file()
         {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{}: there is no such file to take the sound from",
                 audio.path.display()
             )));
@@ -186,7 +188,7 @@ impl VideoWriter {
             Codec::Ffv1 { deep } => ("ffv1", deep, if spec.alpha { 4 } else { 3 }),
         };
         if !has_encoder(tools, encoder)? {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{name}: this ffmpeg ({}) has no encoder {encoder}: install a full build, or write frames (f_%04d.png)",
                 tools.ffmpeg.display()
             )));
@@ -194,7 +196,7 @@ impl VideoWriter {
         let mut command = encode_command(tools, &spec, container, encoder, deep, channels, &temp);
         let mut child = spawn(&mut command)?;
         let (Some(stdin), Some(stderr)) = (child.stdin.take(), child.stderr.take()) else {
-            return Err(Error::Engine("the pipes of ffmpeg are missing".to_string()));
+            return Err(Error::engine("the pipes of ffmpeg are missing"));
         };
         let (full, full_out) = sync_channel::<Vec<u8>>(2);
         let (empty_in, empty) = channel();
@@ -239,7 +241,7 @@ impl VideoWriter {
     pub fn write(&mut self, frame: &Frame) -> Result<()> {
         self.cancel.check()?;
         if (frame.width, frame.height) != (self.spec.width, self.spec.height) {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "frame {} is {}x{} pixels, the video {} is {}x{}",
                 self.frames,
                 frame.width,
@@ -249,7 +251,7 @@ impl VideoWriter {
                 self.spec.height
             )));
         }
-        let Some(full) = &self.full else { return Err(Error::Engine("the video is finished already".to_string())) };
+        let Some(full) = &self.full else { return Err(Error::engine("the video is finished already")) };
         let shown = frame.to_display(Color::Rec709);
         let size = frame.width * frame.height * self.channels * if self.deep { 2 } else { 1 };
         let mut buffer = self.empty.try_recv().unwrap_or_else(|_| vec![0; size]);
@@ -277,7 +279,7 @@ impl VideoWriter {
     /// [`Error::Input`] where the encoder failed or no frame was written; the file does not exist then.
     pub fn finish(mut self) -> Result<()> {
         if self.frames == 0 {
-            return Err(Error::Input(format!("{}: there are no frames to write", self.target.display())));
+            return Err(Error::input(format!("{}: there are no frames to write", self.target.display())));
         }
         self.full = None;
         let piped = self.pump.take().is_some_and(|p| matches!(p.join(), Ok(Ok(()))));
@@ -286,7 +288,7 @@ impl VideoWriter {
             return Err(self.failed());
         }
         let Some(video) = self.temp.take() else {
-            return Err(Error::Engine("the video is finished already".to_string()));
+            return Err(Error::engine("the video is finished already"));
         };
         self.cancel.check()?;
         let done = match self.spec.audio.clone() {
@@ -302,7 +304,7 @@ impl VideoWriter {
         let _ = self.child.wait();
         let log = self.log.take().and_then(|l| l.join().ok()).unwrap_or_default();
         let advice = if log.contains("No space left") { "free some space" } else { "check the folder and the disk" };
-        Error::Input(format!(
+        Error::input(format!(
             "{}: ffmpeg stopped at frame {} ({}): {advice}",
             self.target.display(),
             self.frames,
@@ -349,11 +351,12 @@ impl VideoWriter {
         };
         match outcome {
             Ok(_) => Ok(joined),
-            Err(why) => Err(Error::Input(format!(
-                "{}: the sound of {} cannot be added ({why}): give another --audio, or --no-audio",
+            Err(why) => Err(Error::input(format!(
+                "{}: the sound of {} cannot be added ({why}): give another sound, or none",
                 self.target.display(),
                 audio.path.display()
-            ))),
+            ))
+            .with_advice(Advice::ChooseSound)),
         }
     }
 }
@@ -453,7 +456,8 @@ fn finishing(c: &mut Command, container: Container) {
 /// [`Error::Input`] where it cannot be read or has none.
 pub fn check_sound(tools: &Tools, path: &Path) -> Result<()> {
     if sound_of(tools, path)?.is_empty() {
-        return Err(Error::Input(format!("{}: the file has no sound: give another --audio, or none", path.display())));
+        return Err(Error::input(format!("{}: the file has no sound: give another sound, or none", path.display()))
+            .with_advice(Advice::ChooseSound));
     }
     Ok(())
 }
@@ -464,10 +468,8 @@ fn sound_of(tools: &Tools, path: &Path) -> Result<Vec<String>> {
     c.args(["-loglevel", "error", "-select_streams", "a", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]);
     c.arg(file_argument(path));
     let text = output(&mut c)?.map_err(|why| {
-        Error::Input(format!(
-            "{}: the sound cannot be read ({why}): give another --audio, or --no-audio",
-            path.display()
-        ))
+        Error::input(format!("{}: the sound cannot be read ({why}): give another sound, or none", path.display()))
+            .with_advice(Advice::ChooseSound)
     })?;
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().map(|l| l.trim().trim_end_matches(',').to_string()).filter(|l| !l.is_empty()).collect())

@@ -4,6 +4,11 @@
 //! repository, in that order; the first of several packs of one name wins. Every file is verified with its blake3
 //! checksum when it is loaded, and loaded once per process.
 
+mod architecture;
+
+pub use architecture::Architecture;
+
+use crate::error::Advice;
 use crate::text::likely;
 use crate::weights::{Weights, safetensors};
 use crate::{Error, Result};
@@ -18,23 +23,13 @@ use std::sync::{Arc, Weak};
 pub const MANIFEST: &str = "pack.json";
 /// The manifest's format that this version reads and writes.
 pub const FORMAT: u32 = 1;
-/// Every architecture that a component may have.
-pub const ARCHITECTURES: [&str; 8] = [
-    "retinaface",
-    "faceboxes",
-    "mobilenet-v1",
-    "linear-morphable",
-    "headgan-generator",
-    "headgan-discriminator",
-    "mobilefacenet",
-    "deepspeech2",
-];
 /// Largest manifest that is read.
 const MAX_MANIFEST: u64 = 1 << 20;
 
 /// What a component is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Role {
     /// Finds faces.
     Detector,
@@ -70,8 +65,7 @@ impl fmt::Display for Role {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Component {
     pub role: Role,
-    /// One of [`ARCHITECTURES`].
-    pub architecture: String,
+    pub architecture: Architecture,
     /// What the architecture needs to know, as its `Config` has it.
     #[serde(default)]
     pub config: serde_json::Map<String, serde_json::Value>,
@@ -88,8 +82,9 @@ impl Component {
     /// [`Error::Model`] if a value is missing or of the wrong kind.
     pub fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         let config = serde_json::Value::Object(self.config.clone());
-        serde_json::from_value(config)
-            .map_err(|e| Error::Model(format!("the configuration of {} '{}': {e}", self.architecture, self.file)))
+        serde_json::from_value(config).map_err(|e| {
+            Error::model(format!("the configuration of {} '{}': {e}", self.architecture, self.file)).with_source(e)
+        })
     }
 }
 
@@ -124,22 +119,22 @@ impl Pack {
     /// [`Error::Model`] if there is no manifest, or one that is damaged or of a newer format.
     pub fn open(folder: &Path) -> Result<Pack> {
         let path = folder.join(MANIFEST);
-        let bad = |text: String| Error::Model(format!("{}: {text}", path.display()));
-        let meta = path.metadata().map_err(|e| bad(format!("cannot be read ({e})")))?;
+        let bad = |text: String| Error::model(format!("{}: {text}", path.display()));
+        let meta = path.metadata().map_err(|e| bad(format!("cannot be read ({e})")).with_source(e))?;
         if meta.len() > MAX_MANIFEST {
             return Err(bad("is too large for a manifest".into()));
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| bad(format!("cannot be read ({e})")))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| bad(format!("cannot be read ({e})")).with_source(e))?;
         // The format comes first: a newer manifest may have other fields.
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| bad(format!("is not a JSON document ({e})")))?;
+            serde_json::from_str(&text).map_err(|e| bad(format!("is not a JSON document ({e})")).with_source(e))?;
         match value.get("format").and_then(serde_json::Value::as_u64) {
             Some(f) if f == u64::from(FORMAT) => {}
             Some(f) => return Err(bad(format!("has format {f}; this version reads {FORMAT}: update the program"))),
             None => return Err(bad("has no 'format'; it is not a model pack".into())),
         }
         let manifest: Manifest =
-            serde_json::from_value(value).map_err(|e| bad(format!("is not a valid manifest ({e})")))?;
+            serde_json::from_value(value).map_err(|e| bad(format!("is not a valid manifest ({e})")).with_source(e))?;
         if !is_name(&manifest.name) {
             return Err(bad(format!("has the name '{}', which is not a pack name", manifest.name)));
         }
@@ -164,8 +159,8 @@ impl Pack {
     }
 
     /// The first component of this role (and architecture).
-    pub fn component(&self, role: Role, architecture: Option<&str>) -> Option<&Component> {
-        self.components().iter().find(|c| c.role == role && architecture.is_none_or(|a| a == c.architecture))
+    pub fn component(&self, role: Role, architecture: Option<&Architecture>) -> Option<&Component> {
+        self.components().iter().find(|c| c.role == role && architecture.is_none_or(|a| *a == c.architecture))
     }
 
     /// Where a component's weights are.
@@ -182,7 +177,7 @@ impl Pack {
     pub fn load(&self, component: &Component, check: Check) -> Result<Arc<Weights>> {
         let weights = self.load_cached(component)?;
         check(component, &weights).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{}: {text}", self.path(component).display())),
+            Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}", self.path(component).display()))),
             other => other,
         })?;
         Ok(weights)
@@ -198,11 +193,11 @@ impl Pack {
         }
         let path = self.path(component);
         let (weights, hash) = safetensors::load_hashed(&path).map_err(|e| match e {
-            Error::Input(text) => Error::Model(format!("{text}; import the pack '{}' again", self.name())),
+            Error::Input(text) => Error::Model(text.map(|t| format!("{t}; import the pack '{}' again", self.name()))),
             other => other,
         })?;
         if hash != component.blake3 {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "{}: the checksum is {}... where {MANIFEST} states {}...; the file is damaged or was exchanged: import the pack '{}' again",
                 path.display(),
                 &hash[..12],
@@ -290,7 +285,8 @@ impl ModelSet {
         }
         let names = self.packs.iter().map(Pack::name);
         let hint = likely(name, names).map_or(String::new(), |n| format!("; did you mean '{n}'?"));
-        Err(Error::Model(format!("there is no model pack '{name}'{hint} {}", self.advice("KIND"))))
+        Err(Error::model(format!("there is no model pack '{name}'{hint} {}", self.there()))
+            .with_advice(Advice::ImportModel("KIND".into())))
     }
 
     /// A component by role (and architecture): from `prefer_pack` if it has one, else from the first pack that does.
@@ -300,7 +296,7 @@ impl ModelSet {
     pub fn find(
         &self,
         role: Role,
-        architecture: Option<&str>,
+        architecture: Option<&Architecture>,
         prefer_pack: Option<&str>,
     ) -> Result<(&Pack, &Component)> {
         let preferred = prefer_pack.map(|name| self.pack(name)).transpose()?;
@@ -309,18 +305,19 @@ impl ModelSet {
             return Ok(found);
         }
         let kind = match (role, architecture) {
-            (_, Some("retinaface")) => "retinaface",
+            (_, Some(Architecture::RetinaFace)) => "retinaface",
             (Role::Detector | Role::Regressor | Role::Morphable, _) => "3ddfa-v2",
             (Role::Generator | Role::Discriminator, _) => "headgan-official",
             (Role::Embedder, _) => "mobilefacenet",
             (Role::Speech, _) => "deepspeech2",
         };
         let which = architecture.map_or(String::new(), |a| format!(" of the architecture '{a}'"));
-        Err(Error::Model(format!("no model pack has a {role}{which} {}", self.advice(kind))))
+        Err(Error::model(format!("no model pack has a {role}{which} {}", self.there()))
+            .with_advice(Advice::ImportModel(kind.into())))
     }
 
-    /// What is there, where it was looked for, and how to get more.
-    fn advice(&self, kind: &str) -> String {
+    /// What is there, and where it was looked for.
+    fn there(&self) -> String {
         let names: Vec<&str> = self.packs.iter().map(Pack::name).collect();
         let there = if names.is_empty() { "none".into() } else { names.join(", ") };
         let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
@@ -330,9 +327,7 @@ impl ModelSet {
             [one] => format!("; not usable: {one}"),
             [one, rest @ ..] => format!("; not usable: {one} (and {} more)", rest.len()),
         };
-        format!(
-            "(there: {there}; searched: {searched}{problems}); import one with `headgan models import {kind} --from DIR`"
-        )
+        format!("(there: {there}; searched: {searched}{problems}); import one")
     }
 }
 
@@ -411,7 +406,7 @@ mod tests {
         assert_eq!(value(set.find(Role::Detector, None, None).unwrap()), Some(Array::f32([1], vec![101.0])));
         assert_eq!(value(set.find(Role::Detector, None, Some("two")).unwrap()), Some(Array::f32([1], vec![103.0])));
         // A pack without what is needed does not hide the others.
-        let (pack, component) = set.find(Role::Detector, Some("retinaface"), Some("one")).unwrap();
+        let (pack, component) = set.find(Role::Detector, Some(&Architecture::RetinaFace), Some("one")).unwrap();
         assert_eq!(pack.name(), "two");
         #[derive(Deserialize)]
         struct Config {
@@ -453,6 +448,9 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let gone = pack.load(&pack.components()[0], unchecked).unwrap_err();
         assert!(gone.exit_code() == 4 && gone.to_string().contains("import"), "{gone}");
+        // The error of the file system stays below the text that two functions have told anew.
+        let source = std::error::Error::source(&gone).and_then(|e| e.downcast_ref::<std::io::Error>());
+        assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
         let check: Check = |_, _| Err(Error::Model("layer 'x'".into()));
         std::fs::write(&path, &good).unwrap();
         let text = pack.load(&pack.components()[0], check).unwrap_err().to_string();

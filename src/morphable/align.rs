@@ -55,11 +55,11 @@ pub fn procrustes(source: &[[f32; 3]], target: &[[f32; 3]], weights: Option<&[f3
 
 fn check_cloud(points: usize, targets: usize, weights: Option<&[f32]>) -> Result<()> {
     if points != targets {
-        return Err(Error::Input(format!("{points} points cannot be aligned with {targets}: give one for each")));
+        return Err(Error::input(format!("{points} points cannot be aligned with {targets}: give one for each")));
     }
     if let Some(w) = weights {
         if w.len() != points {
-            return Err(Error::Input(format!("{} weights for {points} points: give one for each", w.len())));
+            return Err(Error::input(format!("{} weights for {points} points: give one for each", w.len())));
         }
         if w.iter().any(|w| !(w.is_finite() && *w >= 0.0)) {
             return Err(Error::Input("a weight is negative or not finite: weights are 0 or above".into()));
@@ -74,7 +74,7 @@ fn procrustes_by(
     target: impl Fn(usize) -> Vector3<f64>,
     weight: impl Fn(usize) -> f64,
 ) -> Result<Similarity> {
-    let bad = |why: &str| Error::Input(format!("the points cannot be aligned: {why}"));
+    let bad = |why: &str| Error::input(format!("the points cannot be aligned: {why}"));
     let total: f64 = (0..n).map(&weight).sum();
     if (0..n).filter(|&i| weight(i) > 0.0).count() < 3 {
         return Err(bad("fewer than three of them count"));
@@ -171,7 +171,7 @@ pub fn fit_dense(
         return Err(Error::Model("morphable model: a basis does not fit the mean shape: import it again".into()));
     }
     if let Some(v) = vertices.and_then(|v| v.iter().find(|&&v| v as usize >= model.vertex_count())) {
-        return Err(Error::Input(format!("vertex {v} is not one of the model's {}", model.vertex_count())));
+        return Err(Error::input(format!("vertex {v} is not one of the model's {}", model.vertex_count())));
     }
     if !(settings.identity_bound > 0.0 && settings.expression_bound > 0.0) {
         return Err(Error::Usage("the bounds of identity and expression must be above 0".into()));

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const LANDMARKS: usize = 68;
 
 fn bad(text: String) -> Error {
-    Error::Model(format!("morphable model: {text}"))
+    Error::model(format!("morphable model: {text}"))
 }
 
 /// Makes a [`Morphable`] of its arrays, after checking every shape and index.

@@ -66,7 +66,7 @@ impl PreparedMorphable {
         let model = model.into();
         model.validate()?;
         let landmarks = <[u32; 68]>::try_from(&model.landmarks[..]).map_err(|_| {
-            Error::Model(format!(
+            Error::model(format!(
                 "morphable model: {} landmarks where 68 are due: import it again",
                 model.landmarks.len()
             ))
@@ -192,7 +192,7 @@ impl PreparedMorphable {
         let n = self.model.vertex_count();
         check_count("expression", expr.len(), self.model.expr_dim)?;
         if identity.vertices != n {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the identity has {} vertices, the morphable model {n}: use the model it was made with",
                 identity.vertices
             )));
@@ -273,7 +273,7 @@ fn check_count(what: &str, got: usize, expected: usize) -> Result<()> {
     if got == expected {
         return Ok(());
     }
-    Err(Error::Model(format!(
+    Err(Error::model(format!(
         "{got} {what} coefficients where the morphable model has {expected}: use the pack that the fit was made with"
     )))
 }

@@ -78,7 +78,7 @@ impl Params {
     pub fn from_slice(values: &[f32], shape_dim: usize, expr_dim: usize) -> Result<Params> {
         let expected = 12 + shape_dim + expr_dim;
         let Some((camera, rest)) = values.split_first_chunk::<12>().filter(|_| values.len() == expected) else {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the regressor returns {} values where the morphable model has {expected} (12 camera, {shape_dim} \
                  identity, {expr_dim} expression): use a pack whose parts belong together",
                 values.len()
@@ -118,7 +118,7 @@ impl Morphable {
     pub fn denormalise(&self, output: &[f32]) -> Result<Params> {
         let expected = 12 + self.shape_dim + self.expr_dim;
         if self.param_mean.len() != expected || self.param_std.len() != expected {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the morphable model has {} means and {} deviations for {expected} parameters: import it again",
                 self.param_mean.len(),
                 self.param_std.len()
@@ -128,7 +128,7 @@ impl Morphable {
             output.iter().zip(&self.param_std).zip(&self.param_mean).map(|((o, s), m)| o * s + m).collect();
         let count = if output.len() == expected { values.len() } else { output.len() };
         if count != expected {
-            return Err(Error::Model(format!("the regressor returns {count} values where {expected} are expected")));
+            return Err(Error::model(format!("the regressor returns {count} values where {expected} are expected")));
         }
         Params::from_slice(&values, self.shape_dim, self.expr_dim)
     }
@@ -139,7 +139,7 @@ impl Morphable {
     /// `Model`, naming the first part that does not fit.
     pub fn validate(&self) -> Result<()> {
         let n = self.vertex_count();
-        let bad = |what: String| Err(Error::Model(format!("morphable model: {what}: import it again")));
+        let bad = |what: String| Err(Error::model(format!("morphable model: {what}: import it again")));
         if n == 0 || self.mean.len() != 3 * n {
             return bad(format!("the mean shape has {} values, not a positive multiple of 3", self.mean.len()));
         }

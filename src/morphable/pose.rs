@@ -170,7 +170,7 @@ impl ImageCamera {
     pub fn to_fit_camera(&self, roi: &Rect) -> Result<[f32; 12]> {
         let [kx, ky, kz] = roi_scale(roi);
         if !(kx > 0.0 && ky > 0.0 && kx.is_finite() && ky.is_finite()) {
-            return Err(Error::Usage(format!("the crop {roi:?} is empty: give one with positive width and height")));
+            return Err(Error::usage(format!("the crop {roi:?} is empty: give one with positive width and height")));
         }
         let m = self.matrix();
         let mut out = [0.0f32; 12];

@@ -184,13 +184,13 @@ pub fn retarget(
     settings: &RetargetSettings,
 ) -> Result<FramePose> {
     if index >= driver.trace.len() {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "frame {index} lies outside the driving shot of {} frames: analyse the whole range first",
             driver.trace.len()
         )));
     }
     if reference.neutral_expr.len() != frame.expr.len() || driver.neutral_expr.len() != frame.expr.len() {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "the reference has {} expression coefficients, the driver {}: fit both with the same pack",
             reference.neutral_expr.len(),
             frame.expr.len()

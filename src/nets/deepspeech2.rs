@@ -67,23 +67,23 @@ impl Config {
         let shape = |name: &str, rank: usize| match weights.get(name) {
             Some(a) if a.shape.len() == rank && a.shape.iter().all(|d| (1..=MOST).contains(d)) => Ok(a.shape.clone()),
             Some(a) => {
-                Err(Error::Model(format!("layer '{name}' has shape {:?}, which Deep Speech 2 does not have", a.shape)))
+                Err(Error::model(format!("layer '{name}' has shape {:?}, which Deep Speech 2 does not have", a.shape)))
             }
-            None => Err(Error::Model(format!("layer '{name}' is missing; this is another network than Deep Speech 2"))),
+            None => Err(Error::model(format!("layer '{name}' is missing; this is another network than Deep Speech 2"))),
         };
         let first = shape("rnns.0.rnn.weight_ih_l0", 2)?;
         let state = shape("rnns.0.rnn.weight_hh_l0", 2)?;
         let hidden = state[1];
         let cells = [Cell::Tanh, Cell::Gru, Cell::Lstm];
         let cell = cells.into_iter().find(|cell| cell.gates() * hidden == state[0]).ok_or_else(|| {
-            Error::Model(format!(
+            Error::model(format!(
                 "layer 'rnns.0.rnn.weight_hh_l0' has shape {state:?}, which no GRU, LSTM or tanh RNN has"
             ))
         })?;
         let channels = shape("conv.seq_module.0.weight", 4)?[0];
         let rows = first[1] / channels;
         if !first[1].is_multiple_of(channels) || rows == 0 {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "layer 'rnns.0.rnn.weight_ih_l0' has {} inputs, no multiple of the convolutions' {channels} channels",
                 first[1]
             )));

@@ -29,7 +29,7 @@ impl Config {
         let name = "discriminator_0.model0.0.weight";
         let first = weights.get(name).map(|a| a.shape.as_slice());
         let Some(&[ndf, input, _, _]) = first else {
-            return Err(Error::Model(format!("layer '{name}' is missing: this is not a HeadGAN discriminator")));
+            return Err(Error::model(format!("layer '{name}' is missing: this is not a HeadGAN discriminator")));
         };
         let there = |name: String| weights.get(&name).is_some();
         let layers = (1..8).take_while(|i| there(format!("discriminator_0.model{i}.0.0.weight"))).count() + 1;

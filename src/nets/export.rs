@@ -1,6 +1,7 @@
 //! ONNX files of this project's networks: named inputs and outputs, a doc string with their units, metadata.
 
 use crate::engine::onnx::{Header, record_with};
+use crate::models::Architecture;
 use crate::nets::named::Network;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -16,7 +17,7 @@ use serde_json::Value;
 /// # Errors
 /// [`Error::Usage`] for an architecture or a size that does not exist, [`Error::Model`] for weights that do not fit and for a
 /// configuration that is not theirs.
-pub fn export_onnx(architecture: &str, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
+pub fn export_onnx(architecture: &Architecture, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
     let network = Network::of(architecture, weights)?;
     let found = network.config();
     if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {
@@ -24,22 +25,22 @@ pub fn export_onnx(architecture: &str, config: &Value, weights: &Weights, size: 
             if let Some(given) = given.get(key).filter(|given| *given != value) {
                 let text =
                     format!("the configuration says {key} {given} where the {architecture}'s weights say {value}");
-                return Err(Error::Model(text));
+                return Err(Error::model(text));
             }
         }
     } else if !config.is_null() {
-        return Err(Error::Model(format!("the configuration of {architecture} is {config}; an object is needed")));
+        return Err(Error::model(format!("the configuration of {architecture} is {config}; an object is needed")));
     }
     network.check(weights, size)?;
     let inputs = network.inputs(size)?;
     let height = inputs.first().and_then(|(_, dims)| dims.get(2)).copied().unwrap_or_default();
     let metadata = [
-        ("architecture", architecture.to_owned()),
+        ("architecture", architecture.to_string()),
         ("config", if config.is_null() { found.to_string() } else { config.to_string() }),
         ("size", height.to_string()),
     ];
     let header = Header {
-        name: architecture.to_owned(),
+        name: architecture.to_string(),
         doc: network.doc(),
         metadata: metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
     };

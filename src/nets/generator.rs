@@ -12,6 +12,7 @@
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
 use crate::engine::{Act, Conv, Ops, Resize};
+use crate::models::Architecture;
 use crate::weights::Weights;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub struct Config {
 }
 
 /// Its name in packs and in the metadata of weights files.
-pub const ARCHITECTURE: &str = "headgan-generator";
+pub const ARCHITECTURE: Architecture = Architecture::HeadganGenerator;
 
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -72,8 +73,8 @@ impl Config {
     pub fn infer(weights: &Weights) -> Result<Config> {
         let shape = |name: &str| match weights.get(name) {
             Some(a) if a.shape.len() == 4 => Ok(&a.shape),
-            Some(a) => Err(Error::Model(format!("layer '{name}' has shape {:?}; four dimensions are needed", a.shape))),
-            None => Err(Error::Model(format!("layer '{name}' is missing: this is not a HeadGAN generator"))),
+            Some(a) => Err(Error::model(format!("layer '{name}' has shape {:?}; four dimensions are needed", a.shape))),
+            None => Err(Error::model(format!("layer '{name}' is missing: this is not a HeadGAN generator"))),
         };
         let first = shape("rendering_network.cond_enc.0.1.0.weight")?;
         let spade = shape("flow_network.dec_res.0.norm_0.mlp_shared.0.weight")?[0];
@@ -81,11 +82,12 @@ impl Config {
         let audio = weights.get("rendering_network.cond_dec_audio.0.norm1.fc.weight");
         let audio = audio.and_then(|a| a.shape.get(1).copied()).unwrap_or(0);
         let stated = match weights.metadata.get("config") {
-            Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE) => {
+            Some(text) if weights.metadata.get("architecture").is_some_and(|a| a == ARCHITECTURE.as_str()) => {
                 serde_json::from_str(text).map_err(|e| {
-                    Error::Model(format!(
+                    Error::model(format!(
                         "the metadata 'config' is no generator's configuration ({e}); export it again"
                     ))
+                    .with_source(e)
                 })?
             }
             _ => Config::default(),
@@ -96,7 +98,7 @@ impl Config {
     /// What a weights file of this configuration says of itself.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let config = serde_json::json!(self).to_string();
-        [("architecture", ARCHITECTURE.to_owned()), ("config", config)].map(|(k, v)| (k.to_owned(), v)).into()
+        [("architecture", ARCHITECTURE.to_string()), ("config", config)].map(|(k, v)| (k.to_owned(), v)).into()
     }
 
     /// Channels at level `i` (0 is full size).

@@ -28,7 +28,7 @@ pub fn check(weights: &Weights) -> Result<()> {
     })?;
     match weights.get("fc.weight").map(|a| a.shape.as_slice()) {
         Some([CLASSES, FEATURES]) | None => Ok(()),
-        Some(other) => Err(Error::Model(format!(
+        Some(other) => Err(Error::model(format!(
             "layer 'fc.weight' has shape {other:?} where FID's network has [{CLASSES}, {FEATURES}]: this one was trained otherwise"
         ))),
     }

@@ -97,7 +97,7 @@ impl Config {
             Some([64, 3, 11, 11]) => Trunk::Alex,
             Some([64, 3, 3, 3]) => Trunk::Vgg,
             Some(other) => {
-                return Err(Error::Model(format!(
+                return Err(Error::model(format!(
                     "layer 'net.slice1.0.weight' has shape {other:?}, which is neither AlexNet's nor VGG16's"
                 )));
             }
@@ -105,7 +105,7 @@ impl Config {
         };
         let three = |name: &str| -> Result<[f32; 3]> {
             let values = weights.get(name).and_then(Array::as_f32).and_then(|v| v.try_into().ok());
-            values.ok_or_else(|| Error::Model(format!("'{name}' is missing or does not hold three numbers")))
+            values.ok_or_else(|| Error::model(format!("'{name}' is missing or does not hold three numbers")))
         };
         let config = Config { trunk, shift: three("scaling_layer.shift")?, scale: three("scaling_layer.scale")? };
         if config.scale.contains(&0.0) {

@@ -6,6 +6,7 @@
 
 use super::lids;
 use crate::engine::{Act, Conv, Ops};
+use crate::error::Advice;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -50,22 +51,16 @@ impl Config {
     /// # Errors
     /// [`Error::Model`] when the first or the last layer is missing or has no sensible shape.
     pub fn of(weights: &Weights) -> Result<Config> {
+        let again = || Advice::ImportModel("3ddfa-v2".into());
         let channels = weights.get("conv1.weight").and_then(|a| a.shape.first().copied()).ok_or_else(|| {
-            Error::Model(
-                "the 3DDFA-V2 regressor has no layer 'conv1.weight'; import it again with `headgan models import \
-                 3ddfa-v2`"
-                    .into(),
-            )
+            Error::model("the 3DDFA-V2 regressor has no layer 'conv1.weight'; import it again").with_advice(again())
         })?;
         let (head, outputs) = ["fc_param", "fc"]
             .iter()
             .find_map(|head| Some((*head, *weights.get(&format!("{head}.weight"))?.shape.first()?)))
             .ok_or_else(|| {
-                Error::Model(
-                    "the 3DDFA-V2 regressor has neither 'fc_param.weight' nor 'fc.weight'; import it again with \
-                     `headgan models import 3ddfa-v2`"
-                        .into(),
-                )
+                let text = "the 3DDFA-V2 regressor has neither 'fc_param.weight' nor 'fc.weight'; import it again";
+                Error::model(text).with_advice(again())
             })?;
         Ok(Config { width: channels as f32 / 32.0, head: head.to_owned(), outputs, lids: lids::are_in(weights) })
     }

@@ -3,13 +3,20 @@
 
 use super::{discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface};
 use crate::engine::{Ops, shape};
+use crate::models::Architecture;
 use crate::weights::Weights;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 
-/// The architecture names that [`Network`] knows.
-pub const ARCHITECTURES: [&str; 6] =
-    ["headgan-generator", "headgan-discriminator", "retinaface", "faceboxes", "mobilenet-v1", "mobilefacenet"];
+/// The architectures that [`Network`] knows.
+pub const ARCHITECTURES: [Architecture; 6] = [
+    Architecture::HeadganGenerator,
+    Architecture::HeadganDiscriminator,
+    Architecture::RetinaFace,
+    Architecture::FaceBoxes,
+    Architecture::MobileNetV1,
+    Architecture::MobileFaceNet,
+];
 
 /// A network and its configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,14 +37,14 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown architecture, [`Error::Model`] naming the layer that the configuration cannot be read from.
-    pub fn of(architecture: &str, weights: &Weights) -> Result<Network> {
+    pub fn of(architecture: &Architecture, weights: &Weights) -> Result<Network> {
         Ok(match architecture {
-            "headgan-generator" => Network::Generator(generator::Config::infer(weights)?),
-            "headgan-discriminator" => Network::Discriminator(discriminator::Config::infer(weights)?),
-            "retinaface" => Network::RetinaFace(retinaface::Backbone::of(weights)?),
-            "faceboxes" => Network::FaceBoxes,
-            "mobilenet-v1" => Network::MobileNet(mobilenet::Config::of(weights)?),
-            "mobilefacenet" => Network::MobileFaceNet,
+            Architecture::HeadganGenerator => Network::Generator(generator::Config::infer(weights)?),
+            Architecture::HeadganDiscriminator => Network::Discriminator(discriminator::Config::infer(weights)?),
+            Architecture::RetinaFace => Network::RetinaFace(retinaface::Backbone::of(weights)?),
+            Architecture::FaceBoxes => Network::FaceBoxes,
+            Architecture::MobileNetV1 => Network::MobileNet(mobilenet::Config::of(weights)?),
+            Architecture::MobileFaceNet => Network::MobileFaceNet,
             other => return Err(unknown(other)),
         })
     }
@@ -47,31 +54,31 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown architecture.
-    pub fn published(architecture: &str) -> Result<Network> {
+    pub fn published(architecture: &Architecture) -> Result<Network> {
         Ok(match architecture {
-            "headgan-generator" => Network::Generator(generator::Config::default()),
-            "headgan-discriminator" => {
+            Architecture::HeadganGenerator => Network::Generator(generator::Config::default()),
+            Architecture::HeadganDiscriminator => {
                 Network::Discriminator(discriminator::Config { input: 6, ndf: 64, layers: 4, scales: 2 })
             }
-            "retinaface" => Network::RetinaFace(retinaface::Backbone::MobileNet025),
-            "faceboxes" => Network::FaceBoxes,
-            "mobilenet-v1" => {
+            Architecture::RetinaFace => Network::RetinaFace(retinaface::Backbone::MobileNet025),
+            Architecture::FaceBoxes => Network::FaceBoxes,
+            Architecture::MobileNetV1 => {
                 Network::MobileNet(mobilenet::Config { width: 0.5, head: "fc".into(), outputs: 62, lids: false })
             }
-            "mobilefacenet" => Network::MobileFaceNet,
+            Architecture::MobileFaceNet => Network::MobileFaceNet,
             other => return Err(unknown(other)),
         })
     }
 
-    /// Its name in packs.
-    pub fn architecture(&self) -> &'static str {
+    /// Its architecture, as packs name it.
+    pub fn architecture(&self) -> Architecture {
         match self {
-            Network::Generator(_) => "headgan-generator",
-            Network::Discriminator(_) => "headgan-discriminator",
-            Network::RetinaFace(_) => "retinaface",
-            Network::FaceBoxes => "faceboxes",
-            Network::MobileNet(_) => "mobilenet-v1",
-            Network::MobileFaceNet => "mobilefacenet",
+            Network::Generator(_) => Architecture::HeadganGenerator,
+            Network::Discriminator(_) => Architecture::HeadganDiscriminator,
+            Network::RetinaFace(_) => Architecture::RetinaFace,
+            Network::FaceBoxes => Architecture::FaceBoxes,
+            Network::MobileNet(_) => Architecture::MobileNetV1,
+            Network::MobileFaceNet => Architecture::MobileFaceNet,
         }
     }
 
@@ -123,7 +130,7 @@ impl Network {
             } else {
                 format!("a multiple of {multiple} between {least} and {most}")
             };
-            return Err(Error::Usage(format!("{} cannot take size {size}; give {legal}", self.architecture())));
+            return Err(Error::usage(format!("{} cannot take size {size}; give {legal}", self.architecture())));
         }
         Ok(match self {
             Network::Generator(c) => {
@@ -263,8 +270,8 @@ pub fn logical(dims: &[usize]) -> [usize; 4] {
     [at(0), at(1), at(2), at(3)]
 }
 
-fn unknown(architecture: &str) -> Error {
-    Error::Usage(format!("unknown architecture '{architecture}'; known are {}", ARCHITECTURES.join(", ")))
+fn unknown(architecture: &Architecture) -> Error {
+    Error::usage(format!("unknown architecture '{architecture}'; known are {}", Architecture::names(&ARCHITECTURES)))
 }
 
 #[cfg(test)]
@@ -276,11 +283,11 @@ mod tests {
     fn published_networks_fit_weights_of_their_own_layers() {
         let mut parameters = Vec::new();
         for architecture in ARCHITECTURES {
-            let network = Network::published(architecture).unwrap();
+            let network = Network::published(&architecture).unwrap();
             assert_eq!(network.architecture(), architecture);
             let layers = network.layers(0).unwrap();
             let weights = random_weights(&layers, 1);
-            assert_eq!(Network::of(architecture, &weights).unwrap(), network);
+            assert_eq!(Network::of(&architecture, &weights).unwrap(), network);
             let checked = network.check(&weights, 0).unwrap();
             assert_eq!(checked.unused, Vec::<String>::new());
             parameters.push(checked.parameters);
@@ -293,22 +300,22 @@ mod tests {
         let config = mobilenet::Config { width: 0.25, head: "fc".into(), outputs: 62, lids: true };
         let network = Network::MobileNet(config);
         let weights = random_weights(&network.layers(0).unwrap(), 1);
-        assert_eq!(Network::of("mobilenet-v1", &weights).unwrap(), network);
+        assert_eq!(Network::of(&Architecture::MobileNetV1, &weights).unwrap(), network);
         assert_eq!(network.check(&weights, 0).unwrap().unused, Vec::<String>::new());
         assert_eq!(network.config()["lids"], true);
-        let without = Network::published("mobilenet-v1").unwrap();
+        let without = Network::published(&Architecture::MobileNetV1).unwrap();
         assert_eq!(network.inputs(0).unwrap().len(), without.inputs(0).unwrap().len() + 1);
         assert!(network.doc().contains("'closed'") && !without.doc().contains("'closed'"));
     }
 
     #[test]
     fn sizes_that_do_not_work_say_which_do() {
-        let text = |a: &str, size: usize| Network::published(a).unwrap().inputs(size).unwrap_err().to_string();
+        let text = |a: &str, size: usize| Network::published(&a.into()).unwrap().inputs(size).unwrap_err().to_string();
         assert!(text("headgan-generator", 258).contains("a multiple of 4 between 16 and 4096"));
         assert!(text("mobilenet-v1", 128).contains("give 120"));
         assert!(text("mobilefacenet", 96).contains("give 112"));
         assert!(text("faceboxes", 64).contains("between 128 and 4096"));
-        assert!(Network::published("lenet").unwrap_err().to_string().contains("retinaface"));
-        assert_eq!(Network::published("mobilefacenet").unwrap().inputs(0).unwrap()[0].1, [1, 3, 112, 96]);
+        assert!(Network::published(&"lenet".into()).unwrap_err().to_string().contains("retinaface"));
+        assert_eq!(Network::published(&Architecture::MobileFaceNet).unwrap().inputs(0).unwrap()[0].1, [1, 3, 112, 96]);
     }
 }

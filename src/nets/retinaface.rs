@@ -4,6 +4,7 @@
 //! Layout and layer names of biubug6/Pytorch_Retinaface (`models/retinaface.py`, `models/net.py`).
 
 use crate::engine::{Act, Conv, Ops, Resize};
+use crate::error::Advice;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -32,11 +33,9 @@ impl Backbone {
         } else if weights.get("body.conv1.weight").is_some() {
             Ok(Backbone::ResNet50)
         } else {
-            Err(Error::Model(
-                "RetinaFace weights have neither 'body.stage1.0.0.weight' (mobilenet0.25) nor 'body.conv1.weight' \
-                 (ResNet-50); import them again with `headgan models import retinaface`"
-                    .into(),
-            ))
+            let text = "RetinaFace weights have neither 'body.stage1.0.0.weight' (mobilenet0.25) nor 'body.conv1.weight' \
+                        (ResNet-50); import them again";
+            Err(Error::model(text).with_advice(Advice::ImportModel("retinaface".into())))
         }
     }
 

@@ -55,7 +55,7 @@ pub fn verify<E: Executor>(file: &Weights, engine: impl Fn(Arc<Weights>) -> E) -
     }
     let known: Vec<String> = out.iter().map(|d: &Difference| format!("output.{}", d.name)).collect();
     if let Some(left) = file.arrays.keys().find(|k| k.starts_with("output.") && !known.contains(k)) {
-        return Err(Error::Model(format!("'{left}' is not an output of this generator that could be compared")));
+        return Err(Error::model(format!("'{left}' is not an output of this generator that could be compared")));
     }
     if out.is_empty() {
         return Err(Error::Model("the file has no 'output.*' arrays: there is nothing to compare with".into()));
@@ -83,7 +83,7 @@ pub fn verify<E: Executor>(file: &Weights, engine: impl Fn(Arc<Weights>) -> E) -
             let text = format!(
                 "the file has a discriminator and {there} 'disc_output.*' arrays, of which {compared} can be compared"
             );
-            return Err(Error::Model(text));
+            return Err(Error::model(text));
         }
     }
     Ok(out)
@@ -91,12 +91,12 @@ pub fn verify<E: Executor>(file: &Weights, engine: impl Fn(Arc<Weights>) -> E) -
 
 /// An input as an `[n, c, h, w]` shape and its values; vectors get 1x1 pixels.
 fn input<'a>(file: &'a Weights, name: &str) -> Result<([usize; 4], &'a [f32])> {
-    let array = file.get(name).ok_or_else(|| Error::Model(format!("the file has no '{name}'")))?;
-    let values = array.as_f32().ok_or_else(|| Error::Model(format!("'{name}' holds integers; floats are needed")))?;
+    let array = file.get(name).ok_or_else(|| Error::model(format!("the file has no '{name}'")))?;
+    let values = array.as_f32().ok_or_else(|| Error::model(format!("'{name}' holds integers; floats are needed")))?;
     match *array.shape.as_slice() {
         [n, c] => Ok(([n, c, 1, 1], values)),
         [n, c, h, w] => Ok(([n, c, h, w], values)),
-        _ => Err(Error::Model(format!("'{name}' has shape {:?}; two or four dimensions are needed", array.shape))),
+        _ => Err(Error::model(format!("'{name}' has shape {:?}; two or four dimensions are needed", array.shape))),
     }
 }
 
@@ -104,7 +104,7 @@ fn compare(file: &Weights, key: &str, name: &str, ours: &[f32]) -> Result<Option
     let Some(theirs) = file.get(key).and_then(Array::as_f32) else { return Ok(None) };
     if theirs.len() != ours.len() {
         let text = format!("'{key}' has {} values where the network gives {}", theirs.len(), ours.len());
-        return Err(Error::Model(text));
+        return Err(Error::model(text));
     }
     let mut max_abs = 0.0f32;
     for (a, b) in ours.iter().zip(theirs) {

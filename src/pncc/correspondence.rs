@@ -80,7 +80,7 @@ impl SourceMap {
     /// `Model` when the meshes differ in their number of vertices.
     pub fn fill(&mut self, driving: &Rendered<'_>, reference: &Reference) -> Result<()> {
         if reference.vertices.len() != driving.vertices().len() {
-            return Err(crate::Error::Model(format!(
+            return Err(crate::Error::model(format!(
                 "the reference's mesh has {} vertices, the driving one {}: fit both with the same pack",
                 reference.vertices.len(),
                 driving.vertices().len()

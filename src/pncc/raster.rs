@@ -60,13 +60,13 @@ impl Rasterizer {
         height: usize,
     ) -> Result<Rendered<'a>> {
         if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "a picture of {width}x{height} is too large for the rasteriser: at most {MAX_SIDE} pixels a side"
             )));
         }
         let largest = triangles.as_flattened().iter().fold(0, |m, &i| m.max(i));
         if !triangles.is_empty() && largest as usize >= vertices.len() {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "a triangle names vertex {largest} of a mesh with {}: mesh and triangles are of different models",
                 vertices.len()
             )));

@@ -224,7 +224,7 @@ impl<'a> Rendered<'a> {
         if count == self.vertices.len() {
             return Ok(());
         }
-        Err(Error::Model(format!("{count} {what} for a mesh of {} vertices: use one model's", self.vertices.len())))
+        Err(Error::model(format!("{count} {what} for a mesh of {} vertices: use one model's", self.vertices.len())))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::controls::choices::Device;
 use crate::engine::library::{self, Array, DeviceKind, Layout, Library, Output, Precision, Report, Session, Source};
 use crate::engine::stoppable::{Stoppable, Tensor};
 use crate::engine::{Embedded, Ops, cpu};
+use crate::error::Advice;
 use crate::morphable::Morphable;
 use crate::nets::generator::{self, Config};
 use crate::weights::Weights;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 /// Where generators run.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Backend {
     /// In this program.
     Embedded,
@@ -45,7 +47,9 @@ impl Backend {
         };
         let cuda = || library::load(extra).and_then(|library| Ok(on(library, library.cuda()?)));
         let cpu = || library::load(extra).and_then(|library| Ok(on(library, library.cpu()?)));
-        let refused = |e: Error| Error::Engine(format!("device '{}': {e}; or choose the device 'cpu'", device.id()));
+        let refused = |e: Error| {
+            Error::engine(format!("device '{}': {e}; or choose the device 'cpu'", device.id())).with_source(e)
+        };
         match device {
             Device::Cuda => cuda().map_err(refused),
             Device::TorchCpu => cpu().map_err(refused),
@@ -61,10 +65,11 @@ impl Backend {
 fn embedded(precision: Option<Precision>) -> Result<Backend> {
     match precision {
         None | Some(Precision::Fp32) => Ok(Backend::Embedded),
-        Some(other) => Err(Error::Usage(format!(
-            "the embedded engine computes in fp32, not in {}: leave --precision away, or choose --device cuda or torch_cpu",
+        Some(other) => Err(Error::usage(format!(
+            "the embedded engine computes in fp32, not in {}: choose no other precision, or the device 'cuda' or 'torch_cpu'",
             other.id()
-        ))),
+        ))
+        .with_advice(Advice::ChooseDevice)),
     }
 }
 

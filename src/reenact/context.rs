@@ -159,7 +159,7 @@ impl RenderContext {
                 let generator = place.map(|place| self.generator(painter, &place)).transpose()?;
                 let seen = self.analyser(cache, &|| (), &CancelToken::default()).observe(cast.reference)?;
                 let fit = seen.choose(Choice::Largest).ok_or_else(|| {
-                    Error::NoFace(format!(
+                    Error::no_face(format!(
                         "{}: no face was found; use a picture that shows one, at least 24 pixels large",
                         cast.name
                     ))

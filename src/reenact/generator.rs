@@ -3,6 +3,7 @@
 use super::backend::{Backend, Engine};
 use crate::engine::cpu;
 use crate::engine::library::Source;
+use crate::error::Advice;
 use crate::import::{check, check_generator};
 use crate::models::{Component, ModelSet, Pack, Role};
 use crate::nets::generator;
@@ -58,7 +59,8 @@ impl Generator {
                         let pack = models.pack(name)?;
                         let component = pack.component(Role::Generator, None);
                         let none = || {
-                            Error::Model(format!("the pack '{name}' has no generator: choose another with --generator"))
+                            Error::model(format!("the pack '{name}' has no generator: choose another"))
+                                .with_advice(Advice::ChooseGenerator)
                         };
                         (pack, component.ok_or_else(none)?)
                     }
@@ -75,7 +77,7 @@ impl Generator {
             }
         };
         let config = check_generator(&weights).map_err(|e| match e {
-            Error::Model(text) => Error::Model(format!("{name}: {text}")),
+            Error::Model(text) => Error::Model(text.map(|t| format!("{name}: {t}"))),
             other => other,
         })?;
         let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;

@@ -11,7 +11,7 @@ use crate::face::{Detection, roi};
 use crate::frame::Frame;
 use crate::import::check;
 use crate::key::Key;
-use crate::models::{Component, ModelSet, Pack, Role};
+use crate::models::{Architecture, Component, ModelSet, Pack, Role};
 use crate::morphable::arrays::morphable_from;
 use crate::morphable::{Fit, PreparedMorphable};
 use crate::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Networks {
 pub struct ModelId {
     pub role: Role,
     pub pack: String,
-    pub architecture: String,
+    pub architecture: Architecture,
     /// Of the weights file, 64 digits.
     pub blake3: String,
     pub licence: String,
@@ -66,14 +66,14 @@ fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a C
 
 impl Networks {
     /// Loads from `pack` (or the first pack that has a morphable model with a regressor), with the detector of the
-    /// architecture `detector` (`retinaface`, `faceboxes`; `None`: the pack's own).
+    /// architecture `detector` (`None`: the pack's own).
     ///
     /// # Errors
     /// [`Error::Model`] when a pack or a component is missing or damaged; it says what to import.
     pub fn load(
         models: &ModelSet,
         pack: Option<&str>,
-        detector: Option<&str>,
+        detector: Option<&Architecture>,
         options: &cpu::Options,
     ) -> Result<Networks> {
         let (home, model) = home(models, pack)?;
@@ -86,7 +86,7 @@ impl Networks {
         let model = morphable_from(&*home.load(model, check)?)?;
         // The regressor's outputs are the coefficients of its own pack's model; no other will do.
         let component = home.component(Role::Regressor, None).ok_or_else(|| {
-            Error::Model(format!(
+            Error::model(format!(
                 "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
             ))
         })?;

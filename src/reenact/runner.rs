@@ -59,12 +59,12 @@ impl GeneratorRunner {
         let Generator { engine, config, name, .. } = generator;
         if !CROP.is_multiple_of(config.stride()) {
             let stride = config.stride();
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the generator '{name}' needs sides divisible by {stride}; {CROP} is not"
             )));
         }
         if config.audio != 0 && config.audio != ALL {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the generator '{name}' hears {} values a frame; {ALL} are made of sounds: use another generator",
                 config.audio
             )));

@@ -5,6 +5,7 @@ use super::networks::Networks;
 use super::view;
 use crate::audio::layout::ALL;
 use crate::controls::choices::{Quality, View};
+use crate::error::Advice;
 use crate::frame::{Color, Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, ShotStats, retarget};
 use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity};
@@ -174,7 +175,7 @@ impl Shot {
 
     /// The driver's pose and expression in frame `index`.
     fn driver(&self, index: usize) -> Result<&FramePose> {
-        let outside = || Error::Usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
+        let outside = || Error::usage(format!("there is no driving frame {index}: the shot has {}", self.len()));
         self.track.poses.get(index).ok_or_else(outside)
     }
 
@@ -318,7 +319,8 @@ impl Shot {
         scratch: &mut Scratch,
     ) -> Result<()> {
         let painter = self.painter.as_ref().ok_or_else(|| {
-            Error::Model("quality 'full' needs a generator: import one (headgan models import headgan-official --from DIR) or choose --quality draft".into())
+            let text = "quality 'full' needs a generator: import one, or choose quality 'draft'";
+            Error::model(text).with_advice(Advice::ChooseDraft)
         })?;
         let frames = painter.frames();
         let window = self.window_at(index, settings)?;

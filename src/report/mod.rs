@@ -261,6 +261,6 @@ impl Report {
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) where the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        atomic::write(path, |file| file.write_all(self.html().as_bytes()).map_err(|e| atomic::write_error(path, &e)))
+        atomic::write(path, |file| file.write_all(self.html().as_bytes()).map_err(|e| atomic::write_error(path, e)))
     }
 }

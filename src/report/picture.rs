@@ -35,7 +35,7 @@ impl Picture {
     /// [`Error::Input`] where the frame has no pixels.
     pub fn new(frame: &Frame) -> Result<Picture> {
         let failed = |e: &dyn std::fmt::Display| {
-            Error::Input(format!("a picture of the report cannot be made ({e}); check the size of the frames"))
+            Error::input(format!("a picture of the report cannot be made ({e}); check the size of the frames"))
         };
         if frame.width == 0 || frame.height == 0 {
             return Err(failed(&"it has no pixels"));
@@ -52,7 +52,7 @@ impl Picture {
         let mut jpeg = Vec::new();
         JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
             .write_image(&shown.to_rgb8(), width as u32, height as u32, ExtendedColorType::Rgb8)
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| failed(&e).with_source(e))?;
         Ok(Picture { uri: format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)), width, height })
     }
 }

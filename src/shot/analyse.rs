@@ -57,6 +57,7 @@ pub type ClipFrames<'a> = Box<dyn Iterator<Item = Result<(usize, Frame)>> + 'a>;
 /// How a frame's face was come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Event {
     /// Detected, as in the frame before.
     Detected,
@@ -211,7 +212,7 @@ impl Analyser<'_> {
             None => {
                 let all = self.decode_all(clip, None, &|_| true, &meter, &mut work)?;
                 let (index, observations) = all.ok_or_else(|| {
-                    Error::Input(format!("{}: there are no frames in it: use another clip", clip.name))
+                    Error::input(format!("{}: there are no frames in it: use another clip", clip.name))
                 })?;
                 if let (Some(key), Some(cache)) = (index_key, self.cache) {
                     timed(&meter.storing, || cache.put(&key, index_value(&index)));
@@ -235,7 +236,7 @@ impl Analyser<'_> {
             links.iter().zip(&observations).map(|(l, o)| Some(o.faces[(*l)?.face].detection.score)).collect();
         self.follow_gaps(clip, &index, &mut faces, &scores, &meter, &mut work)?;
         if faces.iter().all(Option::is_none) {
-            return Err(Error::NoFace(format!(
+            return Err(Error::no_face(format!(
                 "{}: no face was found in any of its {} frames; use a clip that shows one, at least 24 pixels large",
                 clip.name,
                 faces.len()
@@ -481,7 +482,7 @@ impl Analyser<'_> {
 }
 
 fn changed(clip: &str) -> Error {
-    Error::Input(format!("{clip}: the clip has changed while it was analysed: analyse it again"))
+    Error::input(format!("{clip}: the clip has changed while it was analysed: analyse it again"))
 }
 
 /// Whether landmarks of two frames in a row can be one face's.

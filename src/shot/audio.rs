@@ -47,7 +47,8 @@ impl<'a> AudioSource<'a> {
         };
         let own = start.is_none() && decode::is_sound_file(path)?;
         let decoder = if own { String::new() } else { Tools::find()?.version_text() };
-        let bytes = content(path).map_err(|e| Error::Input(format!("{}: {}", path.display(), atomic::plain(&e))))?;
+        let bytes = content(path)
+            .map_err(|e| Error::input(format!("{}: {}", path.display(), atomic::plain(&e))).with_source(e))?;
         let start = start.map_or(Vec::new(), |s| s.to_le_bytes().to_vec());
         Ok(Key::of("sound", &[env!("CARGO_PKG_VERSION").as_bytes(), decoder.as_bytes(), &bytes, &start]))
     }
@@ -114,7 +115,7 @@ impl AudioExtractor<'_> {
     }
 
     fn acoustic(&self) -> Option<&Component> {
-        self.models.find(Role::Speech, Some(ARCHITECTURE), None).ok().map(|(_, component)| component)
+        self.models.find(Role::Speech, Some(&ARCHITECTURE), None).ok().map(|(_, component)| component)
     }
 }
 

@@ -9,6 +9,7 @@
 //! A file that does not hold what it should is renamed to `*.damaged` and made anew. The size limit is kept by
 //! [`Cache::trim`], which takes away what was not used for longest (a use is noted in the file's time, once an hour at most).
 
+use crate::error::Advice;
 use crate::key::Key;
 use crate::media::atomic::plain;
 use crate::weights::{Data, Weights, safetensors};
@@ -108,11 +109,11 @@ impl Cache {
     pub fn open(folder: &Path, limit: u64) -> Result<Cache> {
         let fail = |e: std::io::Error| {
             let text = format!(
-                "{}: cannot be used as cache ({}): name another folder with --cache DIR, or use --no-cache",
+                "{}: cannot be used as cache ({}): name another folder, or use none",
                 folder.display(),
                 plain(&e)
             );
-            Error::Input(text)
+            Error::input(text).with_source(e).with_advice(Advice::ChooseCache)
         };
         let layout = folder.join(LAYOUT);
         make_folder(&layout).map_err(fail)?;
@@ -420,7 +421,7 @@ fn note_use(path: &Path) {
 /// # Errors
 /// [`Error::Usage`] where it is no size.
 pub fn parse_size(text: &str) -> Result<u64> {
-    let wrong = || Error::Usage(format!("'{text}' is no size: write for instance 500MB or 2GiB"));
+    let wrong = || Error::usage(format!("'{text}' is no size: write for instance 500MB or 2GiB"));
     let typed = text.trim();
     let digits = typed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(digits);
@@ -577,7 +578,7 @@ mod tests {
         let file = dir.path().join("file");
         std::fs::write(&file, b"x").unwrap();
         let e = Cache::open(&file, 1).unwrap_err();
-        assert!(matches!(&e, Error::Input(t) if t.contains("--no-cache") && !t.contains('\n')), "{e}");
+        assert!(matches!(&e, Error::Input(t) if t.contains("another folder") && !t.contains('\n')), "{e}");
         // The work goes on where a folder becomes unusable.
         let cache = Cache::open(&dir.path().join("c"), DEFAULT_LIMIT).unwrap();
         let layout = dir.path().join("c").join(LAYOUT);

@@ -6,6 +6,7 @@
 //! paper counts 35. Rendering from the file gives
 //! what rendering from the clip gives, to the bit, unless the clip is its own reference: then nothing is adapted, which a file cannot know.
 
+use crate::error::Advice;
 use crate::media::{Rational, atomic};
 use crate::morphable::Fit;
 use crate::morphable::pose::fit_image_matrix;
@@ -192,7 +193,7 @@ impl Motion {
             out.insert("identity", Array::f32([identity.len()], identity));
         }
         let bytes = safetensors::to_bytes(&out)?;
-        atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
+        atomic::write(path, |f| f.write_all(&bytes).map_err(|e| atomic::write_error(path, e)))?;
         Ok(bytes.len())
     }
 
@@ -202,9 +203,9 @@ impl Motion {
     /// [`Error::Input`] where it cannot be read, is damaged, or was written by a newer version.
     pub fn load(path: &Path) -> Result<Motion> {
         let shown = path.display();
-        let bad = |text: &str| Error::Input(format!("{shown}: {text}"));
+        let bad = |text: &str| Error::input(format!("{shown}: {text}"));
         let value = safetensors::load(path).map_err(|e| match e {
-            Error::Model(text) => Error::Input(format!("{text}: is it a motion file? export it again")),
+            Error::Model(text) => Error::Input(text.map(|t| format!("{t}: is it a motion file? export it again"))),
             other => other,
         })?;
         match value.metadata.get("headgan_motion").map(String::as_str) {
@@ -213,7 +214,10 @@ impl Motion {
                 let text = format!("this motion has format {other}, this program reads {FORMAT}: update the program");
                 return Err(bad(&text));
             }
-            None => return Err(bad("this is no motion file: make one with headgan analyse CLIP --motion FILE.hgm")),
+            None => {
+                let text = "this is no motion file: make one of the clip";
+                return Err(bad(text).with_advice(Advice::MakeMotion));
+            }
         }
         Motion::from_arrays(&value).ok_or_else(|| bad("the motion file is damaged: export it again"))
     }
@@ -226,10 +230,11 @@ impl Motion {
         if self.model == model {
             return Ok(());
         }
-        Err(Error::Model(format!(
-            "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack with \
-             --pack, or analyse the clip again"
-        )))
+        Err(Error::model(format!(
+            "{name}: this motion was fitted with another morphable model than that of the pack '{pack}': choose its pack, or \
+             analyse the clip again"
+        ))
+        .with_advice(Advice::ChoosePack))
     }
 }
 

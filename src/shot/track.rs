@@ -88,7 +88,7 @@ impl Track {
                 let at = number.checked_sub(motion.first).and_then(|i| poses.get(i));
                 let outside = || {
                     let last = motion.first + poses.len() - 1;
-                    Error::Usage(format!(
+                    Error::usage(format!(
                         "neutral_frame is {number}, the driving clip has frames {} to {last}: choose one of them",
                         motion.first
                     ))

@@ -79,7 +79,7 @@ impl Renderer {
     /// `Usage` when a side is 0 or too large.
     pub fn render(&mut self, fit: &Fit, width: usize, height: usize) -> Result<Frame> {
         if width == 0 || height == 0 {
-            return Err(Error::Usage(format!("a picture of {width}x{height} has no pixels: ask for at least 1x1")));
+            return Err(Error::usage(format!("a picture of {width}x{height} has no pixels: ask for at least 1x1")));
         }
         let (w, h) = (width * SUPER, height * SUPER);
         let head_camera = ImageCamera::from_matrix(&fit_image_matrix(fit))?;
@@ -174,7 +174,7 @@ impl Renderer {
             self.shape.clone_from(&fit.params.shape);
         }
         if expr.len() != model.expr_dim {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "{} expression coefficients where the procedural head has {}: use fits of this head",
                 expr.len(),
                 model.expr_dim

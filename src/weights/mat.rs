@@ -74,7 +74,7 @@ pub fn load(path: &Path) -> Result<BTreeMap<String, Mat>> {
 /// # Errors
 /// See [`load`].
 pub fn read(bytes: &[u8], what: &str) -> Result<BTreeMap<String, Mat>> {
-    read_inner(bytes).map_err(|text| Error::Model(format!("{what}: {text}")))
+    read_inner(bytes).map_err(|text| Error::model(format!("{what}: {text}")))
 }
 
 /// Inner errors are texts; the file is named once, in [`read`].
@@ -520,7 +520,7 @@ pub(crate) mod tests {
     fn damage_and_bombs_are_errors() {
         let w = Writer { big: false };
         let fails = |bytes: &[u8]| match read(bytes, "t.mat") {
-            Err(Error::Model(text)) => text,
+            Err(Error::Model(text)) => text.to_string(),
             other => panic!("{other:?}"),
         };
         assert!(fails(b"short").contains("too short"));

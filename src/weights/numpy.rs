@@ -14,7 +14,7 @@ use std::path::Path;
 const MAX_DIMS: usize = 32;
 
 fn bad(what: &str, text: impl std::fmt::Display) -> Error {
-    Error::Model(format!("{what}: {text}"))
+    Error::model(format!("{what}: {text}"))
 }
 
 /// Reads a `.npy` file: floats of 2, 4, 8 bytes as f32; integers and bools as i32; either byte order; C or Fortran
@@ -251,7 +251,7 @@ fn save<T: Copy, const N: usize>(
     bytes: impl Fn(T) -> [u8; N],
 ) -> Result<()> {
     if shape.iter().product::<usize>() != values.len() {
-        return Err(Error::Engine(format!("an array of shape {shape:?} holds {} values", values.len())));
+        return Err(Error::engine(format!("an array of shape {shape:?} holds {} values", values.len())));
     }
     // A Python tuple: `()`, `(3,)`, `(3, 4)`.
     let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn damage_is_an_error() {
         let fails = |bytes: &[u8]| match read_npy(bytes, "t.npy") {
-            Err(Error::Model(text)) => text,
+            Err(Error::Model(text)) => text.to_string(),
             other => panic!("{other:?}"),
         };
         assert!(fails(b"hello").contains("not a .npy"));

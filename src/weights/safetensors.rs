@@ -29,14 +29,14 @@ pub(super) fn budget(len: usize) -> usize {
 
 /// Opens a file, and says so in plain words when that fails.
 fn open(path: &Path) -> Result<(File, u64)> {
-    let fail = |e: std::io::Error| Error::Input(format!("{}: cannot be read ({e})", path.display()));
+    let fail = |e: std::io::Error| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e);
     let file = File::open(path).map_err(fail)?;
     let meta = file.metadata().map_err(fail)?;
     if !meta.is_file() {
-        return Err(Error::Input(format!("{}: is not a file", path.display())));
+        return Err(Error::input(format!("{}: is not a file", path.display())));
     }
     if meta.len() > MAX_FILE {
-        return Err(Error::Input(format!("{}: is larger than {} GiB", path.display(), MAX_FILE >> 30)));
+        return Err(Error::input(format!("{}: is larger than {} GiB", path.display(), MAX_FILE >> 30)));
     }
     Ok((file, meta.len()))
 }
@@ -50,7 +50,7 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(len as usize);
     file.take(MAX_FILE)
         .read_to_end(&mut out)
-        .map_err(|e| Error::Input(format!("{}: cannot be read ({e})", path.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
     Ok(out)
 }
 
@@ -61,7 +61,9 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 pub fn blake3(path: &Path) -> Result<String> {
     let (file, _) = open(path)?;
     let mut hasher = ::blake3::Hasher::new();
-    hasher.update_reader(file).map_err(|e| Error::Input(format!("{}: cannot be read ({e})", path.display())))?;
+    hasher
+        .update_reader(file)
+        .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
@@ -101,10 +103,10 @@ pub fn load_hashed(path: &Path) -> Result<(Weights, String)> {
 /// # Errors
 /// See [`load`].
 pub fn read(stream: impl Read, len: u64, what: &str) -> Result<(Weights, String)> {
-    let bad = |text: &str| Error::Model(format!("{what}: {text}"));
+    let bad = |text: &str| Error::model(format!("{what}: {text}"));
     let mut stream = Hashing { inner: stream, hasher: ::blake3::Hasher::new() };
     let mut fill = |buffer: &mut [u8]| {
-        stream.read_exact(buffer).map_err(|e| Error::Input(format!("{what}: cannot be read ({e})")))
+        stream.read_exact(buffer).map_err(|e| Error::input(format!("{what}: cannot be read ({e})")).with_source(e))
     };
     let mut header_len = [0; 8];
     if len < 8 {
@@ -119,7 +121,7 @@ pub fn read(stream: impl Read, len: u64, what: &str) -> Result<(Weights, String)
     fill(&mut header)?;
     // The crate's own type checks that the tensors follow each other without gaps and that sizes agree.
     let header: Metadata = serde_json::from_slice(&header)
-        .map_err(|e| bad(&format!("the safetensors header is damaged ({})", clip(&e.to_string()))))?;
+        .map_err(|e| bad(&format!("the safetensors header is damaged ({})", clip(&e.to_string()))).with_source(e))?;
     if header.data_len() as u64 != len - 8 - header_len {
         return Err(bad(&format!(
             "the header announces {} bytes of values, the file has {}; it is cut off or damaged",
@@ -201,7 +203,7 @@ pub fn to_bytes(weights: &Weights) -> Result<Vec<u8>> {
         out.extend_from_slice(bytes);
         Ok(())
     })
-    .map_err(|e| Error::Engine(format!("cannot lay out arrays in memory ({e})")))?;
+    .map_err(|e| Error::engine(format!("cannot lay out arrays in memory ({e})")).with_source(e))?;
     Ok(out)
 }
 
@@ -218,14 +220,15 @@ fn header(weights: &Weights) -> Result<Vec<u8>> {
             Data::I32(v) => ("I32", v.len()),
         };
         if len != array.len() || name == "__metadata__" {
-            return Err(Error::Engine(format!("array '{name}' of shape {:?} holds {len} values", array.shape)));
+            return Err(Error::engine(format!("array '{name}' of shape {:?} holds {len} values", array.shape)));
         }
         let end = at + 4 * len;
         let info = serde_json::json!({"dtype": dtype, "shape": array.shape, "data_offsets": [at, end]});
         header.insert(name, info);
         at = end;
     }
-    let mut header = serde_json::to_vec(&header).map_err(|e| Error::Engine(format!("safetensors header: {e}")))?;
+    let mut header =
+        serde_json::to_vec(&header).map_err(|e| Error::engine(format!("safetensors header: {e}")).with_source(e))?;
     // The values start at a multiple of 8, as the format advises.
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
@@ -265,7 +268,7 @@ fn values<T: Copy, const N: usize>(
 /// # Errors
 /// [`Error::Input`] if it cannot be written; an earlier file of that name is then untouched.
 pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let fail = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
+    let fail = |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -22,7 +22,7 @@ pub fn fold(weights: &Weights) -> Result<Weights> {
         let part = |suffix: &str| {
             let name = format!("{layer}.{suffix}");
             let values = weights.get(&name).and_then(Array::as_f32);
-            values.ok_or_else(|| Error::Model(format!("layer '{name}' is missing; '{layer}.weight_orig' needs it")))
+            values.ok_or_else(|| Error::model(format!("layer '{name}' is missing; '{layer}.weight_orig' needs it")))
         };
         let (w, u, v) = (part("weight_orig")?, part("weight_u")?, part("weight_v")?);
         let rows = array.shape.first().copied().unwrap_or(0);
@@ -34,7 +34,7 @@ pub fn fold(weights: &Weights) -> Result<Weights> {
                 u.len(),
                 v.len()
             );
-            return Err(Error::Model(text));
+            return Err(Error::model(text));
         }
         let sigma: f64 = w
             .chunks_exact(columns)
@@ -42,7 +42,7 @@ pub fn fold(weights: &Weights) -> Result<Weights> {
             .map(|(row, &u)| f64::from(u) * row.iter().zip(v).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>())
             .sum();
         if !sigma.is_finite() || sigma == 0.0 {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "layer '{layer}': its spectral norm is {sigma}, which cannot be divided by"
             )));
         }

@@ -81,7 +81,7 @@ fn beside(object: &Pickle, keys: &[&str]) -> Map<String, Value> {
 }
 
 fn bad(what: &str, text: impl std::fmt::Display) -> Error {
-    Error::Model(format!("{what}: {text}"))
+    Error::model(format!("{what}: {text}"))
 }
 
 fn read_legacy(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Checkpoint {
@@ -142,7 +142,9 @@ fn storage_sizes(object: &Pickle, what: &str) -> Result<HashMap<String, (Element
 }
 
 fn read_zip(bytes: &[u8], what: &str, options: &Options, keys: &[&str]) -> Checkpoint {
-    let damaged = |e: zip::result::ZipError| bad(what, format!("the zip archive is damaged ({e}); download it again"));
+    let damaged = |e: zip::result::ZipError| {
+        bad(what, format!("the zip archive is damaged ({e}); download it again")).with_source(e)
+    };
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let is_object = |name: &str| name == "data.pkl" || name.ends_with("/data.pkl");
     let name = archive.file_names().find(|n| is_object(n)).map(str::to_owned);
@@ -194,7 +196,7 @@ type Archive<'a> = zip::ZipArchive<Cursor<&'a [u8]>>;
 fn stored<'a>(archive: &mut Archive<'a>, bytes: &'a [u8], name: &str, what: &str) -> Result<Option<&'a [u8]>> {
     let damaged =
         |e: &dyn std::fmt::Display| bad(what, format!("'{}' in the zip archive is damaged ({e})", clip(name)));
-    let file = archive.by_name(name).map_err(|e| damaged(&e))?;
+    let file = archive.by_name(name).map_err(|e| damaged(&e).with_source(e))?;
     if file.compression() != zip::CompressionMethod::Stored || file.encrypted() {
         return Ok(None);
     }
@@ -215,7 +217,7 @@ fn entry<'a>(
     let damaged =
         |e: &dyn std::fmt::Display| bad(what, format!("'{}' in the zip archive is damaged ({e})", clip(name)));
     if let Some(values) = stored(archive, bytes, name, what)? {
-        let file = archive.by_name(name).map_err(|e| damaged(&e))?;
+        let file = archive.by_name(name).map_err(|e| damaged(&e).with_source(e))?;
         let mut crc = flate2::Crc::new();
         crc.update(values);
         if crc.sum() != file.crc32() {
@@ -223,10 +225,10 @@ fn entry<'a>(
         }
         return Ok(Cow::Borrowed(values));
     }
-    let mut file = archive.by_name(name).map_err(|e| damaged(&e))?;
+    let mut file = archive.by_name(name).map_err(|e| damaged(&e).with_source(e))?;
     let mut out = Vec::new();
     // One byte more than allowed shows that there is more; the reader checks the checksum at the very end.
-    (&mut file).take(limit as u64 + 1).read_to_end(&mut out).map_err(|e| damaged(&e))?;
+    (&mut file).take(limit as u64 + 1).read_to_end(&mut out).map_err(|e| damaged(&e).with_source(e))?;
     if out.len() > limit {
         return Err(damaged(&"it is larger than stated"));
     }
@@ -447,7 +449,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error() {
         let fails = |bytes: &[u8]| match read(bytes, "t.pth", &STRIP) {
-            Err(Error::Model(text)) => text,
+            Err(Error::Model(text)) => text.to_string(),
             other => panic!("{other:?}"),
         };
         let good = object(&[2, 3], &[1, 2], 1, 8, "FloatStorage");

@@ -4,7 +4,7 @@
 use headgan::engine::{Embedded, Executor, Ops, cpu};
 use headgan::frame::{Color, Frame};
 use headgan::media::{AudioFrom, Rational, Sink, SinkSpec};
-use headgan::models::{Component, FORMAT, MANIFEST, Manifest, Role};
+use headgan::models::{Architecture, Component, FORMAT, MANIFEST, Manifest, Role};
 use headgan::morphable::Morphable;
 use headgan::morphable::arrays::morphable_weights;
 use headgan::nets::generator;
@@ -132,7 +132,7 @@ fn passing(network: &Network) -> Weights {
 
 /// RetinaFace whose coarsest level sees faces where the picture is blue.
 fn detector() -> Weights {
-    let mut w = passing(&Network::published("retinaface").unwrap());
+    let mut w = passing(&Network::published(&Architecture::RetinaFace).unwrap());
     let mut head = |name: &str, level: usize, first: &[f32], bias: &[f32]| {
         for (part, values) in [("weight", first), ("bias", bias)] {
             let array = w.arrays.get_mut(&format!("{name}.{level}.conv1x1.{part}")).unwrap();
@@ -221,31 +221,31 @@ fn dome() -> Morphable {
 
 /// The pack `synthetic`: detector, regressor, morphable model.
 fn write_pack(folder: &Path) {
-    let regressor = Network::published("mobilenet-v1").unwrap();
+    let regressor = Network::published(&Architecture::MobileNetV1).unwrap();
     let mut still = passing(&regressor);
     // It answers with the means, whatever it sees.
     let head = still.arrays.get_mut("fc.weight").unwrap();
     head.data = Data::F32(vec![0.0; head.len()]);
     let parts = [
-        (Role::Detector, "retinaface", detector()),
-        (Role::Regressor, "mobilenet-v1", still),
-        (Role::Morphable, "linear-morphable", morphable_weights(&dome())),
+        (Role::Detector, Architecture::RetinaFace, detector()),
+        (Role::Regressor, Architecture::MobileNetV1, still),
+        (Role::Morphable, Architecture::LinearMorphable, morphable_weights(&dome())),
     ];
     pack(folder, "synthetic", "takes blue blobs for faces", parts.into());
 }
 
 /// A pack with a small generator that listens to sound.
 pub fn write_listener(models: &Path) {
-    let parts = vec![(Role::Generator, "headgan-generator", generator(300).1)];
+    let parts = vec![(Role::Generator, Architecture::HeadganGenerator, generator(300).1)];
     pack(&models.join("listener"), "listener", "paints what nobody would hang up, and hears", parts);
 }
 
-fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, &str, Weights)>) {
+fn pack(folder: &Path, name: &str, purpose: &str, parts: Vec<(Role, Architecture, Weights)>) {
     std::fs::create_dir_all(folder).unwrap();
     let components = parts.into_iter().map(|(role, architecture, weights)| {
         let file = format!("{architecture}.safetensors");
         let blake3 = safetensors::save(&folder.join(&file), &weights).unwrap();
-        Component { role, architecture: architecture.into(), config: Default::default(), file, blake3 }
+        Component { role, architecture, config: Default::default(), file, blake3 }
     });
     let manifest = Manifest {
         format: FORMAT,

@@ -8,7 +8,7 @@
 use headgan::engine::{Embedded, cpu};
 use headgan::face::bgr::Pixels;
 use headgan::face::detector::{Detector, Kind};
-use headgan::models::{ModelSet, Role};
+use headgan::models::{Architecture, ModelSet, Role};
 use headgan::morphable::{ImageCamera, PreparedMorphable};
 use headgan::synthetic::head;
 use headgan_train::data::store::{model_of, open_all};
@@ -72,7 +72,7 @@ fn main() -> headgan::Result<()> {
     let data = PathBuf::from(args.next().unwrap_or_else(|| "DATA".into()));
     let pack = args.next().unwrap_or_else(|| "retinaface".into());
     let models = ModelSet::discover(&[]);
-    let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&pack))?;
+    let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), Some(&pack))?;
     let weights = pack.load(part, headgan::import::check)?;
     let kind = Kind::of(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };

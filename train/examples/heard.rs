@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     let weights = safetensors::load(&args.generator)?;
     let config = check_generator(&weights)?;
     if config.audio == 0 {
-        return Err(Error::Usage(format!("{}: does not listen", args.generator.display())));
+        return Err(Error::usage(format!("{}: does not listen", args.generator.display())));
     }
     let ops = Torch::new(&weights, Device::Cpu, Kind::Float);
     let paint = |batch: &Batch, sound: &Tensor| -> Tensor {
@@ -122,7 +122,7 @@ fn main() -> Result<()> {
         sum.off.iter_mut().zip(tally.off).for_each(|(a, b)| add(a, b));
     }
     if clips == 0.0 {
-        return Err(Error::Input(format!("{}: no clip that was held out has sound", args.data.display())));
+        return Err(Error::input(format!("{}: no clip that was held out has sound", args.data.display())));
     }
     sum.apart.as_flattened_mut().iter_mut().chain(&mut sum.off).for_each(|v| *v /= clips);
     println!("means over {clips} clips: {}", text(&sum));

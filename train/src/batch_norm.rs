@@ -76,7 +76,7 @@ impl BatchNormTrainer {
         if !self.net.weights.keys().any(|name| of(name) == layer) {
             let mut known: Vec<String> = self.net.weights.keys().map(|name| of(name)).collect();
             known.dedup();
-            return Err(Error::Usage(format!("there is no layer '{layer}'; there are {}", known.join(", "))));
+            return Err(Error::usage(format!("there is no layer '{layer}'; there are {}", known.join(", "))));
         }
         for (name, weight) in &mut self.net.weights {
             if *of(name) < *layer {
@@ -186,5 +186,5 @@ impl BatchNormTrainer {
 
 /// A checkpoint of another network.
 pub fn missing_tensor(name: &str) -> Error {
-    Error::Input(format!("the checkpoint has no '{name}' as this run's network has it"))
+    Error::input(format!("the checkpoint has no '{name}' as this run's network has it"))
 }

@@ -44,7 +44,7 @@ impl Checkpoint {
     /// [`Error::Input`] where it is missing or no number.
     pub fn number(&self, name: &str) -> Result<u64> {
         let text = self.metadata.get(name).and_then(|t| t.parse().ok());
-        text.ok_or_else(|| Error::Input(format!("the checkpoint has no number '{name}': it is another program's")))
+        text.ok_or_else(|| Error::input(format!("the checkpoint has no number '{name}': it is another program's")))
     }
 
     /// Writes it.
@@ -56,7 +56,7 @@ impl Checkpoint {
         for (name, tensor) in &self.tensors {
             let shape = tensor.size().iter().map(|&n| n as usize).collect();
             let (dtype, data) = values(tensor).ok_or_else(|| {
-                Error::Engine(format!("checkpoint: '{name}' is of {:?}, which is not stored", tensor.kind()))
+                Error::engine(format!("checkpoint: '{name}' is of {:?}, which is not stored", tensor.kind()))
             })?;
             bytes.push((name, dtype, shape, data));
         }
@@ -65,12 +65,12 @@ impl Checkpoint {
             .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.clone(), data)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
         let file = views.and_then(|views| safetensors::serialize(views, Some(self.metadata.clone())));
-        let file = file.map_err(|e| Error::Engine(format!("checkpoint: cannot be laid out ({e})")))?;
+        let file = file.map_err(|e| Error::engine(format!("checkpoint: cannot be laid out ({e})")).with_source(e))?;
         atomic::write(path, |out| {
-            out.write_all(&file).map_err(|e| atomic::write_error(path, &e))?;
-            out.flush().map_err(|e| atomic::write_error(path, &e))?;
+            out.write_all(&file).map_err(|e| atomic::write_error(path, e))?;
+            out.flush().map_err(|e| atomic::write_error(path, e))?;
             // What is renamed must be on the disk, not only in memory.
-            out.get_ref().sync_all().map_err(|e| atomic::write_error(path, &e))
+            out.get_ref().sync_all().map_err(|e| atomic::write_error(path, e))
         })
     }
 
@@ -79,7 +79,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] where it cannot be read or is damaged.
     pub fn load(path: &Path, device: Device) -> Result<Checkpoint> {
-        let bad = |e: &dyn std::fmt::Display| Error::Input(format!("{}: is no whole checkpoint ({e})", path.display()));
+        let bad = |e: &dyn std::fmt::Display| Error::input(format!("{}: is no whole checkpoint ({e})", path.display()));
         let bytes = headgan::weights::safetensors::read_bytes(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
         let metadata = header.metadata().clone().unwrap_or_default();

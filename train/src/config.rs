@@ -209,9 +209,9 @@ impl TrainConfig {
     /// [`Error::Input`] where it cannot be read, [`Error::Usage`] for a value that makes no sense.
     pub fn load(path: &Path) -> Result<TrainConfig> {
         let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::Input(format!("{}: cannot be read ({e})", path.display())))?;
+            .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
         let config: TrainConfig =
-            serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?;
+            serde_json::from_str(&text).map_err(|e| Error::usage(format!("{}: {e}", path.display())).with_source(e))?;
         config.check()?;
         Ok(config)
     }
@@ -219,7 +219,7 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Usage`] naming the value that makes no sense.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::Usage(format!("training configuration: {what}")));
+        let wrong = |what: &str| Err(Error::usage(format!("training configuration: {what}")));
         if ![0, ALL].contains(&self.generator.audio) {
             return wrong(&format!("generator.audio must be 0, or {ALL} for a generator that listens to sound"));
         }

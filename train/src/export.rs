@@ -9,7 +9,7 @@ use ::safetensors::tensor::{Dtype, TensorView};
 use half::f16;
 use headgan::import::check_generator;
 use headgan::media::atomic;
-use headgan::models::{self, Component, Manifest, Role};
+use headgan::models::{self, Architecture, Component, Manifest, Role};
 use headgan::nets::generator::{ARCHITECTURE, Config};
 use headgan::weights::{Data, Weights, safetensors};
 use headgan::{Error, Result};
@@ -22,7 +22,7 @@ const FILE: &str = "generator.safetensors";
 /// A component that a pack is made of.
 pub struct PackComponent<'a> {
     pub role: Role,
-    pub architecture: &'a str,
+    pub architecture: Architecture,
     pub config: serde_json::Map<String, serde_json::Value>,
     /// The name of the weights' file.
     pub file: &'a str,
@@ -64,7 +64,7 @@ pub fn pack_name(folder: &Path) -> Result<String> {
     if models::is_name(&name) {
         return Ok(name);
     }
-    Err(Error::Usage(format!(
+    Err(Error::usage(format!(
         "'{name}' cannot be the name of a pack: lower-case letters, digits, '.', '_' and '-', at most 64 of them"
     )))
 }
@@ -75,7 +75,9 @@ pub fn pack_name(folder: &Path) -> Result<String> {
 /// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written.
 pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence: &str) -> Result<u64> {
     let name = pack_name(folder)?;
-    let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
+    let cannot = |path: &Path, e: std::io::Error| {
+        Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e)
+    };
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let (mut size, mut components) = (0, Vec::new());
     for part in parts {
@@ -88,7 +90,7 @@ pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence
         size += std::fs::metadata(&path).map_err(|e| cannot(&path, e))?.len();
         components.push(Component {
             role: part.role,
-            architecture: part.architecture.into(),
+            architecture: part.architecture.clone(),
             config: part.config.clone(),
             file: part.file.into(),
             blake3: safetensors::blake3(&path)?,
@@ -103,7 +105,8 @@ pub fn write_pack(folder: &Path, parts: &[PackComponent], purpose: &str, licence
         purpose: purpose.into(),
         components,
     };
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Error::engine(format!("the manifest: {e}")).with_source(e))?;
     write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }
@@ -121,7 +124,7 @@ pub fn export(checkpoint: &Checkpoint, path: &Path) -> Result<u64> {
 fn generator(checkpoint: &Checkpoint) -> Result<Weights> {
     let text = checkpoint.metadata.get("config").map(String::as_str).unwrap_or_default();
     let config: TrainConfig = serde_json::from_str(text)
-        .map_err(|e| Error::Input(format!("the checkpoint's configuration cannot be read ({e})")))?;
+        .map_err(|e| Error::input(format!("the checkpoint's configuration cannot be read ({e})")).with_source(e))?;
     let mut weights = weights_of(checkpoint.part("average"))?;
     weights.metadata = config.generator.metadata();
     weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
@@ -155,7 +158,7 @@ pub fn write_half(weights: &Weights, path: &Path) -> Result<u64> {
     let views = views.collect::<Result<Vec<_>, ::safetensors::SafeTensorError>>();
     let metadata = weights.metadata.clone().into_iter().collect();
     let file = views.and_then(|views| ::safetensors::serialize(views, Some(metadata)));
-    let file = file.map_err(|e| Error::Engine(format!("the weights cannot be laid out ({e})")))?;
-    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
+    let file = file.map_err(|e| Error::engine(format!("the weights cannot be laid out ({e})")).with_source(e))?;
+    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, e)))?;
     Ok(file.len() as u64)
 }

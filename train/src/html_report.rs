@@ -37,7 +37,7 @@ impl HtmlReport {
     /// [`Error::Input`] where that fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         let html = self.html()?;
-        atomic::write(path, |out| out.write_all(html.as_bytes()).map_err(|e| atomic::write_error(path, &e)))
+        atomic::write(path, |out| out.write_all(html.as_bytes()).map_err(|e| atomic::write_error(path, e)))
     }
 
     fn html(&self) -> Result<String> {
@@ -74,7 +74,7 @@ impl HtmlReport {
                 sheet.height as u32,
                 image::ExtendedColorType::Rgb8,
             )
-            .map_err(|e| Error::Engine(format!("the validation's pictures cannot be encoded ({e})")))?;
+            .map_err(|e| Error::engine(format!("the validation's pictures cannot be encoded ({e})")).with_source(e))?;
             let text = base64::engine::general_purpose::STANDARD.encode(bytes);
             push(format!(
                 "<p><img src=\"data:image/jpeg;base64,{text}\" alt=\"reference, driver, Draft, warped, result\">"

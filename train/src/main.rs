@@ -1,6 +1,7 @@
 //! `headgan-train`: prepares data sets, trains generators, exports them.
 
 use clap::{Parser, Subcommand};
+use headgan::error::Advice;
 use headgan_train::interrupt;
 use std::process::ExitCode;
 
@@ -91,7 +92,12 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("headgan-train: {error}");
+            // Packs are imported by the other program.
+            let advice = match error.advice() {
+                Some(Advice::ImportModel(kind)) => format!(" (`headgan models import {kind} --from DIR`)"),
+                _ => String::new(),
+            };
+            eprintln!("headgan-train: {error}{advice}");
             ExitCode::from(error.exit_code())
         }
     }

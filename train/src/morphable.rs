@@ -23,7 +23,7 @@ pub fn comparison(model: &Morphable, models: &ModelSet, name: &str) -> Result<St
         return Ok(format!("there is no pack '{name}' to compare its coordinate code with"));
     };
     let part = pack.component(Role::Morphable, None);
-    let part = part.ok_or_else(|| Error::Model(format!("the pack '{name}' has no morphable model")))?;
+    let part = part.ok_or_else(|| Error::model(format!("the pack '{name}' has no morphable model")))?;
     let other = morphable_from(&*pack.load(part, headgan::import::check)?)?;
     let differences: Vec<f32> = model.code_differences(&other).into_iter().flatten().map(f32::abs).collect();
     let largest = differences.iter().copied().fold(0.0, f32::max);

@@ -56,14 +56,14 @@ impl DataSet {
             side.push(clip);
         }
         if let Some(clip) = train.iter().find(|c: &&StoredClip| c.usable().len() < SHORTEST) {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{}: clip {} has fewer than {SHORTEST} usable frames: prepare the data set again",
                 data.display(),
                 clip.metadata.name
             )));
         }
         if train.is_empty() {
-            return Err(Error::Input(format!("{}: there is no clip to train on", data.display())));
+            return Err(Error::input(format!("{}: there is no clip to train on", data.display())));
         }
         let place = |name: &String| train.iter().position(|c: &StoredClip| c.metadata.name == *name);
         let persons: Vec<Vec<usize>> = split
@@ -82,7 +82,7 @@ impl DataSet {
     /// [`Error::Input`] where nobody has looked for the sound of a clip, none has any, or different acoustic models listened.
     pub fn check_sound(&self, data: &Path) -> Result<()> {
         let wrong = |what: &str| {
-            Err(Error::Input(format!(
+            Err(Error::input(format!(
                 "{}: {what}: run headgan-train prepare again with the same --clips and --out (what is finished stays), or set \
                  generator.audio to 0",
                 data.display()
@@ -115,7 +115,7 @@ impl DataSet {
         let heard: Vec<usize> =
             (0..train.len()).filter(|&i| train[i].heard.as_ref().is_some_and(AudioConditioning::changes)).collect();
         if heard.is_empty() {
-            return Err(Error::Input(format!("{}: no clip to train on has sound that changes", data.display())));
+            return Err(Error::input(format!("{}: no clip to train on has sound that changes", data.display())));
         }
         let place = |old: usize| heard.iter().position(|&i| i == old);
         let persons = persons.into_iter().map(|clips| clips.into_iter().filter_map(place).collect::<Vec<_>>());
@@ -191,8 +191,9 @@ impl RunFolder {
         let folder = RunFolder(path.to_owned());
         let checkpoints = folder.checkpoints();
         std::fs::create_dir_all(&checkpoints)
-            .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", checkpoints.display())))?;
-        let text = serde_json::to_string_pretty(config).map_err(|e| Error::Engine(format!("config.json: {e}")))?;
+            .map_err(|e| Error::input(format!("{}: cannot be made ({e})", checkpoints.display())).with_source(e))?;
+        let text = serde_json::to_string_pretty(config)
+            .map_err(|e| Error::engine(format!("config.json: {e}")).with_source(e))?;
         write_text(&folder.file("config.json"), &text)?;
         Ok(folder)
     }
@@ -225,11 +226,11 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Input`] where it cannot be written.
     pub fn log(&self, log: &str, line: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(line).map_err(|e| Error::Engine(format!("{log}: {e}")))?;
+        let line = serde_json::to_string(line).map_err(|e| Error::engine(format!("{log}: {e}")).with_source(e))?;
         let path = self.file(log);
         let file = File::options().create(true).append(true).open(&path);
         file.and_then(|mut file| writeln!(file, "{line}"))
-            .map_err(|e| Error::Input(format!("{}: cannot be written ({e})", path.display())))
+            .map_err(|e| Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e))
     }
 
     /// Takes steps until `end` or Ctrl-C. Each `step` takes one, or is interrupted before, and returns its line of `log.jsonl`; a
@@ -281,7 +282,7 @@ pub fn learning_rate(full: f64, step: u64, steps: u64) -> f64 {
 /// # Errors
 /// [`Error::Engine`] where it cannot be written down.
 pub fn log_line(record: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(record).map_err(|e| Error::Engine(format!("log.jsonl: {e}")))
+    serde_json::to_value(record).map_err(|e| Error::engine(format!("log.jsonl: {e}")).with_source(e))
 }
 
 impl Trainable for Trainer {
@@ -312,7 +313,7 @@ pub fn run(settings: Settings) -> Result<()> {
     let folder = RunFolder::create(settings.run, config)?;
     let pictures = folder.file("validation");
     std::fs::create_dir_all(&pictures)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", pictures.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())).with_source(e))?;
     if !settings.quiet {
         eprintln!(
             "headgan-train: {} clips of {} persons to train on, {} clips held out; perceptual loss on {}",

@@ -77,13 +77,13 @@ impl SpectralWeights {
             let name = name.strip_suffix("_orig").unwrap_or(name);
             let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
             let values = match weights.get(name) {
-                None => return Err(Error::Model(format!("layer '{name}' is missing"))),
+                None => return Err(Error::model(format!("layer '{name}' is missing"))),
                 Some(array) if array.shape != shape => {
-                    return Err(Error::Model(format!("layer '{name}' has shape {:?}, not {shape:?}", array.shape)));
+                    return Err(Error::model(format!("layer '{name}' has shape {:?}, not {shape:?}", array.shape)));
                 }
                 Some(array) => array.as_f32(),
             };
-            let values = values.ok_or_else(|| Error::Model(format!("layer '{name}' holds integers")))?;
+            let values = values.ok_or_else(|| Error::model(format!("layer '{name}' holds integers")))?;
             no_grad(|| tensor.copy_(&Tensor::from_slice(values).reshape(tensor.size())));
         }
         // Until the vectors are those of these matrices.
@@ -176,7 +176,7 @@ pub fn weights_of<T: std::borrow::Borrow<Tensor>>(tensors: impl IntoIterator<Ite
         let tensor = tensor.borrow().detach().to_device(Device::Cpu).to_kind(Kind::Float);
         let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
         let values = Vec::<f32>::try_from(tensor.contiguous().reshape([-1]));
-        let values = values.map_err(|e| Error::Engine(format!("'{name}' cannot be read ({e})")))?;
+        let values = values.map_err(|e| Error::engine(format!("'{name}' cannot be read ({e})")).with_source(e))?;
         out.insert(name, Array::f32(shape, values));
     }
     Ok(out)

@@ -87,7 +87,7 @@ impl Trainer {
         if let Some(path) = &config.start {
             let begun = safetensors::load(path).and_then(|weights| net.load_initial(&weights));
             begun.map_err(|e| {
-                Error::Model(format!(
+                Error::model(format!(
                     "{}: cannot be what this configuration's generator begins with ({e})",
                     path.display()
                 ))
@@ -291,7 +291,7 @@ impl Trainer {
         out.put("average", &self.average);
         let entry = |name: &str, value: String| (name.to_owned(), value);
         let config = serde_json::to_string(&self.config)
-            .map_err(|e| Error::Engine(format!("the training configuration cannot be written ({e})")))?;
+            .map_err(|e| Error::engine(format!("the training configuration cannot be written ({e})")).with_source(e))?;
         out.metadata.extend([
             entry("config", config),
             entry("step", self.step.to_string()),
@@ -386,7 +386,7 @@ fn load_into(to: &mut BTreeMap<String, Tensor>, mut from: BTreeMap<String, Tenso
     for (name, tensor) in to.iter_mut() {
         let stored = from.remove(name).filter(|s| s.size() == tensor.size() && s.kind() == tensor.kind());
         let stored = stored.ok_or_else(|| {
-            Error::Input(format!("the checkpoint's {what} does not have '{name}' as this configuration needs it"))
+            Error::input(format!("the checkpoint's {what} does not have '{name}' as this configuration needs it"))
         })?;
         no_grad(|| tensor.copy_(&stored));
     }

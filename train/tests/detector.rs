@@ -5,7 +5,7 @@ use headgan::face::bgr::Bgr8;
 use headgan::face::detector::{Detector, DetectorOverrides, Kind};
 use headgan::frame::{Color, Frame, Rect};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::{ModelSet, Role};
+use headgan::models::{Architecture, ModelSet, Role};
 use headgan::random::Rng;
 use headgan_train::checkpoint;
 use headgan_train::detector::measure::{EvaluatedDetector, Tally};
@@ -70,7 +70,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
     let size = export::export_pack(&trainer.checkpoint(), &pack, &look, "MIT OR Apache-2.0").unwrap();
     assert!(size > 100_000 && size < 1_500_000, "{size}");
     let models = ModelSet::from_folders(&[folder.path().to_owned()]);
-    let (pack, part) = models.find(Role::Detector, Some("retinaface"), None).unwrap();
+    let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), None).unwrap();
     assert_eq!((pack.name(), pack.manifest.licence.as_str()), ("own-finder", "MIT OR Apache-2.0"));
     assert_eq!(part.config["backbone"], "mobilenet0.25");
     assert_eq!(part.config::<DetectorOverrides>().unwrap(), look);

@@ -4,7 +4,7 @@
 use headgan::audio::Sound;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::cpu;
-use headgan::models::{ModelSet, Role};
+use headgan::models::{Architecture, ModelSet, Role};
 use headgan::random::Rng;
 use headgan::synthetic::sound::wav;
 use headgan_train::checkpoint;
@@ -86,7 +86,7 @@ fn learns_exports_and_is_heard_alike() {
     let size = export::export_pack(&checkpoint, &pack, "none").unwrap();
     assert_eq!(size, std::fs::metadata(pack.join("speech.safetensors")).unwrap().len());
     let models = ModelSet::from_folders(&[folder.path().join("packs")]);
-    assert_eq!(models.find(Role::Speech, None, None).unwrap().1.architecture, "deepspeech2");
+    assert_eq!(models.find(Role::Speech, None, None).unwrap().1.architecture, Architecture::DeepSpeech2);
     let loaded = Speech::load(&models, None, &cpu::Options::default()).unwrap();
     for one in &data.held_out["held"] {
         let sound: Sound = data.sound(one).unwrap();

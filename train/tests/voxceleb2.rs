@@ -412,7 +412,7 @@ fn a_wrong_password_is_told_at_once() {
     let refused = |client: Client| {
         let result = headgan_train::voxceleb2::download::download(&client, TEST, folder.path(), &|_| {}, true);
         match result.unwrap_err() {
-            Error::Usage(text) => text,
+            Error::Usage(text) => text.to_string(),
             other => panic!("{other}"),
         }
     };

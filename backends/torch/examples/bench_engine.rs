@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use headgan::engine::library::Precision;
 use headgan::engine::{Executor, Ops};
+use headgan::models::Architecture;
 use headgan::nets::generator;
 use headgan::nets::named::{Network, logical};
 use headgan::weights::{Array, safetensors};
@@ -23,7 +24,7 @@ use tch::{Cuda, Device, Kind};
 
 #[derive(Parser)]
 struct Arguments {
-    architecture: String,
+    architecture: Architecture,
     file: PathBuf,
     #[arg(long, default_value_t = 0)]
     size: usize,

@@ -91,7 +91,7 @@ fn of_panic(panic: &(dyn Any + Send)) -> Error {
     } else {
         "report this with the output of `headgan doctor`"
     };
-    Error::Engine(format!("libtorch: {line}: {advice}"))
+    Error::engine(format!("libtorch: {line}: {advice}"))
 }
 
 /// A caller's structure, if it is there and as large as this version of the interface has it.
@@ -99,7 +99,7 @@ fn of_panic(panic: &(dyn Any + Send)) -> Error {
 /// # Safety
 /// `pointer` is null or points to a structure that begins with its size.
 unsafe fn given<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
-    let wrong = || Error::Usage(format!("the caller's {what} is missing or too short: program and engine do not fit"));
+    let wrong = || Error::usage(format!("the caller's {what} is missing or too short: program and engine do not fit"));
     // SAFETY: the caller's.
     unsafe {
         if pointer.is_null() || *pointer.cast::<usize>() < size_of::<T>() {
@@ -131,7 +131,7 @@ unsafe fn string<'a>(text: *const c_char, what: &str) -> Result<Option<&'a str>>
     }
     // SAFETY: the caller's.
     let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map(Some).map_err(|_| Error::Usage(format!("the {what} is not UTF-8")))
+    text.to_str().map(Some).map_err(|_| Error::usage(format!("the {what} is not UTF-8")))
 }
 
 /// Devices, asked for once.
@@ -173,7 +173,7 @@ unsafe extern "C" fn device(index: u32, out: *mut abi::Device) -> abi::Status {
         let (devices, _) = all_devices();
         let found = devices.get(index as usize);
         let found =
-            found.ok_or_else(|| Error::Usage(format!("there is no device {index}: {} are there", devices.len())))?;
+            found.ok_or_else(|| Error::usage(format!("there is no device {index}: {} are there", devices.len())))?;
         (out.kind, out.index) = found.kind();
         out.memory = found.memory;
         out.name = [0; 128];
@@ -196,11 +196,11 @@ unsafe extern "C" fn open(options: *const abi::Options, out: *mut *mut abi::Sess
         let precisions = [Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16];
         let precision = precisions.into_iter().find(|p| *p as u32 == options.precision);
         let precision =
-            precision.ok_or_else(|| Error::Usage(format!("there is no precision {}", options.precision)))?;
+            precision.ok_or_else(|| Error::usage(format!("there is no precision {}", options.precision)))?;
         let (devices, _) = all_devices();
         let found = devices.iter().find(|d| d.kind() == (options.device, options.index));
         let device = found.map(|d| d.device).ok_or_else(|| {
-            Error::Engine(format!(
+            Error::engine(format!(
                 "there is no device {} of kind {}: see `headgan doctor`",
                 options.index, options.device
             ))
@@ -235,7 +235,7 @@ unsafe fn weights(options: &abi::Options) -> Result<Weights> {
         }
     };
     if wanted.is_some_and(|w| w != hash) {
-        return Err(Error::Model(format!("{what}: the file has changed since it was checked: start again")));
+        return Err(Error::model(format!("{what}: the file has changed since it was checked: start again")));
     }
     Ok(weights)
 }
@@ -249,17 +249,17 @@ unsafe fn blob(given: &abi::Tensor, name: &str, session: Device) -> Result<Tenso
         abi::HOST => Device::Cpu,
         abi::DEVICE if session.is_cuda() => session,
         abi::DEVICE => {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "'{name}' lies in device memory and the session is on the CPU: pass host memory, or open it on a CUDA device"
             )));
         }
-        other => return Err(Error::Usage(format!("'{name}' lies in the unknown place {other}"))),
+        other => return Err(Error::usage(format!("'{name}' lies in the unknown place {other}"))),
     };
     let aligned = given.data.cast::<f32>().is_aligned();
     let limit = i64::MAX as u64 / 4;
     let values = given.shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d)).filter(|n| (1..limit).contains(n));
     if given.data.is_null() || !aligned || values.is_none() {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "'{name}' has no values, or none that could be read: shape {:?}",
             given.shape
         )));
@@ -268,7 +268,7 @@ unsafe fn blob(given: &abi::Tensor, name: &str, session: Device) -> Result<Tenso
     let strides = match given.layout {
         abi::NCHW => [c * h * w, h * w, w, 1],
         abi::NHWC => [c * h * w, 1, w * c, c],
-        other => return Err(Error::Usage(format!("'{name}' has the unknown layout {other}"))),
+        other => return Err(Error::usage(format!("'{name}' has the unknown layout {other}"))),
     };
     // SAFETY: the caller's.
     Ok(unsafe { Tensor::from_blob(given.data.cast(), &[n, c, h, w], &strides, Kind::Float, device) })
@@ -349,7 +349,7 @@ unsafe extern "C" fn render(
                 "mesh" => &mut mesh,
                 "audio" => &mut audio,
                 "prior" => &mut prior,
-                other => return Err(Error::Usage(format!("this engine knows no input '{other}'"))),
+                other => return Err(Error::usage(format!("this engine knows no input '{other}'"))),
             };
             // SAFETY: the tensor goes when this call returns.
             *place = Some(unsafe { blob(input, name, device) }?);
@@ -367,13 +367,13 @@ unsafe extern "C" fn render(
                 "flow" => &frame.output.flow,
                 "mask" => &frame.output.mask,
                 "warped" => &frame.output.warped,
-                other => return Err(Error::Usage(format!("this engine knows no output '{other}'"))),
+                other => return Err(Error::usage(format!("this engine knows no output '{other}'"))),
             };
             // SAFETY: as above.
             let mut target = unsafe { blob(output, name, device) }?;
             if computed.0.size() != target.size() {
                 let (want, have) = (computed.0.size(), target.size());
-                return Err(Error::Usage(format!(
+                return Err(Error::usage(format!(
                     "the output '{name}' has the shape {want:?}; there is room for {have:?}"
                 )));
             }

@@ -37,7 +37,7 @@ impl Topology {
             return Err(Error::Model("the mesh has no triangles".into()));
         };
         if *largest >= codes.len() as i64 {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "a triangle names vertex {largest} of a mesh with {}: mesh and triangles are of different models",
                 codes.len()
             )));
@@ -87,7 +87,7 @@ impl Topology {
         let counts = &columns * &rows * known;
         let number = counts.sum(Kind::Int64).int64_value(&[]);
         if number > MOST {
-            return Err(Error::Engine(format!(
+            return Err(Error::engine(format!(
                 "the mesh's triangles reach {number} pixels in a picture of {w}x{h}, at most {MOST} fit: the fit is degenerate"
             )));
         }

@@ -141,7 +141,7 @@ impl Session {
                 (h as usize, w as usize)
             }
             _ => {
-                return Err(Error::Usage(format!(
+                return Err(Error::usage(format!(
                     "the reference has the shape {:?}: it must be 1 x 6 x height x width, both divisible by {stride}",
                     input.size()
                 )));
@@ -184,7 +184,7 @@ impl Session {
                 return Ok(());
             }
             let text = format!("the input '{what}' has the shape {:?} where {shape:?} is needed", tensor.size());
-            Err(Error::Usage(text))
+            Err(Error::usage(text))
         };
         let coded = [n, 3 * config.frames as i64, h as i64, w as i64];
         match (pose, &reference.topology) {
@@ -285,7 +285,7 @@ fn check_budget(bytes: u64, options: &Options, what: &str) -> Result<()> {
     let mib = |n: u64| n.div_ceil(1 << 20);
     let advice =
         if size_of(options.precision) == 4 { "raise the budget, or choose precision fp16" } else { "raise the budget" };
-    Err(Error::Engine(format!(
+    Err(Error::engine(format!(
         "the generator needs at least {} MiB for {what}, the memory budget is {} MiB: {advice}",
         mib(bytes),
         mib(options.memory)

@@ -44,7 +44,7 @@ impl OnStream {
         // SAFETY: the caller's; the place for the guard is there.
         let status = unsafe { create(stream, index as i32, &mut guard) };
         if status != 0 || guard.is_null() {
-            return Err(Error::Engine(format!(
+            return Err(Error::engine(format!(
                 "libtorch does not work on the caller's stream of CUDA device {index} (status {status}): pass none"
             )));
         }
@@ -75,7 +75,7 @@ fn functions() -> Result<(Create, Delete)> {
     };
     FOUND.get_or_init(find).clone().map_err(|e| {
         let line = e.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::Engine(format!(
+        Error::engine(format!(
             "this libtorch has no CUDA streams ({line}): install the one with CUDA, or pass no stream"
         ))
     })

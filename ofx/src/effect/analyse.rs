@@ -61,7 +61,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
             if !progress.show((at - first) as f64 / total) {
                 return Err(Error::Interrupted);
             }
-            let none = || Error::Input(format!("Source has no picture at frame {at}: trim the clip to what it shows"));
+            let none = || Error::input(format!("Source has no picture at frame {at}: trim the clip to what it shows"));
             let image = source.image(at as f64)?.ok_or_else(none)?;
             Ok((n, ClipImage::new(image, color).frame()))
         })))
@@ -89,5 +89,5 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         }
     }
     // What could not be stored is known to this process alone.
-    cache.problem().map_or(Ok(()), |problem| Err(Error::Input(problem)))
+    cache.problem().map_or(Ok(()), |problem| Err(Error::input(problem)))
 }

@@ -78,7 +78,7 @@ fn save(effect: &Effect, time: f64) -> Result<()> {
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let preset = Controls::new(&effect.params()?).preset(&id, time)?;
     let text = preset.to_json();
-    atomic::write(&path, |f| f.write_all(text.as_bytes()).map_err(|e| atomic::write_error(&path, &e)))?;
+    atomic::write(&path, |f| f.write_all(text.as_bytes()).map_err(|e| atomic::write_error(&path, e)))?;
     effect.message(MessageType::Message, &format!("{LABEL}: saved {}", path.display()));
     Ok(())
 }

@@ -69,7 +69,7 @@ pub fn find(
         return Ok(found);
     }
     if frame.is_final && !params.allow_unanalysed {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "frame {} is not analysed: press Analyse shot in the interface, with a Cache folder that this machine sees, \
              or switch on Allow unanalysed",
             frame.time

@@ -94,7 +94,8 @@ pub fn poll(
                 listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
-            let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;
+            let thread =
+                thread.map_err(|e| Error::engine(format!("no thread can be started to listen: {e}")).with_source(e))?;
             audio.push((request.clone(), Audio::Running(thread, cancel)));
             Ok(None)
         }

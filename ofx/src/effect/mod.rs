@@ -1,6 +1,7 @@
 //! The effect: its parameters are the library's controls, its frames those of the library's shots. Pointers of a host belong into `host`,
 //! mathematics into the library.
 
+pub mod advice;
 pub mod analyse;
 pub mod changed;
 pub mod clip_image;

@@ -60,7 +60,7 @@ pub fn plate(
         Reference::Clip(clip) => {
             let at = clip_time(clip, params, frame, time);
             let none =
-                || Error::Input(format!("Reference has no picture at frame {at}: choose another Reference frame"));
+                || Error::input(format!("Reference has no picture at frame {at}: choose another Reference frame"));
             Ok(ClipImage::new(clip.image(at)?.ok_or_else(none)?, colour::clip_color(clip, params)).convert())
         }
         Reference::File(path) => {

@@ -33,7 +33,7 @@ struct RenderArgs {
 impl RenderArgs {
     fn read(args: Properties) -> Result<RenderArgs> {
         let missing =
-            |what: &str| Error::Engine(format!("the host asks for a frame without {what}: report this to its makers"));
+            |what: &str| Error::engine(format!("the host asks for a frame without {what}: report this to its makers"));
         let time = args.double(kOfxPropTime, 0).ok_or_else(|| missing("its time"))?;
         let [x1, y1, x2, y2] = args.ints(kOfxImageEffectPropRenderWindow).ok_or_else(|| missing("its window"))?;
         Ok(RenderArgs {
@@ -69,7 +69,7 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let clip = effect.clip(SOURCE);
     let image = clip.map(|clip| clip.image(args.time)).transpose()?.flatten();
     let color = clip.map_or(params.color, |clip| colour::clip_color(&clip, &params));
-    let none = || Error::Input(format!("Source has no picture at frame {}: connect who performs to it", args.time));
+    let none = || Error::input(format!("Source has no picture at frame {}: connect who performs to it", args.time));
     let source = ClipImage::new(image.ok_or_else(none)?, color);
     if !params.enabled {
         let picture = source.convert();

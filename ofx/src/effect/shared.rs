@@ -88,7 +88,7 @@ pub fn cache(folder: &str) -> Result<Arc<Cache>> {
         let folder = folder
             .ok_or_else(|| Error::Input("this system names no cache folder: choose one under Cache folder".into()))?;
         Cache::open(&folder, DEFAULT_LIMIT).map(Arc::new).map_err(|_| {
-            Error::Input(format!(
+            Error::input(format!(
                 "{}: cannot be written to: choose another folder under Cache folder",
                 folder.display()
             ))
@@ -194,7 +194,7 @@ pub fn has_audio_generator() -> bool {
 pub fn engine_description(device: Device) -> String {
     match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
         Some(Ok(place @ Backend::Library { .. })) => place.to_string(),
-        Some(Err(e)) => e.to_string(),
+        Some(Err(e)) => super::advice::told(&e),
         _ => cpu::description(),
     }
 }

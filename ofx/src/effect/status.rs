@@ -2,7 +2,7 @@
 
 use super::params::{self, PluginParams, ShotRecord};
 use super::values::Controls;
-use super::{reference, shared};
+use super::{advice, reference, shared};
 use crate::host::Effect;
 use headgan::Result;
 use headgan::controls::choices::Quality;
@@ -32,10 +32,10 @@ fn text(effect: &Effect) -> Result<String> {
         return Ok("Switched off".into());
     }
     if let Some(Err(e)) = shared::stage_so_far() {
-        return Ok(e.to_string());
+        return Ok(advice::told(&e));
     }
     if let Err(e) = reference::find(effect, &params) {
-        return Ok(e.to_string());
+        return Ok(advice::told(&e));
     }
     let Some(record) = ShotRecord::from_text(&params.shot) else {
         return Ok("Not analysed: press Analyse shot".into());

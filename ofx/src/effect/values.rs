@@ -47,7 +47,7 @@ impl<'a> Controls<'a> {
     pub fn apply(&self, preset: &Preset) -> Result<()> {
         for (control, value) in preset.controls() {
             let Some((_, param)) = self.params.iter().find(|(c, _)| c.id == control.id) else {
-                return Err(Error::Engine(format!("the host has no parameter {}: make the effect anew", control.id)));
+                return Err(Error::engine(format!("the host has no parameter {}: make the effect anew", control.id)));
             };
             if control.keyframable {
                 param.delete_keys();

@@ -155,7 +155,7 @@ impl Driver {
         if status == 0 {
             return Ok(());
         }
-        Err(Error::Engine(format!(
+        Err(Error::engine(format!(
             "a picture in CUDA memory {what} (driver error {status}): render on the CPU, or unset {SWITCH}"
         )))
     }
@@ -164,7 +164,7 @@ impl Driver {
 fn driver() -> Result<&'static Driver> {
     static DRIVER: OnceLock<std::result::Result<Driver, String>> = OnceLock::new();
     let found = DRIVER.get_or_init(|| Driver::load().map_err(|e| e.to_string()));
-    found.as_ref().map_err(|e| Error::Engine(format!("the CUDA driver cannot be used ({e}): render on the CPU")))
+    found.as_ref().map_err(|e| Error::engine(format!("the CUDA driver cannot be used ({e}): render on the CPU")))
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl<'a> Image<'a> {
         let bounds = properties.ints::<4>(kOfxImagePropBounds);
         let (false, Some([x1, y1, x2, y2])) = (image.data.is_null(), bounds) else { return Ok(None) };
         image.bounds = Rect { x1, y1, x2, y2 };
-        let wrong = |text: String| Error::Input(format!("the host hands over {text}: report this to its makers"));
+        let wrong = |text: String| Error::input(format!("the host hands over {text}: report this to its makers"));
         let (width, height) = (i64::from(x2) - i64::from(x1), i64::from(y2) - i64::from(y1));
         if width <= 0 || height <= 0 {
             return Ok(None);
@@ -193,7 +193,7 @@ impl<'a> Image<'a> {
         let mut copy = Vec::new();
         if copy.try_reserve_exact(span + needed).is_err() {
             let text = format!("a picture of {} bytes, for which there is no memory", span + needed);
-            return Err(Error::Input(format!("the host hands over {text}: close other programs, or report this")));
+            return Err(Error::input(format!("the host hands over {text}: close other programs, or report this")));
         }
         copy.resize(span + needed, 0);
         // SAFETY: rows of a picture lie within these bytes; the host keeps it until it is released.

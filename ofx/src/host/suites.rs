@@ -79,12 +79,12 @@ pub(crate) fn check(status: OfxStatus, what: impl FnOnce() -> String) -> Result<
 
 /// A host's refusal.
 pub(crate) fn refused(what: &str, status: OfxStatus) -> Error {
-    Error::Engine(format!("the host refuses {what} (status {status}): update the host, or report this"))
+    Error::engine(format!("the host refuses {what} (status {status}): update the host, or report this"))
 }
 
 /// A function that a suite lacks.
 pub(crate) fn lacking(what: &str) -> Error {
-    Error::Engine(format!("the host does not offer {what}: update the host"))
+    Error::engine(format!("the host does not offer {what}: update the host"))
 }
 
 /// Names and texts for a host; what follows a zero byte is cut off.

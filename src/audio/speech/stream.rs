@@ -58,7 +58,7 @@ impl<E: Executor> Speech<E> {
         check_rate(rate)?;
         let own = self.spectrogram.sample_rate;
         if rate != own {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "the acoustic model hears a sound as it comes at {own} samples a second, not at {rate}: convert it before"
             )));
         }

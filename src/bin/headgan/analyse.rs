@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let base = args.controls.values(&args.models)?.resolve(0.0);
     if let Some(path) = &args.motion {
         if !is_motion_name(path) {
-            return Err(Error::Usage(format!("{}: the name of a motion file ends in .{EXTENSION}", path.display())));
+            return Err(Error::usage(format!("{}: the name of a motion file ends in .{EXTENSION}", path.display())));
         }
         headgan::media::atomic::check_writable(path)?;
     }

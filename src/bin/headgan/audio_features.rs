@@ -53,9 +53,9 @@ enum Kind {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let speech = (args.layout == Kind::Headgan300).then(|| args.model.load()).transpose().map_err(|e| match e {
-        Error::Model(text) => Error::Model(format!(
-            "headgan300 needs an acoustic model for its 216 character values: {text}, or use --layout headgan84 for the other 84"
-        )),
+        Error::Model(text) => Error::Model(text.map(|t| format!(
+            "headgan300 needs an acoustic model for its 216 character values: {t}, or use --layout headgan84 for the other 84"
+        ))),
         other => other,
     })?;
     atomic::check_writable(&args.output)?;
@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let own = video.as_ref().map(|v| v.fps);
     let fps = args.fps.or(own).unwrap_or(Rational::whole(25));
     let (layout, features) = compute(&args, &sound, fps, video.as_ref(), speech.as_ref()).map_err(|e| match e {
-        Error::Input(text) => Error::Input(format!("{}: {text}", args.sound.display())),
+        Error::Input(text) => Error::Input(text.map(|t| format!("{}: {t}", args.sound.display()))),
         other => other,
     })?;
     let shape = [features.width(), features.frames()];

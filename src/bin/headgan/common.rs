@@ -66,7 +66,8 @@ impl ModelArgs {
             self.place(None, 0)?;
         }
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-        Networks::load(models, self.pack.as_deref(), self.detector.as_deref(), &options)
+        let detector = self.detector.as_deref().map(headgan::models::Architecture::from);
+        Networks::load(models, self.pack.as_deref(), detector.as_ref(), &options)
     }
 }
 
@@ -137,7 +138,7 @@ pub fn cache_folder(named: Option<&Path>) -> Result<PathBuf> {
 /// The size limit that the user has set.
 pub fn cache_limit() -> Result<u64> {
     match std::env::var("HEADGAN_CACHE_LIMIT") {
-        Ok(text) => cache::parse_size(&text).map_err(|e| Error::Usage(format!("HEADGAN_CACHE_LIMIT: {e}"))),
+        Ok(text) => cache::parse_size(&text).map_err(|e| Error::usage(format!("HEADGAN_CACHE_LIMIT: {e}"))),
         Err(_) => Ok(cache::DEFAULT_LIMIT),
     }
 }
@@ -154,7 +155,7 @@ impl CacheArgs {
             Ok(cache) => Ok(Some(cache)),
             Err(error) if self.cache.is_some() => Err(error),
             Err(error) => {
-                eprintln!("headgan: {error} (the work goes on without)");
+                eprintln!("headgan: {} (the work goes on without)", crate::advice::told(&error));
                 Ok(None)
             }
         }
@@ -201,12 +202,13 @@ pub fn analyse(
 }
 
 pub fn no_face(name: &str) -> Error {
-    Error::NoFace(format!("{name}: no face was found; use a picture that shows one, at least 24 pixels large"))
+    Error::no_face(format!("{name}: no face was found; use a picture that shows one, at least 24 pixels large"))
 }
 
 /// Prints one JSON document on stdout.
 pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::input(format!("cannot write JSON: {e}")).with_source(e))?;
     say!("{text}");
     Ok(())
 }

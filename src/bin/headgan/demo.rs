@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let frames = args.frames as usize;
     let folder = &args.out;
     std::fs::create_dir_all(folder).map_err(|e| {
-        Error::Input(format!("{}: cannot be made ({e}); name another folder with --out", folder.display()))
+        Error::input(format!("{}: cannot be made ({e}); name another folder with --out", folder.display()))
     })?;
     let video = match Tools::find() {
         Ok(_) => true,
@@ -164,7 +164,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
-    atomic::write(path, |file| file.write_all(bytes).map_err(|e| atomic::write_error(path, &e)))
+    atomic::write(path, |file| file.write_all(bytes).map_err(|e| atomic::write_error(path, e)))
 }
 
 /// What the report is made of.

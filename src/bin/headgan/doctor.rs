@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut note = |what, result: Result<String>| {
         let (good, text) = match result {
             Ok(text) => (true, text),
-            Err(e) => (false, e.to_string()),
+            Err(e) => (false, crate::advice::told(&e)),
         };
         findings.push(Finding { what, good, text });
     };
@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     note("ffmpeg", Tools::find().map(|t| t.version_text()));
     let models = common::packs();
     for problem in models.problems() {
-        note("pack", Err(headgan::Error::Model(problem.clone())));
+        note("pack", Err(headgan::Error::model(problem.clone())));
     }
     for pack in models.packs() {
         let verified = pack.components().iter().try_for_each(|c| pack.load(c, headgan::import::check).map(drop));
@@ -95,7 +95,7 @@ fn plugin() -> Result<String> {
     let bundles = folders.iter().map(|f| f.join(format!("{PLUGIN}.ofx.bundle")));
     let Some(bundle) = bundles.into_iter().find(|b| b.is_dir()) else {
         let searched: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "the plugin is not installed (searched: {}): cargo xtask install, or set OFX_PLUGIN_PATH; see docs/HOSTS.md",
             searched.join(", ")
         )));
@@ -107,7 +107,7 @@ fn plugin() -> Result<String> {
         _ => "Linux-x86-64",
     };
     let library = bundle.join("Contents").join(platform).join(format!("{PLUGIN}.ofx"));
-    load(&library).map_err(|text| Error::Input(format!("{}: {text}: install it again", library.display())))?;
+    load(&library).map_err(|text| Error::input(format!("{}: {text}: install it again", library.display())))?;
     let shown = bundle.display();
     Ok(format!(
         "{shown} loads; Resolve and Natron: restart them; Nuke: set OFX_PLUGIN_PATH before the start; see docs/HOSTS.md"

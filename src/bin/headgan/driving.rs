@@ -24,7 +24,7 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
         let n = analysis.first + index;
         let text =
             format!("{name}: frame {n} does not show the face that is followed: choose another with reference_frame");
-        Error::NoFace(text)
+        Error::no_face(text)
     })
 }
 
@@ -145,10 +145,10 @@ impl Driving {
         let expr = motion.frames.iter().flatten().all(|f| f.expr.len() == model.expr_dim);
         if !expr || motion.identity.as_ref().is_some_and(|i| i.len() != model.shape_dim) {
             let text = format!("{name}: its coefficients are not those of the morphable model: export it again");
-            return Err(Error::Input(text));
+            return Err(Error::input(text));
         }
         if motion.identity.is_none() && values.uses("identity_mix") {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "identity_mix needs the driver's face shape, which {name} does not hold: export it with --with-identity"
             )));
         }

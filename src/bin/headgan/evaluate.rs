@@ -177,7 +177,7 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
         .collect();
     if let Some(list) = &args.list {
         let text = std::fs::read_to_string(list)
-            .map_err(|e| Error::Input(format!("{}: {e}: name a text file of clips", list.display())))?;
+            .map_err(|e| Error::input(format!("{}: {e}: name a text file of clips", list.display())).with_source(e))?;
         let folder = list.parent().unwrap_or(Path::new("."));
         let at = |name: &str| folder.join(name.trim()).display().to_string();
         for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
@@ -210,7 +210,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
             (picture, fit)
         }
         None if args.reference_frame >= total => {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{} has {total} frames, --reference-frame is {}: choose one of them, counted from 0",
                 pair.driving, args.reference_frame
             )));

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod common;
+mod advice;
 mod analyse;
 mod audio_features;
 mod cache;
@@ -99,9 +100,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            // One line, whatever a library's text holds.
-            let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            eprintln!("headgan: {text}");
+            eprintln!("headgan: {}", advice::told(&error));
             ExitCode::from(error.exit_code())
         }
     }

@@ -162,17 +162,17 @@ fn info(name: &str, json: bool) -> Result<ExitCode> {
 
 fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode> {
     if tolerance.is_nan() || tolerance <= 0.0 {
-        return Err(Error::Usage(format!("--tolerance {tolerance} is not above 0: give a number such as 1e-4")));
+        return Err(Error::usage(format!("--tolerance {tolerance} is not above 0: give a number such as 1e-4")));
     }
     let wanted = "give a .safetensors file with state.*, input.* and output.* arrays";
     let weights = safetensors::load(path).map_err(|e| match e {
-        Error::Model(text) => Error::Model(format!("{text}: {wanted}")),
-        Error::Input(text) => Error::Input(format!("{text}: {wanted}")),
+        Error::Model(text) => Error::Model(text.map(|t| format!("{t}: {wanted}"))),
+        Error::Input(text) => Error::Input(text.map(|t| format!("{t}: {wanted}"))),
         other => other,
     })?;
     let options = cpu::Options::default();
     let differences = verify::verify(&weights, |w| Embedded::new(w, &options)).map_err(|e| match e {
-        Error::Model(text) => Error::Model(format!("{}: {text}; {wanted}", path.display())),
+        Error::Model(text) => Error::Model(text.map(|t| format!("{}: {t}; {wanted}", path.display()))),
         other => other,
     })?;
     // Not above the tolerance; NaN is.
@@ -192,7 +192,7 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
             worst.name,
             worst.max_abs
         );
-        return Err(Error::Model(text));
+        return Err(Error::model(text));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -210,7 +210,7 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
     parts.sort_by_key(|c| c.role != Role::Generator);
     let Some(component) = parts.first() else {
         let what = role.unwrap_or("network");
-        return Err(Error::Model(format!("the pack '{name}' has no {what} that can be exported")));
+        return Err(Error::model(format!("the pack '{name}' has no {what} that can be exported")));
     };
     atomic::check_writable(output)?;
     let weights = pack.load(component, headgan::import::check)?;
@@ -218,7 +218,7 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
     let graph = headgan::nets::export_onnx(&component.architecture, &config, &weights, size.unwrap_or(0))?;
     atomic::write(output, |file| {
         use std::io::Write;
-        file.write_all(&graph).map_err(|e| atomic::write_error(output, &e))
+        file.write_all(&graph).map_err(|e| atomic::write_error(output, e))
     })?;
     say!("{}: {} of '{name}', {} bytes", output.display(), component.architecture, graph.len());
     Ok(ExitCode::SUCCESS)

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                             say!("{}: {}", e.id, p.description);
                         }
                     }
-                    Err(error) => eprintln!("headgan: {error}"),
+                    Err(error) => eprintln!("headgan: {}", crate::advice::told(error)),
                 }
             }
             if json {
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Action::Check { file } => {
             let preset = presets::check(&file)?;
             if preset.controls().count() == 0 {
-                return Err(Error::Usage(format!("{}: the preset sets no control", file.display())));
+                return Err(Error::usage(format!("{}: the preset sets no control", file.display())));
             }
             say!("{}: good, sets {} controls", file.display(), preset.controls().count());
         }

@@ -132,7 +132,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let base = values.resolve(0.0);
     let precision = args.precision.as_deref().and_then(Precision::of_id);
     let memory = args.memory.as_deref().map(cache::parse_size).transpose();
-    let memory = memory.map_err(|e| Error::Usage(format!("--memory: {e}")))?.unwrap_or(0);
+    let memory = memory.map_err(|e| Error::usage(format!("--memory: {e}")))?.unwrap_or(0);
     let full = base.quality == Quality::Full;
     let place = if full { args.models.on(base.device).place(precision, memory)? } else { Backend::Embedded };
     let models = common::packs();
@@ -164,7 +164,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let one_only = |frames: usize| {
         if sink.holds_one() && frames > 1 {
             let text = format!("{} holds one frame, {frames} are asked for: name frames like f_%04d.png", args.output);
-            return Err(Error::Usage(text));
+            return Err(Error::usage(text));
         }
         Ok(())
     };
@@ -245,7 +245,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// What is said to a sound that nobody would hear.
 fn no_use(output: &str) -> Error {
-    Error::Usage(format!(
+    Error::usage(format!(
         "{output}: images take no sound, and no generator listens: leave --audio away, or write a video"
     ))
 }
@@ -255,7 +255,7 @@ fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Re
     let last = first + frames.saturating_sub(1);
     if range.first < first || range.first > last || range.last.is_some_and(|l| l > last) {
         let text = format!("{clip} has frames {first} to {last}, --frames asks for {range}: choose within them");
-        return Err(Error::Usage(text));
+        return Err(Error::usage(text));
     }
     Ok(())
 }

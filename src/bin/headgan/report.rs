@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (Some(reference), _) => Some(Source::open(reference)?.cancelled_by(interrupt::token())),
         (None, Driving::Motion(_)) => {
             let text = format!("{} holds no picture: say whose face performs with --reference R", args.shot);
-            return Err(Error::Usage(text));
+            return Err(Error::usage(text));
         }
         (None, Driving::Clip(_)) => None,
     };

@@ -108,7 +108,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
         return Err(Error::Usage(text.into()));
     }
     if args.sound.as_os_str() != "-" {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "--stream hears stdin, not '{}': write - in its place, or leave --stream out",
             args.sound.display()
         )));
@@ -120,7 +120,9 @@ fn stream(args: &Args) -> Result<ExitCode> {
     let incoming = stdin();
     loop {
         match incoming.recv_timeout(PATIENCE) {
-            Ok(chunk) => bytes.extend(chunk.map_err(|e| Error::Input(format!("stdin cannot be read: {e}")))?),
+            Ok(chunk) => {
+                bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")).with_source(e))?)
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }

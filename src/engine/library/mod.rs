@@ -60,6 +60,7 @@ pub struct Device {
 
 /// The kinds of [`Device`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceKind {
     Cpu,
     Cuda,
@@ -103,7 +104,7 @@ pub fn load_from(folders: &[PathBuf]) -> Result<&'static Library> {
     let name = file_name();
     let Some(path) = folders.iter().map(|f| f.join(&name)).find(|p| p.is_file()) else {
         let searched: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-        return Err(Error::Engine(format!(
+        return Err(Error::engine(format!(
             "the torch engine is not installed (no {name} in {}): {GET}",
             if searched.is_empty() { "any folder".into() } else { searched.join(", ") }
         )));
@@ -120,16 +121,19 @@ pub fn load_from(folders: &[PathBuf]) -> Result<&'static Library> {
 
 fn open(path: PathBuf) -> Result<Library> {
     let shown = path.display();
-    let fail = |text: String| Error::Engine(format!("{shown}: {text}"));
+    let fail = |text: String| Error::engine(format!("{shown}: {text}"));
     let unloadable = |e: libloading::Error| {
         fail(format!(
             "cannot be loaded ({}): it needs the libtorch that it was built with beside it: {GET}",
             one_line(&causes(&e))
         ))
+        .with_source(e)
     };
     // SAFETY: a library of this name is one of ours; its initialisers are libtorch's.
     let library = unsafe { dlopen(&path) }.map_err(unloadable)?;
-    let symbol = |name: &str, e: libloading::Error| fail(format!("is no engine library: {name} is missing ({e})"));
+    let symbol = |name: &str, e: libloading::Error| {
+        fail(format!("is no engine library: {name} is missing ({e})")).with_source(e)
+    };
     // SAFETY: the type of this function is the same in every version of the interface.
     let version = unsafe { library.get::<abi::VersionFn>(abi::VERSION_SYMBOL) };
     let version = version.map_err(|e| symbol(abi::VERSION_SYMBOL, e))?;
@@ -150,7 +154,7 @@ fn open(path: PathBuf) -> Result<Library> {
         return Err(fail(format!("returns no functions: {GET}")));
     };
     std::mem::forget(library);
-    let build = build(table).map_err(|e| fail(e.to_string()))?;
+    let build = build(table).map_err(|e| fail(e.to_string()).with_source(e))?;
     Ok(Library { path, build, table })
 }
 
@@ -222,10 +226,10 @@ fn check(table: &abi::Table, status: abi::Status) -> Result<()> {
     let said = unsafe { text((table.last_error)()) };
     let said = one_line(&said.unwrap_or_else(|| format!("the engine failed with status {status} and no message")));
     Err(match status {
-        2 => Error::Usage(said),
-        3 => Error::Input(said),
-        4 => Error::Model(said),
-        _ => Error::Engine(said),
+        2 => Error::usage(said),
+        3 => Error::input(said),
+        4 => Error::model(said),
+        _ => Error::engine(said),
     })
 }
 
@@ -247,7 +251,7 @@ impl Library {
     /// # Errors
     /// [`Error::Engine`] where the library offers none.
     pub fn cpu(&self) -> Result<&Device> {
-        let none = || Error::Engine(format!("{}: offers no CPU: {GET}", self.path.display()));
+        let none = || Error::engine(format!("{}: offers no CPU: {GET}", self.path.display()));
         self.build.devices.iter().find(|d| d.kind == DeviceKind::Cpu).ok_or_else(none)
     }
 
@@ -258,7 +262,7 @@ impl Library {
     pub fn cuda(&self) -> Result<&Device> {
         self.build.devices.iter().find(|d| d.kind == DeviceKind::Cuda).ok_or_else(|| {
             let why = self.build.no_cuda.as_deref().unwrap_or("it names no reason");
-            Error::Engine(format!("the torch engine ({}) finds no CUDA device: {why}", self.path.display()))
+            Error::engine(format!("the torch engine ({}) finds no CUDA device: {why}", self.path.display()))
         })
     }
 }

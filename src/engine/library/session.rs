@@ -138,7 +138,7 @@ impl Session {
         match source {
             Source::File(file, hash) => {
                 let name = file.to_str().ok_or_else(|| {
-                    Error::Input(format!(
+                    Error::input(format!(
                         "{}: the name is not UTF-8, which the engine cannot read: rename it",
                         file.display()
                     ))
@@ -251,7 +251,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<CString>> {
 }
 
 fn c_string(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::Usage(format!("'{}' holds a zero byte: rename it", text.replace('\0', "?"))))
+    CString::new(text).map_err(|_| Error::usage(format!("'{}' holds a zero byte: rename it", text.replace('\0', "?"))))
 }
 
 fn input(array: &Array, name: &CString) -> abi::Tensor {

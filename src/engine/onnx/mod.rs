@@ -126,7 +126,7 @@ pub fn record_with<'w>(
                 x
             }
             _ => {
-                return Err(Error::Model(format!(
+                return Err(Error::model(format!(
                     "input '{name}' has shape {dims:?}; [n, c] or [n, c, h, w] is needed"
                 )));
             }
@@ -253,9 +253,9 @@ impl<'w> Recorder<'w> {
         let mut state = self.state.into_inner();
         match state.problems.as_slice() {
             [] => {}
-            [one] => return Err(Error::Model(one.clone())),
+            [one] => return Err(Error::model(one.clone())),
             [first, rest @ ..] => {
-                return Err(Error::Model(format!("{first} (and {} more layers that do not fit)", rest.len())));
+                return Err(Error::model(format!("{first} (and {} more layers that do not fit)", rest.len())));
             }
         }
 
@@ -273,7 +273,7 @@ impl<'w> Recorder<'w> {
         let public = graph_inputs.iter().zip(inputs.iter().map(|(name, _)| *name));
         for (&id, name) in public.chain(graph_outputs.iter().zip(outputs.iter().map(|(name, _)| name.as_str()))) {
             if name.is_empty() || !used.insert(name.to_owned()) {
-                return Err(Error::Model(format!("the graph has no name, or two values, for '{name}'")));
+                return Err(Error::model(format!("the graph has no name, or two values, for '{name}'")));
             }
             names[id] = name.to_owned();
         }
@@ -318,7 +318,7 @@ impl<'w> Recorder<'w> {
         if i32::try_from(file.len()).is_err() {
             let text =
                 format!("the graph takes {} bytes; an ONNX file with its weights inside ends at 2 GiB", file.len());
-            return Err(Error::Model(text));
+            return Err(Error::model(text));
         }
         Ok(file)
     }

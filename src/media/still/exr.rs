@@ -27,12 +27,12 @@ struct Chosen {
 }
 
 fn choose(path: &Path, limits: &Limits) -> Result<Chosen, Error> {
-    let meta = MetaData::read_from_file(path, false).map_err(|e| decode_error(path, Format::Exr, &e))?;
+    let meta = MetaData::read_from_file(path, false).map_err(|e| decode_error(path, Format::Exr, e))?;
     let found = meta.headers.iter().filter(|h| !h.deep).find_map(|h| pick(h).map(|p| (h, p)));
     let Some((header, (rgb, grey, alpha))) = found else {
         let names: Vec<String> =
             meta.headers.iter().flat_map(|h| h.channels.list.iter().map(|c| c.name.to_string())).take(12).collect();
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{} has no channels R, G, B or Y that can be shown (it has: {}): write it with RGB or RGBA channels",
             path.display(),
             names.join(", ")
@@ -114,7 +114,7 @@ pub(super) fn read(path: &Path, limits: &Limits) -> Result<Still, Error> {
     let alpha = chosen.alpha.clone().unwrap_or_else(|| Text::from("headgan: no alpha"));
     let builder = exr::prelude::read().no_deep_data().largest_resolution_level();
     let [r, g, b] = chosen.rgb.clone();
-    let fail = |e: exr::error::Error| decode_error(path, Format::Exr, &e);
+    let fail = |e: exr::error::Error| decode_error(path, Format::Exr, e);
     let frame = if chosen.grey {
         builder
             .specific_channels()
@@ -216,5 +216,5 @@ pub(super) fn write(
             Image::from_encoded_channels(size, encoding, px).write().to_buffered(&mut *out)
         }
     };
-    done.map_err(|e| atomic::write_error(path, &e))
+    done.map_err(|e| atomic::write_error(path, e))
 }

@@ -39,6 +39,7 @@ pub enum Depth {
 
 /// The file formats of stills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// PNG, 8 or 16 bits.
     Png,
@@ -125,14 +126,14 @@ impl Limits {
     fn check(&self, path: &Path, width: u64, height: u64, decoder_bytes: u64) -> Result<()> {
         let gib = |b: u64| b as f64 / f64::from(1 << 30);
         if width == 0 || height == 0 {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{} has no pixels ({width}x{height}): export it again or use another",
                 path.display()
             )));
         }
         let side = u64::from(self.max_side);
         if width > side || height > side {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{} is {width}x{height} pixels, over the limit of {side} a side: scale or crop it down first",
                 path.display()
             )));
@@ -140,7 +141,7 @@ impl Limits {
         let needed = width * height * (16 + decoder_bytes);
         if needed > self.max_bytes {
             let fits = ((self.max_bytes / (16 + decoder_bytes)) as f64).sqrt() as u64;
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "{} is {width}x{height} pixels and takes {:.1} GiB to decode, over the limit of {:.1} GiB: scale it \
                  down first, to about {fits}x{fits} or less",
                 path.display(),
@@ -229,13 +230,16 @@ pub fn probe(path: &Path, limits: &Limits) -> Result<StillInfo> {
 
 /// Opens a file and tells its format by its first bytes.
 fn open(path: &Path, limits: &Limits) -> Result<(Format, BufReader<File>)> {
-    let fail = |why: &str| Error::Input(format!("{}: {why}", path.display()));
-    let mut file = File::open(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => fail("there is no such file: check the name"),
-        std::io::ErrorKind::PermissionDenied => fail("no permission to read it"),
-        _ => fail(&atomic::plain(&e)),
+    let fail = |why: &str| Error::input(format!("{}: {why}", path.display()));
+    let mut file = File::open(path).map_err(|e| {
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file: check the name",
+            std::io::ErrorKind::PermissionDenied => "no permission to read it",
+            _ => &atomic::plain(&e),
+        };
+        fail(why).with_source(e)
     })?;
-    let meta = file.metadata().map_err(|e| fail(&atomic::plain(&e)))?;
+    let meta = file.metadata().map_err(|e| fail(&atomic::plain(&e)).with_source(e))?;
     if meta.is_dir() {
         return Err(fail("this is a folder, not an image"));
     }
@@ -246,16 +250,20 @@ fn open(path: &Path, limits: &Limits) -> Result<(Format, BufReader<File>)> {
         return Err(fail(&format!("the file has {} bytes, over the limit of {}", meta.len(), limits.max_bytes)));
     }
     let mut head = Vec::with_capacity(16);
-    Read::by_ref(&mut file).take(16).read_to_end(&mut head).map_err(|e| fail(&atomic::plain(&e)))?;
-    file.rewind().map_err(|e| fail(&atomic::plain(&e)))?;
+    Read::by_ref(&mut file).take(16).read_to_end(&mut head).map_err(|e| fail(&atomic::plain(&e)).with_source(e))?;
+    file.rewind().map_err(|e| fail(&atomic::plain(&e)).with_source(e))?;
     let Some(format) = Format::of_bytes(&head) else {
         return Err(fail("this is no image that can be read: PNG, JPEG, TIFF and EXR can"));
     };
     Ok((format, BufReader::with_capacity(1 << 16, file)))
 }
 
-fn decode_error(path: &Path, format: Format, e: &dyn std::fmt::Display) -> Error {
-    Error::Input(format!(
+fn decode_error(path: &Path, format: Format, e: impl std::error::Error + Send + Sync + 'static) -> Error {
+    undecodable(path, format, &e).with_source(e)
+}
+
+fn undecodable(path: &Path, format: Format, e: &dyn std::fmt::Display) -> Error {
+    Error::input(format!(
         "{} cannot be decoded as {}: {}: the file is damaged or of an unusual kind",
         path.display(),
         format.name(),
@@ -268,9 +276,9 @@ fn png_decoder(mut r: BufReader<File>, path: &Path, limits: &Limits) -> Result<p
     // message says less.
     let mut head = [0u8; 26];
     let read = r.read_exact(&mut head).and_then(|()| r.rewind());
-    read.map_err(|e| decode_error(path, Format::Png, &e))?;
+    read.map_err(|e| decode_error(path, Format::Png, e))?;
     if &head[12..16] != b"IHDR" {
-        return Err(decode_error(path, Format::Png, &"its header is missing"));
+        return Err(undecodable(path, Format::Png, &"its header is missing"));
     }
     let side = |i: usize| u64::from(u32::from_be_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]));
     let channels = match head[25] {
@@ -280,11 +288,11 @@ fn png_decoder(mut r: BufReader<File>, path: &Path, limits: &Limits) -> Result<p
         _ => 3,
     };
     limits.check(path, side(16), side(20), channels * u64::from(head[24] / 8).max(1))?;
-    png::PngDecoder::new(r).map_err(|e| decode_error(path, Format::Png, &e))
+    png::PngDecoder::new(r).map_err(|e| decode_error(path, Format::Png, e))
 }
 
 fn jpeg_decoder(r: BufReader<File>, path: &Path) -> Result<jpeg::JpegDecoder<BufReader<File>>> {
-    jpeg::JpegDecoder::new(r).map_err(|e| decode_error(path, Format::Jpeg, &e))
+    jpeg::JpegDecoder::new(r).map_err(|e| decode_error(path, Format::Jpeg, e))
 }
 
 fn header<D: ImageDecoder>(d: &mut D, path: &Path, format: Format, limits: &Limits) -> Result<StillInfo> {
@@ -307,7 +315,7 @@ fn decode<D: ImageDecoder>(mut d: D, path: &Path, format: Format, limits: &Limit
     let orientation = d.orientation().unwrap_or(Orientation::NoTransforms).to_exif();
     let mut caps = ::image::Limits::no_limits();
     caps.max_alloc = Some(limits.max_bytes);
-    d.set_limits(caps).map_err(|e| decode_error(path, format, &e))?;
+    d.set_limits(caps).map_err(|e| decode_error(path, format, e))?;
     let (w, h) = d.dimensions();
     let size = (w as usize, h as usize);
     let kind = d.color_type();
@@ -315,17 +323,17 @@ fn decode<D: ImageDecoder>(mut d: D, path: &Path, format: Format, limits: &Limit
     let frame = match info.depth {
         Depth::U8 => {
             let mut v = vec![0u8; n];
-            d.read_image(&mut v).map_err(|e| decode_error(path, format, &e))?;
+            d.read_image(&mut v).map_err(|e| decode_error(path, format, e))?;
             upright(&v, size, kind.channel_count(), orientation, Color::Srgb)
         }
         Depth::U16 => {
             let mut v = vec![0u16; n];
-            d.read_image(bytemuck::cast_slice_mut(&mut v)).map_err(|e| decode_error(path, format, &e))?;
+            d.read_image(bytemuck::cast_slice_mut(&mut v)).map_err(|e| decode_error(path, format, e))?;
             upright(&v, size, kind.channel_count(), orientation, Color::Srgb)
         }
         Depth::F16 | Depth::F32 => {
             let mut v = vec![0f32; n];
-            d.read_image(bytemuck::cast_slice_mut(&mut v)).map_err(|e| decode_error(path, format, &e))?;
+            d.read_image(bytemuck::cast_slice_mut(&mut v)).map_err(|e| decode_error(path, format, e))?;
             upright(&v, size, kind.channel_count(), orientation, Color::Linear)
         }
     };
@@ -375,7 +383,7 @@ fn upright_n<S: Sample, const N: usize>(samples: &[S], (w, h): (usize, usize), o
 /// [`Error::Usage`] for an unknown extension or a depth that the format lacks.
 pub fn check_options(path: &Path, options: &StillOptions) -> Result<(Format, Depth)> {
     let Some(format) = Format::of_name(path) else {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "{}: the name does not say which image to write: end it with .png, .jpg, .tiff or .exr",
             path.display()
         )));
@@ -389,7 +397,7 @@ pub fn check_options(path: &Path, options: &StillOptions) -> Result<(Format, Dep
     };
     if !fits {
         let (kind, bits) = (format.name(), depth.name());
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "{}: {kind} cannot hold {bits}: take 8 or 16 bits for PNG, 8 for JPEG, 8, 16 or float for TIFF, half or \
              float for EXR",
             path.display()
@@ -408,11 +416,10 @@ pub fn write(path: &Path, frame: &Frame, options: &StillOptions) -> Result<()> {
         (Ok(w), Ok(h)) if w > 0 && h > 0 && (format != Format::Jpeg || w.max(h) <= 65_535) => (w, h),
         _ => {
             let (w, h) = (frame.width, frame.height);
-            return Err(Error::Usage(format!("{}: {} cannot hold {w}x{h} pixels", path.display(), format.name())));
+            return Err(Error::usage(format!("{}: {} cannot hold {w}x{h} pixels", path.display(), format.name())));
         }
     };
     atomic::write(path, |out| {
-        let failed = |e: &dyn std::fmt::Display| atomic::write_error(path, e);
         if format == Format::Exr {
             return exr::write(out, frame, depth, options.alpha, path);
         }
@@ -431,13 +438,13 @@ pub fn write(path: &Path, frame: &Frame, options: &StillOptions) -> Result<()> {
             // Lossless either way; the fast setting is several times quicker and little larger.
             png::PngEncoder::new_with_quality(&mut *out, png::CompressionType::Fast, png::FilterType::Adaptive)
                 .write_image(&bytes, w, h, kind)
-                .map_err(|e| failed(&e))
+                .map_err(|e| atomic::write_error(path, e))
         } else {
             jpeg::JpegEncoder::new_with_quality(&mut *out, options.jpeg_quality.clamp(1, 100))
                 .write_image(&bytes, w, h, kind)
-                .map_err(|e| failed(&e))
+                .map_err(|e| atomic::write_error(path, e))
         }?;
-        out.flush().map_err(|e| failed(&e))
+        out.flush().map_err(|e| atomic::write_error(path, e))
     })
 }
 

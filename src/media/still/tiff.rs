@@ -1,7 +1,7 @@
 //! TIFF: grey and RGB with or without alpha, 8 and 16 bits, half, float and double, strips and tiles,
 //! chunky and planar. The rarer kinds (one bit, CMYK) go through the crate `image`.
 
-use super::{Depth, Format, Limits, Still, StillInfo, decode, decode_error, header, upright};
+use super::{Depth, Format, Limits, Still, StillInfo, decode, decode_error, header, undecodable, upright};
 use crate::frame::convert::Sample;
 use crate::frame::{Color, Frame};
 use crate::media::atomic;
@@ -39,7 +39,7 @@ impl Plain {
 
 /// `None` where the kind is left to the crate `image`.
 fn plain(r: BufReader<File>, path: &Path) -> Result<Option<Plain>> {
-    let fail = |e: tiff::TiffError| decode_error(path, Format::Tiff, &e);
+    let fail = |e: tiff::TiffError| decode_error(path, Format::Tiff, e);
     let mut decoder = Decoder::new(r).map_err(fail)?;
     let size = decoder.dimensions().map_err(fail)?;
     let (channels, bits) = match decoder.colortype().map_err(fail)? {
@@ -62,12 +62,14 @@ fn plain(r: BufReader<File>, path: &Path) -> Result<Option<Plain>> {
 }
 
 fn reopened(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|e| Error::Input(format!("{}: {}", path.display(), atomic::plain(&e))))
+    File::open(path)
+        .map(BufReader::new)
+        .map_err(|e| Error::input(format!("{}: {}", path.display(), atomic::plain(&e))).with_source(e))
 }
 
 pub(super) fn probe(r: BufReader<File>, path: &Path, limits: &Limits) -> Result<StillInfo> {
     let Some(p) = plain(r, path)? else {
-        let mut other = TiffDecoder::new(reopened(path)?).map_err(|e| decode_error(path, Format::Tiff, &e))?;
+        let mut other = TiffDecoder::new(reopened(path)?).map_err(|e| decode_error(path, Format::Tiff, e))?;
         return header(&mut other, path, Format::Tiff, limits);
     };
     let (w, h) = p.size;
@@ -83,9 +85,9 @@ pub(super) fn probe(r: BufReader<File>, path: &Path, limits: &Limits) -> Result<
 }
 
 pub(super) fn read(r: BufReader<File>, path: &Path, limits: &Limits) -> Result<Still> {
-    let fail = |e: &dyn std::fmt::Display| decode_error(path, Format::Tiff, e);
+    let fail = |why: &str| undecodable(path, Format::Tiff, &why);
     let Some(p) = plain(r, path)? else {
-        let other = TiffDecoder::new(reopened(path)?).map_err(|e| fail(&e))?;
+        let other = TiffDecoder::new(reopened(path)?).map_err(|e| decode_error(path, Format::Tiff, e))?;
         return decode(other, path, Format::Tiff, limits);
     };
     let depth = p.depth();
@@ -100,12 +102,12 @@ pub(super) fn read(r: BufReader<File>, path: &Path, limits: &Limits) -> Result<S
     caps.ifd_value_size = room.min(1 << 26);
     let mut decoder = p.decoder.with_limits(caps);
     let mut buffer = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut buffer).map_err(|e| fail(&e))?;
+    let layout = decoder.read_image_to_buffer(&mut buffer).map_err(|e| decode_error(path, Format::Tiff, e))?;
     let (n, planes) = (usize::from(p.channels), layout.planes);
     let count = w * h * n;
     let shape = (w, h);
     let ready = |len: usize| {
-        if len < count || planes != 1 && planes < n { Err(fail(&"there are too few samples")) } else { Ok(()) }
+        if len < count || planes != 1 && planes < n { Err(fail("there are too few samples")) } else { Ok(()) }
     };
     let color = if p.float { Color::Linear } else { Color::Srgb };
     let mut frame = match buffer {
@@ -130,7 +132,7 @@ pub(super) fn read(r: BufReader<File>, path: &Path, limits: &Limits) -> Result<S
             let v: Vec<f32> = v.into_iter().map(|x| x as f32).collect();
             upright(&chunky(v, count, n, planes), shape, p.channels, p.orientation, color)
         }
-        _ => return Err(fail(&"its samples are of an unusual kind")),
+        _ => return Err(fail("its samples are of an unusual kind")),
     };
     if p.associated {
         for q in frame.data.chunks_exact_mut(4).filter(|q| q[3] > 0.0) {
@@ -170,7 +172,7 @@ pub(super) fn write(
         Depth::U16 => encode::<_, colortype::RGB16, u16>(out, &image, alpha),
         Depth::F16 | Depth::F32 => encode::<_, colortype::RGB32Float, f32>(out, &image, alpha),
     }
-    .map_err(|e| atomic::write_error(path, &e))
+    .map_err(|e| atomic::write_error(path, e))
 }
 
 fn encode<W, C, S>(out: W, frame: &Frame, alpha: bool) -> tiff::TiffResult<()>

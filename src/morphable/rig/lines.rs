@@ -18,7 +18,7 @@ impl Place {
     /// # Errors
     /// `Model` when the landmarks do not lie like those of a face.
     pub fn of(model: &Morphable) -> Result<Place> {
-        let bad = |why: &str| Error::Model(format!("morphable model: its landmarks {why}: import it again"));
+        let bad = |why: &str| Error::model(format!("morphable model: its landmarks {why}: import it again"));
         let own: Vec<[f32; 3]> = model.landmarks.iter().map(|&v| vertex(model, v)).collect();
         let target = landmarks().map(|p| p.map(|v| v as f32));
         let map = procrustes(&own, &target, None).map_err(|_| bad("cannot be aligned with a face's"))?;

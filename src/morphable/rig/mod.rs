@@ -189,7 +189,7 @@ impl Rig {
         }
         let dim = model.model().expr_dim;
         if expr.len() != dim || neutral.len() != dim || self.masks.len() != identity.vertex_count() {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "{} and {} expression coefficients and {} vertices where the morphable model has {dim} and {}: use the \
                  pack that the fit was made with",
                 expr.len(),

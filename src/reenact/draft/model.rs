@@ -80,13 +80,13 @@ impl DraftModel {
         let n = ncc.len();
         let outside = |v: &u32| *v as usize >= n;
         if n < 4 || triangles.is_empty() {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "the face model has {n} vertices and {} triangles; import the model again",
                 triangles.len()
             )));
         }
         if triangles.iter().flatten().any(outside) || landmarks.iter().any(outside) {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "a triangle or landmark of the face model points beyond its {n} vertices; import the model again"
             )));
         }

@@ -54,13 +54,13 @@ pub struct DraftShot {
 pub(super) fn check_mesh(model: &DraftModel, mesh: &Mesh, what: &str) -> Result<()> {
     let (got, want) = (mesh.vertices.len(), model.vertex_count());
     if got != want {
-        return Err(Error::Model(format!(
+        return Err(Error::model(format!(
             "the {what} mesh has {got} vertices, the model {want}; use one model for both"
         )));
     }
     // The bound keeps every later product finite.
     if mesh.vertices.iter().flatten().any(|v| !v.is_finite() || v.abs() > 1e7) {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "the {what} mesh has a vertex that is not a number or far outside; refit the face"
         )));
     }
@@ -76,7 +76,7 @@ impl DraftShot {
         check_mesh(&model, &mesh, "reference")?;
         let (w, h) = (picture.width, picture.height);
         if w == 0 || h == 0 || picture.data.len() != 4 * w * h {
-            return Err(Error::Input(format!("the reference picture is {w}x{h}; give it at least one pixel")));
+            return Err(Error::input(format!("the reference picture is {w}x{h}; give it at least one pixel")));
         }
         let mesh = mesh.vertices;
         let flat = || Error::Input("the reference mesh has no volume; refit the face".into());

@@ -44,7 +44,7 @@ pub fn read_with<'a>(bytes: &'a [u8], what: &str, base: usize, foreign: bool) ->
     };
     match reader.run() {
         Ok(root) => Ok(Pickle { nodes: reader.nodes, root, end: reader.at }),
-        Err(text) => Err(Error::Model(format!("{what}: {text} (pickle, byte {})", base + reader.op_at))),
+        Err(text) => Err(Error::model(format!("{what}: {text} (pickle, byte {})", base + reader.op_at))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::weights::element::Element;
 
 fn error(bytes: &[u8]) -> String {
     match read(bytes, "test.pkl", 0) {
-        Err(Error::Model(text)) => text,
+        Err(Error::Model(text)) => text.to_string(),
         other => panic!("{other:?}"),
     }
 }

@@ -74,7 +74,7 @@ pub struct Entry {
 pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) -> Result<(Vec<Entry>, Split)> {
     let files = clips_of(settings.clips, settings.persons_from_folders)?;
     std::fs::create_dir_all(settings.data.join("clips"))
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", settings.data.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", settings.data.display())).with_source(e))?;
     let mut entries = Vec::new();
     let mut progress = Progress::new("preparing", Some(files.len() as u64), settings.quiet);
     for file in &files {
@@ -90,7 +90,8 @@ pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) 
                     Err(Error::Interrupted) => return Err(Error::Interrupted),
                     Err(error) => vec![Entry::rejected(name, None, 0, error.to_string())],
                 };
-                let text = serde_json::to_string(&made).map_err(|e| Error::Engine(format!("{name}: {e}")))?;
+                let text =
+                    serde_json::to_string(&made).map_err(|e| Error::engine(format!("{name}: {e}")).with_source(e))?;
                 write_text(&noted, &text)?;
                 entries.extend(made);
             }
@@ -98,7 +99,8 @@ pub fn prepare(networks: &Networks, cache: Option<&Cache>, settings: &Settings) 
         progress.inc(1);
     }
     progress.finish();
-    let report = serde_json::to_string_pretty(&entries).map_err(|e| Error::Engine(format!("report.json: {e}")))?;
+    let report = serde_json::to_string_pretty(&entries)
+        .map_err(|e| Error::engine(format!("report.json: {e}")).with_source(e))?;
     write_text(&settings.data.join("report.json"), &report)?;
     let metadata: Vec<ClipMetadata> =
         store::open_all(settings.data)?.into_iter().map(|c: StoredClip| c.metadata).collect();
@@ -137,13 +139,13 @@ fn clips_of(folder: &Path, deep: bool) -> Result<Vec<ClipFile>> {
     if files.is_empty() {
         let place = if deep { "the folders in it" } else { "it" };
         let text = format!("{}: there is no clip in {place} (.{})", folder.display(), ENDINGS.join(", ."));
-        return Err(Error::Input(text));
+        return Err(Error::input(text));
     }
     let mut names: Vec<String> = files.iter().map(ClipFile::flat).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => {
-            Err(Error::Input(format!("{}: two clips would be called '{}': rename one", folder.display(), pair[0])))
+            Err(Error::input(format!("{}: two clips would be called '{}': rename one", folder.display(), pair[0])))
         }
         None => Ok(files),
     }
@@ -153,8 +155,9 @@ fn clips_of(folder: &Path, deep: bool) -> Result<Vec<ClipFile>> {
 /// Links to folders are not followed.
 fn collect(folder: &Path, within: &str, deep: bool, files: &mut Vec<ClipFile>) -> Result<()> {
     interrupt::check()?;
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): name a folder of clips", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        Error::input(format!("{}: cannot be read ({e}): name a folder of clips", folder.display())).with_source(e)
+    })?;
     for entry in entries.flatten() {
         let name = format!("{within}{}", entry.file_name().to_string_lossy());
         let path = entry.path();
@@ -305,7 +308,8 @@ impl FileAnalysis<'_> {
         let window = Window::square(square[0], square[1], side);
         let (first, last) = (self.analysis.first + segment.first, self.analysis.first + segment.end - 1);
         let folder = data.join("clips").join(clip);
-        let cannot = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", folder.display()));
+        let cannot =
+            |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", folder.display())).with_source(e);
         std::fs::create_dir_all(folder.join("frames")).map_err(cannot)?;
 
         let mut usable: Vec<bool> = self.seen[segment.first..segment.end].to_vec();
@@ -435,8 +439,9 @@ fn write_jpeg(path: &Path, frame: &Frame) -> Result<()> {
         frame.height as u32,
         image::ExtendedColorType::Rgb8,
     )
-    .map_err(|e| Error::Engine(format!("{}: cannot be encoded ({e})", path.display())))?;
-    std::fs::write(path, bytes).map_err(|e| Error::Input(format!("{}: cannot be written ({e})", path.display())))
+    .map_err(|e| Error::engine(format!("{}: cannot be encoded ({e})", path.display())).with_source(e))?;
+    std::fs::write(path, bytes)
+        .map_err(|e| Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e))
 }
 
 /// The lines of the report that people read.

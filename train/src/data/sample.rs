@@ -209,7 +209,7 @@ impl Sampler {
 }
 
 fn frame(clip: &StoredClip, i: usize) -> Result<&StoredFrame> {
-    let outside = || Error::Usage(format!("clip {} has no frame {i}", clip.metadata.name));
+    let outside = || Error::usage(format!("clip {} has no frame {i}", clip.metadata.name));
     clip.frames.get(i).ok_or_else(outside)
 }
 

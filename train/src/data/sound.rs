@@ -59,7 +59,7 @@ pub fn add_audio(
                     };
                     let heard = match audio_of_source(&listener, &source) {
                         Err(Error::Input(text)) => {
-                            out.problems.push(text);
+                            out.problems.push(text.to_string());
                             None
                         }
                         other => other?,

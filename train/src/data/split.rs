@@ -59,7 +59,7 @@ pub fn split(clips: &[ClipMetadata], hold_out: &HoldOut, seed: u64) -> Result<Sp
         n => {
             let text =
                 format!("{n} of {} clips have a person from their folder: give the others a data set", clips.len());
-            return Err(Error::Usage(format!("{text} of their own")));
+            return Err(Error::usage(format!("{text} of their own")));
         }
     };
     match hold_out {
@@ -72,7 +72,7 @@ pub fn split(clips: &[ClipMetadata], hold_out: &HoldOut, seed: u64) -> Result<Sp
             for name in names {
                 let is = |p: &&mut Person| p.name.as_ref() == Some(name) || p.clips.contains(name);
                 let missing = || {
-                    Error::Usage(format!("--hold-out names '{name}', which is neither clip nor person of the data set"))
+                    Error::usage(format!("--hold-out names '{name}', which is neither clip nor person of the data set"))
                 };
                 persons.iter_mut().find(is).ok_or_else(missing)?.held_out = true;
             }
@@ -80,7 +80,7 @@ pub fn split(clips: &[ClipMetadata], hold_out: &HoldOut, seed: u64) -> Result<Sp
     }
     if persons.iter().all(|p| p.held_out) {
         let n = persons.len();
-        return Err(Error::Usage(format!("all {n} persons would be held out; nobody would be left to train on")));
+        return Err(Error::usage(format!("all {n} persons would be held out; nobody would be left to train on")));
     }
     let out: BTreeSet<&str> =
         persons.iter().filter(|p| p.held_out).flat_map(|p| p.clips.iter().map(String::as_str)).collect();
@@ -139,7 +139,8 @@ impl Split {
     /// # Errors
     /// [`Error::Input`] where that fails.
     pub fn save(&self, data: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::Engine(format!("split.json: {e}")))?;
+        let text =
+            serde_json::to_string_pretty(self).map_err(|e| Error::engine(format!("split.json: {e}")).with_source(e))?;
         write_text(&data.join("split.json"), &text)
     }
 
@@ -150,7 +151,7 @@ impl Split {
     pub fn load(data: &Path) -> Result<Split> {
         let path = data.join("split.json");
         let bad = |e: &dyn std::fmt::Display| {
-            Error::Input(format!("{}: cannot be used ({e}): prepare the data set again", path.display()))
+            Error::input(format!("{}: cannot be used ({e}): prepare the data set again", path.display()))
         };
         let text = std::fs::read_to_string(&path).map_err(|e| bad(&e))?;
         serde_json::from_str(&text).map_err(|e| bad(&e))

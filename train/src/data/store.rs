@@ -121,7 +121,8 @@ pub fn finish(folder: &Path, metadata: &ClipMetadata, frames: &[StoredFrame]) ->
 /// # Errors
 /// [`Error::Input`] where that fails.
 pub fn write_metadata(folder: &Path, metadata: &ClipMetadata) -> Result<()> {
-    let text = serde_json::to_string_pretty(metadata).map_err(|e| Error::Engine(format!("clip.json: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(metadata).map_err(|e| Error::engine(format!("clip.json: {e}")).with_source(e))?;
     write_text(&folder.join("clip.json"), &text)
 }
 
@@ -130,7 +131,7 @@ pub fn write_metadata(folder: &Path, metadata: &ClipMetadata) -> Result<()> {
 /// # Errors
 /// [`Error::Input`] where that fails.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    atomic::write(path, |out| out.write_all(text.as_bytes()).map_err(|e| atomic::write_error(path, &e)))
+    atomic::write(path, |out| out.write_all(text.as_bytes()).map_err(|e| atomic::write_error(path, e)))
 }
 
 impl StoredClip {
@@ -140,7 +141,7 @@ impl StoredClip {
     /// [`Error::Input`] where it is not one.
     pub fn open(folder: &Path) -> Result<StoredClip> {
         let bad =
-            |what: &str| Error::Input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()));
+            |what: &str| Error::input(format!("{}: is no prepared clip ({what}): prepare it again", folder.display()));
         let text = std::fs::read_to_string(folder.join("clip.json")).map_err(|e| bad(&e.to_string()))?;
         let metadata: ClipMetadata = serde_json::from_str(&text).map_err(|e| bad(&e.to_string()))?;
         let fits = safetensors::load(&folder.join("fits.safetensors"))?;
@@ -201,7 +202,7 @@ impl StoredClip {
         if (picture.width, picture.height) != (SIDE, SIDE) {
             let text =
                 format!("{}: is {} x {} pixels, not {SIDE} x {SIDE}", path.display(), picture.width, picture.height);
-            return Err(Error::Input(text));
+            return Err(Error::input(text));
         }
         Ok(picture)
     }
@@ -217,14 +218,14 @@ pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a StoredClip>, models: &Mo
     hashes.dedup();
     let [hash] = hashes[..] else {
         let text = format!("the clips were fitted with {} models: prepare them with one", hashes.len());
-        return Err(Error::Input(text));
+        return Err(Error::input(text));
     };
     let of = |pack: &Pack| -> Option<Result<Morphable>> {
         let part = pack.components().iter().find(|c| c.role == Role::Morphable && c.blake3 == hash)?;
         Some(pack.load(part, headgan::import::check).and_then(|weights| morphable_from(&weights)))
     };
     models.packs().iter().find_map(of).unwrap_or_else(|| {
-        Err(Error::Model(format!("no pack has the model that the clips were fitted with ({hash}): import it again")))
+        Err(Error::model(format!("no pack has the model that the clips were fitted with ({hash}): import it again")))
     })
 }
 
@@ -234,13 +235,14 @@ pub fn model_of<'a>(clips: impl IntoIterator<Item = &'a StoredClip>, models: &Mo
 /// [`Error::Input`] where there is none, or one cannot be read.
 pub fn open_all(data: &Path) -> Result<Vec<StoredClip>> {
     let clips = data.join("clips");
-    let entries = std::fs::read_dir(&clips)
-        .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())))?;
+    let entries = std::fs::read_dir(&clips).map_err(|e| {
+        Error::input(format!("{}: cannot be read ({e}): prepare clips first", clips.display())).with_source(e)
+    })?;
     let mut folders: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.join("clip.json").exists()).collect();
     folders.sort();
     if folders.is_empty() {
-        return Err(Error::Input(format!("{}: there is no prepared clip", clips.display())));
+        return Err(Error::input(format!("{}: there is no prepared clip", clips.display())));
     }
     folders.iter().map(|f| StoredClip::open(f)).collect()
 }

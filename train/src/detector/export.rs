@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::export::{self, PackComponent, halved};
 use headgan::Result;
 use headgan::face::detector::DetectorOverrides;
-use headgan::models::Role;
+use headgan::models::{Architecture, Role};
 use headgan::nets::retinaface::Backbone;
 use headgan::weights::Weights;
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ const FILE: &str = "retinaface-mobilenet0.25.safetensors";
 /// Those of [`trainer::export`].
 pub fn weights(checkpoint: &Checkpoint) -> Result<Weights> {
     let mut weights = halved(trainer::export(checkpoint)?);
-    weights.metadata.insert("architecture".into(), "retinaface".into());
+    weights.metadata.insert("architecture".into(), Architecture::RetinaFace.to_string());
     weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
     Ok(weights)
 }
@@ -34,7 +34,14 @@ pub fn component<'a>(weights: &'a Weights, look: &DetectorOverrides) -> PackComp
     // 0.65, not the binary fraction next to it.
     let score = look.score.and_then(|n| n.to_string().parse::<f64>().ok());
     config.extend(score.map(|n| ("score".into(), Value::from(n))));
-    PackComponent { role: Role::Detector, architecture: "retinaface", config, file: FILE, weights, half: true }
+    PackComponent {
+        role: Role::Detector,
+        architecture: Architecture::RetinaFace,
+        config,
+        file: FILE,
+        weights,
+        half: true,
+    }
 }
 
 /// Writes a pack of the name of `folder`; returns the size of its weights in bytes.

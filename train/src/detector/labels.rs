@@ -114,23 +114,24 @@ pub fn label_files(
     collect(images, "", &mut files)?;
     files.sort();
     if files.is_empty() {
-        return Err(Error::Input(format!("{}: there is no clip and no image in it", images.display())));
+        return Err(Error::input(format!("{}: there is no clip and no image in it", images.display())));
     }
     let pictures = folder.join("pictures");
     std::fs::create_dir_all(&pictures)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", pictures.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", pictures.display())).with_source(e))?;
     let path = folder.join("about.json");
     if path.exists() && read_settings(folder)? != *settings {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "{}: was labelled with another detector, --side or --frames: name another folder",
             folder.display()
         )));
     }
-    let text = serde_json::to_string_pretty(settings).map_err(|e| Error::Engine(format!("about.json: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(settings).map_err(|e| Error::engine(format!("about.json: {e}")).with_source(e))?;
     write_text(&path, &text)?;
     let done: BTreeSet<String> = read(folder)?.into_iter().map(|l| l.source).collect();
     let lines = folder.join("labels.jsonl");
-    let fail = |e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", lines.display()));
+    let fail = |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", lines.display())).with_source(e);
     let mut out = File::options().create(true).append(true).open(&lines).map_err(fail)?;
     detector.options.visible = MIN_SCORE;
     let mut progress = Progress::new("label", Some(files.len() as u64), quiet);
@@ -139,7 +140,8 @@ pub fn label_files(
         if !done.contains(name) {
             match label_file(name, file, &pictures, settings, detector) {
                 Ok(labelled) => {
-                    let line = serde_json::to_string(&labelled).map_err(|e| Error::Engine(format!("labels: {e}")))?;
+                    let line = serde_json::to_string(&labelled)
+                        .map_err(|e| Error::engine(format!("labels: {e}")).with_source(e))?;
                     // In one piece: a line is whole or was never begun, unless the machine stops.
                     out.write_all(format!("{line}\n").as_bytes()).map_err(fail)?;
                 }
@@ -186,8 +188,9 @@ fn label_file(
 
 /// Clips and images beneath a folder, with their names from it on.
 fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be read ({e}): name a folder of images", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        Error::input(format!("{}: cannot be read ({e}): name a folder of images", folder.display())).with_source(e)
+    })?;
     for entry in entries.flatten() {
         let (name, path) = (format!("{within}{}", entry.file_name().to_string_lossy()), entry.path());
         let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
@@ -207,7 +210,7 @@ fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> R
 pub fn read_settings(folder: &Path) -> Result<LabelSettings> {
     let path = folder.join("about.json");
     let bad = |e: &dyn std::fmt::Display| {
-        Error::Input(format!("{}: cannot be used ({e}): run headgan-train detector-label first", path.display()))
+        Error::input(format!("{}: cannot be used ({e}): run headgan-train detector-label first", path.display()))
     };
     let text = std::fs::read_to_string(&path).map_err(|e| bad(&e))?;
     serde_json::from_str(&text).map_err(|e| bad(&e))
@@ -222,8 +225,9 @@ pub fn read(folder: &Path) -> Result<Vec<LabelledFile>> {
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Vec::new()) };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let line = |(i, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|e| Error::Input(format!("{}: line {} is damaged ({e}): remove it", path.display(), i + 1)))
+        serde_json::from_str(line).map_err(|e| {
+            Error::input(format!("{}: line {} is damaged ({e}): remove it", path.display(), i + 1)).with_source(e)
+        })
     };
     whole.lines().enumerate().map(line).collect()
 }
@@ -241,7 +245,7 @@ pub fn split(folder: &Path, hold_out: Option<&Path>) -> Result<[Vec<LabelledFile
     let names = hold_out.map(names).transpose()?.unwrap_or_default();
     let have: BTreeSet<String> = all.iter().map(|l| stem(&l.source)).collect();
     if let Some(name) = names.iter().find(|n| !have.contains(*n)) {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "--hold-out names '{name}', which was not labelled: nobody would hold it out"
         )));
     }
@@ -249,7 +253,7 @@ pub fn split(folder: &Path, hold_out: Option<&Path>) -> Result<[Vec<LabelledFile
         all.into_iter().partition(|l| names.contains(&stem(&l.source)));
     let faces = train.iter().flat_map(|l| &l.pictures).any(|p| p.faces.iter().any(|f| f.score > REQUIRED_SCORE));
     if !faces {
-        return Err(Error::Usage(format!("{}: no face is left to train on", folder.display())));
+        return Err(Error::usage(format!("{}: no face is left to train on", folder.display())));
     }
     Ok([train, held])
 }
@@ -266,7 +270,7 @@ fn names(hold_out: &Path) -> Result<BTreeSet<String>> {
             .collect());
     }
     let text = std::fs::read_to_string(hold_out)
-        .map_err(|e| Error::Usage(format!("--hold-out {}: cannot be read ({e})", hold_out.display())))?;
+        .map_err(|e| Error::usage(format!("--hold-out {}: cannot be read ({e})", hold_out.display())).with_source(e))?;
     Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(stem).collect())
 }
 

@@ -191,7 +191,7 @@ pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
     match weights.arrays.iter().find(|(_, a)| !finite(a)) {
         None => Ok(weights),
         Some((name, _)) => {
-            Err(Error::Model(format!("'{name}' has values that half precision cannot tell: train on, or anew")))
+            Err(Error::model(format!("'{name}' has values that half precision cannot tell: train on, or anew")))
         }
     }
 }

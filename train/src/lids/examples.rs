@@ -189,8 +189,8 @@ pub fn save(path: &Path, examples: &[Example], made_of: &str) -> Result<()> {
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let metadata = HashMap::from([("made_of".to_owned(), made_of.to_owned())]);
     let file = views.and_then(|views| safetensors::serialize(views, Some(metadata)));
-    let file = file.map_err(|e| Error::Engine(format!("the examples cannot be laid out ({e})")))?;
-    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, &e)))?;
+    let file = file.map_err(|e| Error::engine(format!("the examples cannot be laid out ({e})")).with_source(e))?;
+    atomic::write(path, |out| out.write_all(&file).map_err(|e| atomic::write_error(path, e)))?;
     Ok(())
 }
 
@@ -203,7 +203,7 @@ pub fn load(path: &Path, made_of: &str) -> Result<Option<Vec<Example>>> {
         return Ok(None);
     }
     let bad = |what: &dyn std::fmt::Display| {
-        Error::Input(format!("{}: holds no examples ({what}): remove it to make them again", path.display()))
+        Error::input(format!("{}: holds no examples ({what}): remove it to make them again", path.display()))
     };
     let bytes = headgan::weights::safetensors::read_bytes(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;

@@ -22,11 +22,11 @@ const METADATA_KEY: &str = "lids_of";
 /// taught with another one.
 pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
     let part = pack.component(Role::Regressor, None);
-    let part = part.ok_or_else(|| Error::Model(format!("the pack '{}' has no regressor", pack.name())))?;
+    let part = part.ok_or_else(|| Error::model(format!("the pack '{}' has no regressor", pack.name())))?;
     let mut out = (*pack.load(part, headgan::import::check)?).clone();
     let of = regressor_hash(checkpoint)?.to_owned();
     if of != part.blake3 && out.metadata.get(METADATA_KEY) != Some(&of) {
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "the run was taught with another regressor than that of the pack '{}'; give --from the pack of the run",
             pack.name()
         )));
@@ -49,11 +49,13 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
 pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
     let name = pack_name(folder)?;
     let new = regressor(pack, checkpoint)?;
-    let cannot = |path: &Path, e: std::io::Error| Error::Input(format!("{}: cannot be written ({e})", path.display()));
+    let cannot = |path: &Path, e: std::io::Error| {
+        Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e)
+    };
     std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
     if same(folder, &pack.folder) {
-        return Err(Error::Usage(format!("{}: is the pack itself; choose another folder", folder.display())));
+        return Err(Error::usage(format!("{}: is the pack itself; choose another folder", folder.display())));
     }
     let copy = |file: &str| {
         let path = folder.join(file);
@@ -75,7 +77,8 @@ pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Resul
     if pack.folder.join(CARD).exists() {
         copy(CARD)?;
     }
-    let text = serde_json::to_string_pretty(&manifest).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|e| Error::engine(format!("the manifest: {e}")).with_source(e))?;
     write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
     Ok(size)
 }

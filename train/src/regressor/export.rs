@@ -4,7 +4,7 @@ use super::trainer;
 use crate::checkpoint::Checkpoint;
 use crate::export::{self, PackComponent, halved};
 use headgan::import::fitting;
-use headgan::models::{Pack, Role};
+use headgan::models::{Architecture, Pack, Role};
 use headgan::morphable::Morphable;
 use headgan::morphable::arrays::{morphable_from, morphable_weights};
 use headgan::nets::mobilenet;
@@ -36,13 +36,13 @@ pub fn weights(checkpoint: &Checkpoint) -> Result<(Weights, Morphable)> {
 pub fn of_pack(pack: &Pack) -> Result<(Arc<Weights>, Morphable, String)> {
     let part = |role: Role| {
         let part = pack.component(role, None);
-        part.ok_or_else(|| Error::Model(format!("{}: the pack has no {role}", pack.folder.display())))
+        part.ok_or_else(|| Error::model(format!("{}: the pack has no {role}", pack.folder.display())))
     };
     let (net, model) = (part(Role::Regressor)?, part(Role::Morphable)?);
     let model = morphable_from(&*pack.load(model, headgan::import::check)?)?;
     let own = head();
     if (&model.mean, &model.expr_basis, &model.landmarks) != (&own.mean, &own.expr_basis, &own.landmarks) {
-        return Err(Error::Model(format!(
+        return Err(Error::model(format!(
             "{}: its morphable model is not this program's own head; give the pack of a regressor that was trained here",
             pack.folder.display()
         )));
@@ -68,7 +68,7 @@ pub fn export_pack(
     let own = [
         PackComponent {
             role: Role::Regressor,
-            architecture: "mobilenet-v1",
+            architecture: Architecture::MobileNetV1,
             config: map(json!({"width": network.width, "outputs": network.outputs})),
             file: FILES[0],
             weights: &regressor,
@@ -77,7 +77,7 @@ pub fn export_pack(
         // Coordinates are micrometres, which half precision does not hold.
         PackComponent {
             role: Role::Morphable,
-            architecture: "linear-morphable",
+            architecture: Architecture::LinearMorphable,
             config: map(fitting::config(&model)),
             file: FILES[1],
             weights: &head,

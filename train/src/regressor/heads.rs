@@ -123,7 +123,7 @@ impl SyntheticHeadCache {
         };
         match self.appearances[appearance].get_or_init(render) {
             Ok(heads) => Ok(&heads[number % per_appearance]),
-            Err(error) => Err(Error::Engine(format!("head {number}: {error}"))),
+            Err(error) => Err(Error::engine(format!("head {number}: {error}"))),
         }
     }
 

@@ -59,8 +59,9 @@ impl FitConverter {
             .map(|k| (EXACTNESS / if k < own.shape_dim { 1.0 } else { EXPRESSION }).powi(2))
             .collect();
         let normal = own_basis.tr().matmul(&own_basis) + Tensor::from_slice(&priors).diag(0);
-        let solve = Tensor::f_linalg_solve(&normal, &own_basis.tr(), true)
-            .map_err(|e| Error::Model(format!("labels: the head's landmarks cannot be solved for ({e})")))?;
+        let solve = Tensor::f_linalg_solve(&normal, &own_basis.tr(), true).map_err(|e| {
+            Error::model(format!("labels: the head's landmarks cannot be solved for ({e})")).with_source(e)
+        })?;
         Ok(FitConverter { mean, basis, ours, solve, shape_dim: own.shape_dim })
     }
 
@@ -71,7 +72,7 @@ impl FitConverter {
     pub fn convert(&self, shape: &[f32], expr: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
         let theirs = Tensor::from_slice(&[shape, expr].concat()).to_kind(Kind::Double);
         if theirs.size() != self.basis.size()[1..] {
-            return Err(Error::Model(format!(
+            return Err(Error::model(format!(
                 "labels: {} and {} coefficients are not those of the model that the data set was fitted with: name its \
                  pack",
                 shape.len(),
@@ -80,7 +81,7 @@ impl FitConverter {
         }
         let landmarks = &self.mean + self.basis.mv(&theirs);
         let own = self.solve.mv(&(landmarks - &self.ours)).to_kind(Kind::Float);
-        let own = Vec::<f32>::try_from(own).map_err(|e| Error::Engine(format!("labels: {e}")))?;
+        let own = Vec::<f32>::try_from(own).map_err(|e| Error::engine(format!("labels: {e}")).with_source(e))?;
         let (shape, expr) = own.split_at(self.shape_dim);
         Ok((shape.to_vec(), expr.to_vec()))
     }

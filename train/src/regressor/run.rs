@@ -179,7 +179,7 @@ fn batch(settings: &Settings, frames: &Frames, heads: &SyntheticHeadCache, step:
 fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
     let values = |t: &Tensor| {
         let flat = Vec::<f32>::try_from(t.to_device(Device::Cpu).contiguous().reshape([-1]));
-        flat.map_err(|e| Error::Engine(format!("batch.png: {e}")))
+        flat.map_err(|e| Error::engine(format!("batch.png: {e}")).with_source(e))
     };
     let (pixels, places) = (values(&batch.pixels)?, values(&trainer.landmark_positions(&batch.params))?);
     let area = SIZE * SIZE;

@@ -228,7 +228,7 @@ impl Trainer {
 pub fn export(checkpoint: &Checkpoint, head: &Morphable) -> Result<(Weights, Morphable)> {
     let values = |t: &Tensor| {
         let flat = Vec::<f32>::try_from(t.to_kind(Kind::Float).contiguous().reshape([-1]));
-        flat.map_err(|e| Error::Engine(format!("the checkpoint cannot be read ({e})")))
+        flat.map_err(|e| Error::engine(format!("the checkpoint cannot be read ({e})")).with_source(e))
     };
     let mut weights = Weights::default();
     for (name, tensor) in checkpoint.part("average") {
@@ -240,7 +240,7 @@ pub fn export(checkpoint: &Checkpoint, head: &Morphable) -> Result<(Weights, Mor
     let of = |name: &str| {
         statistics
             .get(name)
-            .ok_or_else(|| Error::Input(format!("the checkpoint has no '{name}': it is no regressor's")))
+            .ok_or_else(|| Error::input(format!("the checkpoint has no '{name}': it is no regressor's")))
     };
     let (param_mean, param_std) = (values(of("mean")?)?, values(of("deviation")?)?);
     let model = Morphable { param_mean, param_std, ..head.clone() };

@@ -82,7 +82,7 @@ impl SpeechConfig {
     /// # Errors
     /// [`Error::Usage`] where the file is none, or says what makes no sense.
     pub fn load(path: &Path) -> Result<SpeechConfig> {
-        let bad = |e: &dyn std::fmt::Display| Error::Usage(format!("{}: {e}", path.display()));
+        let bad = |e: &dyn std::fmt::Display| Error::usage(format!("{}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| bad(&e))?;
         let config: SpeechConfig = serde_json::from_str(&text).map_err(|e| bad(&e))?;
         config.check().map_err(|e| bad(&e))?;

@@ -87,14 +87,14 @@ impl SpeechDataSet {
     pub fn open(folder: &Path) -> Result<SpeechDataSet> {
         let path = folder.join(MANIFEST);
         let text = std::fs::read_to_string(&path).map_err(|e| {
-            Error::Input(format!(
+            Error::input(format!(
                 "{}: cannot be read ({e}): make one with headgan-train speech-data, or write a line for each sound",
                 path.display()
             ))
         })?;
         let mut out = SpeechDataSet { folder: folder.to_owned(), train: Vec::new(), held_out: BTreeMap::new() };
         for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let bad = |e: &dyn std::fmt::Display| Error::Input(format!("{}, line {}: {e}", path.display(), i + 1));
+            let bad = |e: &dyn std::fmt::Display| Error::input(format!("{}, line {}: {e}", path.display(), i + 1));
             let mut one: Utterance = serde_json::from_str(line).map_err(|e| bad(&e))?;
             let clean = normalize_text(&one.text).map_err(|e| bad(&e))?;
             let fits = one.onsets.len() == one.text.chars().count() && clean.len() == one.onsets.len();

@@ -150,7 +150,7 @@ impl Espeak {
     unsafe fn symbol<T>(&self, name: &[u8]) -> Result<Symbol<'_, T>> {
         // SAFETY: the caller's.
         unsafe { self.library.get(name) }.map_err(|e| {
-            Error::Engine(format!("espeak-ng: is not a version that is known ({e}): install 1.50 or later"))
+            Error::engine(format!("espeak-ng: is not a version that is known ({e}): install 1.50 or later"))
         })
     }
 
@@ -159,7 +159,7 @@ impl Espeak {
     /// # Errors
     /// [`Error::Usage`] for a voice that there is not; [`Error::Engine`] where it fails.
     pub fn speak(&self, text: &str, voice_settings: VoiceSettings) -> Result<SynthesizedSpeech> {
-        let bad = |what: &str| Error::Usage(format!("espeak-ng: '{what}' has a zero in it"));
+        let bad = |what: &str| Error::usage(format!("espeak-ng: '{what}' has a zero in it"));
         let (voice, words) = (CString::new(voice_settings.voice), CString::new(text));
         let (voice, words) = (voice.map_err(|_| bad(voice_settings.voice))?, words.map_err(|_| bad(text))?);
         *HEARD.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -182,7 +182,7 @@ impl Espeak {
             ) -> c_int;
             let synth: Symbol<Synth> = self.symbol(b"espeak_Synth\0")?;
             if set_voice(voice.as_ptr()) != 0 {
-                return Err(Error::Usage(format!(
+                return Err(Error::usage(format!(
                     "espeak-ng: there is no voice '{}': espeak-ng --voices lists them",
                     voice_settings.voice
                 )));
@@ -197,7 +197,7 @@ impl Espeak {
         };
         let spoken = std::mem::take(&mut *HEARD.lock().unwrap_or_else(PoisonError::into_inner));
         if said != 0 || spoken.samples.is_empty() {
-            return Err(Error::Engine(format!("espeak-ng: said nothing of '{text}' (status {said})")));
+            return Err(Error::engine(format!("espeak-ng: said nothing of '{text}' (status {said})")));
         }
         Ok(spoken)
     }

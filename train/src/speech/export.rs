@@ -25,10 +25,11 @@ pub fn is_speech(checkpoint: &Checkpoint) -> bool {
 /// [`Error::Input`] for a checkpoint that is none of an acoustic model.
 pub fn read(checkpoint: &Checkpoint) -> Result<(SpeechConfig, Weights)> {
     let text = checkpoint.metadata.get(METADATA_KEY).map(String::as_str).unwrap_or_default();
-    let config: SpeechConfig = serde_json::from_str(text)
-        .map_err(|e| Error::Input(format!("the checkpoint is of no acoustic model, or of another version ({e})")))?;
+    let config: SpeechConfig = serde_json::from_str(text).map_err(|e| {
+        Error::input(format!("the checkpoint is of no acoustic model, or of another version ({e})")).with_source(e)
+    })?;
     let mut weights = weights_of(checkpoint.part("weights").into_iter().chain(checkpoint.part("statistics")))?;
-    weights.metadata.insert("architecture".into(), ARCHITECTURE.into());
+    weights.metadata.insert("architecture".into(), ARCHITECTURE.to_string());
     weights.metadata.insert("steps".into(), checkpoint.number("step")?.to_string());
     Ok((config, weights))
 }

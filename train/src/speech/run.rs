@@ -103,7 +103,8 @@ fn validate(trainer: &Trainer, data: &SpeechDataSet, folder: &RunFolder) -> Resu
             100.0 * figures.error_rate,
             1000.0 * figures.onset_error
         ));
-        line[set] = serde_json::to_value(&figures).map_err(|e| Error::Engine(format!("validation: {e}")))?;
+        line[set] =
+            serde_json::to_value(&figures).map_err(|e| Error::engine(format!("validation: {e}")).with_source(e))?;
     }
     folder.log("validation.jsonl", &line)?;
     eprintln!("step {}: held out: {}", trainer.step, says.join("; "));

@@ -47,7 +47,7 @@ pub fn make(settings: &Settings) -> Result<f64> {
     let espeak = Espeak::load()?;
     let folder = settings.out.join("sounds");
     std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e})", folder.display())))?;
+        .map_err(|e| Error::input(format!("{}: cannot be made ({e})", folder.display())).with_source(e))?;
     let (mut manifest, mut seconds) = (String::new(), 0.0);
     let mut known = HashSet::new();
     // What is held out comes first, so that training takes other sentences.
@@ -64,7 +64,8 @@ pub fn make(settings: &Settings) -> Result<f64> {
             let one = speak(&espeak, &text, set, &folder.join(&name), &mut rng)?;
             seconds += one.seconds.unwrap_or(0.0);
             let line = Utterance { sound: Path::new("sounds").join(name), ..one };
-            manifest += &serde_json::to_string(&line).map_err(|e| Error::Engine(format!("the manifest: {e}")))?;
+            manifest += &serde_json::to_string(&line)
+                .map_err(|e| Error::engine(format!("the manifest: {e}")).with_source(e))?;
             manifest.push('\n');
             if !settings.quiet && (i + 1).is_multiple_of(1000) {
                 eprintln!("headgan-train: {set}: {} of {count}", i + 1);
@@ -90,10 +91,10 @@ fn speak(espeak: &Espeak, text: &str, set: &str, path: &Path, rng: &mut Rng) -> 
     let mut samples: Vec<f32> = sound.samples().iter().map(|v| *v as f32).collect();
     add_noise(&mut samples, rng);
     let bytes = wav(&samples);
-    atomic::write(path, |out| out.write_all(&bytes).map_err(|e| atomic::write_error(path, &e)))?;
+    atomic::write(path, |out| out.write_all(&bytes).map_err(|e| atomic::write_error(path, e)))?;
     Ok(Utterance {
         sound: path.into(),
-        text: normalize_text(text).map_err(Error::Engine)?,
+        text: normalize_text(text).map_err(Error::engine)?,
         set: set.into(),
         voice: Some(voice),
         seconds: Some(sound.seconds()),

@@ -137,7 +137,8 @@ impl Trainer {
         out.put("statistics", &self.statistics);
         out.put("first", self.adam.moments.iter().map(|(name, (m, _))| (name, m)));
         out.put("second", self.adam.moments.iter().map(|(name, (_, v))| (name, v)));
-        let text = serde_json::to_string(&self.config).map_err(|e| Error::Engine(format!("the configuration: {e}")))?;
+        let text = serde_json::to_string(&self.config)
+            .map_err(|e| Error::engine(format!("the configuration: {e}")).with_source(e))?;
         out.metadata.insert(METADATA_KEY.into(), text);
         let numbers = [("step", self.step), ("skipped", self.skipped), ("adam", self.adam.steps)];
         out.metadata.extend(numbers.map(|(name, n)| (name.into(), n.to_string())));

@@ -94,5 +94,5 @@ fn device(name: &str) -> Result<Device> {
 /// The newest checkpoint of a run.
 pub fn newest_checkpoint(run: &Path) -> Result<Checkpoint> {
     checkpoint::newest(&run.join("checkpoints"), Device::Cpu)?
-        .ok_or_else(|| Error::Input(format!("{}: has no checkpoint yet", run.display())))
+        .ok_or_else(|| Error::input(format!("{}: has no checkpoint yet", run.display())))
 }

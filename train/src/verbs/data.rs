@@ -96,7 +96,7 @@ fn hold_out(text: &str) -> Result<HoldOut> {
         return Ok(HoldOut::Drawn(n));
     }
     let names = std::fs::read_to_string(text)
-        .map_err(|e| Error::Usage(format!("--hold-out {text}: is neither a number nor a file ({e})")))?;
+        .map_err(|e| Error::usage(format!("--hold-out {text}: is neither a number nor a file ({e})")).with_source(e))?;
     Ok(HoldOut::Named(names.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect()))
 }
 

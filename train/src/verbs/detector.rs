@@ -4,7 +4,7 @@ use super::common::{DetectorArgs, DeviceArgs, newest_checkpoint};
 use headgan::engine::{Embedded, cpu};
 use headgan::face::detector::{Detector as Finder, Kind};
 use headgan::media::still::{self, StillOptions};
-use headgan::models::{ModelSet, Role};
+use headgan::models::{Architecture, ModelSet, Role};
 use headgan::{Error, Result};
 use headgan_train::detector::labels::{self, LabelSettings};
 use headgan_train::detector::measure::{self, Comparison, EvaluatedDetector};
@@ -114,7 +114,7 @@ pub fn label(args: &Label) -> Result<()> {
         return Err(Error::Usage("--frames must be above 0 and --side at least 64".into()));
     }
     let models = ModelSet::discover(&[]);
-    let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.pack))?;
+    let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), Some(&args.pack))?;
     let weights = pack.load(part, headgan::import::check)?;
     let kind = Kind::of(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
@@ -150,13 +150,14 @@ pub fn measure(args: &Measure) -> Result<()> {
     let mut own = EvaluatedDetector::new(export::weights(&checkpoint)?)?;
     own.configure(&(&args.detector_args).into());
     let models = ModelSet::discover(&[]);
-    let (pack, part) = models.find(Role::Detector, Some("retinaface"), Some(&args.beside))?;
+    let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), Some(&args.beside))?;
     let upstream = EvaluatedDetector::new((*pack.load(part, headgan::import::check)?).clone())?;
     let [_, held] = labels::split(&args.labels, Some(&args.hold_out))?;
     let mut comparison = Comparison::new(own, upstream);
     let figures = comparison.measure(&args.labels, &held, args.count, args.seed)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
+        let text = serde_json::to_string_pretty(&figures)
+            .map_err(|e| Error::engine(format!("figures: {e}")).with_source(e))?;
         println!("{text}");
     } else {
         println!("step {}\n{}", checkpoint.number("step")?, measure::text(&figures));

@@ -175,7 +175,8 @@ pub fn measure_regressor(args: &RegressorMeasure) -> Result<()> {
     let held_out = data.as_ref().zip(fitted.as_ref()).map(|(data, fitted)| (data.held_out.as_slice(), fitted));
     let figures = EvaluatedRegressor::new(weights, model)?.measure(held_out, args.frames, args.heads, args.seed)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&figures).map_err(|e| Error::Engine(format!("figures: {e}")))?;
+        let text = serde_json::to_string_pretty(&figures)
+            .map_err(|e| Error::engine(format!("figures: {e}")).with_source(e))?;
         println!("{text}");
     } else {
         println!("{which}\n{}", regressor::measure::text(&figures));

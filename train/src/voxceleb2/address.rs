@@ -69,7 +69,7 @@ impl BaseUrl {
     /// # Errors
     /// [`Error::Usage`] for what is no such address.
     pub fn new(text: &str, allow_http: bool) -> Result<BaseUrl> {
-        let wrong = |what: &str| Error::Usage(format!("--base-url: {what}"));
+        let wrong = |what: &str| Error::usage(format!("--base-url: {what}"));
         let sample: Uri =
             text.replace("{name}", "x").parse().map_err(|_| wrong("is no address: write https://HOST/FOLDER"))?;
         let origin = Origin::of(&sample).ok_or_else(|| wrong("is no address: write https://HOST/FOLDER"))?;
@@ -100,7 +100,7 @@ impl BaseUrl {
         } else {
             format!("{}/{name}", self.text.trim_end_matches('/'))
         };
-        text.parse().map_err(|_| Error::Usage(format!("--base-url: with '{name}' it is no address")))
+        text.parse().map_err(|_| Error::usage(format!("--base-url: with '{name}' it is no address")))
     }
 }
 

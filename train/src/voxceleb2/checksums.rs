@@ -66,7 +66,7 @@ fn digest<D: Digest>(mut data: impl Read, length: u64, name: &str, quiet: bool) 
                 progress.inc(at / MIB - before);
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::Input(format!("{name}: cannot be read ({e})"))),
+            Err(e) => return Err(Error::input(format!("{name}: cannot be read ({e})"))),
         }
     }
     progress.finish();
@@ -87,7 +87,8 @@ impl Checksums {
     /// [`Error::Usage`] where the file cannot be read, a line is another, or a name has two checksums.
     pub fn read(path: &Path) -> Result<Checksums> {
         let file = format!("--checksums {}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|e| Error::Usage(format!("{file}: cannot be read ({e})")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("{file}: cannot be read ({e})")).with_source(e))?;
         let mut sums = BTreeMap::new();
         for (i, line) in text.lines().enumerate().map(|(i, l)| (i + 1, l.trim())) {
             if line.is_empty() || line.starts_with('#') {
@@ -100,10 +101,10 @@ impl Checksums {
             });
             let Some((name, sum)) = read else {
                 let form = "write lines of an MD5 or a SHA-256 and a file's name, as md5sum does";
-                return Err(Error::Usage(format!("{file}, line {i}: is no checksum: {form}")));
+                return Err(Error::usage(format!("{file}, line {i}: is no checksum: {form}")));
             };
             if sums.insert(name.clone(), sum.clone()).is_some_and(|other| other != sum) {
-                return Err(Error::Usage(format!("{file}, line {i}: {name} has two checksums: leave one")));
+                return Err(Error::usage(format!("{file}, line {i}: {name} has two checksums: leave one")));
             }
         }
         Ok(Checksums { file, sums })
@@ -123,7 +124,7 @@ impl Checksums {
             return Ok(());
         }
         let text = format!("{}: has neither {} nor {archive}: it would check nothing", self.file, parts.join(", "));
-        Err(Error::Usage(text))
+        Err(Error::usage(text))
     }
 }
 

@@ -118,7 +118,7 @@ impl Client {
 
     /// Something is not as it should be, and stays so.
     pub fn wrong(&self, name: &str, what: &str) -> Error {
-        Error::Input(format!("{}: {name}: {what}: give another --base-url", self.base.origin()))
+        Error::input(format!("{}: {name}: {what}: give another --base-url", self.base.origin()))
     }
 
     fn check_response(&self, name: &str, uri: &Uri, answer: Response<Body>) -> Result<Response<Body>, Failure> {
@@ -141,7 +141,7 @@ impl Client {
                     Some(_) => "user and password are refused: check --user and the first line of --password-file",
                     None => "a user and a password are needed: give --user and --password-file",
                 };
-                Err(Error::Usage(format!("{server}: {name}: {what} ({})", status.as_u16())).into())
+                Err(Error::usage(format!("{server}: {name}: {what} ({})", status.as_u16())).into())
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => {
                 Err(self.wrong(name, &format!("is not there ({})", status.as_u16())).into())

@@ -24,7 +24,7 @@ impl Credentials {
     /// # Errors
     /// [`Error::Usage`] where the file cannot be read or its first line is empty, or a colon is in the user's name.
     pub fn read(user: &str, file: &Path) -> Result<Credentials> {
-        let wrong = |what: &str| Error::Usage(format!("--password-file {}: {what}", file.display()));
+        let wrong = |what: &str| Error::usage(format!("--password-file {}: {what}", file.display()));
         let text = std::fs::read_to_string(file).map_err(|e| wrong(&format!("cannot be read ({e})")))?;
         let password = text.lines().next().unwrap_or_default();
         if password.is_empty() {

@@ -60,7 +60,8 @@ impl Record {
     /// [`Error::Input`] where it cannot be written.
     pub fn save(&self, folder: &Path, name: &str) -> Result<()> {
         let path = record_path(folder, name);
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::Engine(format!("{}: {e}", path.display())))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::engine(format!("{}: {e}", path.display())).with_source(e))?;
         write_text(&path, &text)
     }
 
@@ -146,7 +147,7 @@ pub fn download(client: &Client, name: &str, folder: &Path, say: &dyn Fn(&str), 
         tries += 1;
         if tries >= retry.tries {
             let text = format!("{name}: {why}, {tries} times in a row: what is there stays; run again later");
-            return Err(Error::Input(text));
+            return Err(Error::input(text));
         }
         say(&format!("{name}: {why}: trying again in {:.0} s", pause.as_secs_f64().ceil()));
         wait(pause)?;
@@ -186,7 +187,7 @@ impl Job<'_> {
                 done_path(self.folder, self.name).display(),
                 seen.total
             );
-            return Err(Error::Input(text).into());
+            return Err(Error::input(text).into());
         }
         seen.save(self.folder, self.name)?;
         Ok(Step::Done)
@@ -238,7 +239,7 @@ impl Job<'_> {
         let path = part_path(self.folder, self.name);
         let cannot = |e: std::io::Error, at: u64| {
             let room = (total - at.min(total)).div_ceil(MIB);
-            Failure::Permanent(Error::Input(format!(
+            Failure::Permanent(Error::input(format!(
                 "cannot write {}: {}: what is there stays; {room} MiB are missing: make room and run again",
                 path.display(),
                 one_line(&e)
@@ -273,8 +274,9 @@ impl Job<'_> {
 
     fn finish(&self) -> Result<Step, Failure> {
         let (part, done) = (part_path(self.folder, self.name), done_path(self.folder, self.name));
-        std::fs::rename(&part, &done)
-            .map_err(|e| Error::Input(format!("{}: cannot be renamed ({e}): check the folder", part.display())))?;
+        std::fs::rename(&part, &done).map_err(|e| {
+            Error::input(format!("{}: cannot be renamed ({e}): check the folder", part.display())).with_source(e)
+        })?;
         Ok(Step::Done)
     }
 }
@@ -289,7 +291,7 @@ pub fn set_aside(folder: &Path, name: &str) -> Result<PathBuf> {
     // There is always a number that is not taken.
     let aside = paths.next().unwrap_or_else(|| folder.join(format!("{name}.bad")));
     std::fs::rename(done_path(folder, name), &aside)
-        .map_err(|e| Error::Input(format!("{name}: cannot be renamed to {} ({e})", aside.display())))?;
+        .map_err(|e| Error::input(format!("{name}: cannot be renamed to {} ({e})", aside.display())).with_source(e))?;
     let _ = std::fs::remove_file(record_path(folder, name));
     Ok(aside)
 }
@@ -300,5 +302,5 @@ pub fn set_aside(folder: &Path, name: &str) -> Result<PathBuf> {
 /// [`Error::Input`] where that fails.
 pub fn open(folder: &Path, name: &str) -> Result<File> {
     let path = done_path(folder, name);
-    File::open(&path).map_err(|e| Error::Input(format!("{}: cannot be read ({e})", path.display())))
+    File::open(&path).map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))
 }

@@ -123,8 +123,9 @@ pub fn text(fetched: &FetchReport) -> String {
 pub fn fetch(settings: &Settings) -> Result<FetchReport> {
     let (subset, out) = (settings.subset, settings.out);
     let folder = out.join(subset.name());
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::Input(format!("{}: cannot be made ({e}): choose another folder", folder.display())))?;
+    std::fs::create_dir_all(&folder).map_err(|e| {
+        Error::input(format!("{}: cannot be made ({e}): choose another folder", folder.display())).with_source(e)
+    })?;
     let parts = subset.parts();
     let mark = folder.join("unpacked.json");
     let before = std::fs::read_to_string(&mark).ok().and_then(|text| serde_json::from_str::<UnpackReport>(&text).ok());
@@ -145,7 +146,8 @@ pub fn fetch(settings: &Settings) -> Result<FetchReport> {
     checked += usize::from(check_archive(settings, &parts)?);
     let reader = MultipartReader::open(out, &parts)?;
     let unpacked = unpack::unpack(reader, subset.archive(), &folder, settings.quiet)?;
-    let text = serde_json::to_string_pretty(&unpacked).map_err(|e| Error::Engine(format!("unpacked.json: {e}")))?;
+    let text = serde_json::to_string_pretty(&unpacked)
+        .map_err(|e| Error::engine(format!("unpacked.json: {e}")).with_source(e))?;
     let persons = persons(&folder)?;
     write_text(&mark, &text)?;
     Ok(FetchReport { persons, received, checked, unpacked })
@@ -155,7 +157,7 @@ pub fn fetch(settings: &Settings) -> Result<FetchReport> {
 fn persons(folder: &Path) -> Result<PathBuf> {
     let found = ["mp4", "dev/mp4"].map(|inner| folder.join(inner)).into_iter().find(|path| path.is_dir());
     found.ok_or_else(|| {
-        Error::Input(format!(
+        Error::input(format!(
             "{}: the archive had no folder 'mp4' or 'dev/mp4': this is not VoxCeleb2's video; give another --base-url",
             folder.display()
         ))
@@ -174,7 +176,7 @@ fn check_part(settings: &Settings, part: &str) -> Result<bool> {
     let found = sum.of_same_kind(reader, length, part, settings.quiet)?;
     if found != *sum {
         let aside = download::set_aside(settings.out, part)?;
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{part}: its {} is {found}, not {sum}; it was set aside as {}: run again to download it anew",
             sum.kind(),
             aside.display()
@@ -209,7 +211,7 @@ fn check_archive(settings: &Settings, parts: &[String]) -> Result<bool> {
     let kind = sum.kind();
     let begin = format!("{name} (its {} parts as one): its {kind} is {found}, not {sum}", parts.len());
     if suspects.is_empty() {
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{begin}, although each part has its own: the list of --checksums is at odds with itself, correct it"
         )));
     }
@@ -217,7 +219,7 @@ fn check_archive(settings: &Settings, parts: &[String]) -> Result<bool> {
         download::set_aside(settings.out, part)?;
     }
     let names: Vec<String> = suspects.iter().map(|p| done_path(settings.out, p).display().to_string()).collect();
-    Err(Error::Input(format!(
+    Err(Error::input(format!(
         "{begin}; parts without a checksum of their own were set aside with .bad behind their names ({}): run again to \
          download them anew",
         names.join(", ")

@@ -33,7 +33,10 @@ impl MultipartReader {
         let mut start = 0;
         for name in names {
             let file = open(folder, name)?;
-            let length = file.metadata().map_err(|e| Error::Input(format!("{name}: cannot be read ({e})")))?.len();
+            let length = file
+                .metadata()
+                .map_err(|e| Error::input(format!("{name}: cannot be read ({e})")).with_source(e))?
+                .len();
             parts.push(Part { name: name.clone(), file, start, length });
             start += length;
         }

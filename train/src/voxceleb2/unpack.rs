@@ -23,11 +23,11 @@ pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -
     let part_offsets = reader.part_offsets();
     let whole = "it was cut off or is none: compare its parts with --checksums";
     let mut archive = ZipArchive::new(BufReader::new(reader))
-        .map_err(|e| Error::Input(format!("{name}: cannot be read as an archive ({}): {whole}", one_line(&e))))?;
+        .map_err(|e| Error::input(format!("{name}: cannot be read as an archive ({}): {whole}", one_line(&e))))?;
     for entry in archive.file_names() {
         if inside(entry).is_none() {
             let text = format!("{name}: its entry '{}' would lie outside the folder", entry.escape_debug());
-            return Err(Error::Input(format!("{text}: do not trust this archive")));
+            return Err(Error::input(format!("{text}: do not trust this archive")));
         }
     }
     let mut out = UnpackReport::default();
@@ -39,12 +39,12 @@ pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -
         let mut entry = archive.by_index(i).map_err(|e| damaged(name, &entry_name, &names(&part_offsets), &e))?;
         let Some(path) = inside(&entry_name).map(|p| folder.join(p)) else { continue };
         if entry.is_dir() {
-            std::fs::create_dir_all(&path).map_err(|e| atomic::write_error(&path, &e))?;
+            std::fs::create_dir_all(&path).map_err(|e| atomic::write_error(&path, e))?;
             continue;
         }
         if entry.is_symlink() {
             let text = format!("{name}: its entry '{entry_name}' is a link: do not trust this archive");
-            return Err(Error::Input(text));
+            return Err(Error::input(text));
         }
         let (size, crc) = (entry.size(), entry.crc32());
         out.files += 1;
@@ -55,7 +55,7 @@ pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -
         }
         let part = part_at(&part_offsets, entry.data_start());
         let parent = atomic::folder_of(&path);
-        std::fs::create_dir_all(&parent).map_err(|e| atomic::write_error(&parent, &e))?;
+        std::fs::create_dir_all(&parent).map_err(|e| atomic::write_error(&parent, e))?;
         atomic::write(&path, |file| {
             let mut block = vec![0; BLOCK];
             let mut written = 0;
@@ -68,7 +68,7 @@ pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -
                     break;
                 }
                 written += n as u64;
-                file.write_all(&block[..n]).map_err(|e| atomic::write_error(&path, &e))?;
+                file.write_all(&block[..n]).map_err(|e| atomic::write_error(&path, e))?;
             }
             let wrong = || damaged(name, &entry_name, part, &format!("{written} bytes or more instead of {size}"));
             if written == size { Ok(()) } else { Err(wrong()) }
@@ -79,7 +79,7 @@ pub fn unpack(reader: MultipartReader, name: &str, folder: &Path, quiet: bool) -
 }
 
 fn damaged(archive: &str, entry: &str, part: &str, why: &dyn std::fmt::Display) -> Error {
-    Error::Input(format!(
+    Error::input(format!(
         "{archive}: its entry '{entry}' is damaged ({}): move {part} away and run again to download it anew",
         one_line(why)
     ))
@@ -106,7 +106,7 @@ fn is_there(path: &Path, size: u64, crc: u32) -> Result<bool> {
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == size) {
         return Ok(false);
     }
-    let cannot = |e: std::io::Error| Error::Input(format!("{}: cannot be read ({e})", path.display()));
+    let cannot = |e: std::io::Error| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e);
     let mut file = File::open(path).map_err(cannot)?;
     let mut hash = crc32fast::Hasher::new();
     let mut block = vec![0; BLOCK];

@@ -147,7 +147,7 @@ impl Error {
         }
     }
 
-    /// The process exit code of this category (design section 8).
+    /// The process exit code of this category (docs/USER_GUIDE.md).
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,

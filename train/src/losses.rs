@@ -1,4 +1,4 @@
-//! The losses of HeadGAN's training (design section 5), each a function of tensors to one number.
+//! The losses of HeadGAN's training, each a function of tensors to one number.
 //!
 //! Pictures are RGB in -1..1, `[n, 3, h, w]`; weights and masks `[n, 1, h, w]` in 0..1. Hinge loss:
 //! <https://arxiv.org/abs/1705.02894>; feature matching: <https://arxiv.org/abs/1711.11585>.

@@ -88,8 +88,7 @@ pub fn poll(
             }
             let (asked, stage, cache) = (request.clone(), stage.clone(), cache.cloned());
             let work = move || {
-                let listener = stage.listener(cache.as_deref());
-                listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
+                stage.audio(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain, cache.as_deref())
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread = thread.map_err(|e| Error::Engine(format!("no thread can be started to listen: {e}")))?;

@@ -2,6 +2,7 @@
 
 use crate::audio::AudioConditioning;
 use crate::key::Key;
+use crate::shot::audio::ShotAudio;
 use std::sync::Arc;
 
 /// A sound as a shot's generator hears it.
@@ -12,4 +13,11 @@ pub struct AudioInput {
     pub key: Key,
     /// The frame of the sound that belongs to the track's first.
     pub first: f64,
+}
+
+impl AudioInput {
+    /// What was listened to, whose frame `first` belongs to the track's first.
+    pub fn starting_at(listened: &ShotAudio, first: f64) -> AudioInput {
+        AudioInput { heard: listened.heard.clone(), key: listened.key, first }
+    }
 }

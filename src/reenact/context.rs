@@ -1,24 +1,29 @@
-//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers.
+//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers. The plugin and all verbs
+//! build their shots here.
 //! Everything is found by content, so that ten instances of an effect that show the same share one copy, and one that a
 //! host makes anew for every frame starts warm.
 
+use super::context_options::ContextOptions;
+use super::generators::Generators;
+use super::shot_spec::{Driver, ReferenceFit, ShotSpec};
 use crate::controls::choices::{Device, Quality};
 use crate::engine::cpu;
 use crate::face::choose::Choice;
 use crate::frame::Frame;
-use crate::key::Key;
 use crate::lru::LruCache;
+use crate::media::{Rational, Source};
 use crate::models::ModelSet;
+use crate::morphable::Fit;
+use crate::reenact::FrameSettings;
 use crate::reenact::backend::Backend;
 use crate::reenact::generator::Generator;
 use crate::reenact::networks::Networks;
 use crate::reenact::shot::{Scratch, Shot};
-use crate::reenact::{AudioInput, FrameSettings};
-use crate::shot::analyse::{Analysis, Clip, pixels};
-use crate::shot::{Analyser, AudioExtractor, Cache, Head, Motion, Track, TrackSettings};
+use crate::shot::analyse::{Analysis, Clip, with_clip};
+use crate::shot::audio::ShotAudio;
+use crate::shot::{Analyser, AudioExtractor, AudioSource, Cache, Head, Motion, Track, TrackSettings};
 use crate::{CancelToken, Error, Result};
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Prepared references that are kept; each holds its picture about twice.
@@ -32,51 +37,29 @@ const SCRATCHES: usize = 16;
 pub struct RenderContext {
     models: ModelSet,
     networks: Networks,
-    threads: usize,
-    /// Folders where an engine library may lie, besides those that are always searched.
-    engines: Vec<PathBuf>,
-    /// Where generators run, by what was asked for: chosen once.
-    places: Mutex<Vec<(Device, Backend)>>,
-    /// By the place that they run at.
-    generators: Mutex<Vec<(String, Generator)>>,
+    options: ContextOptions,
+    generators: Generators,
     references: Mutex<LruCache<Arc<Shot>>>,
     shots: Mutex<LruCache<Arc<Shot>>>,
     scratches: Mutex<Vec<Scratch>>,
 }
 
-/// A reference picture and what drives it.
-#[derive(Clone, Copy)]
-pub struct ShotSpec<'a> {
-    pub reference: &'a Frame,
-    /// As messages call it.
-    pub name: &'a str,
-    pub motion: &'a Motion,
-    /// Stands for the motion.
-    pub motion_key: Key,
-    pub track: TrackSettings,
-    /// What a generator that listens hears.
-    pub hearing: Option<&'a AudioInput>,
-    pub quality: Quality,
-    /// Where the generator runs.
-    pub device: Device,
-}
-
 impl RenderContext {
-    /// Loads the networks of the first pack that has them; `threads` for analysis and the generator, 0: all. Engine libraries
-    /// are looked for in `engines` too.
+    /// Loads the networks; generators are loaded when they are first asked for.
     ///
     /// # Errors
-    /// [`Error::Model`] when no pack can be used.
-    pub fn load(models: ModelSet, engines: Vec<PathBuf>, threads: usize) -> Result<RenderContext> {
-        // Small networks: one thread each is fastest.
-        let networks = Networks::load(&models, None, None, &cpu::Options { threads: 1, ..cpu::Options::default() })?;
+    /// Those of [`Backend::choose`] for the device that must be there; [`Error::Model`] when no pack can be used.
+    pub fn load(models: ModelSet, options: ContextOptions) -> Result<RenderContext> {
+        let generators = Generators::default();
+        options.device.map(|device| generators.place(device, &options)).transpose()?;
+        // On this program's own engine whatever the device is. Small networks: one thread each is fastest.
+        let small = cpu::Options { threads: 1, ..cpu::Options::default() };
+        let networks = Networks::load(&models, options.pack.as_deref(), options.detector.as_ref(), &small)?;
         Ok(RenderContext {
             models,
             networks,
-            threads,
-            engines,
-            places: Mutex::default(),
-            generators: Mutex::default(),
+            options,
+            generators,
             references: Mutex::new(LruCache::new(REFERENCES)),
             shots: Mutex::new(LruCache::new(SHOTS)),
             scratches: Mutex::default(),
@@ -103,9 +86,77 @@ impl RenderContext {
         self.analyser(cache, progress, cancel).run(clip, choice)
     }
 
-    /// What listens to the sounds of shots.
-    pub fn audio_extractor<'a>(&'a self, cache: Option<&'a Cache>, cancel: &'a CancelToken) -> AudioExtractor<'a> {
-        AudioExtractor { models: &self.models, threads: self.threads, cache, cancel }
+    /// Analyses a clip that is a file, as [`RenderContext::analyse`] does; a cache that got frames by it is brought back under its limit.
+    ///
+    /// # Errors
+    /// As [`Analyser::run`].
+    pub fn analyse_source(
+        &self,
+        source: &Source,
+        choice: impl Fn(usize, usize) -> Choice,
+        cache: Option<&Cache>,
+        progress: &(dyn Fn() + Sync),
+        cancel: &CancelToken,
+    ) -> Result<Analysis> {
+        let analysis = with_clip(source, |clip| self.analyse(clip, choice, cache, progress, cancel))?;
+        if let Some(cache) = cache
+            && analysis.work.observed > 0
+        {
+            cache.trim();
+        }
+        Ok(analysis)
+    }
+
+    /// A motion that was fitted with this context's morphable model as a track.
+    ///
+    /// # Errors
+    /// As [`Track::new`].
+    pub fn track(&self, motion: &Motion, settings: &TrackSettings) -> Result<Track> {
+        Track::new(motion, &Head::of(self.networks.morphable.model()), settings)
+    }
+
+    /// The fit of a picture's largest face; messages call the picture `name`.
+    ///
+    /// # Errors
+    /// [`Error::NoFace`] where it shows none that is large enough; those of the networks.
+    pub fn reference_fit(&self, picture: &Frame, name: &str, cache: Option<&Cache>) -> Result<Fit> {
+        let seen = self.analyser(cache, &|| (), &CancelToken::default()).observe(picture)?;
+        seen.choose(Choice::Largest).map(|fitted| fitted.fit).ok_or_else(|| no_face(name))
+    }
+
+    /// What a generator hears of a sound in the frames of a shot of `fps` frames a second, taken for `gain` decibels louder.
+    ///
+    /// # Errors
+    /// As [`AudioExtractor::listen`].
+    pub fn audio(
+        &self,
+        from: &AudioSource,
+        fps: Rational,
+        gain: f32,
+        cache: Option<&Cache>,
+        cancel: &CancelToken,
+    ) -> Result<ShotAudio> {
+        AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.listen(from, fps, gain)
+    }
+
+    /// Where a generator runs that is asked to run on `device`.
+    ///
+    /// # Errors
+    /// Those of [`Backend::choose`].
+    pub fn place(&self, device: Device) -> Result<Backend> {
+        self.generators.place(device, &self.options)
+    }
+
+    /// The generator that runs on `device`, loaded when it is first asked for.
+    ///
+    /// # Errors
+    /// Those of [`Backend::choose`] and [`Generator::load`].
+    pub fn generator(&self, device: Device) -> Result<Generator> {
+        self.generator_at(&self.place(device)?)
+    }
+
+    fn generator_at(&self, place: &Backend) -> Result<Generator> {
+        self.generators.at(place, &self.models, &self.options)
     }
 
     /// Whether the generator of a place that [`RenderContext::place`] found listens to sound.
@@ -113,12 +164,12 @@ impl RenderContext {
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged.
     pub fn takes_audio(&self, place: &Backend) -> Result<bool> {
-        Ok(self.generator(place.to_string(), place)?.config.audio > 0)
+        Ok(self.generator_at(place)?.config.audio > 0)
     }
 
     /// Whether a generator that was loaded so far listens to sound.
     pub fn some_take_audio(&self) -> bool {
-        self.generators.lock().iter().any(|(_, generator)| generator.config.audio > 0)
+        self.generators.some_take_audio()
     }
 
     fn analyser<'a>(
@@ -128,74 +179,71 @@ impl RenderContext {
         cancel: &'a CancelToken,
     ) -> Analyser<'a> {
         let networks = self.networks.fingerprint();
-        Analyser { observer: self.networks.observer(), networks, cache, threads: self.threads, progress, cancel }
+        Analyser {
+            observer: self.networks.observer(),
+            networks,
+            cache,
+            threads: self.options.threads,
+            progress,
+            cancel,
+        }
     }
 
-    /// The shot of a reference and a motion, made unless it is known. Its face is the reference's largest.
+    /// The shot of a reference and what drives it, made unless it is known. `cache` may know the reference's face.
     ///
     /// # Errors
     /// [`Error::NoFace`] where the reference or the motion has none, [`Error::Usage`] for a neutral frame outside,
     /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`RenderContext::place`].
-    pub fn shot(&self, cast: &ShotSpec, cache: Option<&Cache>) -> Result<Arc<Shot>> {
-        cast.motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
-        // A device that is asked for must be there, whether this frame needs it or not.
-        let place = self.place(cast.device)?;
-        let place = (cast.quality == Quality::Full).then_some(place);
+    pub fn shot(&self, spec: ShotSpec, cache: Option<&Cache>) -> Result<Arc<Shot>> {
+        if let Driver::Motion { motion, .. } = &spec.driver {
+            motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
+        }
+        let place = self.generator_place(&spec)?;
         let painter = place.as_ref().map_or(String::new(), Backend::to_string);
-        let reference = Key::of("reference", &[pixels(cast.reference).bytes(), painter.as_bytes()]);
-        let (width, height) = cast.motion.size;
-        let sound = cast.hearing.map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
-        let settings = format!("{:?} {width}x{height} {sound}", cast.track);
-        let key = Key::of("performance", &[reference.bytes(), cast.motion_key.bytes(), settings.as_bytes()]);
-        if let Some(shot) = self.shots.lock().get(&key) {
+        let reference = spec.reference_key(&painter);
+        let key = spec.key(&reference);
+        if let Some(shot) = key.and_then(|key| self.shots.lock().get(&key)) {
             return Ok(shot);
         }
-        let track = Track::new(cast.motion, &Head::of(self.networks.morphable.model()), &cast.track)?;
+        let track = match spec.driver {
+            Driver::Motion { motion, track, .. } => self.track(motion, &track)?,
+            Driver::Track(track) => track,
+        };
         // Held while a reference is prepared: threads that want the same one wait for it.
         let mut references = self.references.lock();
         let shot = match references.get(&reference) {
-            Some(shot) => Arc::new(shot.driven_by(track).hearing(cast.hearing.cloned())),
+            Some(shot) => Arc::new(shot.driven_by(track).hearing(spec.hearing)),
             None => {
-                let generator = place.map(|place| self.generator(painter, &place)).transpose()?;
-                let seen = self.analyser(cache, &|| (), &CancelToken::default()).observe(cast.reference)?;
-                let fit = seen.choose(Choice::Largest).ok_or_else(|| {
-                    Error::no_face(format!(
-                        "{}: no face was found; use a picture that shows one, at least 24 pixels large",
-                        cast.name
-                    ))
-                })?;
-                let shot = Shot::new(&self.networks, cast.reference.clone(), &fit.fit, track, generator)?;
-                references.put(reference, Arc::new(shot.hearing(cast.hearing.cloned())))
+                let generator = place.map(|place| self.generator_at(&place)).transpose()?;
+                let found;
+                let fit = match spec.fit {
+                    ReferenceFit::Given(fit) => fit,
+                    ReferenceFit::Detect(name) => {
+                        found = self.reference_fit(spec.reference, name, cache)?;
+                        &found
+                    }
+                };
+                let shot = Shot::new(&self.networks, spec.reference.clone(), fit, track, generator)?;
+                references.put(reference, Arc::new(shot.hearing(spec.hearing)))
             }
         };
         drop(references);
-        Ok(self.shots.lock().put(key, shot))
+        Ok(match key {
+            Some(key) => self.shots.lock().put(key, shot),
+            None => shot,
+        })
     }
 
-    /// Where a generator runs that is asked to run on `device`.
-    ///
-    /// # Errors
-    /// Those of [`Backend::choose`].
-    pub fn place(&self, device: Device) -> Result<Backend> {
-        let mut places = self.places.lock();
-        if let Some((_, place)) = places.iter().find(|(asked, _)| *asked == device) {
-            return Ok(place.clone());
+    /// Where the generator of a shot runs; `None` where it needs none.
+    fn generator_place(&self, spec: &ShotSpec) -> Result<Option<Backend>> {
+        let full = spec.quality == Quality::Full;
+        // A device that is asked for must be there, whether this frame needs it or not. An automatic one always is: without a generator
+        // no engine library is loaded to find it.
+        if !full && spec.device == Device::Auto {
+            return Ok(None);
         }
-        let place = Backend::choose(device, None, 0, &self.engines)?;
-        places.push((device, place.clone()));
-        Ok(place)
-    }
-
-    /// The generator at a place, which `name` stands for.
-    fn generator(&self, name: String, place: &Backend) -> Result<Generator> {
-        let mut loaded = self.generators.lock();
-        if let Some((_, generator)) = loaded.iter().find(|(there, _)| *there == name) {
-            return Ok(generator.clone());
-        }
-        let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
-        let generator = Generator::load(&self.models, None, None, place, &options)?;
-        loaded.push((name, generator.clone()));
-        Ok(generator)
+        let place = self.place(spec.device)?;
+        Ok(full.then_some(place))
     }
 
     /// Renders frame `index` of a shot and hands it to `deliver`; `cancel` as in [`Shot::render_cancellable`].
@@ -226,8 +274,13 @@ impl RenderContext {
         self.scratches.lock().clear();
         // Last: what a reference holds goes back to its engine's buffers.
         self.networks.release();
-        self.generators.lock().iter().for_each(|(_, generator)| generator.engine.release());
+        self.generators.release();
     }
+}
+
+/// What is said of a picture without a face; `name` is the picture as messages call it.
+pub fn no_face(name: &str) -> Error {
+    Error::no_face(format!("{name}: no face was found; use a picture that shows one, at least 24 pixels large"))
 }
 
 #[cfg(test)]

@@ -8,20 +8,25 @@
 pub mod audio_input;
 pub mod backend;
 pub mod context;
+pub mod context_options;
 pub mod draft;
 pub mod frame_settings;
 pub mod generator;
+mod generators;
 pub mod networks;
 mod paste;
 pub mod runner;
 pub mod shot;
+pub mod shot_spec;
 pub mod view;
 pub mod window;
 
 pub use audio_input::AudioInput;
-pub use context::{RenderContext, ShotSpec};
+pub use context::RenderContext;
+pub use context_options::ContextOptions;
 pub use frame_settings::FrameSettings;
 pub use generator::Generator;
 pub use networks::Networks;
 pub use shot::{Scratch, Shot};
+pub use shot_spec::{Driver, ReferenceFit, ShotSpec};
 pub use window::CROP;

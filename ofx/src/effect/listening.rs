@@ -90,8 +90,7 @@ pub fn poll(
             let cancel = CancelToken::new();
             let token = cancel.clone();
             let work = move || {
-                let listener = stage.audio_extractor(cache.as_deref(), &token);
-                listener.listen(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain)
+                stage.audio(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain, cache.as_deref(), &token)
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread =

@@ -12,7 +12,7 @@ use crate::host::message::MessageType;
 use crate::host::{Effect, Properties};
 use headgan::controls::choices::View;
 use headgan::frame::{Filter, Frame};
-use headgan::reenact::context::ShotSpec;
+use headgan::reenact::{Driver, ReferenceFit, ShotSpec};
 use headgan::shot::analyse::pixels;
 use headgan::{Error, Result};
 use openfx::sys::generic::core::kOfxPropTime;
@@ -99,15 +99,13 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let hearing = audio_request.as_ref().map(hear).transpose()?;
     let cast = ShotSpec {
         reference: &plate.frame,
-        name: "Reference",
-        motion: driving.motion(),
-        motion_key: driving.key,
-        track: driving.track,
-        hearing: hearing.as_ref(),
+        fit: ReferenceFit::Detect("Reference"),
+        driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
+        hearing,
         quality: now.quality,
         device: settings.device,
     };
-    let shot = stage.shot(&cast, cache.as_deref())?;
+    let shot = stage.shot(cast, cache.as_deref())?;
     effect.check_abort()?;
 
     // A control that the host refuses to tell ends the rendering, not the process.

@@ -10,7 +10,7 @@ use headgan::lru::LruCache;
 use headgan::media::Source;
 use headgan::models::ModelSet;
 use headgan::reenact::backend::Backend;
-use headgan::reenact::context::RenderContext;
+use headgan::reenact::{ContextOptions, RenderContext};
 use headgan::shot::cache::{DEFAULT_LIMIT, standard_folder};
 use headgan::shot::{Cache, StoredAnalysis};
 use headgan::{Error, Result};
@@ -55,7 +55,8 @@ pub fn stage(processors: usize) -> Result<Arc<RenderContext>> {
     }
     let bundle = BUNDLE.lock().clone();
     let within = |folder: &str| bundle.iter().map(|b| b.join("Contents/Resources").join(folder)).collect::<Vec<_>>();
-    let loaded = RenderContext::load(ModelSet::discover(&within("models")), within("engines"), processors);
+    let options = ContextOptions { engines: within("engines"), threads: processors, ..ContextOptions::default() };
+    let loaded = RenderContext::load(ModelSet::discover(&within("models")), options);
     stage.insert(loaded.map(Arc::new)).clone()
 }
 

@@ -65,5 +65,5 @@ pub fn find(
             time - start - driving.index as f64
         }
     };
-    Ok(AudioInput { heard: listened.heard, key: listened.key, first })
+    Ok(AudioInput::starting_at(&listened, first))
 }

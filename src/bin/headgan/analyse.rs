@@ -6,9 +6,10 @@ use clap::Args as ClapArgs;
 use headgan::media::Source;
 use headgan::morphable::Euler;
 use headgan::morphable::retarget::FramePose;
+use headgan::reenact::context::no_face;
 use headgan::shot::motion::{EXTENSION, is_motion_name};
 use headgan::shot::track::Mark;
-use headgan::shot::{Head, Track, crop, steadiness};
+use headgan::shot::{Head, crop, steadiness};
 use headgan::{Error, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -48,18 +49,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
         headgan::media::atomic::check_writable(path)?;
     }
     let source = Source::open(&args.clip)?.cancelled_by(interrupt::token());
-    let networks = args.models.on(base.device).networks(&common::packs())?;
+    let context = args.models.context(base.device)?;
+    let networks = context.networks();
     let cache = args.cache.open()?;
     let choice = |width, height| base.face(width, height);
-    let analysis = common::analyse(&networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;
+    let analysis = common::analyse(&context, &source, choice, cache.as_ref(), args.quiet)?;
     let motion = analysis.motion(networks.model_hash());
+    let track = context.track(&motion, &base.track())?;
     let head = Head::of(networks.morphable.model());
-    let track = Track::new(&motion, &head, &base.track())?;
     let bytes = args.motion.as_ref().map(|path| motion.save(path, args.with_identity)).transpose()?;
     let exported = bytes.map(|bytes| (bytes, bytes as f64 / motion.frames.len() as f64, motion.numbers_per_frame()));
     let steadiness = steadiness::steadiness(&networks.morphable, &track)?;
     let squares: Vec<crop::Square> = track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
-    let window = crop::fixed(&squares).ok_or_else(|| common::no_face(&args.clip))?;
+    let window = crop::fixed(&squares).ok_or_else(|| no_face(&args.clip))?;
     let path: Vec<crop::Square> =
         (0..squares.len()).map(|i| crop::path_at(&window, i, squares.len(), |k| squares[k])).collect();
     let travels = path.iter().any(|s| *s != window);

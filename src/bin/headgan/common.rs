@@ -4,19 +4,14 @@ use crate::interrupt;
 use clap::builder::PossibleValuesParser;
 use headgan::controls::choices::Device;
 use headgan::controls::{Presets, Values};
-use headgan::engine::cpu;
-use headgan::engine::library::Precision;
 use headgan::face::choose::Choice;
 use headgan::frame::Frame;
 use headgan::media::Progress;
 use headgan::media::source::Source;
-use headgan::models::ModelSet;
-use headgan::morphable::Fit;
-use headgan::reenact::backend::Backend;
-use headgan::reenact::networks::Networks;
-use headgan::shot::analyse::with_clip;
+use headgan::models::{Architecture, ModelSet};
+use headgan::reenact::{ContextOptions, RenderContext};
+use headgan::shot::Analysis;
 use headgan::shot::cache::{self, Cache};
-use headgan::shot::{Analyser, Analysis};
 use headgan::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -48,26 +43,30 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The same with the device that all controls together name.
-    pub fn on(&self, device: Device) -> ModelArgs {
-        ModelArgs { device: Some(device.id().into()), ..self.clone() }
-    }
-
-    /// Where the generator runs. Fails where the device is not there: nothing falls back silently.
-    pub fn place(&self, precision: Option<Precision>, memory: u64) -> Result<Backend> {
+    /// The device of these options alone.
+    pub fn device(&self) -> Device {
         let named = self.device.as_deref().and_then(|id| Device::ALL.iter().find(|d| d.id() == id));
-        Backend::choose(named.copied().unwrap_or(Device::Auto), precision, memory, &[])
+        named.copied().unwrap_or(Device::Auto)
     }
 
-    /// The networks that fit faces, on this program's own engine whatever the device is: they are small, and one thread each is
-    /// fastest. A device that is asked for must be there all the same.
-    pub fn networks(&self, models: &ModelSet) -> Result<Networks> {
-        if self.device.as_deref().is_some_and(|d| d != Device::Auto.id()) {
-            self.place(None, 0)?;
+    /// What these options say of a context. `device`, where one is named, must be there, even if nothing runs on it: nothing falls back
+    /// silently.
+    pub fn options(&self, device: Device) -> ContextOptions {
+        ContextOptions {
+            pack: self.pack.clone(),
+            detector: self.detector.as_deref().map(Architecture::from),
+            threads: self.threads,
+            device: (device != Device::Auto).then_some(device),
+            ..ContextOptions::default()
         }
-        let options = cpu::Options { threads: 1, ..cpu::Options::default() };
-        let detector = self.detector.as_deref().map(headgan::models::Architecture::from);
-        Networks::load(models, self.pack.as_deref(), detector.as_ref(), &options)
+    }
+
+    /// The context of a verb that runs no generator.
+    ///
+    /// # Errors
+    /// As [`RenderContext::load`].
+    pub fn context(&self, device: Device) -> Result<RenderContext> {
+        RenderContext::load(packs(), self.options(device))
     }
 }
 
@@ -110,12 +109,6 @@ impl ControlArgs {
 pub fn picture(path: &str, n: Option<usize>) -> Result<Frame> {
     let source = Source::open(path)?.cancelled_by(interrupt::token());
     source.frame(n.unwrap_or(source.info().first))
-}
-
-/// The fit of the largest face of a still.
-pub fn reference_fit(networks: &Networks, picture: &Frame, name: &str) -> Result<Fit> {
-    let fitted = networks.observer().observe(picture)?.choose(Choice::Largest);
-    fitted.map(|f| f.fit).ok_or_else(|| no_face(name))
 }
 
 /// The shot cache.
@@ -162,13 +155,12 @@ impl CacheArgs {
     }
 }
 
-/// Analyses a clip with progress; the cache keeps its limit afterwards.
+/// Analyses a clip with progress, and says what was wrong with the cache.
 pub fn analyse(
-    networks: &Networks,
+    context: &RenderContext,
     source: &Source,
     choice: impl Fn(usize, usize) -> Choice,
     cache: Option<&Cache>,
-    threads: usize,
     quiet: bool,
 ) -> Result<Analysis> {
     let total = source.info().frames.map(|n| n as u64);
@@ -178,31 +170,14 @@ pub fn analyse(
             progress.inc(1);
         }
     };
-    let analyser = Analyser {
-        observer: networks.observer(),
-        networks: networks.fingerprint(),
-        cache,
-        threads,
-        progress: &each,
-        cancel: interrupt::token(),
-    };
-    let analysis = with_clip(source, |clip| analyser.run(clip, choice));
+    let analysis = context.analyse_source(source, choice, cache, &each, interrupt::token());
     if let Ok(mut progress) = progress.lock() {
         progress.finish();
     }
-    if let Some(cache) = cache {
-        if analysis.as_ref().is_ok_and(|a| a.work.observed > 0) {
-            cache.trim();
-        }
-        if let Some(problem) = cache.problem() {
-            eprintln!("headgan: {problem}");
-        }
+    if let Some(problem) = cache.and_then(Cache::problem) {
+        eprintln!("headgan: {problem}");
     }
     analysis
-}
-
-pub fn no_face(name: &str) -> Error {
-    Error::no_face(format!("{name}: no face was found; use a picture that shows one, at least 24 pixels large"))
 }
 
 /// Prints one JSON document on stdout.

@@ -6,12 +6,12 @@ use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
 use headgan::morphable::Fit;
-use headgan::reenact::audio_input::AudioInput;
+use headgan::reenact::RenderContext;
 use headgan::reenact::generator::Generator;
 use headgan::reenact::networks::Networks;
 use headgan::shot::audio::ShotAudio;
 use headgan::shot::motion::is_motion_name;
-use headgan::shot::{Analysis, AudioExtractor, AudioSource, Cache, Motion};
+use headgan::shot::{Analysis, AudioSource, Cache, Motion};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -30,8 +30,9 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
 
 /// What a generator hears of the sound of a shot; of one that does not listen no sound is decoded.
 pub struct Ear<'a> {
+    pub context: &'a RenderContext,
     pub generator: Option<&'a Generator>,
-    pub listener: AudioExtractor<'a>,
+    pub cache: Option<&'a Cache>,
     /// Of the controls.
     pub gain: f32,
     pub quiet: bool,
@@ -55,7 +56,7 @@ impl Ear<'_> {
             );
             return Ok(None);
         };
-        let listened = self.listener.listen(&sound, fps, self.gain)?;
+        let listened = self.context.audio(&sound, fps, self.gain, self.cache, interrupt::token())?;
         if !listened.heard.knows_characters() {
             say("there is no acoustic model: what the generator hears of characters is zeros; headgan models import \
                  deepspeech2 brings one");
@@ -76,11 +77,6 @@ fn say_once(text: &'static str) {
         said.push(text);
         eprintln!("headgan: {text}");
     }
-}
-
-/// What a shot hears whose first frame is that of the sound.
-pub fn from_the_start(listened: &ShotAudio) -> AudioInput {
-    AudioInput { heard: listened.heard.clone(), key: listened.key, first: 0.0 }
 }
 
 /// Who performs: a clip that is to be analysed, or a motion that is known.
@@ -158,18 +154,17 @@ impl Driving {
     /// What the driver does, and, of a clip, the analysis that it was found by.
     pub fn motion(
         &self,
-        networks: &Networks,
+        context: &RenderContext,
         base: &Settings,
         cache: Option<&Cache>,
-        threads: usize,
         quiet: bool,
     ) -> Result<(Motion, Option<Analysis>)> {
         match self {
             Driving::Motion(motion) => Ok((motion.clone(), None)),
             Driving::Clip(source) => {
                 let choice = |width, height| base.face(width, height);
-                let analysis = common::analyse(networks, source, choice, cache, threads, quiet)?;
-                Ok((analysis.motion(networks.model_hash()), Some(analysis)))
+                let analysis = common::analyse(context, source, choice, cache, quiet)?;
+                Ok((analysis.motion(context.networks().model_hash()), Some(analysis)))
             }
         }
     }

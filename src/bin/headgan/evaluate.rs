@@ -1,22 +1,21 @@
 //! `headgan evaluate`: how good a reenactment is, beside two floors.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Ear, from_the_start, own_fit};
+use crate::driving::{Ear, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
+use headgan::controls::choices::{Device, Quality};
 use headgan::engine::cpu;
 use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source};
-use headgan::models::ModelSet;
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::generator::Generator;
-use headgan::reenact::networks::Networks;
-use headgan::reenact::shot::Shot;
-use headgan::shot::{AudioExtractor, AudioSource, Cache, Head, Track};
+use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
+use headgan::shot::{AudioSource, Cache};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -66,8 +65,7 @@ pub struct Args {
 
 /// What results are made and measured with.
 struct Tools {
-    packs: ModelSet,
-    networks: Networks,
+    context: RenderContext,
     generator: Option<Generator>,
     lpips: Option<Lpips>,
     inception: Option<Inception>,
@@ -83,20 +81,13 @@ struct Pair {
 pub fn run(args: Args) -> Result<ExitCode> {
     let pairs = pairs(&args)?;
     let settings = args.controls.values(&args.models)?.resolve(0.0);
-    let models = common::packs();
-    let networks = args.models.networks(&models)?;
+    let generator = args.generator.clone().filter(|name| name != "any");
+    let context_options = ContextOptions { generator, ..args.models.options(args.models.device()) };
+    let context = RenderContext::load(common::packs(), context_options)?;
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
-    let generator = match args.generator.as_deref() {
-        None => None,
-        Some(name) => {
-            let name = (name != "any").then_some(name);
-            let place = args.models.on(settings.device).place(None, 0)?;
-            Some(Generator::load(&models, args.models.pack.as_deref(), name, &place, &options)?)
-        }
-    };
+    let generator = args.generator.is_some().then(|| context.generator(settings.device)).transpose()?;
     let tools = Tools {
-        packs: models,
-        networks,
+        context,
         generator,
         lpips: args.lpips.as_deref().map(|file| Lpips::load(file, &options)).transpose()?,
         inception: args.fid.as_deref().map(|file| Inception::load(file, &options)).transpose()?,
@@ -130,7 +121,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 "methods": fid.as_ref().map(|f| &f.methods)})
         });
         common::print_json(&json!({
-            "pack": tools.networks.pack, "generator": generator, "samples": args.samples,
+            "pack": tools.context.networks().pack, "generator": generator, "samples": args.samples,
             "reference_frame": args.reference_frame, "lpips": lpips, "clips": clips,
             "summary": summary, "fid": fid,
         }))?;
@@ -195,18 +186,19 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
 }
 
 fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Result<ClipScores> {
-    let Tools { networks, generator, cache, .. } = tools;
+    let Tools { context, generator, cache, .. } = tools;
+    let networks = context.networks();
     let source = Source::open(&pair.driving)?.cancelled_by(interrupt::token());
     let choice = |width, height| settings.face(width, height);
-    let analysis = common::analyse(networks, &source, choice, cache.as_ref(), args.models.threads, args.quiet)?;
+    let analysis = common::analyse(context, &source, choice, cache.as_ref(), args.quiet)?;
     let motion = analysis.motion(networks.model_hash());
-    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &settings.track())?;
+    let track = context.track(&motion, &settings.track())?;
     let total = track.poses.len();
     let own = pair.reference.is_none();
     let (picture, fit) = match &pair.reference {
         Some(reference) => {
             let picture = common::picture(reference, None)?;
-            let fit = common::reference_fit(networks, &picture, reference)?;
+            let fit = context.reference_fit(&picture, reference, None)?;
             (picture, fit)
         }
         None if args.reference_frame >= total => {
@@ -220,17 +212,29 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
             (source.frame(motion.first + args.reference_frame)?, fit)
         }
     };
-    let shot = Shot::new(networks, picture, &fit, track, generator.clone())?;
-    let listener = AudioExtractor {
-        models: &tools.packs,
-        threads: args.models.threads,
+    let ear = Ear {
+        context,
+        generator: generator.as_ref(),
         cache: cache.as_ref(),
-        cancel: interrupt::token(),
+        gain: settings.audio_gain,
+        quiet: args.quiet,
     };
-    let ear = Ear { generator: generator.as_ref(), listener, gain: settings.audio_gain, quiet: args.quiet };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let listened = ear.listen(AudioSource::of_clip(&source), fps)?;
-    let shot = shot.hearing(listened.as_ref().map(from_the_start));
+    let (quality, device) = match generator {
+        Some(_) => (Quality::Full, settings.device),
+        // Nothing runs on the controls' device.
+        None => (Quality::Draft, Device::Auto),
+    };
+    let spec = ShotSpec {
+        reference: &picture,
+        fit: ReferenceFit::Given(&fit),
+        driver: Driver::Track(track),
+        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        quality,
+        device,
+    };
+    let shot = context.shot(spec, cache.as_ref())?;
     let frame_settings = FrameSettings::from_controls(settings, own);
     let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
     let last = chosen.last().copied().unwrap_or(0);

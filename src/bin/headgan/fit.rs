@@ -4,6 +4,7 @@ use crate::common::{self, ModelArgs};
 use clap::Args as ClapArgs;
 use headgan::Result;
 use headgan::face::report::{FaceReport, FitReport};
+use headgan::reenact::context::no_face;
 use std::process::ExitCode;
 
 /// Find and fit the faces of a picture.
@@ -20,13 +21,14 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let picture = common::picture(&args.image, None)?;
-    let networks = args.models.networks(&common::packs())?;
+    let context = args.models.context(args.models.device())?;
+    let networks = context.networks();
     let mut report = FitReport::default();
     for (seen, fit) in networks.faces(&picture)? {
         report.faces.push(FaceReport::of(&seen, &fit, &networks.morphable)?);
     }
     if report.faces.is_empty() {
-        return Err(common::no_face(&args.image));
+        return Err(no_face(&args.image));
     }
     if args.json {
         common::print_json(&report)?;

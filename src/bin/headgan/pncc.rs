@@ -7,6 +7,7 @@ use headgan::frame::Frame;
 use headgan::media::still::{self, StillOptions};
 use headgan::morphable::Mesh;
 use headgan::pncc::Rasterizer;
+use headgan::reenact::context::no_face;
 use headgan::reenact::view;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,10 +28,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = StillOptions::default();
     still::check_options(&args.output, &options)?;
     let picture = common::picture(&args.image, None)?;
-    let networks = args.models.networks(&common::packs())?;
+    let context = args.models.context(args.models.device())?;
+    let networks = context.networks();
     let faces = networks.faces(&picture)?;
     if faces.is_empty() {
-        return Err(common::no_face(&args.image));
+        return Err(no_face(&args.image));
     }
     // All faces as one mesh: the nearer one hides the other as far as depths can be compared.
     let model = networks.morphable.model();

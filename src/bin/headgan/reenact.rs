@@ -1,24 +1,21 @@
 //! `headgan reenact`: the main job.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, Ear, from_the_start, own_fit};
+use crate::driving::{Driving, Ear, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
-use headgan::engine::cpu;
 use headgan::engine::library::Precision;
 use headgan::frame::Frame;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
-use headgan::reenact::backend::Backend;
 use headgan::reenact::frame_settings::FrameSettings;
-use headgan::reenact::generator::Generator;
 use headgan::reenact::shot::{Scratch, Shot};
-use headgan::reenact::view;
+use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec, view};
+use headgan::shot::cache;
 use headgan::shot::track::Mark;
-use headgan::shot::{AudioExtractor, Head, Track, cache};
 use headgan::{Error, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -134,16 +131,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let memory = args.memory.as_deref().map(cache::parse_size).transpose();
     let memory = memory.map_err(|e| Error::usage(format!("--memory: {e}")))?.unwrap_or(0);
     let full = base.quality == Quality::Full;
-    let place = if full { args.models.on(base.device).place(precision, memory)? } else { Backend::Embedded };
-    let models = common::packs();
-    let networks = args.models.on(base.device).networks(&models)?;
-    let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let mut options = args.models.options(base.device);
+    if full {
+        let (device, generator) = (Some(base.device), args.generator.clone());
+        options = ContextOptions { device, generator, precision, memory, ..options };
+    }
+    let context = RenderContext::load(common::packs(), options)?;
+    let networks = context.networks();
     let frame_settings = FrameSettings::from_controls(&base, false);
-    let generator = if full {
-        Some(Generator::load(&models, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)?)
-    } else {
-        None
-    };
+    let generator = full.then(|| context.generator(base.device)).transpose()?;
     let listens = generator.as_ref().is_some_and(|g| g.config.audio > 0);
     if args.audio.is_some() && !listens && !writer::is_video_name(Path::new(&args.output)) {
         return Err(no_use(&args.output));
@@ -152,9 +148,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let picture = reference.frame(number)?;
     let same = same_file(&args.reference, &args.driving);
     // Of a clip that performs itself the analysis will tell.
-    let fit = if same { None } else { Some(common::reference_fit(&networks, &picture, &args.reference)?) };
+    let fit = if same { None } else { Some(context.reference_fit(&picture, &args.reference, None)?) };
 
-    driving.check(&networks, &values, &args.driving)?;
+    driving.check(networks, &values, &args.driving)?;
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
     if let Some(frames) = driving.frames(true) {
         check_range(&args.driving, range, driving.first(), frames)?;
@@ -174,8 +170,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     let started = Instant::now();
     let cache = args.cache.open()?;
-    let (motion, analysis) = driving.motion(&networks, &base, cache.as_ref(), args.models.threads, args.quiet)?;
-    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &base.track())?;
+    let (motion, analysis) = driving.motion(&context, &base, cache.as_ref(), args.quiet)?;
+    let track = context.track(&motion, &base.track())?;
     let (analysed, total) = (started.elapsed(), track.poses.len());
     let (gaps, outliers) = (track.marked(Mark::Gap).len(), track.marked(Mark::Outlier).len());
     if gaps > 0 && !args.quiet {
@@ -189,22 +185,31 @@ pub fn run(args: Args) -> Result<ExitCode> {
     one_only(last - range.first + 1)?;
     let fit = match (fit, &analysis) {
         (None, Some(analysis)) => own_fit(analysis, base.reference_frame, &args.reference)?,
-        (None, None) => common::reference_fit(&networks, &picture, &args.reference)?,
+        (None, None) => context.reference_fit(&picture, &args.reference, None)?,
         (Some(fit), _) => fit,
     };
-    let listener = AudioExtractor {
-        models: &models,
-        threads: args.models.threads,
+    let ear = Ear {
+        context: &context,
+        generator: generator.as_ref(),
         cache: cache.as_ref(),
-        cancel: interrupt::token(),
+        gain: base.audio_gain,
+        quiet: args.quiet,
     };
-    let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listening = Instant::now();
     let listened = ear.listen(driving.heard_from(args.audio.as_deref()), driving.fps())?;
     let listening = listening.elapsed();
     let direction = Direction { values, first: motion.first, same };
-    let shot = Shot::new(&networks, picture, &fit, track, generator)?;
-    let shot = shot.hearing(listened.as_ref().map(from_the_start));
+    let spec = ShotSpec {
+        reference: &picture,
+        fit: ReferenceFit::Given(&fit),
+        driver: Driver::Track(track),
+        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        quality: base.quality,
+        device: base.device,
+    };
+    let shot = context.shot(spec, cache.as_ref())?;
+    // The shot has its own.
+    drop(picture);
     let frames = range.first - motion.first..=last - motion.first;
     let data = view::is_data(frame_settings.view).then(|| Path::new(&args.output));
     let at_once = if args.models.threads == 1 { 1 } else { AT_ONCE };
@@ -216,7 +221,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "headgan: {repeated} frames were not numbers in the generator's precision and were computed again in fp32"
         );
     }
-    let engine = full.then(|| place.to_string());
+    let engine = full.then(|| context.place(base.device)).transpose()?.map(|place| place.to_string());
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {

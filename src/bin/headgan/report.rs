@@ -1,20 +1,18 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, Ear, from_the_start, own_fit};
+use crate::driving::{Driving, Ear, own_fit};
 use crate::interrupt;
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
-use headgan::engine::cpu;
 use headgan::frame::Frame;
 use headgan::media::{Progress, Source, atomic};
 use headgan::reenact::frame_settings::FrameSettings;
-use headgan::reenact::generator::Generator;
-use headgan::reenact::shot::{Scratch, Shot};
+use headgan::reenact::shot::Scratch;
+use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
 use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, generator as generator_line, models};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
-use headgan::shot::{AudioExtractor, Head, Track};
 use headgan::{Error, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,21 +65,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         (None, Driving::Clip(_)) => None,
     };
-    let packs = common::packs();
-    let networks = args.models.on(base.device).networks(&packs)?;
-    let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let options = ContextOptions { generator: args.generator.clone(), ..args.models.options(base.device) };
+    let context = RenderContext::load(common::packs(), options)?;
+    let networks = context.networks();
     let full = base.quality == Quality::Full;
-    let generator = || {
-        let place = args.models.on(base.device).place(None, 0)?;
-        Generator::load(&packs, args.models.pack.as_deref(), args.generator.as_deref(), &place, &options)
-    };
-    let generator = if full { Some(generator()?) } else { None };
-    driving.check(&networks, &values, &args.shot)?;
+    let generator = full.then(|| context.generator(base.device)).transpose()?;
+    driving.check(networks, &values, &args.shot)?;
 
     let cache = args.cache.open()?;
-    let (motion, analysis) = driving.motion(&networks, &base, cache.as_ref(), args.models.threads, args.quiet)?;
+    let (motion, analysis) = driving.motion(&context, &base, cache.as_ref(), args.quiet)?;
     let preparing = Instant::now();
-    let track = Track::new(&motion, &Head::of(networks.morphable.model()), &base.track())?;
+    let track = context.track(&motion, &base.track())?;
     let tracked = preparing.elapsed().as_secs_f64();
     let (first, frames) = (track.first, track.poses.len());
     // Without a reference the clip's own: the first frame that shows the face.
@@ -99,7 +93,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(analysis) if same => {
             own_fit(analysis, if reference.is_some() { base.reference_frame } else { seen }, &name)?
         }
-        _ => common::reference_fit(&networks, &picture, &name)?,
+        _ => context.reference_fit(&picture, &name, None)?,
     };
     let mut lines = models(&networks.models);
     lines.extend(generator.as_ref().map(generator_line));
@@ -118,16 +112,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
         Err(other) => return Err(other),
     };
-    let listener = AudioExtractor {
-        models: &packs,
-        threads: args.models.threads,
+    let ear = Ear {
+        context: &context,
+        generator: generator.as_ref(),
         cache: cache.as_ref(),
-        cancel: interrupt::token(),
+        gain: base.audio_gain,
+        quiet: args.quiet,
     };
-    let ear = Ear { generator: generator.as_ref(), listener, gain: base.audio_gain, quiet: args.quiet };
     let listened = ear.listen(driving.heard_from(None), driving.fps())?;
-    let shot = Shot::new(&networks, picture, &fit, track, generator)?;
-    let shot = shot.hearing(listened.as_ref().map(from_the_start));
+    let spec = ShotSpec {
+        reference: &picture,
+        fit: ReferenceFit::Given(&fit),
+        driver: Driver::Track(track),
+        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        quality: base.quality,
+        device: base.device,
+    };
+    let shot = context.shot(spec, cache.as_ref())?;
     let mut scratch = Scratch::default();
     let mut views = [("PNCC", View::Pncc, Vec::new(), 0.0), ("RESULT", View::Result, Vec::new(), 0.0)];
     for &i in &shown {

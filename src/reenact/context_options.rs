@@ -1,0 +1,26 @@
+//! What a context is loaded with.
+
+use crate::controls::choices::Device;
+use crate::engine::library::Precision;
+use std::path::PathBuf;
+
+/// What a context is loaded with; by default the first pack that can be used, on all cores.
+#[derive(Debug, Clone, Default)]
+pub struct ContextOptions {
+    /// The pack to fit faces with; `None`: the first that can be used.
+    pub pack: Option<String>,
+    /// The detector's architecture (`retinaface`, `faceboxes`); `None`: the pack's own.
+    pub detector: Option<crate::models::Architecture>,
+    /// The generator: a pack's name or a safetensors file; `None`: that of `pack`, or of the first pack that has one.
+    pub generator: Option<String>,
+    /// What the generator computes in; `None`: fp32.
+    pub precision: Option<Precision>,
+    /// Bytes that the generator's weights and frames may take together on an engine library; 0: no limit.
+    pub memory: u64,
+    /// Folders where an engine library may lie, besides those that are always searched.
+    pub engines: Vec<PathBuf>,
+    /// Threads of the analysis, the acoustic model and the generator; 0: all cores.
+    pub threads: usize,
+    /// A device that must be there: looked for before anything is loaded. The others are when they are first needed.
+    pub device: Option<Device>,
+}

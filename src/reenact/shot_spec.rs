@@ -1,0 +1,100 @@
+//! What a shot is made of, and the keys that it is found by.
+
+use super::AudioInput;
+use crate::controls::choices::{Device, Quality};
+use crate::frame::Frame;
+use crate::key::Key;
+use crate::morphable::Fit;
+use crate::shot::analyse::pixels;
+use crate::shot::{Motion, Track, TrackSettings};
+
+/// A reference picture and what drives it.
+#[derive(Clone)]
+pub struct ShotSpec<'a> {
+    pub reference: &'a Frame,
+    pub fit: ReferenceFit<'a>,
+    pub driver: Driver<'a>,
+    /// What a generator that listens hears.
+    pub hearing: Option<AudioInput>,
+    pub quality: Quality,
+    /// Where the generator runs. One that is named must be there, whether the quality needs a generator or not.
+    pub device: Device,
+}
+
+/// The fit of a reference's face.
+#[derive(Clone, Copy)]
+pub enum ReferenceFit<'a> {
+    /// That of the largest face, found when the reference is prepared; messages call the picture so.
+    Detect(&'a str),
+    /// One that is known: of [`RenderContext::reference_fit`](super::RenderContext::reference_fit), or, where a clip performs itself, of
+    /// its analysis.
+    Given(&'a Fit),
+}
+
+/// What a reference performs.
+#[derive(Clone)]
+pub enum Driver<'a> {
+    /// A motion, which `key` stands for. Shots are kept by it, so that a track is made once for all frames.
+    Motion { motion: &'a Motion, key: Key, track: TrackSettings },
+    /// A track, of [`RenderContext::track`](super::RenderContext::track). Whoever has it makes one shot of it: such shots are not kept.
+    Track(Track),
+}
+
+impl ShotSpec<'_> {
+    /// Stands for the reference as it is prepared for the generator at a place, which `painter` names.
+    pub(super) fn reference_key(&self, painter: &str) -> Key {
+        let picture = pixels(self.reference);
+        match self.fit {
+            ReferenceFit::Detect(_) => Key::of("reference", &[picture.bytes(), painter.as_bytes()]),
+            ReferenceFit::Given(fit) => {
+                let roi = [fit.roi.x0, fit.roi.y0, fit.roi.x1, fit.roi.y1];
+                let values = fit.params.to_vec();
+                let fit = [bytemuck::cast_slice(&values), bytemuck::cast_slice(&roi)];
+                Key::of("reference", &[picture.bytes(), painter.as_bytes(), fit[0], fit[1]])
+            }
+        }
+    }
+
+    /// Stands for the shot of a prepared reference; `None` where it is not kept.
+    pub(super) fn key(&self, reference: &Key) -> Option<Key> {
+        let Driver::Motion { motion, key, track } = &self.driver else { return None };
+        let (width, height) = motion.size;
+        let sound = self.hearing.as_ref().map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
+        let settings = format!("{track:?} {width}x{height} {sound}");
+        Some(Key::of("performance", &[reference.bytes(), key.bytes(), settings.as_bytes()]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Rect;
+    use crate::morphable::Params;
+
+    #[test]
+    fn a_reference_is_known_by_its_picture_its_painter_and_its_fit() {
+        let (picture, other) = (Frame::new(2, 2), Frame::new(2, 3));
+        let params = Params { camera: [1.0; 12], shape: vec![0.0; 2], expr: vec![0.0; 2] };
+        let fit = Fit { params, roi: Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 } };
+        let mut moved = fit.clone();
+        moved.roi.x1 = 2.0;
+        let motion =
+            Motion { first: 0, size: (2, 2), fps: None, model: String::new(), frames: Vec::new(), identity: None };
+        let key = |reference: &Frame, fit: ReferenceFit, painter: &str| {
+            let driver = Driver::Motion { motion: &motion, key: Key::of("m", &[]), track: TrackSettings::default() };
+            let (hearing, quality, device) = (None, Quality::Draft, Device::Auto);
+            ShotSpec { reference, fit, driver, hearing, quality, device }.reference_key(painter)
+        };
+        let keys = [
+            key(&picture, ReferenceFit::Detect("r"), ""),
+            key(&picture, ReferenceFit::Detect("r"), "embedded"),
+            key(&other, ReferenceFit::Detect("r"), ""),
+            key(&picture, ReferenceFit::Given(&fit), ""),
+            key(&picture, ReferenceFit::Given(&moved), ""),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            assert!(keys[..i].iter().all(|b| b != a), "{i}");
+        }
+        assert!(key(&picture, ReferenceFit::Given(&fit.clone()), "") == keys[3]);
+    }
+}

@@ -12,6 +12,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// [`Error::Engine`] where the system refuses the handler or one is installed already.
+#[cfg(feature = "cli")]
 pub fn install() -> Result<()> {
     ctrlc::set_handler(request).map_err(|e| Error::Engine(format!("cannot watch for Ctrl-C: {e}")))
 }

@@ -37,7 +37,7 @@ impl<E: Executor> Speech<E> {
     /// use headgan::audio::spectrogram::Normalisation;
     /// use headgan::audio::speech::Speech;
     /// # fn chunk() -> Option<Vec<f64>> { None }
-    /// let speech = Speech::load(&headgan::models::pack::ModelSet::discover(&[]), None, &Default::default())?;
+    /// let speech = Speech::load(&headgan::models::ModelSet::discover(&[]), None, &Default::default())?;
     /// let mut stream = speech.stream(speech.spectrogram().sample_rate, Normalisation::Running)?;
     /// let mut greedy = Greedy::default();
     /// while let Some(samples) = chunk() {

@@ -1,5 +1,8 @@
 //! Sound, and the numbers that a generator hears of it.
 //!
+//! Here belongs what makes numbers of sound. The acoustic model's layers belong into [`crate::nets`], the sound of a shot and
+//! its cache into [`crate::shot::audio`].
+//!
 //! * [`decode`]: files and videos as a [`Sound`]; [`resample`].
 //! * [`short_term`]: features of windows of some milliseconds, as pyAudioAnalysis defines them.
 //! * [`mid_term`]: their means and deviations over the windows around a moment.

@@ -2,7 +2,7 @@
 //! each one of [`LETTERS`].
 //!
 //! A character lasts until the next one begins, the last one to the end, and before the first there is none. A frame's characters are
-//! those of the moments [`AHEAD`] frames after its four predecessors, itself and its three successors.
+//! those of the moments `AHEAD` frames after its four predecessors, itself and its three successors.
 
 use super::layout::{self, CHARACTERS, LETTERS, TOKENS};
 use super::speech::Character;

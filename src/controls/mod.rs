@@ -1,5 +1,8 @@
 //! Controls: everything a user can set, declared once.
 //!
+//! Here belongs what a user can set and what that means for a frame. Nothing here renders; what a setting does belongs to the
+//! module whose settings it fills.
+//!
 //! [`tree::CONTROLS`] is the one list; `--set`, `--keys`, presets, the table in docs/USER_GUIDE.md and the
 //! plugin's parameters come from it. [`Values`] holds what somebody has set, by typing ([`Values::set`]), by
 //! a preset ([`Preset::apply`]) or by keyframes ([`keys::read`]); [`Values::resolve`] makes of it the

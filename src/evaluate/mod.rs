@@ -1,7 +1,10 @@
 //! How good a reenactment is, in the measures of the HeadGAN paper (<https://arxiv.org/abs/2012.08261>, section 4), beside two
 //! floors: the reference's picture copied, and Draft.
 //!
-//! Everything is measured in the square of [`CROP`](crate::reenact::window::CROP) pixels around the head, on the delivered
+//! Here belongs what judges results. How they are made belongs into [`crate::reenact`], pages that show figures are
+//! [`crate::report`]'s.
+//!
+//! Everything is measured in the square of [`CROP`] pixels around the head, on the delivered
 //! result (the painted crop put back into the reference's picture). In self-reenactment the reference is a frame of the driving
 //! clip and the true picture is known; in cross-reenactment only faces can be compared:
 //!

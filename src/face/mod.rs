@@ -1,5 +1,8 @@
 //! Finding faces: detectors, face choice, the 62-parameter fit.
 //!
+//! Here belongs what looks at one picture. Following a face through a clip belongs into [`crate::shot`], the networks'
+//! layers into [`crate::nets`], the model that is fitted into [`crate::morphable`].
+//!
 //! A frame goes through [`detector`] (boxes), [`roi`] (the square crop) and [`regress`] (the parameters): [`observe`] does this
 //! for all faces of a picture, [`choose`] says which one is meant, [`crate::shot`] follows it through a clip. [`embedder`] tells
 //! people apart, [`report`] is what the command line prints.

@@ -1,5 +1,8 @@
 //! Pictures: f32 RGBA with a colour tag, resampling, warping, compositing, colour.
 //!
+//! Here belongs what works on pixels in memory. Files belong into [`crate::media`], what knows of faces into
+//! [`crate::face`] or [`crate::reenact`].
+//!
 //! * [`convert`]: 8-bit, 16-bit, half and float samples to a [`Frame`] and back, exact for integers.
 //! * [`resample`]: resize, crop to a float window with clamped borders, quarter turns, warps.
 //! * [`color`]: the sRGB and Rec.709 curves, linear light, tables for integer sources.

@@ -1,5 +1,8 @@
 //! Import of upstream files into model packs: one file per kind.
 //!
+//! Here belongs what knows upstream's files. Reading arrays belongs into [`crate::weights`], finding and opening packs into
+//! [`crate::models`].
+//!
 //! An importer reads what a user downloaded, gives arrays the names of the network definitions, and hands over a
 //! draft; this module checks it, writes it into a temporary folder beside the destination and renames that. A failed
 //! import leaves nothing behind; importing again replaces the pack.

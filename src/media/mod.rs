@@ -1,10 +1,13 @@
 //! Pictures and video in and out: stills and sequences natively, video through the user's `ffmpeg`.
 //!
+//! Here belong files and the processes that read and write them. What is done to pixels belongs into [`crate::frame`], samples
+//! of sound into [`crate::audio`].
+//!
 //! * [`source`]: one way in ([`Source`]) and one way out ([`Sink`]) for images, sequences and videos.
 //! * [`still`]: PNG, JPEG, TIFF and EXR, with stated limits and atomic writes.
 //! * [`sequence`]: `f_%04d.png`, `f_####.exr`, folders of images.
 //! * [`ffmpeg`], [`probe`], [`reader`], [`writer`]: video by subprocess.
-//! * [`progress`]: what the user sees meanwhile.
+//! * With the feature `cli` also `progress`: what the user sees meanwhile.
 //!
 //! Frame numbers: a video counts from 0, a sequence uses the numbers in its file names, a folder of
 //! unnumbered images and a still count from 0.
@@ -12,6 +15,7 @@
 pub mod atomic;
 pub mod ffmpeg;
 pub mod probe;
+#[cfg(feature = "cli")]
 pub mod progress;
 pub mod reader;
 pub mod sequence;
@@ -19,6 +23,7 @@ pub mod source;
 pub mod still;
 pub mod writer;
 
+#[cfg(feature = "cli")]
 pub use progress::Progress;
 pub use source::{Frames, Sink, SinkSpec, Source, SourceInfo};
 pub use still::{Depth, Limits, Still, StillOptions};

@@ -1,5 +1,8 @@
 //! Model packs: a folder with `pack.json` and one safetensors file per network.
 //!
+//! Here belongs which packs there are and what is in them. Making packs belongs into [`crate::import`], file formats of arrays
+//! into [`crate::weights`].
+//!
 //! Packs are looked for in the folders of `$HEADGAN_MODELS`, the user's data folder, the bundle's resources and the
 //! repository, in that order; the first of several packs of one name wins. Every file is verified with its blake3
 //! checksum when it is loaded, and loaded once per process.

@@ -1,7 +1,7 @@
 //! Mesh evaluation: identity (cached per shot) plus expression, then the camera, in one pass.
 //!
 //! `vertices = M (u + W_shp a + W_exp b) + t`. A frame of a shot changes only `b` and the camera, and is bound
-//! by reading the expression basis from memory once. So the basis is stored in blocks of [`BLOCK`] vertices:
+//! by reading the expression basis from memory once. So the basis is stored in blocks of `BLOCK` vertices:
 //! block after block, within a block mode after mode, within a mode all x, then all y, then all z. One
 //! sequential stream, every load a full vector, and a block's results never leave the registers before they
 //! are posed.

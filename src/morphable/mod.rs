@@ -1,4 +1,7 @@
 //! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting, named expressions.
+//!
+//! Here belongs what is known of a head's shape and pose. Finding the parameters in a picture belongs into [`crate::face`],
+//! drawing the mesh into [`crate::pncc`].
 
 pub mod align;
 pub mod arrays;

@@ -1,5 +1,7 @@
 //! The HTML report of a shot, as a view of plain data.
 //!
+//! Here belongs how figures and pictures are shown. They are measured elsewhere ([`crate::evaluate`], [`crate::shot`]).
+//!
 //! Fill a [`Report`] and write it: it becomes one file that needs no network and no script. Pictures are JPEGs inside
 //! it, curves are SVG; a small script adds a cursor over all curves and nothing else. Sections without data are left
 //! out.

@@ -1,5 +1,8 @@
 //! Shots: analysed once, then rendered in any order, by any process.
 //!
+//! Here belongs what concerns a driving clip as a whole. What looks at a single picture belongs into [`crate::face`], what
+//! makes pictures into [`crate::reenact`].
+//!
 //! [`analyse`] observes every frame of a clip by itself (parallel, resumable, each frame only once: [`cache`]), follows one face
 //! through them ([`link`]) and gives a [`motion::Motion`]: pose and expression per frame, which can be shipped as a file without any
 //! pixel of the actor. [`stored_analysis::StoredAnalysis`] is what the cache keeps of a whole clip. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,

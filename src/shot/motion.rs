@@ -1,8 +1,8 @@
 //! Motion: what a face did in a shot, without any picture of it.
 //!
 //! A motion file (`.hgm`) is a safetensors file: `camera` [n, 12] (the affine map from the model to the clip's pixels, 3x4, row major,
-//! y down; of its deviation from a similarity nothing is lost), `expression` [n, e], `confidence` [n] (0: the face was not seen), and, only where asked
-//! for, `identity` [s] (the actor's face shape). That is 23 numbers, 92 bytes, a frame with 3DDFA-V2's 10 expression coefficients; the HeadGAN
+//! y down; of its deviation from a similarity nothing is lost), `expression` [n, e], `confidence` \[n\] (0: the face was not seen), and, only where asked
+//! for, `identity` \[s\] (the actor's face shape). That is 23 numbers, 92 bytes, a frame with 3DDFA-V2's 10 expression coefficients; the HeadGAN
 //! paper counts 35. Rendering from the file gives
 //! what rendering from the clip gives, to the bit, unless the clip is its own reference: then nothing is adapted, which a file cannot know.
 

@@ -7,8 +7,8 @@ use crate::frame::Rect;
 use crate::morphable::{Fit, Params};
 use crate::weights::{Array, Data, Weights};
 
-/// An observation as arrays, `n` faces of which `m` are fitted: `box` [n, 4], `score` [n], `landmarks5` [n, 10] (where the detector
-/// has them, else NaN), `fit` [n] (which of the fits, or -1), `camera` [m, 12], `shape` [m, s], `expression` [m, e], `roi` [m, 4], `quality`
+/// An observation as arrays, `n` faces of which `m` are fitted: `box` [n, 4], `score` \[n\], `landmarks5` [n, 10] (where the detector
+/// has them, else NaN), `fit` \[n\] (which of the fits, or -1), `camera` [m, 12], `shape` [m, s], `expression` [m, e], `roi` [m, 4], `quality`
 /// [m, 2] (agreement, plausibility), `identity` [m, 128] (where a network knows people,
 /// else NaN).
 pub fn encode(observation: &Observation) -> Weights {

@@ -13,7 +13,8 @@ use crate::morphable::canonical::surface::{OUTLINE, P2, P3, curve, landmarks, po
 pub(super) const UNIT: f64 = 1000.0;
 
 /// The procedural head, made at the first call (well under a second). Coefficients: identity about -2..2 (one is a
-/// standard deviation), expression 0..1 in the order of [`ExpressionMode`].
+/// standard deviation), expression 0..1 in the order of
+/// [`ExpressionMode`](crate::morphable::canonical::ExpressionMode).
 pub fn head() -> Arc<Morphable> {
     static HEAD: OnceLock<Arc<Morphable>> = OnceLock::new();
     HEAD.get_or_init(|| Arc::new(build())).clone()

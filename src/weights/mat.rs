@@ -2,7 +2,7 @@
 //! either byte order.
 //!
 //! Format: "MAT-File Format", The MathWorks. Elements are read as a stream, so that a compressed variable is never in
-//! memory as bytes; numbers are bounded by [`MAX_VALUES`] however well they compress.
+//! memory as bytes; numbers are bounded by `MAX_VALUES` however well they compress.
 
 use crate::text::clip;
 use crate::weights::element::{Element, TooLarge};

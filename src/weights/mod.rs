@@ -1,6 +1,6 @@
 //! Weights at rest: named arrays in memory, and the files that hold them.
 //!
-//! [`array`]: what every reader gives and every network takes. [`safetensors`]: this project's own files. [`torch`] (over [`pickle`]),
+//! [`mod@array`]: what every reader gives and every network takes. [`safetensors`]: this project's own files. [`torch`] (over [`pickle`]),
 //! [`numpy`] and [`mat`] read upstream's; nothing in a file is executed, and what a damaged one can make a reader allocate is bounded.
 //! [`spectral`] folds spectral norm into the layers.
 //!

@@ -87,7 +87,7 @@ pub fn install(root: &Path, target: &Path, folder: Option<&Path>) -> Result<Path
 fn platform() -> Result<&'static str> {
     match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => Ok("Linux-x86-64"),
-        ("linux", "aarch64") => Ok("Linux-arm64"),
+        ("linux", "aarch64") => Ok("Linux-aarch64"),
         ("windows", "x86_64") => Ok("Win64"),
         ("macos", _) => Ok("MacOS"),
         (os, arch) => Err(format!("OpenFX has no folder for {os} on {arch}")),

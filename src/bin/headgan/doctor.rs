@@ -103,7 +103,7 @@ fn plugin() -> Result<String> {
     let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("windows", _) => "Win64",
         ("macos", _) => "MacOS",
-        (_, "aarch64") => "Linux-arm64",
+        (_, "aarch64") => "Linux-aarch64",
         _ => "Linux-x86-64",
     };
     let library = bundle.join("Contents").join(platform).join(format!("{PLUGIN}.ofx"));

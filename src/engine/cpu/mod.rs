@@ -1,5 +1,7 @@
 //! The embedded CPU engine: NHWC pictures, Winograd and matrix kernels, normalisation fused with what follows it.
 //!
+//! Here belongs what is fast. What an operation means is said by [`Ops`] and `plain`, not here.
+//!
 //! It is what makes the default usable on any machine. The plain executor ([`plain`](super::plain)) is the truth
 //! that it is checked against. Here are the executor and the operations without a kernel of their own; convolutions are
 //! in `conv`, what makes their weights ready in `layers`, arithmetic on vectors in the kernels' files.

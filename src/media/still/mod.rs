@@ -1,5 +1,8 @@
 //! Still pictures: PNG, JPEG, TIFF and EXR, told apart by their first bytes, not by their names.
 //!
+//! Here belong files with one picture. Numbered ones belong into [`super::sequence`], what is done to pixels into
+//! [`crate::frame`].
+//!
 //! Colour: 8- and 16-bit samples are taken as sRGB codes, floats (EXR, float TIFF) as linear light;
 //! embedded ICC profiles are not applied. When writing, integer formats get display codes (sRGB and
 //! Rec.709 pictures as they are, linear ones encoded as sRGB), float formats get linear light. EXR

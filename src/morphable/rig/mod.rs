@@ -1,5 +1,7 @@
 //! The rig: named expressions and region weights on any morphable model with the 68 iBUG landmarks.
 //!
+//! Here belongs what named expressions do to a mesh. What a user types for them belongs into [`crate::controls`].
+//!
 //! An expression is described once, as a displacement of the skin in millimetres (see [`Expression`]), and brought onto
 //! a model's mean face by the landmarks. From that comes, per model, a *direction*: the coefficients of the model's own
 //! expression basis that meet it best, and a *corrective*: what the basis cannot do (3DDFA-V2's has no lids and hardly

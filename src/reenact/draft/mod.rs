@@ -1,5 +1,7 @@
 //! Draft reenactment: the reference picture warped by the motion of its mesh, without any network.
 //!
+//! Here belongs what the warp needs. What a frame is to show (settings, views, the generator's picture) belongs one folder up.
+//!
 //! Inside the face the two meshes say where each pixel comes from. Around it a membrane carries that motion into hair,
 //! neck and background, held by the head's rigid motion at the hair and by rest far away and at the picture's border.
 //! Surface that the reference hides takes its colours from the face's other side; an opened mouth gets an inside.

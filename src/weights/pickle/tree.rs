@@ -28,7 +28,7 @@ pub enum Node<'a> {
     Tensor(Box<Tensor>),
     Dtype(Dtype),
     Array(Box<NdArray>),
-    /// A class or function that is not on the list, by module and name; only where [`read_with`] allows it.
+    /// A class or function that is not on the list, by module and name; only where [`read_with`](super::read_with) allows it.
     Foreign(String),
     /// What such a class, or what it made, was called with.
     Object(Box<Object>),

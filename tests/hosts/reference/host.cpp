@@ -1,5 +1,5 @@
 // A small OpenFX host on the ASWF's HostSupport library: it loads a plugin, sets parameters and keyframes, feeds clips
-// from raw frames and writes what is rendered, as a job file says. `cargo xtask reference-host` builds it.
+// from raw frames and writes what is rendered, as a job file says. The program `ofx-reference-host` builds it.
 //
 // A job is lines of `word rest`:
 //   bundles DIR            where *.ofx.bundle lies

@@ -33,7 +33,7 @@ fn found(misbehave: &str, level: &str, text: &str, clean: &[&str]) {
         let (passed, log) = host(&probe(), misbehave, &["--only", "--level", level]);
         assert!(passed, "{misbehave}: not expected to fail at level {level}\n{log}");
     }
-    let (passed, log) = host(&probe(), misbehave, &["--only", "--level", level, "--timeout", "10"]);
+    let (passed, log) = host(&probe(), misbehave, &["--only", "--level", level, "--timeout", "30"]);
     assert!(!passed, "{misbehave}: passed level {level}\n{log}");
     let failed = log.lines().any(|l| l.contains(" FAIL ") && l.contains(text));
     assert!(failed, "{misbehave}: no failure says {text:?}\n{log}");

@@ -102,7 +102,7 @@ fn measure(c: &mut Criterion, name: &str, model: Morphable) {
     if let Ok(rig) = prepared.rig() {
         group.bench_function("rig, once per model", |b| b.iter(|| black_box(Rig::new(prepared.model()).unwrap())));
         let camera = ImageCamera::from_fit(&fit256).expect("the camera is regular");
-        let smile = RigSettings::of(Expression::Smile, 1.0);
+        let smile = RigSettings::single(Expression::Smile, 1.0);
         let regions = RigSettings { regions: [0.5, 1.0, 0.0, 2.0], ..RigSettings::default() };
         let mut many = RigSettings { replace: true, ..regions };
         for e in [Expression::Smile, Expression::BrowRaise, Expression::BlinkLeft, Expression::BlinkRight] {

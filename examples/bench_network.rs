@@ -103,7 +103,7 @@ fn main() -> Result<()> {
         }
         Command::Run { architecture, file, size, threads, frames, engine, step } => {
             let weights = load(&file, "state.")?;
-            let network = Network::of(&architecture, &weights)?;
+            let network = Network::from_weights(&architecture, &weights)?;
             network.check(&weights, size)?;
             let given = load(&file, "input.")?;
             let inputs = network.inputs(size)?.into_iter().map(|(name, dims)| {

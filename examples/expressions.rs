@@ -66,8 +66,8 @@ fn main() -> Result<()> {
     let side = (fit.roi.x1 - fit.roi.x0).max(1.0);
     let window = Window::square(f64::from(fit.roi.x0), f64::from(fit.roi.y0), f64::from(side));
     let size = (picture.width, picture.height);
-    let motion = Motion::of_fits([&fit], size, "portrait");
-    let track = Track::new(&motion, &Head::of(model.model()), &TrackSettings::default())?;
+    let motion = Motion::from_fits([&fit], size, "portrait");
+    let track = Track::new(&motion, &Head::from_model(model.model()), &TrackSettings::default())?;
     let shot = Shot::with_model(model, draft, picture, &fit, track, None)?;
     let itself = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
     let mut scratch = Scratch::default();
@@ -75,8 +75,11 @@ fn main() -> Result<()> {
     cells.text_scale = 2;
     cells.push(&shot.reference().crop(window, 300, 300, Filter::Area), "REFERENCE");
     for &e in Expression::ALL.iter().filter(|e| wanted(e)) {
-        let settings =
-            FrameSettings { rig: RigSettings::of(e, strength), retarget: itself.clone(), ..FrameSettings::default() };
+        let settings = FrameSettings {
+            rig: RigSettings::single(e, strength),
+            retarget: itself.clone(),
+            ..FrameSettings::default()
+        };
         let frame = shot.render(0, &|_| settings.clone(), &mut scratch)?;
         cells.push(&frame.crop(window, 300, 300, Filter::Area), &e.id().to_uppercase().replace('_', " "));
     }

@@ -49,7 +49,7 @@ fn main() -> Result<()> {
     };
 
     let head = model.model();
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default())?;
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let shot = Shot::with_model(model.clone(), draft, portrait, &fit, track, None)?;
     let mut scratch = Scratch::default();

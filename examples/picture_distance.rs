@@ -54,7 +54,7 @@ fn gaussian(inception: &Inception, folder: &str) -> Result<Gaussian> {
     files.sort();
     let rows = files.iter().map(|f| Ok(inception.features(&read(f)?)?)).collect::<Result<Vec<Vec<f32>>>>()?;
     let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-    match Gaussian::of(&rows) {
+    match Gaussian::fit(&rows) {
         Some(gaussian) => Ok(gaussian),
         None => bail!("{folder}: at least two PNGs are needed"),
     }

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
             reference: &picture,
             fit: ReferenceFit::Detect(reference),
             driver: Driver::Track(track),
-            hearing: None,
+            audio: None,
             quality: Quality::Draft,
             device: Device::Auto,
         },

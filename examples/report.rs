@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     let angles: Vec<[f32; 3]> = fits
         .iter()
         .map(|fit| {
-            let e = Euler::of_camera(&fit.params.camera);
+            let e = Euler::from_camera(&fit.params.camera);
             [e.yaw, e.pitch, e.roll].map(|v| shaken(v, 1.2))
         })
         .collect();

@@ -67,15 +67,16 @@ fn main() -> Result<()> {
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let (portrait, fit) = synthetic::demo_reference(SIDE)?;
     let fits = synthetic::demo_driving(SIDE, frames)?.map(|item| Ok(item?.1)).collect::<Result<Vec<Fit>>>()?;
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
+    let motion = Motion::from_fits(&fits, (SIDE, SIDE), "synthetic");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default())?;
     let silent = Shot::with_model(model.clone(), draft, portrait, &fit, track, Some(generator))?;
 
     let samples = synthetic::demo_sound(frames, synthetic::DEMO_FPS).iter().map(|v| f64::from(*v)).collect();
     let fps = Rational::nearest(f64::from(synthetic::DEMO_FPS)).unwrap_or(Rational::whole(25));
-    let heard = Arc::new(AudioConditioning::of::<Embedded>(&Sound::new(SAMPLE_RATE, samples)?, fps, None)?);
+    let conditioning =
+        Arc::new(AudioConditioning::from_sound::<Embedded>(&Sound::new(SAMPLE_RATE, samples)?, fps, None)?);
     let loud = silent.driven_by(silent.track().clone());
-    let loud = loud.hearing(Some(AudioInput { heard, key: Key::of("example", &[]), first: 0.0 }));
+    let loud = loud.with_audio(Some(AudioInput { conditioning, key: Key::new("example", &[]), first: 0.0 }));
 
     let settings = |view: View| FrameSettings { quality: Quality::Full, view, ..FrameSettings::default() };
     let mut sums = [[0.0f64; 2]; 2];

@@ -6,7 +6,7 @@ pub struct Key([u8; 32]);
 
 impl Key {
     /// The key of a kind of thing made of `parts`, in this order.
-    pub fn of(kind: &str, parts: &[&[u8]]) -> Key {
+    pub fn new(kind: &str, parts: &[&[u8]]) -> Key {
         let mut hasher = blake3::Hasher::new();
         // With their lengths, so that no two lists of parts read the same.
         for part in std::iter::once(kind.as_bytes()).chain(parts.iter().copied()) {
@@ -43,9 +43,9 @@ mod tests {
 
     #[test]
     fn keys_tell_parts_apart() {
-        assert_ne!(Key::of("a", &[b"bc", b"d"]), Key::of("a", &[b"b", b"cd"]));
-        assert_ne!(Key::of("a", &[b"b"]), Key::of("ab", &[b""]));
-        let key = Key::of("a", &[]);
+        assert_ne!(Key::new("a", &[b"bc", b"d"]), Key::new("a", &[b"b", b"cd"]));
+        assert_ne!(Key::new("a", &[b"b"]), Key::new("ab", &[b""]));
+        let key = Key::new("a", &[]);
         assert_eq!(Key::from_hex(&key.hex()), Some(key));
         assert_eq!(Key::from_bytes(*key.bytes()), key);
     }

@@ -17,10 +17,10 @@
 //! let (portrait, fit) = synthetic::demo_reference(96)?;
 //! let driving = synthetic::demo_driving(96, 2)?.collect::<headgan::Result<Vec<_>>>()?;
 //!
-//! let motion = Motion::of_fits(driving.iter().map(|(_, fit)| fit), (96, 96), "drawn");
+//! let motion = Motion::from_fits(driving.iter().map(|(_, fit)| fit), (96, 96), "drawn");
 //! let model = Arc::new(PreparedMorphable::new(synthetic::head())?);
 //! let head = model.model();
-//! let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
+//! let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default())?;
 //! let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
 //! let shot = Shot::with_model(model.clone(), draft, portrait, &fit, track, None)?;
 //! let mut scratch = Scratch::default();

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_values_used_last_stay() {
-        let key = |n: u8| Key::of("n", &[&[n]]);
+        let key = |n: u8| Key::new("n", &[&[n]]);
         let mut recent = LruCache::new(2);
         assert_eq!((recent.put(key(1), 1), recent.put(key(2), 2)), (1, 2));
         assert_eq!(recent.get(&key(1)), Some(1));

@@ -7,7 +7,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     /// The numbers that belong to `parts`, such as a seed, a purpose and a step.
-    pub fn of(parts: &[u64]) -> Rng {
+    pub fn from_parts(parts: &[u64]) -> Rng {
         let mut rng = Rng(0);
         for part in parts {
             rng.0 ^= *part;

@@ -498,7 +498,7 @@ fn videos() {
         works(c.args(["-map", "1:v", "-map", "0:a", "-c:v", "mpeg4", "-c:a", "aac"]).arg(name));
         let path = dir.join(name);
         let video = headgan::media::probe::probe(&tools, &path).unwrap();
-        let s = Sound::of_video(&path, &video, &headgan::CancelToken::default()).unwrap();
+        let s = Sound::from_video(&path, &video, &headgan::CancelToken::default()).unwrap();
         println!("{name}: onset at {:.4} s", onset(&s));
         assert!((onset(&s) - wanted).abs() < 0.005, "{name}: {}", onset(&s));
     }

@@ -37,11 +37,11 @@ impl Demo {
         let draft = Arc::new(DraftModel::new(&m.triangles, &m.ncc, &m.landmarks).unwrap());
         let (portrait, fit) = demo_reference(SIDE).unwrap();
         let fits: Vec<Fit> = demo_driving(SIDE, FRAMES).unwrap().map(|item| item.unwrap().1).collect();
-        Demo { model, draft, portrait, fit, motion: Motion::of_fits(&fits, (SIDE, SIDE), "drawn") }
+        Demo { model, draft, portrait, fit, motion: Motion::from_fits(&fits, (SIDE, SIDE), "drawn") }
     }
 
     fn shot(&self, settings: &TrackSettings) -> Shot {
-        let track = Track::new(&self.motion, &Head::of(self.model.model()), settings).unwrap();
+        let track = Track::new(&self.motion, &Head::from_model(self.model.model()), settings).unwrap();
         let portrait = self.portrait.clone();
         Shot::with_model(self.model.clone(), self.draft.clone(), portrait, &self.fit, track, None).unwrap()
     }

@@ -59,8 +59,8 @@ fn drawn(generator: Generator) -> headgan::Result<Shot> {
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
     let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
     let fits: Vec<Fit> = synthetic::demo_driving(SIDE, FRAMES).unwrap().map(|item| item.unwrap().1).collect();
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+    let motion = Motion::from_fits(&fits, (SIDE, SIDE), "synthetic");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default()).unwrap();
     Shot::with_model(model.clone(), draft, portrait, &fit, track, Some(generator))
 }
 
@@ -71,7 +71,7 @@ fn full(shot: &Shot, index: usize, audio_offset: f32) -> Frame {
 }
 
 fn hearing(listened: &ShotAudio, first: f64) -> Option<AudioInput> {
-    Some(AudioInput { heard: listened.heard.clone(), key: listened.key, first })
+    Some(AudioInput { conditioning: listened.conditioning.clone(), key: listened.key, first })
 }
 
 /// The drawn performance with its own sound: from the file through the cache to the picture.
@@ -83,16 +83,16 @@ fn a_performance_is_heard() {
     std::fs::write(&file, synthetic::sound::wav(&synthetic::demo_sound(3 * FRAMES, 25.0))).unwrap();
     let cache = Cache::open(&dir.join("cache"), DEFAULT_LIMIT).unwrap();
     let models = ModelSet::from_folders(&[]);
-    let listener =
+    let extractor =
         AudioExtractor { models: &models, threads: 1, cache: Some(&cache), cancel: &headgan::CancelToken::default() };
-    let listen = |gain: f32| listener.listen(&AudioSource::File(&file), Rational::whole(25), gain).unwrap();
+    let listen = |gain: f32| extractor.extract(&AudioSource::File(&file), Rational::whole(25), gain).unwrap();
     let (plain, loud) = (listen(0.0), listen(12.0));
     assert!(!plain.cached && !loud.cached && listen(0.0).cached);
 
     let silent = drawn(random_generator(ALL)).unwrap();
     assert!(silent.takes_audio());
     let without = full(&silent, 5, 0.0);
-    let with_sound = |hearing| silent.driven_by(silent.track().clone()).hearing(hearing);
+    let with_sound = |hearing| silent.driven_by(silent.track().clone()).with_audio(hearing);
     let shot = with_sound(hearing(&plain, 0.0));
     let with = full(&shot, 5, 0.0);
     assert!(with != without, "sound changes nothing");
@@ -103,7 +103,7 @@ fn a_performance_is_heard() {
         let moved = with_sound(hearing(&plain, first));
         assert!(shifted == full(&moved, 5, 0.0) && shifted != with, "offset {offset}");
     }
-    assert_eq!(plain.heard.at(5.0 - 3.0), plain.heard.part(2..3).at(0.0));
+    assert_eq!(plain.conditioning.at(5.0 - 3.0), plain.conditioning.part(2..3).at(0.0));
     // Far before its beginning there is no sound, which is what zeros say where there is no acoustic model.
     assert!(full(&shot, 5, 1000.0) == without);
     assert!(full(&with_sound(hearing(&loud, 0.0)), 5, 0.0) != with, "gain is not heard");
@@ -111,7 +111,7 @@ fn a_performance_is_heard() {
     // A generator without sound neither wants it nor minds it.
     let deaf = drawn(random_generator(0)).unwrap();
     let before = full(&deaf, 5, 0.0);
-    assert!(!deaf.takes_audio() && full(&deaf.hearing(hearing(&plain, 0.0)), 5, 7.0) == before);
+    assert!(!deaf.takes_audio() && full(&deaf.with_audio(hearing(&plain, 0.0)), 5, 7.0) == before);
     // One that hears other values than those that are made cannot be used.
     let e = drawn(random_generator(84)).err().unwrap().to_string();
     assert!(e.contains("84") && e.contains("300"), "{e}");
@@ -137,7 +137,7 @@ fn reenact_as(quality: &str, driving: &Path, dir: &Path, out: &str, extra: &[&st
 }
 
 /// Whether the program finds an acoustic model: that of this repository, where it was built within it.
-fn knows_characters(dir: &Path) -> bool {
+fn has_characters(dir: &Path) -> bool {
     works(headgan(&world().models, dir).args(["models", "list"])).contains("speech: ")
 }
 
@@ -161,7 +161,7 @@ fn the_program_listens() {
     assert_eq!((&report["generator_given_silence"], &report["generator_hears"]), (&Value::Bool(true), &Value::Null));
 
     // With a file it hears it, once computed; what may be missing is the acoustic model.
-    let characters = knows_characters(&dir);
+    let characters = has_characters(&dir);
     let out = reenact(&dir, "heard/f_%02d.png", &["--audio", "s.wav"]).output().unwrap();
     let said = text(&out.stderr);
     assert!(out.status.success() && said.matches("acoustic model").count() == usize::from(!characters), "{said}");
@@ -210,7 +210,7 @@ fn a_clips_own_sound() {
     let other = run("other.mp4", &["-q", "--audio", "long.wav"]);
     assert_eq!(
         other["generator_hears"],
-        serde_json::json!({"frames": 40, "characters": knows_characters(&dir), "cached": false})
+        serde_json::json!({"frames": 40, "characters": has_characters(&dir), "cached": false})
     );
 
     // A motion has no sound of its own.

@@ -29,7 +29,11 @@ impl AudioConditioning {
     ///
     /// # Errors
     /// As [`headgan84`] and [`Speech::hear`].
-    pub fn of<E: Executor>(sound: &Sound, fps: Rational, speech: Option<&Speech<E>>) -> Result<AudioConditioning> {
+    pub fn from_sound<E: Executor>(
+        sound: &Sound,
+        fps: Rational,
+        speech: Option<&Speech<E>>,
+    ) -> Result<AudioConditioning> {
         let signal = headgan84(sound, fps, None, Alignment::Time)?;
         let letters = match speech {
             None => None,
@@ -54,7 +58,7 @@ impl AudioConditioning {
     }
 
     /// Whether an acoustic model listened.
-    pub fn knows_characters(&self) -> bool {
+    pub fn has_characters(&self) -> bool {
         self.letters.is_some()
     }
 
@@ -144,7 +148,7 @@ mod tests {
     fn heard(frames: usize, fps: f32, rate: Rational) -> AudioConditioning {
         let samples = synthetic::demo_sound(frames, fps).iter().map(|v| f64::from(*v)).collect();
         let sound = Sound::new(synthetic::sound::SAMPLE_RATE, samples).unwrap();
-        AudioConditioning::of::<Embedded>(&sound, rate, None).unwrap()
+        AudioConditioning::from_sound::<Embedded>(&sound, rate, None).unwrap()
     }
 
     fn lettered() -> AudioConditioning {
@@ -159,7 +163,7 @@ mod tests {
         let sound = Sound::new(synthetic::sound::SAMPLE_RATE, samples).unwrap();
         let rows = headgan84(&sound, fps, None, Alignment::Time).unwrap();
         let heard = heard(40, fps.as_f64() as f32, fps);
-        assert_eq!((heard.frames(), heard.knows_characters()), (40, false));
+        assert_eq!((heard.frames(), heard.has_characters()), (40, false));
         for (i, row) in rows.rows().enumerate() {
             let row: Vec<f32> = row.iter().map(|v| *v as f32).collect();
             assert_eq!(heard.at(i as f64)[..SIGNAL], row[..]);
@@ -211,7 +215,7 @@ mod tests {
     fn gain_is_heard() {
         let samples: Vec<f64> = synthetic::demo_sound(40, 25.0).iter().map(|v| f64::from(*v)).collect();
         let sound = Sound::new(synthetic::sound::SAMPLE_RATE, samples).unwrap();
-        let of = |sound: &Sound| AudioConditioning::of::<Embedded>(sound, Rational::whole(25), None).unwrap();
+        let of = |sound: &Sound| AudioConditioning::from_sound::<Embedded>(sound, Rational::whole(25), None).unwrap();
         let (plain, loud) = (of(&sound), of(&sound.clone().louder(20.0 * 2f64.log10())));
         assert_eq!(of(&sound.louder(0.0)), plain);
         let (a, b) = (plain.at(12.0), loud.at(12.0));

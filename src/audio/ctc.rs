@@ -55,7 +55,7 @@ impl Emissions {
     ///
     /// # Errors
     /// As [`Emissions::new`].
-    pub fn of_logits(labels: usize, blank: usize, mut logits: Vec<f32>) -> Result<Emissions> {
+    pub fn from_logits(labels: usize, blank: usize, mut logits: Vec<f32>) -> Result<Emissions> {
         for moment in logits.chunks_exact_mut(labels.max(1)) {
             let top = moment.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f64 = moment.iter().map(|v| f64::from(v - top).exp()).sum();
@@ -307,7 +307,7 @@ mod tests {
 
     fn random(labels: usize, moments: usize, seed: u64) -> Emissions {
         let logits = Rng(seed).vec(labels * moments).iter().map(|v| 3.0 * v).collect();
-        Emissions::of_logits(labels, seed as usize % labels, logits).unwrap()
+        Emissions::from_logits(labels, seed as usize % labels, logits).unwrap()
     }
 
     /// All alignments, each with what it says and its log probability.

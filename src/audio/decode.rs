@@ -49,7 +49,7 @@ impl Sound {
     ///
     /// # Errors
     /// As [`Sound::load`].
-    pub fn of_video(path: &Path, video: &VideoInfo, cancel: &CancelToken) -> Result<Sound> {
+    pub fn from_video(path: &Path, video: &VideoInfo, cancel: &CancelToken) -> Result<Sound> {
         piped(&*Tools::find()?, path, video.start, true, cancel)
     }
 }

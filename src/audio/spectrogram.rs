@@ -217,7 +217,7 @@ impl Statistics {
     ///
     /// # Errors
     /// As [`spectrogram`].
-    pub fn of(sound: &Sound, config: &Config) -> Result<Statistics> {
+    pub fn from_sound(sound: &Sound, config: &Config) -> Result<Statistics> {
         let (mut spectra, mut out) = (Spectra::new(config)?, Statistics::default());
         for chunk in sound.resampled(config.sample_rate)?.samples().chunks(PIECE) {
             sound.cancel.check()?;

@@ -141,7 +141,7 @@ impl<E: Executor> Speech<E> {
         if self.network.bidirectional() {
             return self.in_pieces(&spectrogram(sound, &self.spectrogram)?, &sound.cancel);
         }
-        self.emissions_by(sound, Normalisation::Known(Statistics::of(sound, &self.spectrogram)?))
+        self.emissions_by(sound, Normalisation::Known(Statistics::from_sound(sound, &self.spectrogram)?))
     }
 
     /// The same with spectra normalised by other statistics than the whole sound's: what a stream makes of it, where the
@@ -189,7 +189,7 @@ impl<E: Executor> Speech<E> {
         if logits.iter().any(|v| !v.is_finite()) {
             return Err(Error::Engine("the acoustic model's outputs are not numbers: import it again".into()));
         }
-        Emissions::of_logits(self.labels.len(), self.blank, logits)
+        Emissions::from_logits(self.labels.len(), self.blank, logits)
     }
 
     /// Logits of a spectrogram, `[labels, moments]`.
@@ -280,7 +280,7 @@ mod tests {
             spectra.frames().div_ceil(2),
         );
         let logits = (0..moments).flat_map(|t| values[t..].iter().step_by(moments).copied()).collect();
-        Emissions::of_logits(5, 0, logits).unwrap()
+        Emissions::from_logits(5, 0, logits).unwrap()
     }
 
     fn apart(a: &Emissions, b: &Emissions) -> f32 {
@@ -356,7 +356,7 @@ mod tests {
                 let sound = Sound::new(8_000, noise(3.0).samples()[..samples].to_vec()).unwrap();
                 let whole = whole(&fast, &sound);
                 assert!(apart(&fast.emissions(&sound).unwrap(), &whole) < 1e-5);
-                let known = Normalisation::Known(Statistics::of(&sound, fast.spectrogram()).unwrap());
+                let known = Normalisation::Known(Statistics::from_sound(&sound, fast.spectrogram()).unwrap());
                 let running = streamed(&fast, &sound, Normalisation::Running, || samples);
                 assert!(apart(&fast.emissions_by(&sound, Normalisation::Running).unwrap(), &running) < 1e-5);
                 assert_eq!(running.moments(), whole.moments());

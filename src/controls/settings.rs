@@ -324,7 +324,7 @@ mod tests {
             values.resolve(0.0).rig()
         };
         for &e in Expression::ALL {
-            assert_eq!(set(&format!("expr_{}", e.id()), 0.5), RigSettings::of(e, 0.5));
+            assert_eq!(set(&format!("expr_{}", e.id()), 0.5), RigSettings::single(e, 0.5));
         }
         for r in Region::ALL {
             let mut wanted = RigSettings::default();

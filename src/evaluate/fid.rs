@@ -70,11 +70,11 @@ pub struct Fid {
 pub fn summarise(clips: &[ClipScores]) -> Option<Fid> {
     let clips: Vec<&ClipFeatures> = clips.iter().filter_map(|c| c.features.as_ref()).collect();
     let truth: Vec<&[f32]> = clips.iter().flat_map(|c| &c.truth).map(Vec::as_slice).collect();
-    let expected = Gaussian::of(&truth)?;
+    let expected = Gaussian::fit(&truth)?;
     let mut methods = BTreeMap::new();
     for method in [Method::Copy, Method::Draft, Method::Full] {
         let rows = clips.iter().filter_map(|c| c.methods.get(&method)).flatten().map(Vec::as_slice);
-        if let Some(got) = Gaussian::of(&rows.collect::<Vec<_>>()) {
+        if let Some(got) = Gaussian::fit(&rows.collect::<Vec<_>>()) {
             methods.insert(method, got.distance(&expected));
         }
     }
@@ -91,7 +91,7 @@ pub struct Gaussian {
 
 impl Gaussian {
     /// Of at least two vectors of one length, with the unbiased covariance; otherwise `None`.
-    pub fn of(rows: &[&[f32]]) -> Option<Gaussian> {
+    pub fn fit(rows: &[&[f32]]) -> Option<Gaussian> {
         let (n, d) = (rows.len(), rows.first()?.len());
         if n < 2 || rows.iter().any(|r| r.len() != d) {
             return None;
@@ -133,7 +133,7 @@ mod tests {
                 mean.iter().enumerate().map(|(c, m)| (m + sign * root[(i / 2, c)]) as f32).collect()
             })
             .collect();
-        Gaussian::of(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
+        Gaussian::fit(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
     }
 
     fn near(got: f64, expected: f64) {
@@ -171,7 +171,7 @@ mod tests {
             ((0..9).map(|_| rng.vec(4)).collect(), (0..7).map(|_| rng.vec(4)).collect());
         let of = |rows: &[Vec<f32>], padding: usize| {
             let rows: Vec<Vec<f32>> = rows.iter().map(|r| [r.clone(), vec![0.5; padding]].concat()).collect();
-            Gaussian::of(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
+            Gaussian::fit(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
         };
         assert_eq!((of(&few, 0).factor.nrows(), of(&few, 30).factor.nrows()), (4, 9));
         near(of(&few, 30).distance(&of(&many, 30)), of(&few, 0).distance(&of(&many, 0)));
@@ -190,8 +190,8 @@ mod tests {
 
     #[test]
     fn one_picture_has_no_spread() {
-        assert!(Gaussian::of(&[]).is_none() && Gaussian::of(&[&[1.0, 2.0]]).is_none());
-        assert!(Gaussian::of(&[&[1.0, 2.0], &[1.0]]).is_none());
-        assert!(Gaussian::of(&[&[1.0, 2.0], &[1.0, 2.0]]).is_some());
+        assert!(Gaussian::fit(&[]).is_none() && Gaussian::fit(&[&[1.0, 2.0]]).is_none());
+        assert!(Gaussian::fit(&[&[1.0, 2.0], &[1.0]]).is_none());
+        assert!(Gaussian::fit(&[&[1.0, 2.0], &[1.0, 2.0]]).is_some());
     }
 }

@@ -34,7 +34,7 @@ impl Lpips {
     pub fn load(path: &Path, options: &cpu::Options) -> Result<Lpips> {
         let remedy =
             "write all of LPIPS, torch.save(lpips.LPIPS(net='alex').state_dict(), FILE) in Python, or with net='vgg'";
-        let (mut weights, config, blake3) = weights::load(path, remedy, Config::of)?;
+        let (mut weights, config, blake3) = weights::load(path, remedy, Config::from_weights)?;
         // There after the check.
         let channels = (0..LEVELS)
             .filter_map(|level| weights.arrays.remove(&format!("{}.weight", linear(level))))
@@ -139,7 +139,7 @@ mod tests {
         let weights = weights(Trunk::Alex);
         let lpips = load(&weights);
         let (a, b) = (picture(0), picture(1));
-        let config = Config::of(&weights).unwrap();
+        let config = Config::from_weights(&weights).unwrap();
         let plain = Plain::new(Arc::new(weights.clone()));
         let maps = |p: &Frame| {
             let values: Vec<f32> = (0..3)

@@ -173,14 +173,14 @@ impl Evaluation<'_> {
             let mut errors = Vec::with_capacity(methods.len());
             for (m, method) in methods.iter().enumerate() {
                 let picture = self.picture(*method, index, &mut scratch)?;
-                errors.push(truth.as_ref().and_then(|truth| Errors::of(&picture, truth)));
+                errors.push(truth.as_ref().and_then(|truth| Errors::between(&picture, truth)));
                 let Some(driver) = &driver else { continue };
                 let seen = self.see(&picture)?;
                 lost[m] += usize::from(seen.is_none());
                 let mut score = self.score(&picture, seen.as_ref(), reference.as_ref(), driver)?;
                 let warped = if *method == Method::Copy { Some(&picture) } else { scratch.warped() };
                 if let (Some(warped), Some(truth)) = (warped, &truth) {
-                    score.flow_error = Errors::of(warped, truth).and_then(|e| e.within(&driver.silhouette));
+                    score.flow_error = Errors::between(warped, truth).and_then(|e| e.within(&driver.silhouette));
                 }
                 let change = errors[m].as_ref().zip(before.as_ref().and_then(|b| b[m].as_ref()));
                 score.flicker = change.and_then(|(now, before)| now.change_within(before, &driver.silhouette));

@@ -46,7 +46,7 @@ pub struct Errors {
 
 impl Errors {
     /// `None` where the sizes differ.
-    pub fn of(picture: &Frame, truth: &Frame) -> Option<Errors> {
+    pub fn between(picture: &Frame, truth: &Frame) -> Option<Errors> {
         if (picture.width, picture.height) != (truth.width, truth.height) {
             return None;
         }
@@ -153,15 +153,15 @@ mod tests {
     fn errors_within_a_part() {
         let grey = |levels: [u8; 4]| Frame::from_rgb8(4, 1, &levels.map(|v| [v; 3]).concat(), Color::Srgb);
         let truth = grey([10, 20, 30, 40]);
-        let before = Errors::of(&grey([10, 22, 30, 90]), &truth).unwrap();
-        let now = Errors::of(&grey([0, 25, 30, 40]), &truth).unwrap();
+        let before = Errors::between(&grey([10, 22, 30, 90]), &truth).unwrap();
+        let now = Errors::between(&grey([0, 25, 30, 40]), &truth).unwrap();
         let mask = [true, true, true, false];
         assert_eq!((before.within(&mask), now.within(&mask)), (Some(2.0 / 3.0), Some(5.0)));
         // Changes of -10, 3 and 0; an error that stays is none.
         assert_eq!(now.change_within(&before, &mask), Some(13.0 / 3.0));
         assert_eq!(now.change_within(&now, &mask), Some(0.0));
         assert_eq!(now.within(&[false; 4]), None);
-        assert!(Errors::of(&truth, &Frame::new(3, 1)).is_none());
+        assert!(Errors::between(&truth, &Frame::new(3, 1)).is_none());
     }
 
     #[test]

@@ -31,11 +31,11 @@ impl Kind {
     ///
     /// # Errors
     /// [`Error::Model`] naming the layer that is missing or has the wrong shape.
-    pub fn of(weights: &Weights) -> Result<Kind> {
+    pub fn from_weights(weights: &Weights) -> Result<Kind> {
         let kind = if weights.get("inception1.branch1x1.conv.weight").is_some() {
             Kind::FaceBoxes
         } else {
-            Kind::RetinaFace(Backbone::of(weights)?)
+            Kind::RetinaFace(Backbone::from_weights(weights)?)
         };
         shape::check(weights, |ops| {
             let x = [1, 3, 256, 256];
@@ -94,7 +94,7 @@ impl Options {
     }
 
     /// What suits `kind`.
-    pub fn of(kind: Kind) -> Options {
+    pub fn for_kind(kind: Kind) -> Options {
         match kind {
             Kind::RetinaFace(_) => Options::retinaface(),
             Kind::FaceBoxes => Options::faceboxes(),
@@ -140,9 +140,9 @@ impl<O: Executor> Detector<O> {
         &self.ops
     }
 
-    /// A detector whose weights are in `ops` and have passed [`Kind::of`].
+    /// A detector whose weights are in `ops` and have passed [`Kind::from_weights`].
     pub fn new(ops: O, kind: Kind) -> Detector<O> {
-        Detector { ops, kind, options: Options::of(kind) }
+        Detector { ops, kind, options: Options::for_kind(kind) }
     }
 
     pub fn kind(&self) -> Kind {
@@ -328,7 +328,7 @@ mod tests {
             ),
         ];
         for weights in nets {
-            let kind = Kind::of(&weights).unwrap();
+            let kind = Kind::from_weights(&weights).unwrap();
             let mut detector = Detector::new(Cpu::new(Arc::new(weights), &Default::default()), kind);
             detector.options.visible = 0.0;
             for (w, h) in [(1, 1), (2, 3), (1, 400), (33, 31), (4000, 7)] {
@@ -355,9 +355,9 @@ mod tests {
             1,
         );
         weights.insert("conv2.conv.weight", Array::f32([64, 48, 3, 3], vec![0.0; 64 * 48 * 9]));
-        let text = Kind::of(&weights).unwrap_err().to_string();
+        let text = Kind::from_weights(&weights).unwrap_err().to_string();
         assert!(text.contains("'conv2.conv.weight'") && text.contains("[64, 48, 5, 5]"), "{text}");
-        assert!(matches!(Kind::of(&Weights::default()), Err(Error::Model(_))));
+        assert!(matches!(Kind::from_weights(&Weights::default()), Err(Error::Model(_))));
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn rect(v: &[f32]) -> Rect {
 fn retinaface_finds_what_upstream_finds() {
     let Some(shared) = shared() else { return };
     let weights = packs(&shared).retinaface.clone();
-    let mut detector = Detector::new(engine(weights.clone()), Kind::of(&weights).unwrap());
+    let mut detector = Detector::new(engine(weights.clone()), Kind::from_weights(&weights).unwrap());
     detector.options.limit = Limit::None;
     let fixtures = json(&shared.join("fixtures/retinaface/mobilenet0.25.json"));
     let (mut worst_box, mut worst_score, mut worst_point) = (0.0f32, 0.0f32, 0.0f32);
@@ -67,7 +67,7 @@ fn retinaface_finds_what_upstream_finds() {
 fn faceboxes_finds_what_upstream_finds() {
     let Some(shared) = shared() else { return };
     let weights = packs(&shared).faceboxes.clone();
-    let detector = Detector::new(engine(weights.clone()), Kind::of(&weights).unwrap());
+    let detector = Detector::new(engine(weights.clone()), Kind::from_weights(&weights).unwrap());
     let fixtures = json(&shared.join("fixtures/tddfa_v2/tddfa_v2.json"));
     let (mut worst_box, mut worst_score) = (0.0f32, 0.0f32);
     for (name, want) in fixtures.as_object().unwrap() {
@@ -106,7 +106,7 @@ fn regression_agrees_with_upstream() {
         worst[0] = worst[0].max(params_apart(&fit, &want["params62"][0], std));
         let points = model.landmarks68(&fit).unwrap();
         worst[1] = worst[1].max(points_apart(&points, &want["landmarks68_xyz"][0]));
-        let report = FaceReport::of(&face(&seen), &fit, model).unwrap();
+        let report = FaceReport::from_fit(&face(&seen), &fit, model).unwrap();
         let pose = floats(&want["pose_yaw_pitch_roll_deg"][0]);
         for (got, want) in [report.pose_deg.yaw, report.pose_deg.pitch, report.pose_deg.roll].iter().zip(pose) {
             worst[4] = worst[4].max((got - want).abs());
@@ -154,7 +154,7 @@ fn a_clip(shared: &Path, name: &str, step: usize, count: usize) -> Vec<Frame> {
 fn identity_tells_people_apart() {
     let Some(shared) = shared() else { return };
     let packs = packs(&shared);
-    let detector = Detector::new(engine(packs.retinaface.clone()), Kind::of(&packs.retinaface).unwrap());
+    let detector = Detector::new(engine(packs.retinaface.clone()), Kind::from_weights(&packs.retinaface).unwrap());
     let embedder = Embedder::new(engine(packs.mobilefacenet.clone()));
     let clips =
         ["M030_front_happy_level3_001.mp4", "W009_front_happy_level3_001.mp4", "GRID_bbaf2n.mpg", "driving_d0.mp4"];
@@ -185,7 +185,7 @@ fn identity_tells_people_apart() {
 fn observes_real_clips() {
     let Some(shared) = shared() else { return };
     let packs = packs(&shared);
-    let detector = Detector::new(engine(packs.retinaface.clone()), Kind::of(&packs.retinaface).unwrap());
+    let detector = Detector::new(engine(packs.retinaface.clone()), Kind::from_weights(&packs.retinaface).unwrap());
     let config = regress::check(&packs.regressor).unwrap();
     let regressor = Regressor::new(engine(packs.regressor.clone()), config, packs.model.model()).unwrap();
     let observer = Observer { detector: &detector, regressor: &regressor, model: &packs.model, identity: None };

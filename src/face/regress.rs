@@ -33,7 +33,7 @@ pub struct Regressor<O> {
 /// # Errors
 /// [`Error::Model`] naming the layer that is missing or has the wrong shape.
 pub fn check(weights: &Weights) -> Result<Config> {
-    let config = Config::of(weights)?;
+    let config = Config::from_weights(weights)?;
     shape::check(weights, |ops| {
         mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         if config.lids {

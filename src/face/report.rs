@@ -53,8 +53,8 @@ impl FaceReport {
     ///
     /// # Errors
     /// A fit that does not belong to the model.
-    pub fn of(face: &Detection, fit: &Fit, model: &PreparedMorphable) -> Result<FaceReport> {
-        Ok(FaceReport::new(face, fit, model.landmarks68(fit)?, Euler::of_camera(&fit.params.camera).into()))
+    pub fn from_fit(face: &Detection, fit: &Fit, model: &PreparedMorphable) -> Result<FaceReport> {
+        Ok(FaceReport::new(face, fit, model.landmarks68(fit)?, Euler::from_camera(&fit.params.camera).into()))
     }
 
     pub fn new(face: &Detection, fit: &Fit, landmarks68: [[f32; 3]; 68], pose_deg: PoseDeg) -> FaceReport {

@@ -24,7 +24,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
             })
             .map(drop)
         }
-        Architecture::RetinaFace | Architecture::FaceBoxes => detector::Kind::of(weights).map(drop),
+        Architecture::RetinaFace | Architecture::FaceBoxes => detector::Kind::from_weights(weights).map(drop),
         Architecture::MobileNetV1 => regress::check(weights).map(drop),
         Architecture::MobileFaceNet => embedder::check(weights),
         Architecture::DeepSpeech2 => speech::check_component(component, weights),

@@ -47,7 +47,7 @@ pub fn write(
     model.validate()?;
     let mut parts = Vec::new();
     if let Some(weights) = regressor {
-        let config = mobilenet::Config::of(&weights)?;
+        let config = mobilenet::Config::from_weights(&weights)?;
         let wanted = model.param_mean.len();
         if config.outputs != wanted {
             return Err(Error::model(format!(

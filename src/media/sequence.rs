@@ -74,7 +74,7 @@ impl Sequence {
     ///
     /// # Errors
     /// [`Error::Input`] where the folder cannot be read or holds none.
-    pub fn of_pattern(pattern: &Pattern, shown: &str) -> Result<Sequence> {
+    pub fn from_pattern(pattern: &Pattern, shown: &str) -> Result<Sequence> {
         let folder = if pattern.folder.as_os_str().is_empty() { Path::new(".") } else { &pattern.folder };
         let mut numbers: Vec<usize> = names(folder)?.iter().filter_map(|n| pattern.number(n)).collect();
         numbers.sort_unstable();
@@ -92,10 +92,10 @@ impl Sequence {
     ///
     /// # Errors
     /// [`Error::Input`] where the folder cannot be read or holds no image.
-    pub fn of_folder(folder: &Path) -> Result<Sequence> {
+    pub fn from_folder(folder: &Path) -> Result<Sequence> {
         let mut found: Vec<String> = names(folder)?
             .into_iter()
-            .filter(|n| !n.starts_with('.') && Format::of_name(Path::new(n)).is_some() && folder.join(n).is_file())
+            .filter(|n| !n.starts_with('.') && Format::from_name(Path::new(n)).is_some() && folder.join(n).is_file())
             .collect();
         if found.is_empty() {
             return Err(Error::input(format!(
@@ -107,14 +107,14 @@ impl Sequence {
         if let Some(pattern) = common(&found, folder)
             && found.iter().all(|n| pattern.number(n).is_some())
         {
-            return Sequence::of_pattern(&pattern, &folder.display().to_string());
+            return Sequence::from_pattern(&pattern, &folder.display().to_string());
         }
         let files = found.into_iter().enumerate().map(|(i, n)| (i, folder.join(n))).collect();
         Ok(Sequence { files, gap: None })
     }
 
     /// One file as a sequence of one frame, number 0.
-    pub fn of_file(path: &Path) -> Sequence {
+    pub fn from_file(path: &Path) -> Sequence {
         Sequence { files: vec![(0, path.to_path_buf())], gap: None }
     }
 
@@ -269,7 +269,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path(), &["f_0003.png", "f_0004.png", "f_0006.png", "other.txt"]);
         let shown = dir.path().join("f_%04d.png");
-        let s = Sequence::of_pattern(&Pattern::parse(&shown).unwrap(), "x").unwrap();
+        let s = Sequence::from_pattern(&Pattern::parse(&shown).unwrap(), "x").unwrap();
         assert_eq!((s.first(), s.len(), s.gap()), (3, 3, Some(5)));
         let e = s.range(None).unwrap_err().to_string();
         assert!(e.contains("frame 5 is missing") && e.contains("f_0005.png"), "{e}");
@@ -279,21 +279,21 @@ mod tests {
         let e = s.range(Some(FrameRange { first: 20, last: None })).unwrap_err().to_string();
         assert!(e.contains("frame 20"), "{e}");
         // folders with a numbering of one length are sequences too
-        assert_eq!(Sequence::of_folder(dir.path()).unwrap().gap(), Some(5));
+        assert_eq!(Sequence::from_folder(dir.path()).unwrap().gap(), Some(5));
     }
 
     #[test]
     fn folders_sort_naturally() {
         let dir = tempfile::tempdir().unwrap();
         touch(dir.path(), &["s10.jpg", "s9.png", "a.tif", ".hidden.png", "note.txt"]);
-        let s = Sequence::of_folder(dir.path()).unwrap();
+        let s = Sequence::from_folder(dir.path()).unwrap();
         let names: Vec<_> =
             s.range(None).unwrap().iter().map(|f| f.1.file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["a.tif", "s9.png", "s10.jpg"]);
         let empty = tempfile::tempdir().unwrap();
-        assert!(matches!(Sequence::of_folder(empty.path()), Err(Error::Input(_))));
-        assert!(matches!(Sequence::of_folder(&empty.path().join("none")), Err(Error::Input(_))));
+        assert!(matches!(Sequence::from_folder(empty.path()), Err(Error::Input(_))));
+        assert!(matches!(Sequence::from_folder(&empty.path().join("none")), Err(Error::Input(_))));
         let p = Pattern::parse(&empty.path().join("f%d.png")).unwrap();
-        assert!(matches!(Sequence::of_pattern(&p, "f%d.png"), Err(Error::Input(_))));
+        assert!(matches!(Sequence::from_pattern(&p, "f%d.png"), Err(Error::Input(_))));
     }
 }

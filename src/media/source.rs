@@ -118,12 +118,12 @@ impl Source {
             Ok(Source { path: path.to_path_buf(), info, kind, limits, tolerant: false, cancel: CancelToken::default() })
         };
         if path.is_dir() {
-            return images(Sequence::of_folder(path)?, SourceKind::Sequence);
+            return images(Sequence::from_folder(path)?, SourceKind::Sequence);
         }
         if !path.exists()
             && let Some(pattern) = Pattern::parse(path)
         {
-            let sequence = Sequence::of_pattern(&pattern, &path.display().to_string())?;
+            let sequence = Sequence::from_pattern(&pattern, &path.display().to_string())?;
             return images(sequence, SourceKind::Sequence);
         }
         // The content decides, not the name; a damaged image must not be passed to ffmpeg.
@@ -138,8 +138,8 @@ impl Source {
         if n == 0 {
             return Err(Error::input(format!("{}: the file is empty: copy or export it again", path.display())));
         }
-        if still::Format::of_bytes(&head[..n]).is_some() || still::Format::of_name(path).is_some() {
-            return images(Sequence::of_file(path), SourceKind::Still);
+        if still::Format::from_bytes(&head[..n]).is_some() || still::Format::from_name(path).is_some() {
+            return images(Sequence::from_file(path), SourceKind::Still);
         }
         let tools = match tools {
             Some(t) => t,
@@ -215,7 +215,7 @@ impl Source {
         for file in &files {
             hasher.update(&content(file).ok()?);
         }
-        Some(Key::of(
+        Some(Key::new(
             "source",
             &[env!("CARGO_PKG_VERSION").as_bytes(), decoder.as_bytes(), hasher.finalize().as_bytes()],
         ))
@@ -422,7 +422,7 @@ impl Sink {
             let kind = SinkKind::Video(Box::new(writer));
             return Ok(Sink { path: path.to_path_buf(), kind, cancel: CancelToken::default() });
         }
-        if path.is_dir() || still::Format::of_name(path).is_none() {
+        if path.is_dir() || still::Format::from_name(path).is_none() {
             return Err(Error::usage(format!(
                 "{}: the name does not say what to write: end it with .mp4 or .mov for a video, or give frames like \
                  f_%04d.png or f_%04d.exr",

@@ -83,7 +83,7 @@ enum Container {
 }
 
 impl Container {
-    fn of(path: &Path) -> Option<Container> {
+    fn from_path(path: &Path) -> Option<Container> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "mp4" | "m4v" => Some(Container::Mp4),
             "mov" => Some(Container::Mov),
@@ -113,7 +113,7 @@ impl Container {
 
 /// True where the name asks for a video file.
 pub fn is_video_name(path: &Path) -> bool {
-    Container::of(path).is_some()
+    Container::from_path(path).is_some()
 }
 
 /// Writes one video file.
@@ -153,7 +153,7 @@ impl VideoWriter {
     /// As [`VideoWriter::create`].
     pub fn create_with(tools: &Arc<Tools>, path: &Path, spec: VideoSpec) -> Result<VideoWriter> {
         let name = path.display();
-        let Some(container) = Container::of(path) else {
+        let Some(container) = Container::from_path(path) else {
             return Err(Error::usage(format!(
                 "{name}: the name does not say which video to write: end it with .mp4 or .mov"
             )));

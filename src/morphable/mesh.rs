@@ -598,7 +598,7 @@ mod tests {
             for (l, expected) in landmarks.iter().zip(&f.landmarks) {
                 assert!(l.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{}: {l:?} {expected:?}", f.name);
             }
-            let pose = super::super::Euler::of_camera(&f.fit.params.camera);
+            let pose = super::super::Euler::from_camera(&f.fit.params.camera);
             let image = ImageCamera::from_fit(&f.fit).unwrap();
             for (name, e) in [("camera", pose), ("rotation", image.euler())] {
                 let limit = if name == "camera" { 1e-3 } else { 1.0 };

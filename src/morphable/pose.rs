@@ -26,7 +26,7 @@ impl Euler {
     /// The angles of a regressed camera (3x4, row major), exactly as upstream reports them: the first two
     /// rows normalised, the third their cross product, and yaw snapped to 90 degrees where the sine
     /// exceeds 0.998. A camera with a vanishing row gives NaN.
-    pub fn of_camera(camera: &[f32; 12]) -> Euler {
+    pub fn from_camera(camera: &[f32; 12]) -> Euler {
         let m = camera.map(f64::from);
         let r1 = Vector3::new(m[0], m[1], m[2]).normalize();
         let r2 = Vector3::new(m[4], m[5], m[6]).normalize();
@@ -34,9 +34,9 @@ impl Euler {
         angles(&Matrix3::from_rows(&[r1.transpose(), r2.transpose(), r3.transpose()]), 0.998)
     }
 
-    /// The angles of a rotation. Unlike [`Euler::of_camera`] it snaps only within 0.1 degrees of the
-    /// gimbal lock, so that `Euler::of_rotation(r).rotation()` gives `r` back.
-    pub fn of_rotation(rotation: &Rotation3<f32>) -> Euler {
+    /// The angles of a rotation. Unlike [`Euler::from_camera`] it snaps only within 0.1 degrees of the
+    /// gimbal lock, so that `Euler::from_rotation(r).rotation()` gives `r` back.
+    pub fn from_rotation(rotation: &Rotation3<f32>) -> Euler {
         angles(&rotation.matrix().map(f64::from), 0.999_999)
     }
 
@@ -194,7 +194,7 @@ impl ImageCamera {
 
     /// Head pose in degrees.
     pub fn euler(&self) -> Euler {
-        Euler::of_rotation(&self.rotation)
+        Euler::from_rotation(&self.rotation)
     }
 
     /// The same camera with degrees added to its pose.
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn frontal_camera_has_no_angles() {
-        assert_eq!(Euler::of_camera(&frontal()), Euler::default());
+        assert_eq!(Euler::from_camera(&frontal()), Euler::default());
     }
 
     #[test]
@@ -277,8 +277,8 @@ mod tests {
                 camera[4 * row + col] = r[(row, col)] * 5e-4;
             }
         }
-        assert_eq!(Euler::of_camera(&camera).yaw, 90.0);
-        assert!((Euler::of_rotation(&r).yaw - 88.0).abs() < 0.05);
+        assert_eq!(Euler::from_camera(&camera).yaw, 90.0);
+        assert!((Euler::from_rotation(&r).yaw - 88.0).abs() < 0.05);
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         #[test]
         fn angles_round_trip(yaw in -85.0f32..85.0, pitch in -80.0f32..80.0, roll in -170.0f32..170.0) {
             let e = Euler { yaw, pitch, roll };
-            let back = Euler::of_rotation(&e.rotation());
+            let back = Euler::from_rotation(&e.rotation());
             prop_assert!((back.yaw - yaw).abs() < 0.02, "{back:?}");
             prop_assert!((back.pitch - pitch).abs() < 0.02, "{back:?}");
             prop_assert!((back.roll - roll).abs() < 0.02, "{back:?}");

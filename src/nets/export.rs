@@ -18,7 +18,7 @@ use serde_json::Value;
 /// [`Error::Usage`] for an architecture or a size that does not exist, [`Error::Model`] for weights that do not fit and for a
 /// configuration that is not theirs.
 pub fn export_onnx(architecture: &Architecture, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
-    let network = Network::of(architecture, weights)?;
+    let network = Network::from_weights(architecture, weights)?;
     let found = network.config();
     if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {
         for (key, value) in found {

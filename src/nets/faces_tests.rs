@@ -18,7 +18,7 @@ fn retinaface_mobilenet_is_told_by_its_weights() {
     let weights = random_weights(1, |ops| {
         retinaface(ops, &[1, 3, 64, 64], backbone);
     });
-    assert_eq!(Backbone::of(&weights).unwrap(), backbone);
+    assert_eq!(Backbone::from_weights(&weights).unwrap(), backbone);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn retinaface_resnet50_has_its_layers_and_shapes() {
     let weights = random_weights(2, |ops| {
         retinaface(ops, &[1, 3, 64, 64], backbone);
     });
-    assert_eq!(Backbone::of(&weights).unwrap(), backbone);
+    assert_eq!(Backbone::from_weights(&weights).unwrap(), backbone);
     for name in ["body.conv1.weight", "body.layer1.0.downsample.1.running_var", "body.layer4.2.conv3.weight"] {
         assert!(weights.get(name).is_some(), "{name}");
     }
@@ -51,7 +51,7 @@ fn mobilenet_both_widths() {
         let weights = random_weights(4, |ops| {
             mobilenet(ops, &[1, 3, SIZE, SIZE], &config);
         });
-        assert_eq!(Config::of(&weights).unwrap(), config);
+        assert_eq!(Config::from_weights(&weights).unwrap(), config);
         assert_eq!(weights.get("fc.weight").unwrap().shape, [62, channels]);
     }
 }
@@ -67,6 +67,6 @@ fn mobilefacenet_has_its_layers() {
 
 #[test]
 fn wrong_weights_are_told_apart() {
-    assert!(Config::of(&Weights::default()).unwrap_err().to_string().contains("conv1.weight"));
-    assert!(Backbone::of(&Weights::default()).unwrap_err().to_string().contains("body.conv1.weight"));
+    assert!(Config::from_weights(&Weights::default()).unwrap_err().to_string().contains("conv1.weight"));
+    assert!(Backbone::from_weights(&Weights::default()).unwrap_err().to_string().contains("body.conv1.weight"));
 }

@@ -91,7 +91,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Model`] naming the layer that does not fit.
-    pub fn of(weights: &Weights) -> Result<Config> {
+    pub fn from_weights(weights: &Weights) -> Result<Config> {
         let first = weights.get("net.slice1.0.weight").map(|a| a.shape.as_slice());
         let trunk = match first {
             Some([64, 3, 11, 11]) => Trunk::Alex,
@@ -168,27 +168,27 @@ mod tests {
     fn trunks_are_told_by_their_weights() {
         for (trunk, parameters) in [(Trunk::Alex, 2_469_696 + 1152), (Trunk::Vgg, 14_714_688 + 1472)] {
             let mut weights = random_weights(&layers(trunk), 1);
-            let config = Config::of(&weights).unwrap();
+            let config = Config::from_weights(&weights).unwrap();
             assert_eq!((config.trunk, config.shift.len()), (trunk, 3));
             let count: usize = weights.arrays.values().map(Array::len).sum();
             assert_eq!(count, parameters + 6, "{trunk:?}");
             weights.arrays.remove("lin3.model.1.weight");
-            assert!(Config::of(&weights).unwrap_err().to_string().contains("lin3.model.1.weight"));
+            assert!(Config::from_weights(&weights).unwrap_err().to_string().contains("lin3.model.1.weight"));
             weights.arrays.remove("scaling_layer.scale");
-            assert!(Config::of(&weights).unwrap_err().to_string().contains("scaling_layer.scale"));
+            assert!(Config::from_weights(&weights).unwrap_err().to_string().contains("scaling_layer.scale"));
         }
         // SqueezeNet begins as VGG16 does.
         let mut other = random_weights(&layers(Trunk::Vgg), 1);
         other.arrays.retain(|name, _| name != "net.slice1.2.weight");
-        assert!(Config::of(&other).unwrap_err().to_string().contains("net.slice1.2.weight"));
-        assert!(Config::of(&Weights::default()).unwrap_err().to_string().contains("net.slice1.0.weight"));
+        assert!(Config::from_weights(&other).unwrap_err().to_string().contains("net.slice1.2.weight"));
+        assert!(Config::from_weights(&Weights::default()).unwrap_err().to_string().contains("net.slice1.0.weight"));
     }
 
     #[test]
     fn both_engines_see_the_same() {
         for trunk in [Trunk::Alex, Trunk::Vgg] {
             let weights = Arc::new(random_weights(&layers(trunk), 2));
-            let config = Config { scale: [0.4, 0.5, 0.6], ..Config::of(&weights).unwrap() };
+            let config = Config { scale: [0.4, 0.5, 0.6], ..Config::from_weights(&weights).unwrap() };
             let values = Rng(3).vec(3 * 40 * 52);
             let plain = Plain::new(weights.clone());
             let cpu = cpu::Cpu::new(weights, &cpu::Options::default());

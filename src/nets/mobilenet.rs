@@ -50,7 +50,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Model`] when the first or the last layer is missing or has no sensible shape.
-    pub fn of(weights: &Weights) -> Result<Config> {
+    pub fn from_weights(weights: &Weights) -> Result<Config> {
         let again = || Advice::ImportModel("3ddfa-v2".into());
         let channels = weights.get("conv1.weight").and_then(|a| a.shape.first().copied()).ok_or_else(|| {
             Error::model("the 3DDFA-V2 regressor has no layer 'conv1.weight'; import it again").with_advice(again())

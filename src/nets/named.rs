@@ -37,13 +37,13 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown architecture, [`Error::Model`] naming the layer that the configuration cannot be read from.
-    pub fn of(architecture: &Architecture, weights: &Weights) -> Result<Network> {
+    pub fn from_weights(architecture: &Architecture, weights: &Weights) -> Result<Network> {
         Ok(match architecture {
             Architecture::HeadganGenerator => Network::Generator(generator::Config::infer(weights)?),
             Architecture::HeadganDiscriminator => Network::Discriminator(discriminator::Config::infer(weights)?),
-            Architecture::RetinaFace => Network::RetinaFace(retinaface::Backbone::of(weights)?),
+            Architecture::RetinaFace => Network::RetinaFace(retinaface::Backbone::from_weights(weights)?),
             Architecture::FaceBoxes => Network::FaceBoxes,
-            Architecture::MobileNetV1 => Network::MobileNet(mobilenet::Config::of(weights)?),
+            Architecture::MobileNetV1 => Network::MobileNet(mobilenet::Config::from_weights(weights)?),
             Architecture::MobileFaceNet => Network::MobileFaceNet,
             other => return Err(unknown(other)),
         })
@@ -287,7 +287,7 @@ mod tests {
             assert_eq!(network.architecture(), architecture);
             let layers = network.layers(0).unwrap();
             let weights = random_weights(&layers, 1);
-            assert_eq!(Network::of(&architecture, &weights).unwrap(), network);
+            assert_eq!(Network::from_weights(&architecture, &weights).unwrap(), network);
             let checked = network.check(&weights, 0).unwrap();
             assert_eq!(checked.unused, Vec::<String>::new());
             parameters.push(checked.parameters);
@@ -300,7 +300,7 @@ mod tests {
         let config = mobilenet::Config { width: 0.25, head: "fc".into(), outputs: 62, lids: true };
         let network = Network::MobileNet(config);
         let weights = random_weights(&network.layers(0).unwrap(), 1);
-        assert_eq!(Network::of(&Architecture::MobileNetV1, &weights).unwrap(), network);
+        assert_eq!(Network::from_weights(&Architecture::MobileNetV1, &weights).unwrap(), network);
         assert_eq!(network.check(&weights, 0).unwrap().unused, Vec::<String>::new());
         assert_eq!(network.config()["lids"], true);
         let without = Network::published(&Architecture::MobileNetV1).unwrap();

@@ -27,7 +27,7 @@ impl Backbone {
     ///
     /// # Errors
     /// [`Error::Model`] when neither backbone's first layer is there.
-    pub fn of(weights: &Weights) -> Result<Backbone> {
+    pub fn from_weights(weights: &Weights) -> Result<Backbone> {
         if weights.get("body.stage1.0.0.weight").is_some() {
             Ok(Backbone::MobileNet025)
         } else if weights.get("body.conv1.weight").is_some() {

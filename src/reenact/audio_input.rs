@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// A sound as a shot's generator hears it.
 #[derive(Debug, Clone)]
 pub struct AudioInput {
-    pub heard: Arc<AudioConditioning>,
+    pub conditioning: Arc<AudioConditioning>,
     /// Stands for what is heard.
     pub key: Key,
     /// The frame of the sound that belongs to the track's first.
@@ -18,6 +18,6 @@ pub struct AudioInput {
 impl AudioInput {
     /// What was listened to, whose frame `first` belongs to the track's first.
     pub fn starting_at(listened: &ShotAudio, first: f64) -> AudioInput {
-        AudioInput { heard: listened.heard.clone(), key: listened.key, first }
+        AudioInput { conditioning: listened.conditioning.clone(), key: listened.key, first }
     }
 }

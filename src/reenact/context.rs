@@ -112,7 +112,7 @@ impl RenderContext {
     /// # Errors
     /// As [`Track::new`].
     pub fn track(&self, motion: &Motion, settings: &TrackSettings) -> Result<Track> {
-        Track::new(motion, &Head::of(self.networks.morphable.model()), settings)
+        Track::new(motion, &Head::from_model(self.networks.morphable.model()), settings)
     }
 
     /// The fit of a picture's largest face; messages call the picture `name`.
@@ -127,7 +127,7 @@ impl RenderContext {
     /// What a generator hears of a sound in the frames of a shot of `fps` frames a second, taken for `gain` decibels louder.
     ///
     /// # Errors
-    /// As [`AudioExtractor::listen`].
+    /// As [`AudioExtractor::extract`].
     pub fn audio(
         &self,
         from: &AudioSource,
@@ -136,7 +136,7 @@ impl RenderContext {
         cache: Option<&Cache>,
         cancel: &CancelToken,
     ) -> Result<ShotAudio> {
-        AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.listen(from, fps, gain)
+        AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.extract(from, fps, gain)
     }
 
     /// Where a generator runs that is asked to run on `device`.
@@ -212,7 +212,7 @@ impl RenderContext {
         // Held while a reference is prepared: threads that want the same one wait for it.
         let mut references = self.references.lock();
         let shot = match references.get(&reference) {
-            Some(shot) => Arc::new(shot.driven_by(track).hearing(spec.hearing)),
+            Some(shot) => Arc::new(shot.driven_by(track).with_audio(spec.audio)),
             None => {
                 let generator = place.map(|place| self.generator_at(&place)).transpose()?;
                 let found;
@@ -224,7 +224,7 @@ impl RenderContext {
                     }
                 };
                 let shot = Shot::new(&self.networks, spec.reference.clone(), fit, track, generator)?;
-                references.put(reference, Arc::new(shot.hearing(spec.hearing)))
+                references.put(reference, Arc::new(shot.with_audio(spec.audio)))
             }
         };
         drop(references);

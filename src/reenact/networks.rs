@@ -43,7 +43,7 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    fn of(pack: &Pack, component: &Component) -> ModelId {
+    fn new(pack: &Pack, component: &Component) -> ModelId {
         ModelId {
             role: component.role,
             pack: pack.name().into(),
@@ -77,7 +77,7 @@ impl Networks {
         options: &cpu::Options,
     ) -> Result<Networks> {
         let (home, model) = home(models, pack)?;
-        let mut ids = vec![ModelId::of(home, model)];
+        let mut ids = vec![ModelId::new(home, model)];
         let name = home.name().to_owned();
         if pack.is_none() {
             // What cannot be used may be what was meant.
@@ -90,21 +90,21 @@ impl Networks {
                 "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
             ))
         })?;
-        ids.push(ModelId::of(home, component));
+        ids.push(ModelId::new(home, component));
         let weights = home.load(component, check)?;
         let config = regress::check(&weights)?;
         let regressor = Regressor::new(Embedded::new(weights, options), config, &model)?;
 
         let (pack, component) = models.find(Role::Detector, detector, Some(&name))?;
-        ids.push(ModelId::of(pack, component));
+        ids.push(ModelId::new(pack, component));
         let weights = pack.load(component, check)?;
-        let kind = detector::Kind::of(&weights)?;
+        let kind = detector::Kind::from_weights(&weights)?;
         let mut detector = Detector::new(Embedded::new(weights, options), kind);
         component.config::<DetectorOverrides>()?.apply(&mut detector.options);
 
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
-                ids.push(ModelId::of(pack, component));
+                ids.push(ModelId::new(pack, component));
                 Some(Embedder::new(Embedded::new(pack.load(component, check)?, options)))
             }
             Err(_) => None,
@@ -136,7 +136,7 @@ impl Networks {
     /// What an observation depends on besides the picture.
     pub fn fingerprint(&self) -> Key {
         let mut parts: Vec<&[u8]> = self.models.iter().map(|m| m.blake3.as_bytes()).collect();
-        let (options, usual) = (self.detector.options, detector::Options::of(self.detector.kind()));
+        let (options, usual) = (self.detector.options, detector::Options::for_kind(self.detector.kind()));
         let look = format!("{options:?}");
         if options != usual {
             parts.push(look.as_bytes());
@@ -145,7 +145,7 @@ impl Networks {
         if self.regressor.looks_twice() {
             parts.push(b"lids");
         }
-        Key::of("networks", &parts)
+        Key::new("networks", &parts)
     }
 
     /// The blake3 of the morphable model's weights.

@@ -35,7 +35,7 @@ pub struct Shot {
     head: Head,
     painter: Option<Arc<GeneratorRunner>>,
     track: Track,
-    hearing: Option<AudioInput>,
+    audio: Option<AudioInput>,
 }
 
 /// Memory that is kept between frames; one per thread that renders.
@@ -103,11 +103,11 @@ impl Shot {
         let mut mesh = Mesh::default();
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let window = window_around(&mesh)?;
-        let head = Head::of(model.model());
+        let head = Head::from_model(model.model());
         let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
         let shape = fit.params.shape.clone();
-        let (painter, hearing) = (None, None);
-        let mut shot = Shot { model, draft, stats, shape, pose, window, head, painter, track, hearing };
+        let (painter, audio) = (None, None);
+        let mut shot = Shot { model, draft, stats, shape, pose, window, head, painter, track, audio };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
@@ -118,8 +118,8 @@ impl Shot {
     }
 
     /// The same with a sound, which only a generator that listens ([`Shot::takes_audio`]) hears; without one it is given zeros.
-    pub fn hearing(self, hearing: Option<AudioInput>) -> Shot {
-        Shot { hearing, ..self }
+    pub fn with_audio(self, audio: Option<AudioInput>) -> Shot {
+        Shot { audio, ..self }
     }
 
     /// Whether the generator listens to sound.
@@ -139,7 +139,7 @@ impl Shot {
             head: self.head,
             painter: self.painter.clone(),
             track,
-            hearing: None,
+            audio: None,
         }
     }
 
@@ -345,10 +345,9 @@ impl Shot {
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
         let prior = painter.takes_flow_prior().then_some(&scratch.prior[..]);
-        let sound: Option<[f32; ALL]> =
-            self.hearing.as_ref().filter(|_| painter.takes_audio()).map(|hearing| {
-                hearing.heard.at(hearing.first + index as f64 - f64::from(settings(index).audio_offset))
-            });
+        let sound: Option<[f32; ALL]> = self.audio.as_ref().filter(|_| painter.takes_audio()).map(|hearing| {
+            hearing.conditioning.at(hearing.first + index as f64 - f64::from(settings(index).audio_offset))
+        });
         let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.

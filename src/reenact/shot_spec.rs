@@ -15,7 +15,7 @@ pub struct ShotSpec<'a> {
     pub fit: ReferenceFit<'a>,
     pub driver: Driver<'a>,
     /// What a generator that listens hears.
-    pub hearing: Option<AudioInput>,
+    pub audio: Option<AudioInput>,
     pub quality: Quality,
     /// Where the generator runs. One that is named must be there, whether the quality needs a generator or not.
     pub device: Device,
@@ -45,12 +45,12 @@ impl ShotSpec<'_> {
     pub(super) fn reference_key(&self, painter: &str) -> Key {
         let picture = pixels(self.reference);
         match self.fit {
-            ReferenceFit::Detect(_) => Key::of("reference", &[picture.bytes(), painter.as_bytes()]),
+            ReferenceFit::Detect(_) => Key::new("reference", &[picture.bytes(), painter.as_bytes()]),
             ReferenceFit::Given(fit) => {
                 let roi = [fit.roi.x0, fit.roi.y0, fit.roi.x1, fit.roi.y1];
                 let values = fit.params.to_vec();
                 let fit = [bytemuck::cast_slice(&values), bytemuck::cast_slice(&roi)];
-                Key::of("reference", &[picture.bytes(), painter.as_bytes(), fit[0], fit[1]])
+                Key::new("reference", &[picture.bytes(), painter.as_bytes(), fit[0], fit[1]])
             }
         }
     }
@@ -59,9 +59,9 @@ impl ShotSpec<'_> {
     pub(super) fn key(&self, reference: &Key) -> Option<Key> {
         let Driver::Motion { motion, key, track } = &self.driver else { return None };
         let (width, height) = motion.size;
-        let sound = self.hearing.as_ref().map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
+        let sound = self.audio.as_ref().map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
         let settings = format!("{track:?} {width}x{height} {sound}");
-        Some(Key::of("performance", &[reference.bytes(), key.bytes(), settings.as_bytes()]))
+        Some(Key::new("performance", &[reference.bytes(), key.bytes(), settings.as_bytes()]))
     }
 }
 
@@ -81,9 +81,9 @@ mod tests {
         let motion =
             Motion { first: 0, size: (2, 2), fps: None, model: String::new(), frames: Vec::new(), identity: None };
         let key = |reference: &Frame, fit: ReferenceFit, painter: &str| {
-            let driver = Driver::Motion { motion: &motion, key: Key::of("m", &[]), track: TrackSettings::default() };
-            let (hearing, quality, device) = (None, Quality::Draft, Device::Auto);
-            ShotSpec { reference, fit, driver, hearing, quality, device }.reference_key(painter)
+            let driver = Driver::Motion { motion: &motion, key: Key::new("m", &[]), track: TrackSettings::default() };
+            let (audio, quality, device) = (None, Quality::Draft, Device::Auto);
+            ShotSpec { reference, fit, driver, audio, quality, device }.reference_key(painter)
         };
         let keys = [
             key(&picture, ReferenceFit::Detect("r"), ""),

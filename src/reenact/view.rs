@@ -12,7 +12,7 @@ pub fn is_data(view: View) -> bool {
 
 /// Tags data for a file: floats are written as they are, whole numbers as the codes that they are.
 pub fn tag_data(frame: &mut Frame, file: &Path) {
-    if matches!(Format::of_name(file), Some(Format::Exr)) {
+    if matches!(Format::from_name(file), Some(Format::Exr)) {
         frame.color = Color::Linear;
     }
 }

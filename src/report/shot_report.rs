@@ -77,7 +77,7 @@ pub fn build_for_shot(parts: &ShotParts) -> Result<Report> {
         format!("{}={}{}", s.id, s.value, keys.concat())
     };
     let lines: Vec<String> = settings.iter().map(line).collect();
-    let hash = Key::of("settings", &lines.iter().map(|l| l.as_bytes()).collect::<Vec<_>>()).hex();
+    let hash = Key::new("settings", &lines.iter().map(|l| l.as_bytes()).collect::<Vec<_>>()).hex();
     summary.push(fact("Settings", hash[..12].into(), "their hash: equal settings, equal hash".into(), false));
     let program = format!("headgan {}", env!("CARGO_PKG_VERSION"));
     summary.push(fact("Program", program, crate::engine::cpu::description(), false));
@@ -108,7 +108,7 @@ pub fn build_for_shot(parts: &ShotParts) -> Result<Report> {
 
 /// The still window of the driving clip, and the one of each frame.
 fn windows(parts: &ShotParts) -> (crop::Square, Vec<crop::Square>) {
-    let head = Head::of(parts.model.model());
+    let head = Head::from_model(parts.model.model());
     let squares: Vec<crop::Square> = parts.track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
     let whole = crop::Square { x: 0.0, y: 0.0, side: 1.0 };
     let window = crop::fixed(&squares).unwrap_or(whole);
@@ -134,7 +134,7 @@ fn charts(parts: &ShotParts, steady: &crate::shot::steadiness::Steadiness) -> Re
     };
     let weights = || if smoothed { ["as fitted".to_string(), "smoothed".to_string()] } else { Default::default() };
     let made_up = vec![EventKind::Gap, EventKind::Outlier];
-    let head = Head::of(parts.model.model());
+    let head = Head::from_model(parts.model.model());
     let mut charts = vec![
         Chart {
             title: "Head pose".into(),
@@ -324,8 +324,8 @@ pub fn expressions(
     settings: &Settings,
 ) -> Result<ExpressionGrid> {
     let rows = check(model, &fit.params.shape)?;
-    let motion = Motion::of_fits([fit], (picture.width, picture.height), "");
-    let track = Track::new(&motion, &Head::of(model.model()), &TrackSettings::default())?;
+    let motion = Motion::from_fits([fit], (picture.width, picture.height), "");
+    let track = Track::new(&motion, &Head::from_model(model.model()), &TrackSettings::default())?;
     let shot = Shot::with_model(model.clone(), draft.clone(), picture.clone(), fit, track, None)?;
     let itself = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
     let mask = FrameSettings::from_controls(settings, true).mask;
@@ -334,7 +334,7 @@ pub fn expressions(
     let mut scratch = Scratch::default();
     let mut cells = Vec::with_capacity(Expression::ALL.len());
     for &e in Expression::ALL {
-        let rig = RigSettings::of(e, 1.0);
+        let rig = RigSettings::single(e, 1.0);
         let settings = FrameSettings { rig, retarget: itself.clone(), mask, ..FrameSettings::default() };
         let frame = shot.render(0, &|_| settings.clone(), &mut scratch)?.crop(window, 240, 240, Filter::Area);
         let control = format!("expr_{}", e.id());
@@ -362,7 +362,7 @@ mod tests {
 
     fn motion(frames: usize, travel: f32) -> Motion {
         let fits: Vec<Fit> = synthetic::demo_driving(96, frames).unwrap().map(|item| item.unwrap().1).collect();
-        let mut motion = Motion::of_fits(&fits, (96, 96), "drawn");
+        let mut motion = Motion::from_fits(&fits, (96, 96), "drawn");
         for (i, f) in motion.frames.iter_mut().flatten().enumerate() {
             let f: &mut MotionFrame = f;
             f.camera[3] += travel * i as f32;
@@ -372,7 +372,7 @@ mod tests {
 
     fn report(motion: &Motion, values: &Values) -> Report {
         let model = PreparedMorphable::new(synthetic::head()).unwrap();
-        let track = Track::new(motion, &Head::of(model.model()), &values.resolve(0.0).track()).unwrap();
+        let track = Track::new(motion, &Head::from_model(model.model()), &values.resolve(0.0).track()).unwrap();
         let parts = ShotParts {
             model: &model,
             track: &track,

@@ -162,7 +162,7 @@ pub fn pixels(frame: &Frame) -> Key {
         Color::Linear => b"linear",
     };
     let size = [frame.width, frame.height].map(|n| n as u64);
-    Key::of("pixels", &[bytemuck::cast_slice(&size), color, bytemuck::cast_slice(&frame.data)])
+    Key::new("pixels", &[bytemuck::cast_slice(&size), color, bytemuck::cast_slice(&frame.data)])
 }
 
 impl Analyser<'_> {
@@ -182,7 +182,7 @@ impl Analyser<'_> {
         let started = Instant::now();
         let meter = Meter::default();
         let mut work = Work::default();
-        let index_key = clip.identity.map(|id| Key::of("clip", &[id.bytes()]));
+        let index_key = clip.identity.map(|id| Key::new("clip", &[id.bytes()]));
         let known =
             index_key.and_then(|key| timed(&meter.reading, || self.cache?.get(&key)).and_then(|v| index_of(&v)));
         let mut all = None;
@@ -255,7 +255,7 @@ impl Analyser<'_> {
     }
 
     fn frame_key(&self, pixels: &Key) -> Key {
-        Key::of("frame", &[VERSION, self.networks.bytes(), pixels.bytes()])
+        Key::new("frame", &[VERSION, self.networks.bytes(), pixels.bytes()])
     }
 
     fn recall(&self, key: &Key, meter: &Meter) -> Option<Observation> {
@@ -419,7 +419,7 @@ impl Analyser<'_> {
                 let corners = [crop.x0, crop.y0, crop.x1, crop.y1];
                 let key = |pixels: &Key| {
                     let parts = [VERSION, self.networks.bytes(), pixels.bytes(), bytemuck::cast_slice(&corners)];
-                    Key::of("follow", &parts)
+                    Key::new("follow", &parts)
                 };
                 let seen = match self.recall(&key(&index.pixels[k]), meter) {
                     Some(seen) => seen,
@@ -589,7 +589,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path(), u64::MAX).unwrap();
         let observer = Observer { detector: &Nobody, regressor: &Nobody, model: &Nobody, identity: None };
-        let networks = Key::of("test", &[]);
+        let networks = Key::new("test", &[]);
         let analyser = Analyser {
             observer,
             networks,
@@ -598,7 +598,7 @@ mod tests {
             progress: &|| (),
             cancel: &CancelToken::default(),
         };
-        let identity = Key::of("test", &[b"one file"]);
+        let identity = Key::new("test", &[b"one file"]);
         let run = |values: &[f32]| {
             let frames = |range: Option<FrameRange>| -> Result<ClipFrames> {
                 let frames: Vec<_> = values.iter().map(|v| grey(*v)).enumerate().map(Ok).collect();
@@ -608,7 +608,7 @@ mod tests {
             let clip = Clip { name: "clip", fps: None, identity: Some(identity), frames: &frames };
             let error = analyser.run(&clip, |_, _| Choice::Largest).unwrap_err();
             assert!(matches!(&error, Error::NoFace(_)), "{error}");
-            let noted = index_of(&cache.get(&Key::of("clip", &[identity.bytes()])).unwrap()).unwrap();
+            let noted = index_of(&cache.get(&Key::new("clip", &[identity.bytes()])).unwrap()).unwrap();
             let seen: Vec<Key> = values.iter().map(|v| pixels(&grey(*v))).collect();
             assert!(noted.pixels == seen, "what is noted is not what was seen");
         };

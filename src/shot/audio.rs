@@ -28,14 +28,14 @@ pub enum AudioSource<'a> {
 
 impl<'a> AudioSource<'a> {
     /// The sound that a clip brings along; `None` where it has none.
-    pub fn of_clip(clip: &'a Source) -> Option<AudioSource<'a>> {
+    pub fn from_clip(clip: &'a Source) -> Option<AudioSource<'a>> {
         clip.video().filter(|v| v.has_audio).map(|video| AudioSource::Clip(clip.path(), video))
     }
 
     fn load(&self, cancel: &CancelToken) -> Result<Sound> {
         match self {
             AudioSource::File(path) => Sound::load_cancellable(path, cancel),
-            AudioSource::Clip(path, video) => Sound::of_video(path, video, cancel),
+            AudioSource::Clip(path, video) => Sound::from_video(path, video, cancel),
         }
     }
 
@@ -50,14 +50,14 @@ impl<'a> AudioSource<'a> {
         let bytes = content(path)
             .map_err(|e| Error::input(format!("{}: {}", path.display(), atomic::plain(&e))).with_source(e))?;
         let start = start.map_or(Vec::new(), |s| s.to_le_bytes().to_vec());
-        Ok(Key::of("sound", &[env!("CARGO_PKG_VERSION").as_bytes(), decoder.as_bytes(), &bytes, &start]))
+        Ok(Key::new("sound", &[env!("CARGO_PKG_VERSION").as_bytes(), decoder.as_bytes(), &bytes, &start]))
     }
 }
 
 /// What is heard of a shot's sound.
 #[derive(Debug, Clone)]
 pub struct ShotAudio {
-    pub heard: Arc<AudioConditioning>,
+    pub conditioning: Arc<AudioConditioning>,
     /// Stands for it: made of the sound's content, the frame rate, the gain and the acoustic model.
     pub key: Key,
     /// Whether the cache had it, so that nothing was decoded.
@@ -83,9 +83,9 @@ impl AudioExtractor<'_> {
     /// # Errors
     /// [`Error::Input`] where the sound cannot be decoded or there is none in the file, [`Error::Model`] where the acoustic model is damaged,
     /// [`Error::Usage`] for a frame rate that leaves windows no sample, [`Error::Interrupted`].
-    pub fn listen(&self, from: &AudioSource, fps: Rational, gain: f32) -> Result<ShotAudio> {
+    pub fn extract(&self, from: &AudioSource, fps: Rational, gain: f32) -> Result<ShotAudio> {
         let acoustic = self.acoustic();
-        let key = Key::of(
+        let key = Key::new(
             "heard",
             &[
                 VERSION,
@@ -98,18 +98,18 @@ impl AudioExtractor<'_> {
             ],
         );
         if let Some(heard) = self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.get(&key)?).ok()) {
-            return Ok(ShotAudio { heard: Arc::new(heard), key, cached: true });
+            return Ok(ShotAudio { conditioning: Arc::new(heard), key, cached: true });
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
         let speech = acoustic.map(|_| Speech::load(self.models, None, &options)).transpose()?;
-        let heard = AudioConditioning::of(&from.load(self.cancel)?.louder(gain.into()), fps, speech.as_ref())?;
+        let heard = AudioConditioning::from_sound(&from.load(self.cancel)?.louder(gain.into()), fps, speech.as_ref())?;
         // What another program has stored first counts, as everywhere in the cache.
         let stored =
             self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, heard.to_arrays())).ok());
-        Ok(ShotAudio { heard: Arc::new(stored.unwrap_or(heard)), key, cached: false })
+        Ok(ShotAudio { conditioning: Arc::new(stored.unwrap_or(heard)), key, cached: false })
     }
 
-    /// The acoustic model that [`AudioExtractor::listen`] uses, by the checksum of its weights; `None` where there is none.
+    /// The acoustic model that [`AudioExtractor::extract`] uses, by the checksum of its weights; `None` where there is none.
     pub fn acoustic_model(&self) -> Option<&str> {
         self.acoustic().map(|component| component.blake3.as_str())
     }
@@ -137,39 +137,39 @@ mod tests {
         std::fs::write(&file, wav(&demo_sound(20, 25.0))).unwrap();
         let cache = Cache::open(&dir.path().join("cache"), DEFAULT_LIMIT).unwrap();
         let models = ModelSet::from_folders(&[]);
-        let listener =
+        let extractor =
             AudioExtractor { models: &models, threads: 1, cache: Some(&cache), cancel: &CancelToken::default() };
         let from = AudioSource::File(&file);
         let fps = Rational::whole(25);
-        let first = listener.listen(&from, fps, 0.0).unwrap();
-        assert!(!first.cached && first.heard.frames() == 20 && !first.heard.knows_characters());
-        let again = listener.listen(&from, fps, -0.0).unwrap();
-        assert!(again.cached && again.key == first.key && again.heard == first.heard);
+        let first = extractor.extract(&from, fps, 0.0).unwrap();
+        assert!(!first.cached && first.conditioning.frames() == 20 && !first.conditioning.has_characters());
+        let again = extractor.extract(&from, fps, -0.0).unwrap();
+        assert!(again.cached && again.key == first.key && again.conditioning == first.conditioning);
         // Elsewhere, under another name, it is the same sound.
         let copy = dir.path().join("copy.wav");
         std::fs::copy(&file, &copy).unwrap();
-        assert!(listener.listen(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
+        assert!(extractor.extract(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
         // Another gain, rate or sound is not.
         for (gain, fps) in [(6.0, fps), (0.0, Rational::new(24_000, 1_001).unwrap())] {
-            let other = listener.listen(&from, fps, gain).unwrap();
-            assert!(!other.cached && other.key != first.key && other.heard != first.heard);
+            let other = extractor.extract(&from, fps, gain).unwrap();
+            assert!(!other.cached && other.key != first.key && other.conditioning != first.conditioning);
         }
         std::fs::write(&copy, wav(&demo_sound(19, 25.0))).unwrap();
-        assert!(!listener.listen(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
+        assert!(!extractor.extract(&AudioSource::File(&copy), fps, 0.0).unwrap().cached);
         // A damaged value is made anew.
         std::fs::write(cache.path(&first.key), b"no").unwrap();
-        let anew = listener.listen(&from, fps, 0.0).unwrap();
-        assert!(!anew.cached && anew.heard == first.heard);
-        let bare = AudioExtractor { cache: None, ..listener };
-        assert!(bare.listen(&from, fps, 0.0).unwrap().heard == first.heard);
+        let anew = extractor.extract(&from, fps, 0.0).unwrap();
+        assert!(!anew.cached && anew.conditioning == first.conditioning);
+        let bare = AudioExtractor { cache: None, ..extractor };
+        assert!(bare.extract(&from, fps, 0.0).unwrap().conditioning == first.conditioning);
     }
 
     #[test]
     fn a_sound_that_is_not_there_is_said() {
         let models = ModelSet::from_folders(&[]);
-        let listener = AudioExtractor { models: &models, threads: 1, cache: None, cancel: &CancelToken::default() };
+        let extractor = AudioExtractor { models: &models, threads: 1, cache: None, cancel: &CancelToken::default() };
         let missing = Path::new("nowhere/s.wav");
-        let e = listener.listen(&AudioSource::File(missing), Rational::whole(25), 0.0).unwrap_err();
+        let e = extractor.extract(&AudioSource::File(missing), Rational::whole(25), 0.0).unwrap_err();
         assert!(matches!(&e, Error::Input(text) if text.contains("nowhere/s.wav")), "{e}");
     }
 }

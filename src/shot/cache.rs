@@ -456,7 +456,7 @@ mod tests {
     }
 
     fn key(n: u64) -> Key {
-        Key::of("test", &[&n.to_le_bytes()])
+        Key::new("test", &[&n.to_le_bytes()])
     }
 
     fn cache(limit: u64) -> (tempfile::TempDir, Cache) {

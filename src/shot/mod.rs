@@ -42,7 +42,7 @@ pub struct Head {
 
 impl Head {
     /// The head of a model with at least one vertex.
-    pub fn of(model: &Morphable) -> Head {
+    pub fn from_model(model: &Morphable) -> Head {
         let (mut lo, mut hi) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
         for v in model.mean.chunks_exact(3) {
             for c in 0..3 {

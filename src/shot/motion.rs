@@ -52,7 +52,7 @@ pub struct Motion {
 
 impl MotionFrame {
     /// The face of a fit; `confidence` 0 counts as the least above it, since 0 is what a gap has.
-    pub fn of(fit: &Fit, confidence: f32) -> MotionFrame {
+    pub fn from_fit(fit: &Fit, confidence: f32) -> MotionFrame {
         MotionFrame {
             camera: fit_image_matrix(fit).map(|v| v as f32),
             expr: fit.params.expr.clone(),
@@ -68,12 +68,12 @@ pub fn is_motion_name(path: &Path) -> bool {
 
 impl Motion {
     /// The motion of fits that are certain, one for each frame, counted from 0; `model` is their model's blake3.
-    pub fn of_fits<'a>(fits: impl IntoIterator<Item = &'a Fit>, size: (usize, usize), model: &str) -> Motion {
+    pub fn from_fits<'a>(fits: impl IntoIterator<Item = &'a Fit>, size: (usize, usize), model: &str) -> Motion {
         let frames = fits.into_iter().map(|fit| (fit, 1.0)).map(Some);
         Motion::of_weighted(frames, size, model)
     }
 
-    /// As [`Motion::of_fits`], from fits with their confidence; `None` where there is no face.
+    /// As [`Motion::from_fits`], from fits with their confidence; `None` where there is no face.
     pub fn of_weighted<'a>(
         fits: impl IntoIterator<Item = Option<(&'a Fit, f32)>>,
         size: (usize, usize),
@@ -87,7 +87,7 @@ impl Motion {
             shape.resize(fit.params.shape.len(), 0.0);
             shape.iter_mut().zip(&fit.params.shape).for_each(|(sum, &v)| *sum += weight * f64::from(v));
             total += weight;
-            Some(MotionFrame::of(fit, confidence))
+            Some(MotionFrame::from_fit(fit, confidence))
         });
         let frames = frames.collect();
         let identity = Some(shape.into_iter().map(|v| (v / total) as f32).collect());

@@ -83,8 +83,8 @@ mod tests {
         for frames in [1, 2] {
             let fits: Vec<_> =
                 synthetic::demo_driving(64, 2).unwrap().take(frames).map(|item| item.unwrap().1).collect();
-            let motion = Motion::of_fits(&fits, (64, 64), "drawn");
-            let track = Track::new(&motion, &Head::of(model.model()), &TrackSettings::default()).unwrap();
+            let motion = Motion::from_fits(&fits, (64, 64), "drawn");
+            let track = Track::new(&motion, &Head::from_model(model.model()), &TrackSettings::default()).unwrap();
             let figures = steadiness(&model, &track).unwrap().to_string();
             assert_eq!(figures, "jitter 0.000 px (0.00 % of the eyes' distance), not smoothed");
         }

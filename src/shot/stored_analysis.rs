@@ -34,7 +34,7 @@ impl StoredAnalysis {
     /// The key that it is stored under: of all frames' pixels, the networks and the choice of the face.
     pub fn key(&self) -> Key {
         let frames: Vec<u8> = self.pixels.iter().flat_map(|k| *k.bytes()).collect();
-        Key::of("shot", &[VERSION, self.networks.bytes(), self.face.as_bytes(), &frames])
+        Key::new("shot", &[VERSION, self.networks.bytes(), self.face.as_bytes(), &frames])
     }
 
     /// Whether it was made with these networks, of the face that `choice` picks.
@@ -116,8 +116,8 @@ mod tests {
             frames: pixels.iter().map(|&p| (p != 9).then(|| frame(p))).collect(),
             identity: Some(vec![1.0, 2.0]),
         };
-        let pixels = pixels.iter().map(|&p| Key::of("p", &[&[p]])).collect();
-        StoredAnalysis { motion, pixels, networks: Key::of("n", &[]), face: name(Choice::Largest) }
+        let pixels = pixels.iter().map(|&p| Key::new("p", &[&[p]])).collect();
+        StoredAnalysis { motion, pixels, networks: Key::new("n", &[]), face: name(Choice::Largest) }
     }
 
     #[test]
@@ -129,13 +129,13 @@ mod tests {
         assert_eq!((kept, key), (known.clone(), known.key()));
         let other = Cache::open(dir.path(), DEFAULT_LIMIT).unwrap();
         assert_eq!(StoredAnalysis::get(&other, &key), Some(known));
-        assert_eq!(StoredAnalysis::get(&other, &Key::of("none", &[])), None);
+        assert_eq!(StoredAnalysis::get(&other, &Key::new("none", &[])), None);
     }
 
     #[test]
     fn frames_are_found_by_their_pixels_wherever_they_moved() {
         let known = known(&[1, 2, 1, 3, 1]);
-        let key = |p: u8| Key::of("p", &[&[p]]);
+        let key = |p: u8| Key::new("p", &[&[p]]);
         assert_eq!(known.find(&key(3), 0), Some(3));
         assert_eq!(known.find(&key(1), 2), Some(2));
         assert_eq!(known.find(&key(1), 100), Some(4));
@@ -147,7 +147,7 @@ mod tests {
     fn the_key_is_that_of_the_question() {
         let a = known(&[1, 2]);
         assert!(a.is_of(&a.networks, Choice::Largest) && !a.is_of(&a.networks, Choice::Index(0)));
-        assert!(!a.is_of(&Key::of("other", &[]), Choice::Largest));
+        assert!(!a.is_of(&Key::new("other", &[]), Choice::Largest));
         let mut answer = a.clone();
         answer.motion.frames[0] = None;
         assert_eq!(a.key(), answer.key());

@@ -242,7 +242,7 @@ mod tests {
             let (frame, fit) = item.unwrap();
             assert_eq!((frame.width, frame.height), (64, 64));
             let want = Moment::at(i as f32 / DEMO_FPS).pose;
-            let pose = Euler::of_camera(&fit.params.camera);
+            let pose = Euler::from_camera(&fit.params.camera);
             assert!((pose.yaw - want.yaw).abs() < 0.05 && (pose.pitch - want.pitch).abs() < 0.05, "{pose:?} {want:?}");
             let landmarks = prepared.landmarks68(&fit).unwrap();
             assert!(landmarks.iter().all(|p| p[0] > 5.0 && p[1] > 5.0 && p[0] < 59.0 && p[1] < 59.0));

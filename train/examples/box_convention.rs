@@ -74,7 +74,7 @@ fn main() -> headgan::Result<()> {
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), Some(&pack))?;
     let weights = pack.load(part, headgan::import::check)?;
-    let kind = Kind::of(&weights)?;
+    let kind = Kind::from_weights(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let detector = Detector::new(Embedded::new(weights, &options), kind);
     let clips = open_all(&data)?;

@@ -34,7 +34,7 @@ struct Args {
 }
 
 fn batch(n: i64, side: i64, kind: Kind) -> Batch {
-    let mut rng = Rng::of(&[7]);
+    let mut rng = Rng::from_parts(&[7]);
     let mut make = |channels: i64, reach: f64| {
         let values: Vec<f64> = (0..channels * side * side).map(|_| rng.within(reach)).collect();
         Tensor::from_slice(&values).reshape([1, channels, side, side]).to_kind(kind).repeat([n, 1, 1, 1])

@@ -59,8 +59,13 @@ impl BatchNormTrainer {
             (name, Tensor::full(shape, value, (Kind::Float, device)))
         });
         let running: BTreeMap<String, Tensor> = running.collect();
-        let net =
-            SpectralWeights::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut Rng::of(&[seed, 1]), gain);
+        let net = SpectralWeights::new(
+            &layers,
+            &BTreeSet::new(),
+            (Kind::Float, device),
+            &mut Rng::from_parts(&[seed, 1]),
+            gain,
+        );
         let all = net.weights.iter().chain(&running);
         let average = all.map(|(name, t)| (name.clone(), t.detach().copy())).collect();
         BatchNormTrainer { step: 0, skipped: 0, device, clip, net, running, average, adam: Adam::default() }

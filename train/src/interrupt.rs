@@ -11,7 +11,8 @@ static TOKEN: LazyLock<CancelToken> = LazyLock::new(CancelToken::new);
 /// # Errors
 /// [`Error::Engine`] where the system refuses the handler or one is installed already.
 pub fn install() -> Result<()> {
-    ctrlc::set_handler(|| TOKEN.cancel()).map_err(|e| Error::engine(format!("cannot watch for Ctrl-C: {e}")).with_source(e))
+    ctrlc::set_handler(|| TOKEN.cancel())
+        .map_err(|e| Error::engine(format!("cannot watch for Ctrl-C: {e}")).with_source(e))
 }
 
 /// What the library is given.

@@ -135,7 +135,7 @@ impl DataSet {
         let sequence_length = config.sequence_length(step);
         let mut samples = Vec::with_capacity(config.batch * sequence_length);
         for i in 0..config.batch {
-            let mut rng = Rng::of(&[config.seed, 4, step, i as u64]);
+            let mut rng = Rng::from_parts(&[config.seed, 4, step, i as u64]);
             let person = &self.persons[rng.below(self.persons.len())];
             let clip = person[rng.below(person.len())];
             let usable = &self.usable[clip];

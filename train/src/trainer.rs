@@ -82,7 +82,7 @@ impl Trainer {
             residual || (g.compose && layer.contains(".conv_img."))
         };
         let gain = |layer: &str| if head(layer) { FIRST_HEADS } else { 1.0 };
-        let mut rng = Rng::of(&[config.seed, 1]);
+        let mut rng = Rng::from_parts(&[config.seed, 1]);
         let mut net = SpectralWeights::new(&shape::layers(run), &shape::spectral(run), (kind, device), &mut rng, gain);
         if let Some(path) = &config.start {
             let begun = safetensors::load(path).and_then(|weights| net.load_initial(&weights));

@@ -55,7 +55,7 @@ pub fn pairs(clips: &[StoredClip], each: usize, seed: u64) -> Vec<Pair> {
     let mut out = Vec::new();
     for (clip, stored) in clips.iter().enumerate() {
         let usable = stored.usable();
-        let mut rng = Rng::of(&[seed, 3, clip as u64]);
+        let mut rng = Rng::from_parts(&[seed, 3, clip as u64]);
         for _ in 0..each {
             let reference = usable[rng.below(usable.len())];
             let far: Vec<usize> = usable.iter().copied().filter(|t| t.abs_diff(reference) >= MIN_FRAME_GAP).collect();

@@ -52,7 +52,7 @@ fn value_and_gradient() {
         let part = logits.detach().get(i as i64).select(1, 0).narrow(1, 0, moments).tr().contiguous().reshape([-1]);
         let part = Vec::<f32>::try_from(part.to_kind(Kind::Float)).unwrap();
         let says: Vec<usize> = SENTENCES.labels[first..first + length as usize].iter().map(|l| *l as usize).collect();
-        expected -= log_probability(&Emissions::of_logits(5, 0, part).unwrap(), &says) / 3.0;
+        expected -= log_probability(&Emissions::from_logits(5, 0, part).unwrap(), &says) / 3.0;
         first += length as usize;
     }
     let got = value().double_value(&[]);

@@ -10,7 +10,7 @@ use tch::{Cuda, Device, Kind, Tensor};
 const SIDE: i64 = 64;
 
 fn batch() -> Batch {
-    let mut rng = Rng::of(&[7]);
+    let mut rng = Rng::from_parts(&[7]);
     let mut make = |channels: i64, side: i64, reach: f64| {
         let values: Vec<f64> = (0..2 * channels * side * side).map(|_| rng.within(reach)).collect();
         Tensor::from_slice(&values).reshape([2, channels, side, side])

@@ -76,7 +76,7 @@ fn it_learns_faces_and_a_pack_of_it_finds_them() {
     assert_eq!(part.config::<DetectorOverrides>().unwrap(), look);
     assert_eq!(part.config["score"], 0.65);
     let weights = pack.load(part, headgan::import::check).unwrap();
-    let kind = Kind::of(&weights).unwrap();
+    let kind = Kind::from_weights(&weights).unwrap();
     let detector = Detector::new(Embedded::new(weights, &cpu::Options::default()), kind);
     for scene in &new {
         let (a, b) = (detector.detect(&scene.picture).unwrap(), subject.find(&scene.picture).unwrap());

@@ -28,7 +28,7 @@ fn compare(trainer: &Trainer, only: Option<&str>) -> usize {
     trainer.weights().values().for_each(|w| w.shallow_clone().zero_grad());
     trainer.loss(&batch, only).backward();
     let weights: Vec<(&String, &Tensor)> = trainer.weights().iter().collect();
-    let mut rng = Rng::of(&[5]);
+    let mut rng = Rng::from_parts(&[5]);
     let mut felt = 0;
     for _ in 0..24 {
         let (name, weight) = weights[rng.below(weights.len())];
@@ -103,7 +103,7 @@ fn a_generator_that_listens() {
 
 #[test]
 fn the_judges_loss() {
-    let mut rng = Rng::of(&[7]);
+    let mut rng = Rng::from_parts(&[7]);
     let x = common::tensor(&mut rng, [1, 1, 4, 4], 2.0, Kind::Double).set_requires_grad(true);
     let fake = common::tensor(&mut rng, [1, 1, 4, 4], 2.0, Kind::Double);
     let loss = |x: &Tensor| {
@@ -133,7 +133,7 @@ fn the_perceptual_loss() {
     let layers = shape::layers(|ops| {
         mobilefacenet::features(ops, &[1, 3, 32, 32]);
     });
-    let mut rng = Rng::of(&[11]);
+    let mut rng = Rng::from_parts(&[11]);
     let mut weights = Weights::default();
     for (name, shape) in &layers {
         let n: usize = shape.iter().product();

@@ -163,7 +163,7 @@ fn archive(prefix: &str, files: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn noise(seed: u64, n: usize) -> Vec<u8> {
-    let mut rng = Rng::of(&[seed]);
+    let mut rng = Rng::from_parts(&[seed]);
     (0..n).map(|_| (rng.within(128.0) + 128.0) as u8).collect()
 }
 

@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     let _guard = tch::no_grad_guard();
     let file = safetensors::load(&args.file)?;
     let weights = file.strip_prefix("state.");
-    let network = Network::of(&args.architecture, &weights)?;
+    let network = Network::from_weights(&args.architecture, &weights)?;
     network.check(&weights, args.size)?;
     let kind = match args.precision.as_str() {
         "fp16" => Kind::Half,

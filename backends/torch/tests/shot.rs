@@ -53,8 +53,8 @@ fn drawn(place: &Backend) -> Shot {
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
     let (portrait, fit) = synthetic::demo_reference(SIDE).unwrap();
     let fits: Vec<Fit> = synthetic::demo_driving(SIDE, 6).unwrap().map(|item| item.unwrap().1).collect();
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+    let motion = Motion::from_fits(&fits, (SIDE, SIDE), "synthetic");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default()).unwrap();
     Shot::with_model(model.clone(), draft, portrait, &fit, track, Some(generator)).unwrap()
 }
 

@@ -135,7 +135,7 @@ fn around(
     let (width, height) = frame.image.size();
     let choice = settings.face(width, height);
     let keys: Vec<u8> = images.iter().flat_map(|image| *image.key().bytes()).collect();
-    let key = Key::of("window", &[networks.fingerprint().bytes(), format!("{choice:?}").as_bytes(), &keys]);
+    let key = Key::new("window", &[networks.fingerprint().bytes(), format!("{choice:?}").as_bytes(), &keys]);
     let known = shared::short_analysis(key, || {
         let all = |range: Option<FrameRange>| -> Result<ClipFrames> {
             let inside = move |i: usize| range.is_none_or(|r| r.first <= i && r.last.is_none_or(|l| i <= l));

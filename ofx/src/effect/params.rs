@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn records_are_read_back() {
-        let record = ShotRecord { key: headgan::key::Key::of("x", &[]), first: -12, frames: 300 };
+        let record = ShotRecord { key: headgan::key::Key::new("x", &[]), first: -12, frames: 300 };
         assert_eq!(ShotRecord::from_text(&record.to_text()), Some(record));
         let other = record.to_text().replacen('1', "2", 1);
         for bad in ["", "1", "1 xyz 0 1", other.as_str()] {

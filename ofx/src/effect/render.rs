@@ -96,12 +96,12 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let same = is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
     let audio_request = sound::request(effect, &stage, &params, settings, now.quality)?;
     let hear = |request| sound::find(effect, &stage, request, &driving, args.time, cache.as_ref());
-    let hearing = audio_request.as_ref().map(hear).transpose()?;
+    let audio_input = audio_request.as_ref().map(hear).transpose()?;
     let cast = ShotSpec {
         reference: &plate.frame,
         fit: ReferenceFit::Detect("Reference"),
         driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
-        hearing,
+        audio: audio_input,
         quality: now.quality,
         device: settings.device,
     };

@@ -134,7 +134,7 @@ pub fn short_analysis(key: Key, make: impl FnOnce() -> Result<StoredAnalysis>) -
 pub fn file_frame(path: &str, number: i64, color: Color, width: usize, height: usize) -> Result<Arc<Frame>> {
     let size = [number, width as i64, height as i64];
     let numbers: Vec<u8> = size.iter().flat_map(|n| n.to_le_bytes()).collect();
-    let key = Key::of("picture", &[path.as_bytes(), &numbers, format!("{color:?}").as_bytes()]);
+    let key = Key::new("picture", &[path.as_bytes(), &numbers, format!("{color:?}").as_bytes()]);
     if let Some(frame) = FILE_FRAMES.lock().get(&key) {
         return Ok(frame);
     }

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let analysis = common::analyse(&context, &source, choice, cache.as_ref(), args.quiet)?;
     let motion = analysis.motion(networks.model_hash());
     let track = context.track(&motion, &base.track())?;
-    let head = Head::of(networks.morphable.model());
+    let head = Head::from_model(networks.morphable.model());
     let bytes = args.motion.as_ref().map(|path| motion.save(path, args.with_identity)).transpose()?;
     let exported = bytes.map(|bytes| (bytes, bytes as f64 / motion.frames.len() as f64, motion.numbers_per_frame()));
     let steadiness = steadiness::steadiness(&networks.morphable, &track)?;
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             .enumerate()
             .map(|(i, face)| {
                 let seen = face.as_ref().map(|f| {
-                    let pose = Euler::of_camera(&f.fit.params.camera);
+                    let pose = Euler::from_camera(&f.fit.params.camera);
                     json!({"box": [f.rect.x0, f.rect.y0, f.rect.x1, f.rect.y1], "confidence": f.confidence,
                         "event": f.event, "roi": [f.fit.roi.x0, f.fit.roi.y0, f.fit.roi.x1, f.fit.roi.y1],
                         "params62": f.fit.params.to_vec(), "pose_deg": pose})

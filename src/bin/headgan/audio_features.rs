@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let video = video(&args.sound)?;
     let sound = match &video {
         // The original hears a video's sound as if picture and sound began together.
-        Some(video) if !args.compat => Sound::of_video(&args.sound, video, interrupt::token())?,
+        Some(video) if !args.compat => Sound::from_video(&args.sound, video, interrupt::token())?,
         _ => Sound::load_cancellable(&args.sound, interrupt::token())?,
     };
     let own = video.as_ref().map(|v| v.fps);

@@ -104,8 +104,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     // The main job.
     let head = model.model();
-    let motion = Motion::of_fits(&fits, (SIZE, SIZE), "drawn");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default())?;
+    let motion = Motion::from_fits(&fits, (SIZE, SIZE), "drawn");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default())?;
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let grid = expressions(&model, &draft, &portrait, &portrait_fit, &Settings::default())?;
     let rendering = Instant::now();

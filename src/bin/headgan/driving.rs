@@ -28,8 +28,8 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
     })
 }
 
-/// What a generator hears of the sound of a shot; of one that does not listen no sound is decoded.
-pub struct Ear<'a> {
+/// What a generator takes of the sound of a shot. A generator without audio decodes no sound.
+pub struct AudioOptions<'a> {
     pub context: &'a RenderContext,
     pub generator: Option<&'a Generator>,
     pub cache: Option<&'a Cache>,
@@ -38,10 +38,10 @@ pub struct Ear<'a> {
     pub quiet: bool,
 }
 
-impl Ear<'_> {
-    /// Listens to a sound in frames of `fps` a second, and says what the generator has to do without; `None` where it does not listen
+impl AudioOptions<'_> {
+    /// Extracts a sound in frames of `fps` a second, and says what the generator has to do without; `None` where it takes no audio
     /// or there is none.
-    pub fn listen(&self, sound: Option<AudioSource>, fps: Rational) -> Result<Option<ShotAudio>> {
+    pub fn extract(&self, sound: Option<AudioSource>, fps: Rational) -> Result<Option<ShotAudio>> {
         if !self.takes_audio() {
             return Ok(None);
         }
@@ -56,12 +56,12 @@ impl Ear<'_> {
             );
             return Ok(None);
         };
-        let listened = self.context.audio(&sound, fps, self.gain, self.cache, interrupt::token())?;
-        if !listened.heard.knows_characters() {
+        let shot_audio = self.context.audio(&sound, fps, self.gain, self.cache, interrupt::token())?;
+        if !shot_audio.conditioning.has_characters() {
             say("there is no acoustic model: what the generator hears of characters is zeros; headgan models import \
                  deepspeech2 brings one");
         }
-        Ok(Some(listened))
+        Ok(Some(shot_audio))
     }
 
     pub fn takes_audio(&self) -> bool {
@@ -125,10 +125,10 @@ impl Driving {
         }
     }
 
-    /// What a generator may listen to: the file that was named, else the clip's own sound.
-    pub fn heard_from<'a>(&'a self, named: Option<&'a Path>) -> Option<AudioSource<'a>> {
+    /// The sound a generator may take: the file that was named, else the clip's own sound.
+    pub fn audio_source<'a>(&'a self, named: Option<&'a Path>) -> Option<AudioSource<'a>> {
         named.map(AudioSource::File).or(match self {
-            Driving::Clip(source) => AudioSource::of_clip(source),
+            Driving::Clip(source) => AudioSource::from_clip(source),
             Driving::Motion(_) => None,
         })
     }

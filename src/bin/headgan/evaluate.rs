@@ -1,7 +1,7 @@
 //! `headgan evaluate`: how good a reenactment is, beside two floors.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Ear, own_fit};
+use crate::driving::{AudioOptions, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
@@ -212,7 +212,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
             (source.frame(motion.first + args.reference_frame)?, fit)
         }
     };
-    let ear = Ear {
+    let audio_options = AudioOptions {
         context,
         generator: generator.as_ref(),
         cache: cache.as_ref(),
@@ -220,7 +220,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         quiet: args.quiet,
     };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
-    let listened = ear.listen(AudioSource::of_clip(&source), fps)?;
+    let shot_audio = audio_options.extract(AudioSource::from_clip(&source), fps)?;
     let (quality, device) = match generator {
         Some(_) => (Quality::Full, settings.device),
         // Nothing runs on the controls' device.
@@ -230,7 +230,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         reference: &picture,
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
-        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality,
         device,
     };

@@ -25,7 +25,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let networks = context.networks();
     let mut report = FitReport::default();
     for (seen, fit) in networks.faces(&picture)? {
-        report.faces.push(FaceReport::of(&seen, &fit, &networks.morphable)?);
+        report.faces.push(FaceReport::from_fit(&seen, &fit, &networks.morphable)?);
     }
     if report.faces.is_empty() {
         return Err(no_face(&args.image));

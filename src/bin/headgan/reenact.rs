@@ -1,7 +1,7 @@
 //! `headgan reenact`: the main job.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, Ear, own_fit};
+use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
@@ -127,7 +127,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     let base = values.resolve(0.0);
-    let precision = args.precision.as_deref().and_then(Precision::of_id);
+    let precision = args.precision.as_deref().and_then(Precision::from_id);
     let memory = args.memory.as_deref().map(cache::parse_size).transpose();
     let memory = memory.map_err(|e| Error::usage(format!("--memory: {e}")))?.unwrap_or(0);
     let full = base.quality == Quality::Full;
@@ -140,8 +140,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let networks = context.networks();
     let frame_settings = FrameSettings::from_controls(&base, false);
     let generator = full.then(|| context.generator(base.device)).transpose()?;
-    let listens = generator.as_ref().is_some_and(|g| g.config.audio > 0);
-    if args.audio.is_some() && !listens && !writer::is_video_name(Path::new(&args.output)) {
+    let takes_audio = generator.as_ref().is_some_and(|g| g.config.audio > 0);
+    if args.audio.is_some() && !takes_audio && !writer::is_video_name(Path::new(&args.output)) {
         return Err(no_use(&args.output));
     }
     let number = reference.info().first + base.reference_frame;
@@ -188,7 +188,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, None) => context.reference_fit(&picture, &args.reference, None)?,
         (Some(fit), _) => fit,
     };
-    let ear = Ear {
+    let audio_options = AudioOptions {
         context: &context,
         generator: generator.as_ref(),
         cache: cache.as_ref(),
@@ -196,14 +196,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         quiet: args.quiet,
     };
     let listening = Instant::now();
-    let listened = ear.listen(driving.heard_from(args.audio.as_deref()), driving.fps())?;
+    let shot_audio = audio_options.extract(driving.audio_source(args.audio.as_deref()), driving.fps())?;
     let listening = listening.elapsed();
     let direction = Direction { values, first: motion.first, same };
     let spec = ShotSpec {
         reference: &picture,
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
-        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality: base.quality,
         device: base.device,
     };
@@ -228,9 +228,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         common::print_json(&json!({
             "output": args.output, "frames": frames, "size": [out.width, out.height], "pack": networks.pack,
             "quality": base.quality, "engine": engine, "frames_repeated_in_fp32": repeated, "frames_without_face": gaps, "outliers": outliers,
-            "generator_given_silence": listens && listened.is_none(),
-            "generator_hears": listened.map(|l| json!({
-                "frames": l.heard.frames(), "characters": l.heard.knows_characters(), "cached": l.cached,
+            "generator_given_silence": takes_audio && shot_audio.is_none(),
+            "generator_hears": shot_audio.map(|l| json!({
+                "frames": l.conditioning.frames(), "characters": l.conditioning.has_characters(), "cached": l.cached,
             })),
             "frames_per_second": fps, "analysis": analysis.map(|a| a.work),
             "seconds": {
@@ -293,7 +293,7 @@ fn sink_spec(
     let picture = !view::is_data(view);
     spec.alpha = picture && reference.alpha;
     if picture {
-        spec.depth = Format::of_name(Path::new(&args.output)).and_then(|f| f.nearest_depth(reference.depth));
+        spec.depth = Format::from_name(Path::new(&args.output)).and_then(|f| f.nearest_depth(reference.depth));
     }
     spec.audio = match (&args.audio, args.no_audio) {
         (_, true) => None,

@@ -1,7 +1,7 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
-use crate::driving::{Driving, Ear, own_fit};
+use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
@@ -112,19 +112,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Err(Error::Model(text)) => (None, Some(format!("The expression controls are not shown: {text}."))),
         Err(other) => return Err(other),
     };
-    let ear = Ear {
+    let audio_options = AudioOptions {
         context: &context,
         generator: generator.as_ref(),
         cache: cache.as_ref(),
         gain: base.audio_gain,
         quiet: args.quiet,
     };
-    let listened = ear.listen(driving.heard_from(None), driving.fps())?;
+    let shot_audio = audio_options.extract(driving.audio_source(None), driving.fps())?;
     let spec = ShotSpec {
         reference: &picture,
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
-        hearing: listened.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality: base.quality,
         device: base.device,
     };

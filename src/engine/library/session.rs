@@ -28,7 +28,7 @@ impl Precision {
     pub const IDS: [&str; 4] = ["fp32", "tf32", "fp16", "bf16"];
 
     /// The precision of this name.
-    pub fn of_id(id: &str) -> Option<Precision> {
+    pub fn from_id(id: &str) -> Option<Precision> {
         let at = Precision::IDS.iter().position(|i| *i == id)?;
         Some([Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16][at])
     }

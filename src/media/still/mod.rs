@@ -56,7 +56,7 @@ pub enum Format {
 
 impl Format {
     /// The format that a file name asks for.
-    pub fn of_name(path: &Path) -> Option<Format> {
+    pub fn from_name(path: &Path) -> Option<Format> {
         let e = path.extension()?.to_str()?.to_ascii_lowercase();
         match e.as_str() {
             "png" => Some(Format::Png),
@@ -68,7 +68,7 @@ impl Format {
     }
 
     /// The format of a file with these first bytes.
-    pub fn of_bytes(head: &[u8]) -> Option<Format> {
+    pub fn from_bytes(head: &[u8]) -> Option<Format> {
         match head {
             [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => Some(Format::Png),
             [0xff, 0xd8, 0xff, ..] => Some(Format::Jpeg),
@@ -255,7 +255,7 @@ fn open(path: &Path, limits: &Limits) -> Result<(Format, BufReader<File>)> {
     let mut head = Vec::with_capacity(16);
     Read::by_ref(&mut file).take(16).read_to_end(&mut head).map_err(|e| fail(&atomic::plain(&e)).with_source(e))?;
     file.rewind().map_err(|e| fail(&atomic::plain(&e)).with_source(e))?;
-    let Some(format) = Format::of_bytes(&head) else {
+    let Some(format) = Format::from_bytes(&head) else {
         return Err(fail("this is no image that can be read: PNG, JPEG, TIFF and EXR can"));
     };
     Ok((format, BufReader::with_capacity(1 << 16, file)))
@@ -385,7 +385,7 @@ fn upright_n<S: Sample, const N: usize>(samples: &[S], (w, h): (usize, usize), o
 /// # Errors
 /// [`Error::Usage`] for an unknown extension or a depth that the format lacks.
 pub fn check_options(path: &Path, options: &StillOptions) -> Result<(Format, Depth)> {
-    let Some(format) = Format::of_name(path) else {
+    let Some(format) = Format::from_name(path) else {
         return Err(Error::usage(format!(
             "{}: the name does not say which image to write: end it with .png, .jpg, .tiff or .exr",
             path.display()

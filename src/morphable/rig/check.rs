@@ -73,7 +73,7 @@ pub fn check(model: &PreparedMorphable, shape: &[f32]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let before = points(&rest, &RigSettings::default())?;
     for &expression in Expression::ALL {
-        let after = points(&rest, &RigSettings::of(expression, 1.0))?;
+        let after = points(&rest, &RigSettings::single(expression, 1.0))?;
         for Measure { name, unit, wanted, of } in measures(expression) {
             let control = format!("expr_{}", expression.id());
             // Shares are of the face at rest.

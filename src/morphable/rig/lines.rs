@@ -17,7 +17,7 @@ pub(super) struct Place {
 impl Place {
     /// # Errors
     /// `Model` when the landmarks do not lie like those of a face.
-    pub fn of(model: &Morphable) -> Result<Place> {
+    pub fn new(model: &Morphable) -> Result<Place> {
         let bad = |why: &str| Error::model(format!("morphable model: its landmarks {why}: import it again"));
         let own: Vec<[f32; 3]> = model.landmarks.iter().map(|&v| vertex(model, v)).collect();
         let target = landmarks().map(|p| p.map(|v| v as f32));
@@ -74,7 +74,7 @@ pub(super) struct Lines {
 impl Lines {
     /// The lids go through the landmarks, which is where a fit puts them, or a little beyond (see [`MARGIN`]); the lips
     /// are the border of the model's mouth, or go through the landmarks where it has none.
-    pub fn of(model: &Morphable, place: &Place) -> Lines {
+    pub fn new(model: &Morphable, place: &Place) -> Lines {
         let at = |v: u32| place.at(vertex(model, v));
         let l = |i: usize| at(model.landmarks[i]);
         let distance = |a: P3, b: P3| (0..3).map(|c| (a[c] - b[c]).powi(2)).sum::<f64>().sqrt();

@@ -57,7 +57,7 @@ impl Default for RigSettings {
 
 impl RigSettings {
     /// One expression alone.
-    pub fn of(expression: Expression, strength: f32) -> RigSettings {
+    pub fn single(expression: Expression, strength: f32) -> RigSettings {
         let mut settings = RigSettings::default();
         settings.expressions[expression as usize] = strength;
         settings
@@ -118,8 +118,8 @@ impl Rig {
     /// # Errors
     /// `Model` when there are not 68 landmarks or they do not lie like those of a face.
     pub fn new(model: &Morphable) -> Result<Rig> {
-        let place = Place::of(model)?;
-        let lines = Lines::of(model, &place);
+        let place = Place::new(model)?;
+        let lines = Lines::new(model, &place);
         let at: Vec<P3> =
             (0..model.vertex_count() as u32).into_par_iter().map(|v| place.at(vertex(model, v))).collect();
         let landmarks: Vec<P3> = model.landmarks.iter().map(|&v| at[v as usize]).collect();

@@ -167,9 +167,9 @@ fn regions_do_not_dim_expressions() {
     let (shape, expr, rest) = (reference_shape(), Rng(4).vec(10), vec![0.05; 10]);
     let closed = RigSettings { regions: [0.0; 4], ..RigSettings::default() };
     for e in [Expression::Smile, Expression::BrowInnerRaise, Expression::JawOpen] {
-        let both = RigSettings { regions: [0.0; 4], ..RigSettings::of(e, 0.7) };
+        let both = RigSettings { regions: [0.0; 4], ..RigSettings::single(e, 0.7) };
         let a = mesh(&model, &shape, &expr, &rest, &both);
-        let b = mesh(&model, &shape, &rest, &rest, &RigSettings::of(e, 0.7));
+        let b = mesh(&model, &shape, &rest, &rest, &RigSettings::single(e, 0.7));
         assert!(apart(&a, &b) < 1e-3, "{e:?}");
         assert!(apart(&a, &mesh(&model, &shape, &expr, &rest, &closed)) > 3.0, "{e:?}");
     }
@@ -182,7 +182,7 @@ fn replacing_takes_the_performances_own_away_without_a_jump() {
     let mut expr = acting(Mode::Smile, 0.9);
     expr[Mode::BrowRaise as usize] = 0.4;
     let with = |value: f32, replace: bool| {
-        mesh(&model, &shape, &expr, &rest, &RigSettings { replace, ..RigSettings::of(Expression::Smile, value) })
+        mesh(&model, &shape, &expr, &rest, &RigSettings { replace, ..RigSettings::single(Expression::Smile, value) })
     };
     // The smile counts from the face at rest; the brows stay the performance's.
     let mut wanted = acting(Mode::Smile, 0.1 + 0.5);
@@ -211,7 +211,7 @@ fn left_eye(model: &PreparedMorphable, shape: &[f32], expr: &[f32], settings: &R
 #[test]
 fn a_blink_closes_any_eye_and_no_further() {
     let model = drawn();
-    let blink = RigSettings::of(Expression::BlinkLeft, 1.0);
+    let blink = RigSettings::single(Expression::BlinkLeft, 1.0);
     let mut tired = blink;
     tired.regions[Region::Eyes as usize] = 0.3;
     for shape in identities() {
@@ -221,7 +221,8 @@ fn a_blink_closes_any_eye_and_no_further() {
                 assert!(left.abs() < 0.2, "{mode:?} {value}: {left}");
             }
         }
-        let half = left_eye(&model, &shape, &acting(Mode::JawOpen, 0.0), &RigSettings::of(Expression::BlinkLeft, 0.5));
+        let half =
+            left_eye(&model, &shape, &acting(Mode::JawOpen, 0.0), &RigSettings::single(Expression::BlinkLeft, 0.5));
         assert!((half - 0.5).abs() < 0.1, "{half}");
     }
 }
@@ -231,7 +232,7 @@ fn parts_that_do_not_fit_are_errors() {
     let model = drawn();
     let identity = model.identity(&[0.0; 40]).unwrap();
     let (mut spare, mut out) = (Mesh::default(), Mesh::default());
-    let settings = RigSettings::of(Expression::Smile, 1.0);
+    let settings = RigSettings::single(Expression::Smile, 1.0);
     let rig = model.rig().unwrap();
     for (expr, neutral) in [(9, 10), (10, 9)] {
         let (expr, neutral) = (vec![0.0; expr], vec![0.0; neutral]);

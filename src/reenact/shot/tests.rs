@@ -64,8 +64,8 @@ fn shot_moving(
     change(&mut portrait);
     let driving = synthetic::demo_driving(SIDE, frames).unwrap();
     let fits: Vec<Fit> = driving.enumerate().map(|(i, item)| walk(i, item.unwrap().1)).collect();
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+    let motion = Motion::from_fits(&fits, (SIDE, SIDE), "synthetic");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default()).unwrap();
     Shot::with_model(model.clone(), draft, portrait, &fit, track, generator).unwrap()
 }
 
@@ -172,7 +172,7 @@ fn regions_and_expressions_reach_every_picture() {
     let mut differ = |plain: FrameSettings| {
         let mut still = plain.clone();
         still.rig.regions = [0.0; 4];
-        let smile = FrameSettings { rig: RigSettings::of(Expression::Smile, 1.0), ..plain.clone() };
+        let smile = FrameSettings { rig: RigSettings::single(Expression::Smile, 1.0), ..plain.clone() };
         let mut render =
             |settings: &FrameSettings| shot.render(7, &|_| settings.clone(), &mut scratch).unwrap().clone();
         let pictures = [render(&plain), render(&still), render(&smile)];
@@ -432,8 +432,8 @@ fn the_warped_reference_is_near_the_truth() {
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks).unwrap());
     let clip: Vec<(Frame, Fit)> = synthetic::demo_driving(SIDE, 40).unwrap().map(|item| item.unwrap()).collect();
     let fits: Vec<Fit> = clip.iter().map(|(_, fit)| fit.clone()).collect();
-    let motion = Motion::of_fits(&fits, (SIDE, SIDE), "synthetic");
-    let track = Track::new(&motion, &Head::of(head), &TrackSettings::default()).unwrap();
+    let motion = Motion::from_fits(&fits, (SIDE, SIDE), "synthetic");
+    let track = Track::new(&motion, &Head::from_model(head), &TrackSettings::default()).unwrap();
     let shot = Shot::with_model(model.clone(), draft, clip[0].0.clone(), &fits[0], track, None).unwrap();
     let retarget = RetargetSettings { self_reenactment: true, ..RetargetSettings::default() };
     let settings = FrameSettings { retarget, view: View::Crop, ..FrameSettings::default() };
@@ -446,7 +446,7 @@ fn the_warped_reference_is_near_the_truth() {
         let window = shot.window_at(i, &|_| settings.clone()).unwrap();
         let crop = |frame: &Frame| frame.crop(window, CROP, CROP, Filter::Area);
         let mask = shot.silhouette(i, &|_| settings.clone(), &mut scratch).unwrap();
-        let error = |picture: &Frame| Errors::of(picture, &crop(&clip[i].0)).unwrap().within(&mask).unwrap();
+        let error = |picture: &Frame| Errors::between(picture, &crop(&clip[i].0)).unwrap().within(&mask).unwrap();
         still += error(&crop(&clip[0].0));
         warped += error(&by_flow);
     }

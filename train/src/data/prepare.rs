@@ -236,7 +236,7 @@ fn prepare_file(
         cancel: interrupt::token(),
     };
     let analysis = with_clip(&source, |clip| analyser.run(clip, |_, _| Choice::Largest))?;
-    let head = Head::of(networks.morphable.model());
+    let head = Head::from_model(networks.morphable.model());
     let track = Track::new(&analysis.motion(networks.model_hash()), &head, &TrackSettings::default())?;
     let squares: Vec<Square> = track.poses.iter().map(|p| Square::around(&p.camera, &head)).collect();
     let seen: Vec<bool> = analysis

@@ -83,8 +83,8 @@ pub fn add_audio(
 }
 
 fn audio_of_source(listener: &AudioExtractor, source: &Source) -> Result<Option<Arc<AudioConditioning>>> {
-    let (Some(from), Some(fps)) = (AudioSource::of_clip(source), source.info().fps) else { return Ok(None) };
-    Ok(Some(listener.listen(&from, fps, 0.0)?.heard))
+    let (Some(from), Some(fps)) = (AudioSource::from_clip(source), source.info().fps) else { return Ok(None) };
+    Ok(Some(listener.extract(&from, fps, 0.0)?.conditioning))
 }
 
 /// Stores what the frames of a clip are heard as, given what the file is that it was cut out of.
@@ -156,7 +156,7 @@ mod tests {
         assert!(found.to_string().contains("zeros"), "{found}");
         let now = StoredClip::open(&folder).unwrap();
         let heard = now.heard.as_ref().unwrap();
-        assert_eq!((heard.frames(), heard.knows_characters()), (6, false));
+        assert_eq!((heard.frames(), heard.has_characters()), (6, false));
         // The part is where the clip is in its file.
         let from = at("files/drawn.mp4");
         let source = Source::open(from.to_str().unwrap()).unwrap();

@@ -65,7 +65,7 @@ pub fn split(clips: &[ClipMetadata], hold_out: &HoldOut, seed: u64) -> Result<Sp
     match hold_out {
         HoldOut::Drawn(n) => {
             let mut order: Vec<usize> = (0..persons.len()).collect();
-            Rng::of(&[seed, 2]).shuffle(&mut order);
+            Rng::from_parts(&[seed, 2]).shuffle(&mut order);
             order.iter().take(*n).for_each(|&p| persons[p].held_out = true);
         }
         HoldOut::Named(names) => {

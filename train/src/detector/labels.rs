@@ -66,7 +66,7 @@ pub struct Label {
 }
 
 impl Label {
-    fn of(found: &Detection) -> Option<Label> {
+    fn from_detection(found: &Detection) -> Option<Label> {
         let short = |v: f32| (100.0 * v).round() / 100.0;
         let r = found.rect;
         Some(Label {
@@ -181,7 +181,9 @@ fn label_file(
         still::write(&path, &small, &StillOptions { alpha: false, jpeg_quality: QUALITY, ..Default::default() })?;
         // What training will see, not what was compressed.
         let found = detector.detect(&still::read(&path)?.frame)?;
-        labelled.pictures.push(LabelledPicture { file, faces: found.iter().filter_map(Label::of).collect() });
+        labelled
+            .pictures
+            .push(LabelledPicture { file, faces: found.iter().filter_map(Label::from_detection).collect() });
     }
     Ok(labelled)
 }

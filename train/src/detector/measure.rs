@@ -118,7 +118,7 @@ impl EvaluatedDetector {
     /// # Errors
     /// [`headgan::Error::Model`] where the weights are no detector's.
     pub fn new(weights: Weights) -> Result<EvaluatedDetector> {
-        let kind = Kind::of(&weights)?;
+        let kind = Kind::from_weights(&weights)?;
         let options = cpu::Options { threads: 1, ..cpu::Options::default() };
         Ok(EvaluatedDetector(Detector::new(Embedded::new(Arc::new(weights), &options), kind)))
     }
@@ -141,7 +141,7 @@ impl EvaluatedDetector {
         self.0.options.visible = MIN_SCORE;
         let found = self.0.detect(picture);
         self.0.options.visible = REQUIRED_SCORE;
-        Ok(found?.iter().filter_map(|d| Face::of(d, REQUIRED_SCORE)).collect())
+        Ok(found?.iter().filter_map(|d| Face::from_detection(d, REQUIRED_SCORE)).collect())
     }
 }
 
@@ -215,9 +215,9 @@ impl Comparison {
         }
         let sources = Sources { photos: &photos, heads: &heads, drawn: 0.3 };
         for i in 0..count as u64 {
-            let scene = compose(&sources, (SIDE, SIDE), &mut Rng::of(&[seed, 11, i]));
+            let scene = compose(&sources, (SIDE, SIDE), &mut Rng::from_parts(&[seed, 11, i]));
             self.pair(&scene.picture, &scene.faces, &mut figures.composed, "composed")?;
-            let scene = compose_without_faces(&sources, (SIDE, SIDE), &mut Rng::of(&[seed, 12, i]));
+            let scene = compose_without_faces(&sources, (SIDE, SIDE), &mut Rng::from_parts(&[seed, 12, i]));
             self.pair(&scene.picture, &scene.faces, &mut figures.nobody, "nobody")?;
         }
         Ok(figures)
@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn face(x: f32, score: f32) -> Face {
-        Face::of(&at(x, score), REQUIRED_SCORE).unwrap()
+        Face::from_detection(&at(x, score), REQUIRED_SCORE).unwrap()
     }
 
     #[test]

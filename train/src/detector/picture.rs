@@ -18,7 +18,7 @@ pub struct Face {
 
 impl Face {
     /// A detection that has landmarks; required from this score on.
-    pub fn of(detection: &Detection, min_score: f32) -> Option<Face> {
+    pub fn from_detection(detection: &Detection, min_score: f32) -> Option<Face> {
         let landmarks = detection.landmarks5?;
         Some(Face { rect: detection.rect, landmarks, required: detection.score >= min_score })
     }

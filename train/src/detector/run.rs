@@ -135,14 +135,14 @@ impl RenderedHeads {
 
 /// What a step sees: scenes of one size, about as many pixels each time.
 fn scenes(settings: &Settings, photos: &[Vec<Picture>], heads: &[Picture], step: u64) -> Vec<Scene> {
-    let mut rng = Rng::of(&[settings.seed, 4, step]);
+    let mut rng = Rng::from_parts(&[settings.seed, 4, step]);
     let side = SIDES[rng.below(SIDES.len())];
     let stretch = rng.within(0.25).exp();
     // Any size, not multiples of the strides: the program's pictures are not either.
     let size = ((side * stretch).round() as usize, (side / stretch).round() as usize);
     let count = (settings.batch as f64 * (SIDE / side).powi(2)).round().max(1.0) as u64;
     let sources = Sources { photos, heads, drawn: DRAWN };
-    let one = |i| compose(&sources, size, &mut Rng::of(&[settings.seed, 5, step, i]));
+    let one = |i| compose(&sources, size, &mut Rng::from_parts(&[settings.seed, 5, step, i]));
     (0..count).map(one).collect()
 }
 

@@ -417,7 +417,7 @@ mod tests {
     fn scenes_repeat_differ_and_are_now_and_then_empty() {
         let (photos, heads) = ([vec![picture()]], [picture()]);
         let sources = Sources { photos: &photos, heads: &heads, drawn: 0.3 };
-        let scene = |seed| compose(&sources, (128, 96), &mut Rng::of(&[seed]));
+        let scene = |seed| compose(&sources, (128, 96), &mut Rng::from_parts(&[seed]));
         assert_eq!(scene(1).picture, scene(1).picture);
         assert_eq!(scene(1).faces, scene(1).faces);
         assert_ne!(scene(1).picture, scene(2).picture);

@@ -23,7 +23,7 @@ pub struct Targets {
 
 impl Targets {
     /// Of a picture of `width` x `height` pixels. Every face that must be found has at least its best prior.
-    pub fn of(faces: &[Face], (width, height): (usize, usize), priors: &[Prior]) -> Targets {
+    pub fn from_faces(faces: &[Face], (width, height): (usize, usize), priors: &[Prior]) -> Targets {
         let (w, h) = (width as f32, height as f32);
         let inside = |r: &Rect| Rect { x0: r.x0 / w, y0: r.y0 / h, x1: r.x1 / w, y1: r.y1 / h };
         let (required, ignored): (Vec<&Face>, Vec<&Face>) = faces.iter().partition(|f| f.required);
@@ -96,7 +96,7 @@ mod tests {
         let size = (160, 96);
         let priors = retinaface(size.1, size.0);
         let faces = [face(20.0, 10.0, 50.0, true), face(110.0, 30.0, 14.0, true)];
-        let targets = Targets::of(&faces, size, &priors);
+        let targets = Targets::from_faces(&faces, size, &priors);
         let mut seen = [0; 2];
         for (p, prior) in priors.iter().enumerate().filter(|(p, _)| targets.class[*p] == 1) {
             let b = &targets.boxes[4 * p..][..4];
@@ -123,17 +123,17 @@ mod tests {
         let mut long = face(60.0, 5.0, 100.0, true);
         long.rect = Rect { x0: 60.0, y0: 5.0, x1: 70.0, y1: 105.0 };
         for face in [face(30.0, 30.0, 6.0, true), long] {
-            let targets = Targets::of(&[face], size, &priors);
+            let targets = Targets::from_faces(&[face], size, &priors);
             assert_eq!(targets.positives(), 1, "{face:?}");
         }
-        let none = Targets::of(&[], size, &priors);
+        let none = Targets::from_faces(&[], size, &priors);
         assert!(none.class.iter().all(|c| *c == 0));
     }
 
     #[test]
     fn what_may_be_found_is_not_asked() {
         let priors = retinaface(128, 128);
-        let targets = Targets::of(&[face(30.0, 30.0, 40.0, false)], (128, 128), &priors);
+        let targets = Targets::from_faces(&[face(30.0, 30.0, 40.0, false)], (128, 128), &priors);
         assert_eq!(targets.positives(), 0);
         for (prior, class) in priors.iter().zip(&targets.class) {
             let inside = (34.0..66.0).contains(&(prior.cx * 128.0)) && (34.0..66.0).contains(&(prior.cy * 128.0));

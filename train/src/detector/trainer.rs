@@ -54,7 +54,8 @@ impl Batch {
         let n = scenes.len() as i64;
         let (width, height) = scenes.first().map_or((0, 0), |s| (s.picture.width, s.picture.height));
         let priors = anchors::retinaface(height, width);
-        let targets: Vec<Targets> = scenes.iter().map(|s| Targets::of(&s.faces, (width, height), &priors)).collect();
+        let targets: Vec<Targets> =
+            scenes.iter().map(|s| Targets::from_faces(&s.faces, (width, height), &priors)).collect();
         let p = priors.len() as i64;
         let mut pixels = Vec::with_capacity(3 * width * height * scenes.len());
         for scene in scenes {
@@ -185,7 +186,7 @@ pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
         return Err(Error::Input("the checkpoint is no detector's: name a run of headgan-train detector".into()));
     }
     let weights = crate::export::halved(weights_of(checkpoint.part("average"))?);
-    detector::Kind::of(&weights)?;
+    detector::Kind::from_weights(&weights)?;
     // A variance beyond half precision would be infinite.
     let finite = |a: &headgan::weights::Array| a.as_f32().is_none_or(|v| v.iter().all(|x| x.is_finite()));
     match weights.arrays.iter().find(|(_, a)| !finite(a)) {

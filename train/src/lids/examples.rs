@@ -70,9 +70,9 @@ impl ExampleBuilder<'_> {
         for i in 0..HEADS_PER_APPEARANCE {
             let mut sample = heads.next()?;
             let closed = self.lids.closed(&sample.expr);
-            self.paint(&mut sample, closed, &mut Rng::of(&[seed, 14, number, i]))?;
+            self.paint(&mut sample, closed, &mut Rng::from_parts(&[seed, 14, number, i]))?;
             for view in 0..views {
-                let mut rng = Rng::of(&[seed, 11, number, i, view as u64]);
+                let mut rng = Rng::from_parts(&[seed, 11, number, i, view as u64]);
                 let [most, least] = SIDES.map(|v| v as f64);
                 let side = (least * (most / least).powf(rng.unit())) as usize;
                 // Blurred by whole blocks first, as a camera does it, or lines of a pixel come and go.

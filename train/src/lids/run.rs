@@ -129,7 +129,7 @@ fn examples(
 }
 
 fn batch(settings: &Settings, drawn: &[&Example], step: u64) -> Batch {
-    let mut rng = Rng::of(&[settings.seed, 13, step]);
+    let mut rng = Rng::from_parts(&[settings.seed, 13, step]);
     let chosen: Vec<&Example> = (0..settings.batch).map(|_| drawn[rng.below(drawn.len())]).collect();
     Batch::collate(&chosen, Some(&mut rng), settings.device)
 }

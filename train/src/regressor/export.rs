@@ -62,7 +62,7 @@ pub fn export_pack(
     licence: &str,
 ) -> Result<u64> {
     let (regressor, model) = weights(checkpoint)?;
-    let network = mobilenet::Config::of(&regressor)?;
+    let network = mobilenet::Config::from_weights(&regressor)?;
     let map = |value: Value| -> Map<String, Value> { value.as_object().cloned().unwrap_or_default() };
     let head = morphable_weights(&model);
     let own = [

@@ -55,13 +55,13 @@ impl SyntheticHeads {
     /// Those of the renderer.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Sample> {
-        let mut rng = Rng::of(&[self.seed, 8, self.number]);
+        let mut rng = Rng::from_parts(&[self.seed, 8, self.number]);
         if self.number.is_multiple_of(HEADS_PER_APPEARANCE) {
             self.renderer = None;
         }
         let renderer = match &mut self.renderer {
             Some(renderer) => renderer,
-            none => none.insert(Renderer::new(random_appearance(&mut Rng::of(&[
+            none => none.insert(Renderer::new(random_appearance(&mut Rng::from_parts(&[
                 self.seed,
                 7,
                 self.number / HEADS_PER_APPEARANCE,

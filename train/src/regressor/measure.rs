@@ -63,7 +63,7 @@ impl Errors {
     }
 
     /// Of one face.
-    fn of(got: (&[[f32; 3]; 68], Euler), wanted: (&[[f32; 3]; 68], Euler)) -> Errors {
+    fn between(got: (&[[f32; 3]; 68], Euler), wanted: (&[[f32; 3]; 68], Euler)) -> Errors {
         let distance = |a: &[f32; 3], b: &[f32; 3]| f64::from((a[0] - b[0]).hypot(a[1] - b[1]));
         let eyes = distance(&wanted.0[EYES[0]], &wanted.0[EYES[1]]).max(1e-6);
         let sum: f64 = got.0.iter().zip(wanted.0).map(|(a, b)| distance(a, b)).sum();
@@ -125,7 +125,7 @@ impl EvaluatedRegressor {
         let mean = Params::from_slice(&model.param_mean, model.shape_dim, model.expr_dim)?;
         let errors = |fit: &Fit| -> Result<Errors> {
             let points = self.model.landmarks68(fit)?;
-            Ok(Errors::of((&points, ImageCamera::from_fit(fit)?.euler()), wanted))
+            Ok(Errors::between((&points, ImageCamera::from_fit(fit)?.euler()), wanted))
         };
         let both = [errors(&fit)?, errors(&Fit { params: mean, roi })?];
         Ok((both, fit.params.expr))
@@ -143,7 +143,7 @@ impl EvaluatedRegressor {
             let wanted = fitted.posed_landmarks(&frame.shape, &frame.reference.expr, camera)?;
             let picture = to_bgr8(&clip.picture(i)?);
             let (errors, _) =
-                self.evaluate_face(&picture, (&wanted, camera.euler()), &mut Rng::of(&[seed, 9, i as u64]))?;
+                self.evaluate_face(&picture, (&wanted, camera.euler()), &mut Rng::from_parts(&[seed, 9, i as u64]))?;
             sums.iter_mut().zip(&errors).for_each(|(sum, e)| sum.add(e));
         }
         Ok(sums)
@@ -187,7 +187,7 @@ impl EvaluatedRegressor {
         for i in 0..heads {
             interrupt::check()?;
             let sample = source.next()?;
-            let ([own, mean], expr) = self.head(&sample, &mut Rng::of(&[seed, 10, i as u64]))?;
+            let ([own, mean], expr) = self.head(&sample, &mut Rng::from_parts(&[seed, 10, i as u64]))?;
             figures.drawn.add(&own);
             figures.drawn_mean.add(&mean);
             for (pairs, (_, e)) in pairs.iter_mut().zip(FOLLOWED) {
@@ -250,11 +250,11 @@ mod tests {
         let wanted: [[f32; 3]; 68] = std::array::from_fn(|i| [i as f32, 0.0, 0.0]);
         let got = wanted.map(|[x, y, z]| [x, y + 0.9, z + 100.0]);
         let turn = Euler { yaw: 3.0, pitch: -1.0, roll: 0.5 };
-        let e = Errors::of((&got, turn), (&wanted, Euler::default()));
+        let e = Errors::between((&got, turn), (&wanted, Euler::default()));
         assert!((e.landmarks - 0.1).abs() < 1e-6 && e.yaw == 3.0 && e.pitch == 1.0 && e.roll == 0.5, "{e:?}");
         let mut mean = Errors::default();
         mean.add(&e);
-        mean.add(&Errors::of((&wanted, turn), (&wanted, turn)));
+        mean.add(&Errors::between((&wanted, turn), (&wanted, turn)));
         assert!(mean.faces == 2 && (mean.landmarks - 0.05).abs() < 1e-6 && mean.yaw == 1.5);
     }
 

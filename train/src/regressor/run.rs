@@ -156,7 +156,7 @@ fn batch(settings: &Settings, frames: &Frames, heads: &SyntheticHeadCache, step:
     let known = settings.heads.min(FIRST_HEADS + step as usize);
     let mut crops = Vec::with_capacity(2 * settings.batch);
     for i in 0..settings.batch {
-        let mut rng = Rng::of(&[settings.seed, 4, step, i as u64]);
+        let mut rng = Rng::from_parts(&[settings.seed, 4, step, i as u64]);
         // Alternately, so that a batch's statistics are those of both.
         let drawn = (i as f64 + 0.5) * settings.drawn % 1.0 < settings.drawn;
         let sample = if drawn { heads.get(rng.below(known))? } else { frames.draw(&mut rng) };
@@ -203,7 +203,7 @@ fn sheet(batch: &Batch, trainer: &Trainer) -> Result<Frame> {
 
 /// Mean and deviation of the parameters of what will be seen.
 fn statistics(frames: &Frames, heads: &SyntheticHeadCache, count: usize, seed: u64) -> Result<[Vec<f32>; 2]> {
-    let mut rng = Rng::of(&[seed, 5]);
+    let mut rng = Rng::from_parts(&[seed, 5]);
     let mut rows: Vec<Vec<f32>> = Vec::new();
     let mut shape_dim = 0;
     for i in 0..count {

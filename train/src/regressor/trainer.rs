@@ -301,6 +301,6 @@ mod tests {
         assert_eq!((a.step, &a.losses), (b.step, &b.losses));
         assert!(a.losses["total"] < 0.7 * first, "{first} {:?}", a.losses);
         let (weights, model) = export(&saved, &head()).unwrap();
-        assert_eq!(Config::of(&weights).unwrap().outputs, model.param_mean.len());
+        assert_eq!(Config::from_weights(&weights).unwrap().outputs, model.param_mean.len());
     }
 }

@@ -44,7 +44,7 @@ impl Epochs {
         let batches = data.train.len().div_ceil(config.batch).max(1) as u64;
         let epoch = step / batches;
         if self.epoch != Some(epoch) {
-            let mut rng = Rng::of(&[config.seed, 1, epoch]);
+            let mut rng = Rng::from_parts(&[config.seed, 1, epoch]);
             let mut order: Vec<(f64, usize)> = data
                 .train
                 .iter()
@@ -68,7 +68,7 @@ impl Epochs {
             return Err(Error::Input("the manifest has no sound to train on (\"set\": \"train\")".into()));
         }
         let rate = config.spectrogram.sample_rate;
-        let mut rng = Rng::of(&[config.seed, 2, step]);
+        let mut rng = Rng::from_parts(&[config.seed, 2, step]);
         let mut sounds = Vec::new();
         for &i in self.of(data, config, step) {
             sounds.push((&data.train[i], data.sound(&data.train[i])?.resampled(rate)?));

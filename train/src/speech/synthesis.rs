@@ -55,7 +55,7 @@ pub fn make(settings: &Settings) -> Result<f64> {
     for (number, (set, count)) in (0u64..).zip(sets) {
         for i in 0..count {
             interrupt::check()?;
-            let mut rng = Rng::of(&[settings.seed, number, i as u64]);
+            let mut rng = Rng::from_parts(&[settings.seed, number, i as u64]);
             let mut text = words::sentence(&mut rng);
             while !known.insert(text.clone()) {
                 text = words::sentence(&mut rng);

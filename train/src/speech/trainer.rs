@@ -62,7 +62,7 @@ impl Trainer {
             deepspeech2(ops, &network, &[1, 1, network.bins, 64]);
         });
         let (averages, layers): (Vec<_>, Vec<_>) = layers.into_iter().partition(|(name, _)| is_statistic(name));
-        let mut rng = Rng::of(&[config.seed, 0]);
+        let mut rng = Rng::from_parts(&[config.seed, 0]);
         let net = SpectralWeights::new(&layers, &BTreeSet::new(), (Kind::Float, device), &mut rng, |_| 1.0);
         let average = |(name, shape): (String, Vec<usize>)| {
             let value = if name.ends_with("running_var") { 1.0 } else { 0.0 };

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn sentences_follow_from_the_seed() {
         assert_eq!(sentence(&mut Rng(5)), sentence(&mut Rng(5)));
-        let many: HashSet<String> = (0..1000).map(|i| sentence(&mut Rng::of(&[1, i]))).collect();
+        let many: HashSet<String> = (0..1000).map(|i| sentence(&mut Rng::from_parts(&[1, i]))).collect();
         assert!(many.len() > 980, "{}", many.len());
         assert!(many.iter().all(|s| (2..=7).contains(&s.split(' ').count())));
     }

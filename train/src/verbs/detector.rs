@@ -116,7 +116,7 @@ pub fn label(args: &Label) -> Result<()> {
     let models = ModelSet::discover(&[]);
     let (pack, part) = models.find(Role::Detector, Some(&Architecture::RetinaFace), Some(&args.pack))?;
     let weights = pack.load(part, headgan::import::check)?;
-    let kind = Kind::of(&weights)?;
+    let kind = Kind::from_weights(&weights)?;
     let options = cpu::Options { threads: 1, ..cpu::Options::default() };
     let mut finder = Finder::new(Embedded::new(weights, &options), kind);
     let settings = LabelSettings { detector: part.blake3.clone(), side: args.side, frames: args.frames };

@@ -28,7 +28,7 @@ pub struct BaseUrl {
 
 impl Origin {
     /// None where the address has another scheme than http and https, or no host.
-    pub fn of(uri: &Uri) -> Option<Origin> {
+    pub fn from_uri(uri: &Uri) -> Option<Origin> {
         let https = match uri.scheme_str()?.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
@@ -72,7 +72,7 @@ impl BaseUrl {
         let wrong = |what: &str| Error::usage(format!("--base-url: {what}"));
         let sample: Uri =
             text.replace("{name}", "x").parse().map_err(|_| wrong("is no address: write https://HOST/FOLDER"))?;
-        let origin = Origin::of(&sample).ok_or_else(|| wrong("is no address: write https://HOST/FOLDER"))?;
+        let origin = Origin::from_uri(&sample).ok_or_else(|| wrong("is no address: write https://HOST/FOLDER"))?;
         if sample.authority().is_some_and(|a| a.as_str().contains('@')) {
             return Err(wrong("has a user in it: give --user and --password-file instead"));
         }
@@ -94,7 +94,7 @@ impl BaseUrl {
     ///
     /// # Errors
     /// [`Error::Usage`] where that is none.
-    pub fn of(&self, name: &str) -> Result<Uri> {
+    pub fn join(&self, name: &str) -> Result<Uri> {
         let text = if self.text.contains("{name}") {
             self.text.replace("{name}", name)
         } else {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn names_go_behind_the_address_or_into_it() {
-        let of = |base: &str| BaseUrl::new(base, false).unwrap().of("a.zip").unwrap().to_string();
+        let of = |base: &str| BaseUrl::new(base, false).unwrap().join("a.zip").unwrap().to_string();
         assert_eq!(of(DEFAULT), format!("{DEFAULT}/a.zip"));
         assert_eq!(of("https://h.org:8443/x/"), "https://h.org:8443/x/a.zip");
         assert_eq!(of("https://h.org/get?key=k&file={name}"), "https://h.org/get?key=k&file=a.zip");
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(to("//o.org/c"), "https://o.org/c");
         assert_eq!(to("/c?x=1"), "https://h.org/c?x=1");
         assert_eq!(to("c"), "https://h.org/a/c");
-        let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
+        let origin = |text: &str| Origin::from_uri(&text.parse().unwrap()).unwrap();
         assert_eq!(origin("https://H.org/"), origin("https://h.org:443/x"));
         assert_ne!(origin("https://h.org/"), origin("https://h.org:8443/"));
         assert_ne!(origin("https://h.org/"), origin("http://h.org/"));

@@ -86,7 +86,7 @@ impl Client {
     /// # Errors
     /// [`Failure`] for every other.
     pub fn get(&self, name: &str, from: u64) -> Result<Response<Body>, Failure> {
-        let mut uri = self.base.of(name)?;
+        let mut uri = self.base.join(name)?;
         for _ in 0..=REDIRECTS {
             let mut request = self.agent.get(&uri);
             if from > 0 {
@@ -103,7 +103,7 @@ impl Client {
             let location = answer.headers().get(header::LOCATION).and_then(|v| v.to_str().ok());
             uri =
                 location.and_then(|l| follow(&uri, l)).ok_or_else(|| self.wrong(name, "it sends on to no address"))?;
-            let there = Origin::of(&uri).ok_or_else(|| self.wrong(name, "it sends on to no address"))?;
+            let there = Origin::from_uri(&uri).ok_or_else(|| self.wrong(name, "it sends on to no address"))?;
             if self.base.origin().is_https() && !there.is_https() {
                 return Err(self.wrong(name, "it sends on from https to plain http").into());
             }
@@ -113,7 +113,7 @@ impl Client {
 
     /// Whether an address is on the server that the user named.
     fn is_home(&self, uri: &Uri) -> bool {
-        Origin::of(uri).as_ref() == Some(self.base.origin())
+        Origin::from_uri(uri).as_ref() == Some(self.base.origin())
     }
 
     /// Something is not as it should be, and stays so.

@@ -66,7 +66,7 @@ impl Record {
     }
 
     /// What an answer says of its file; none where it does not say how long that is.
-    fn of(answer: &Response<Body>) -> Option<Record> {
+    fn from_response(answer: &Response<Body>) -> Option<Record> {
         let headers = answer.headers();
         let total = match answer.status() {
             StatusCode::OK => text(headers, header::CONTENT_LENGTH)?.parse().ok()?,
@@ -194,7 +194,8 @@ impl Job<'_> {
     }
 
     fn record_of(&self, answer: &Response<Body>) -> Result<Record, Failure> {
-        Record::of(answer).ok_or_else(|| self.client.wrong(self.name, "the server does not say how long it is").into())
+        Record::from_response(answer)
+            .ok_or_else(|| self.client.wrong(self.name, "the server does not say how long it is").into())
     }
 
     /// One request, and all that it brings.

@@ -40,14 +40,14 @@ pub fn tensor(rng: &mut Rng, shape: [i64; 4], reach: f64, kind: Kind) -> Tensor 
 
 /// The batch of a step: two frames in a row.
 pub fn batch(step: u64, kind: Kind) -> Batch {
-    let mut rng = Rng::of(&[9, step]);
+    let mut rng = Rng::from_parts(&[9, step]);
     let n = 2;
     let mut make = |c: i64, reach: f64| tensor(&mut rng, [n, c, SIDE, SIDE], reach, kind);
     Batch {
         sequence_length: n,
         reference: make(6, 1.0),
         pncc: make(9, 0.5) + 0.5,
-        sound: tensor(&mut Rng::of(&[10, step]), [n, 300, 1, 1], 1.0, kind),
+        sound: tensor(&mut Rng::from_parts(&[10, step]), [n, 300, 1, 1], 1.0, kind),
         prior: make(2, 2.0),
         draft: make(3, 0.9),
         target: make(3, 0.9),

@@ -32,6 +32,7 @@ const DECODED: usize = 3_000;
 pub struct Config {
     /// A character for each output. The blank is `_`, or the first one where there is none.
     pub labels: String,
+    /// What the network is given of a sound.
     #[serde(flatten)]
     pub spectrogram: spectrogram::Config,
 }
@@ -39,6 +40,7 @@ pub struct Config {
 /// A character that was spoken.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Character {
+    /// What is said.
     pub character: char,
     /// When it begins, in seconds.
     pub start: f64,

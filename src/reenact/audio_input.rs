@@ -7,6 +7,7 @@ use std::sync::Arc;
 /// A sound as a shot's generator hears it.
 #[derive(Debug, Clone)]
 pub struct AudioInput {
+    /// What is heard in each frame.
     pub heard: Arc<AudioConditioning>,
     /// Stands for what is heard.
     pub key: Key,

@@ -14,7 +14,7 @@ fn audio(c: &mut Criterion) {
     let fps = Rational::whole(25);
     group.bench_function("short68", |b| b.iter(|| short68(black_box(&noise)).unwrap()));
     group.bench_function("headgan84 at 25 frames a second", |b| {
-        b.iter(|| headgan84(black_box(&noise), fps, None, Alignment::Time).unwrap())
+        b.iter(|| headgan84(black_box(&noise), fps, None, Alignment::Time).unwrap());
     });
     group.bench_function("to 44.1 kHz", |b| b.iter(|| noise.resampled(44_100).unwrap()));
     group.finish();

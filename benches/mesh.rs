@@ -93,10 +93,10 @@ fn measure(c: &mut Criterion, name: &str, model: Morphable) {
     let identity = prepared.identity(&fit256.params.shape).expect("the coefficients fit");
     let mut mesh = Mesh::default();
     group.bench_function("identity, once per shot", |b| {
-        b.iter(|| black_box(prepared.identity(black_box(&fit256.params.shape)).unwrap()))
+        b.iter(|| black_box(prepared.identity(black_box(&fit256.params.shape)).unwrap()));
     });
     group.bench_function("mesh", |b| {
-        b.iter(|| prepared.fit_mesh_into(&identity, black_box(&fit256), &mut mesh).unwrap())
+        b.iter(|| prepared.fit_mesh_into(&identity, black_box(&fit256), &mut mesh).unwrap());
     });
     // The synthetic mesh's landmarks are no face's: it has no rig.
     if let Ok(rig) = prepared.rig() {
@@ -114,8 +114,8 @@ fn measure(c: &mut Criterion, name: &str, model: Morphable) {
                 b.iter(|| {
                     let expr = black_box(&fit256.params.expr);
                     rig.mesh_into(&prepared, &identity, expr, &[0.0; 10], &camera, &settings, &mut rest, &mut mesh)
-                        .unwrap()
-                })
+                        .unwrap();
+                });
             });
         }
     }
@@ -126,29 +126,29 @@ fn measure(c: &mut Criterion, name: &str, model: Morphable) {
         let mut one = Rasterizer::single_thread();
         let (mut bytes, mut floats) = (Vec::new(), Vec::new());
         group.bench_function(format!("raster {size}"), |b| {
-            b.iter(|| black_box(one.render(&mesh.vertices, prepared.triangles(), size, size).unwrap().rect()))
+            b.iter(|| black_box(one.render(&mesh.vertices, prepared.triangles(), size, size).unwrap().rect()));
         });
         group.bench_function(format!("raster + PNCC {size}"), |b| {
             b.iter(|| {
                 let r = one.render(&mesh.vertices, prepared.triangles(), size, size).unwrap();
                 r.pncc_into(&ncc, &mut bytes).unwrap();
-            })
+            });
         });
         let mut all = Rasterizer::new();
         group.bench_function(format!("raster {size}, all threads"), |b| {
-            b.iter(|| black_box(all.render(&mesh.vertices, prepared.triangles(), size, size).unwrap().rect()))
+            b.iter(|| black_box(all.render(&mesh.vertices, prepared.triangles(), size, size).unwrap().rect()));
         });
         let reference = Reference::new(&mut one, mesh.vertices.clone(), prepared.triangles(), size, size).unwrap();
         let rendered = one.render(&mesh.vertices, prepared.triangles(), size, size).unwrap();
         group.bench_function(format!("PNCC f32 {size}"), |b| {
-            b.iter(|| rendered.pncc_f32_into(&ncc, &mut floats).unwrap())
+            b.iter(|| rendered.pncc_f32_into(&ncc, &mut floats).unwrap());
         });
         let mut map = SourceMap::default();
         group.bench_function(format!("correspondence {size}"), |b| b.iter(|| map.fill(&rendered, &reference).unwrap()));
         let mut scratch = Vec::new();
         let mut normals = Vec::new();
         group.bench_function(format!("normals {size}"), |b| {
-            b.iter(|| rendered.normals_into(&mut scratch, &mut normals))
+            b.iter(|| rendered.normals_into(&mut scratch, &mut normals));
         });
     }
     group.finish();

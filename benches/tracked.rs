@@ -53,7 +53,7 @@ fn tracked(c: &mut Criterion) {
             let shown = raster.render(&mesh.vertices, model.triangles(), 256, 256).unwrap();
             shown.pncc_f32_into(&model.model().ncc, &mut pncc).unwrap();
             black_box(pncc.len())
-        })
+        });
     });
 }
 

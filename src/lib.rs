@@ -67,6 +67,10 @@
 //!
 //! `cli` (default): what only the programs need. A library user turns it off with `default-features = false`.
 
+#![warn(missing_docs)]
+// Whoever calls the library gets an error, not a panic.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod audio;
 mod cancel;
 pub mod controls;
@@ -93,6 +97,7 @@ mod text;
 pub mod weights;
 
 #[doc(hidden)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
 pub mod testing;
 
 pub use cancel::CancelToken;

@@ -16,6 +16,7 @@ impl<T: Clone> LruCache<T> {
         LruCache { most, values: Vec::new() }
     }
 
+    /// The value of a key, which now counts as used last.
     pub fn get(&mut self, key: &Key) -> Option<T> {
         let at = self.values.iter().position(|(k, _)| k == key)?;
         let found = self.values.remove(at);
@@ -35,6 +36,7 @@ impl<T: Clone> LruCache<T> {
         value
     }
 
+    /// Forgets everything.
     pub fn clear(&mut self) {
         self.values.clear();
     }

@@ -21,6 +21,7 @@ pub struct Emissions {
 /// A label that was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
+    /// Index of the label.
     pub label: usize,
     /// The first moment that is aligned with it.
     pub first: usize,
@@ -31,6 +32,7 @@ pub struct Token {
 /// What may have been said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
+    /// Indices of the labels, without blanks.
     pub labels: Vec<usize>,
     /// Of all alignments that were followed, together; natural logarithm.
     pub log_probability: f64,
@@ -65,14 +67,17 @@ impl Emissions {
         Emissions::new(labels, blank, logits)
     }
 
+    /// Number of labels, the blank among them.
     pub fn labels(&self) -> usize {
         self.labels
     }
 
+    /// Index of the blank label.
     pub fn blank(&self) -> usize {
         self.blank
     }
 
+    /// Number of moments.
     pub fn moments(&self) -> usize {
         self.log.len() / self.labels
     }

@@ -22,10 +22,14 @@ const PIECE: usize = 1 << 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Window {
+    /// Hamming's.
     #[default]
     Hamming,
+    /// Hann's.
     Hann,
+    /// Blackman's.
     Blackman,
+    /// A triangle.
     Bartlett,
 }
 
@@ -55,8 +59,10 @@ pub struct Config {
     pub window_size: f64,
     /// Seconds from a window to the next.
     pub window_stride: f64,
+    /// What each stretch of samples is weighted with.
     #[serde(default)]
     pub window: Window,
+    /// Periodic, as for spectra, instead of symmetric.
     pub periodic: bool,
 }
 

@@ -31,6 +31,7 @@ const DECODED: usize = 3_000;
 pub struct Config {
     /// A character for each output. The blank is `_`, or the first one where there is none.
     pub labels: String,
+    /// What the network is given of a sound.
     #[serde(flatten)]
     pub spectrogram: spectrogram::Config,
 }
@@ -38,6 +39,7 @@ pub struct Config {
 /// A character that was spoken.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Character {
+    /// What is said.
     pub character: char,
     /// When it begins, in seconds.
     pub start: f64,

@@ -40,7 +40,9 @@ impl Interp {
 pub struct Key {
     /// Frame of the driving clip, counted from 0; fractions are allowed.
     pub frame: f64,
+    /// The control's value there.
     pub value: f64,
+    /// How it goes on to the next key.
     pub interp: Interp,
 }
 

@@ -134,6 +134,7 @@ pub enum Origin {
 pub struct Entry {
     /// What `--preset` takes.
     pub id: String,
+    /// Where the preset comes from.
     pub origin: Origin,
     /// A preset listed before has this id: only its path finds this one.
     pub hidden: bool,

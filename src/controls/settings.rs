@@ -1,5 +1,7 @@
 //! The settings of one frame, with types.
 
+#![allow(missing_docs, reason = "each field is the control of the same name; controls::tree says what it does")]
+
 use super::choices::{Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
 use super::tree;
 use super::values::{Value, Values};

@@ -51,6 +51,7 @@ impl Unit {
 
 /// Type, default and legal values of a control.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs, reason = "the fields are what they are called")]
 pub enum Kind {
     /// A real number, `min..=max`.
     Float { default: f64, min: f64, max: f64, unit: Unit },
@@ -67,14 +68,23 @@ pub enum Kind {
 /// A group of controls: a section of the user guide, a folded page in a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
+    /// How much of the performance is taken over.
     Performance,
+    /// Named expressions.
     Expression,
+    /// Turns and shifts of the head.
     HeadPose,
+    /// Smoothing of the motion.
     Stabilise,
+    /// Adaptation to the reference's size and place.
     Adaptation,
+    /// What a generator hears.
     Sound,
+    /// Which faces are meant.
     Faces,
+    /// How the face is put into the picture.
     Composite,
+    /// What is delivered.
     Output,
 }
 
@@ -157,7 +167,9 @@ pub struct Control {
     pub label: &'static str,
     /// What it does, with its unit.
     pub hint: &'static str,
+    /// What values it takes.
     pub kind: Kind,
+    /// Where it is shown.
     pub group: Group,
     /// Whether it may change within a shot. Only numbers may: what chooses faces, frames or engines holds
     /// for the whole shot, because its analysis and what is computed once per shot depend on it.

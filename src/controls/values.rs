@@ -12,11 +12,15 @@ use std::collections::BTreeMap;
 /// The value of one control.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// A number.
     Float(f64),
+    /// A whole number, or the index of an option.
     Int(i64),
+    /// On or off.
     Bool(bool),
     /// Index into the options.
     Choice(usize),
+    /// A text.
     Text(String),
 }
 

@@ -9,8 +9,10 @@
 /// What follows a convolution or a normalisation in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Act {
+    /// Nothing.
     #[default]
     None,
+    /// `max(x, 0)`.
     Relu,
     /// Slope of the negative side.
     Leaky(f32),
@@ -19,6 +21,7 @@ pub enum Act {
 /// How a convolution continues its input beyond the border.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pad {
+    /// Zeros.
     #[default]
     Zero,
     /// Mirror without repeating the border pixel (PyTorch's `ReflectionPad2d`).
@@ -45,12 +48,15 @@ pub struct Conv {
     pub stride: (usize, usize),
     /// Padding rows above and below, columns left and right.
     pub pad: (usize, usize),
+    /// What stands in the padding.
     pub pad_mode: Pad,
+    /// Groups of channels.
     pub groups: usize,
     /// Whether the layer has a bias.
     pub bias: bool,
     /// Whether the layer is trained with spectral normalisation (files for inference hold it folded).
     pub spectral: bool,
+    /// What follows it.
     pub act: Act,
 }
 
@@ -69,30 +75,37 @@ impl Conv {
             act: Act::None,
         }
     }
+    /// In steps of so many pixels.
     pub const fn stride(mut self, stride: usize) -> Conv {
         self.stride = (stride, stride);
         self
     }
+    /// With so many pixels around.
     pub const fn pad(mut self, pad: usize) -> Conv {
         self.pad = (pad, pad);
         self
     }
+    /// Pads by reflection instead of zeros.
     pub const fn reflect(mut self) -> Conv {
         self.pad_mode = Pad::Reflect;
         self
     }
+    /// In so many groups of channels.
     pub const fn groups(mut self, groups: usize) -> Conv {
         self.groups = groups;
         self
     }
+    /// Without bias.
     pub const fn no_bias(mut self) -> Conv {
         self.bias = false;
         self
     }
+    /// With spectral norm.
     pub const fn spectral(mut self) -> Conv {
         self.spectral = true;
         self
     }
+    /// Followed by this.
     pub const fn act(mut self, act: Act) -> Conv {
         self.act = act;
         self
@@ -133,6 +146,7 @@ impl Cell {
 /// to the beginning have `_reverse` after their name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rnn {
+    /// What each step computes.
     pub cell: Cell,
     /// Values of the state.
     pub hidden: usize,
@@ -214,12 +228,15 @@ pub trait Ops {
     /// Instance normalisation (biased variance, eps 1e-5) and activation; with a layer name, its `weight` and `bias` are applied.
     fn instance_norm(&self, x: &Self::Tensor, affine: Option<Layer>, act: Act) -> Self::Tensor;
 
+    /// `max(x, 0)`.
     fn relu(&self, x: &Self::Tensor) -> Self::Tensor;
     /// max(x, slope * x).
     fn leaky_relu(&self, x: &Self::Tensor, slope: f32) -> Self::Tensor;
     /// Leaky ReLU with one learned slope per channel, `<layer>.weight`.
     fn prelu(&self, x: &Self::Tensor, layer: Layer) -> Self::Tensor;
+    /// The hyperbolic tangent.
     fn tanh(&self, x: &Self::Tensor) -> Self::Tensor;
+    /// The logistic function.
     fn sigmoid(&self, x: &Self::Tensor) -> Self::Tensor;
     /// Softmax over the channels.
     fn softmax(&self, x: &Self::Tensor) -> Self::Tensor;
@@ -231,6 +248,7 @@ pub trait Ops {
 
     /// `[n, c r r, h, w]` to `[n, c, h r, w r]`.
     fn pixel_shuffle(&self, x: &Self::Tensor, r: usize) -> Self::Tensor;
+    /// `x` in `h x w` pixels.
     fn resize(&self, x: &Self::Tensor, h: usize, w: usize, mode: Resize) -> Self::Tensor;
 
     /// Along the channels.

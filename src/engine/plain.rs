@@ -9,11 +9,14 @@ use std::sync::Arc;
 /// A tensor of the plain executor, n c h w order.
 #[derive(Debug, Clone)]
 pub struct Tensor {
+    /// n, c, h, w.
     pub shape: [usize; 4],
+    /// The values, in n c h w order.
     pub data: Arc<Vec<f32>>,
 }
 
 impl Tensor {
+    /// A tensor of `n * c * h * w` values.
     pub fn new(shape: [usize; 4], data: Vec<f32>) -> Tensor {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
         Tensor { shape, data: Arc::new(data) }

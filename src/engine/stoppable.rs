@@ -17,7 +17,9 @@ pub struct Stoppable<'a, O: Ops> {
 /// A tensor of the executor, or what is left of one.
 #[derive(Debug, Clone)]
 pub enum Tensor<T> {
+    /// Computed.
     There(T),
+    /// Not computed since the work was stopped; its shape (n, c, h, w).
     Gone([usize; 4]),
 }
 

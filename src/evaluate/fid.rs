@@ -55,6 +55,7 @@ impl Inception {
 pub struct ClipFeatures {
     /// Of the true pictures, or, in cross-reenactment, of the driver's face, cut out alike.
     pub truth: Vec<Vec<f32>>,
+    /// Of each method's pictures.
     pub methods: BTreeMap<Method, Vec<Vec<f32>>>,
 }
 
@@ -63,6 +64,7 @@ pub struct ClipFeatures {
 pub struct Fid {
     /// Pictures on either side.
     pub frames: usize,
+    /// The distance by method; lower is better.
     pub methods: BTreeMap<Method, f64>,
 }
 

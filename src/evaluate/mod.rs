@@ -48,7 +48,9 @@ use serde::Serialize;
 pub enum Method {
     /// The reference's picture as it is.
     Copy,
+    /// The warped reference.
     Draft,
+    /// The generator's picture.
     Full,
 }
 
@@ -80,6 +82,7 @@ pub struct Scores {
 pub const MEASURES: [&str; 9] = ["l1", "psnr", "ssim", "lpips", "csim", "ard", "expression", "flow_error", "flicker"];
 
 impl Scores {
+    /// All measures, in the order of the fields.
     pub fn values(&self) -> [Option<f64>; 9] {
         let Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker } = *self;
         [l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker]
@@ -106,6 +109,7 @@ pub struct ClipScores {
     pub frames: usize,
     /// Frames of a method's result in which no face was found.
     pub faces_lost: Vec<(Method, usize)>,
+    /// The means by method.
     pub methods: Vec<(Method, Scores)>,
     /// What FID is computed from, where its network was there.
     #[serde(skip)]
@@ -114,7 +118,9 @@ pub struct ClipScores {
 
 /// Measures one shot.
 pub struct Evaluation<'a> {
+    /// They find and fit the faces.
     pub networks: &'a Networks,
+    /// What is judged.
     pub shot: &'a Shot,
     /// What is rendered, at [`Quality::Draft`](crate::controls::choices::Quality); the other methods are derived from it.
     pub settings: FrameSettings,
@@ -124,7 +130,9 @@ pub struct Evaluation<'a> {
     pub own: bool,
     /// The frames to measure, ascending indices in the shot.
     pub chosen: Vec<usize>,
+    /// For LPIPS.
     pub lpips: Option<&'a Lpips>,
+    /// For FID.
     pub inception: Option<&'a Inception>,
 }
 

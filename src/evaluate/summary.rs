@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 /// A mean over clips with the interval that holds it in 95 of 100 draws of as many clips.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
+    /// Over the clips.
     pub mean: f64,
     /// `None` for one clip.
     pub low: Option<f64>,
+    /// `None` for one clip.
     pub high: Option<f64>,
+    /// Clips that have the measure.
     pub clips: usize,
 }
 

@@ -13,9 +13,13 @@ pub const TEMPLATE: [[f32; 2]; 5] =
 /// Rotation, uniform scale and translation: `(x, y)` to `(a x - b y + tx, b x + a y + ty)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Similarity {
+    /// Scale times the cosine of the angle.
     pub a: f32,
+    /// Scale times the sine of the angle.
     pub b: f32,
+    /// Shift to the right, pixels.
     pub tx: f32,
+    /// Shift downwards, pixels.
     pub ty: f32,
 }
 
@@ -47,6 +51,7 @@ impl Similarity {
         (norm > 1e-12 && [s.a, s.b, s.tx, s.ty].iter().all(|v| v.is_finite())).then_some(s)
     }
 
+    /// Where a point goes.
     pub fn apply(&self, p: [f32; 2]) -> [f32; 2] {
         [self.a * p[0] - self.b * p[1] + self.tx, self.b * p[0] + self.a * p[1] + self.ty]
     }

@@ -5,9 +5,13 @@ use crate::frame::Rect;
 /// A prior box, in fractions of the picture's width and height.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
+    /// Centre, x.
     pub cx: f32,
+    /// Centre, y.
     pub cy: f32,
+    /// Width.
     pub w: f32,
+    /// Height.
     pub h: f32,
 }
 

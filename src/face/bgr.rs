@@ -16,7 +16,9 @@ pub trait Pixels {
 /// An 8-bit picture, blue, green, red interleaved, rows from top to bottom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bgr8 {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
     /// `3 * width * height` values.
     pub data: Vec<u8>,

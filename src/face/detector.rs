@@ -56,12 +56,14 @@ pub enum Limit {
     /// Until the longer side has at most so many pixels.
     LongerSide(usize),
     /// Until it fits so many pixels of height and width.
+    #[allow(missing_docs, reason = "in pixels")]
     Within { height: usize, width: usize },
 }
 
 /// Thresholds of a detector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
+    /// How large pictures may be.
     pub limit: Limit,
     /// Boxes below this score do not enter the suppression.
     pub confidence: f32,
@@ -131,6 +133,7 @@ impl DetectorOverrides {
 pub struct Detector<O> {
     ops: O,
     kind: Kind,
+    /// Thresholds and sizes.
     pub options: Options,
 }
 
@@ -145,6 +148,7 @@ impl<O: Executor> Detector<O> {
         Detector { ops, kind, options: Options::for_kind(kind) }
     }
 
+    /// Which detector it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }

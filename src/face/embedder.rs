@@ -32,6 +32,7 @@ impl<O: Executor> Embedder<O> {
         &self.ops
     }
 
+    /// The network on an executor with its weights.
     pub fn new(ops: O) -> Embedder<O> {
         Embedder { ops }
     }

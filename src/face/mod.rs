@@ -31,6 +31,7 @@ mod testdata;
 /// One face as a detector reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detection {
+    /// The box, in pixels of the picture.
     pub rect: Rect,
     /// Confidence, 0..1.
     pub score: f32,

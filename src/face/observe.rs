@@ -34,6 +34,7 @@ pub const MOST: usize = 16;
 /// A face as the regressor sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
+    /// Pose, identity and expression.
     pub fit: Fit,
     /// 0..1, see the module's text.
     pub agreement: f32,
@@ -46,6 +47,7 @@ pub struct Fitted {
 /// A face of a picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
+    /// Where the face is.
     pub detection: Detection,
     /// `None` where the face is too small, or its crop holds nothing.
     pub fitted: Option<Fitted>,
@@ -68,6 +70,7 @@ impl Fitted {
 /// All faces of a picture, best first, as the detector orders them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observation {
+    /// Best first.
     pub faces: Vec<Seen>,
 }
 
@@ -83,9 +86,13 @@ impl Observation {
 /// Finds, fits and judges. It holds no memory: one serves many pictures and threads.
 #[derive(Clone, Copy)]
 pub struct Observer<'a> {
+    /// Finds faces.
     pub detector: &'a dyn FaceDetector,
+    /// Fits them.
     pub regressor: &'a dyn FaceFitter,
+    /// What is fitted.
     pub model: &'a dyn FaceModel,
+    /// Tells people apart.
     pub identity: Option<&'a dyn FaceEmbedder>,
 }
 

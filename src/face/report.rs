@@ -31,14 +31,18 @@ pub struct FaceReport {
     /// x and y in pixels, z in the same unit, larger is nearer.
     #[serde(serialize_with = "points")]
     pub landmarks68: [[f32; 3]; 68],
+    /// The head's pose.
     pub pose_deg: PoseDeg,
 }
 
 /// Euler angles in degrees.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PoseDeg {
+    /// Degrees.
     pub yaw: f32,
+    /// Degrees.
     pub pitch: f32,
+    /// Degrees.
     pub roll: f32,
 }
 
@@ -57,6 +61,7 @@ impl FaceReport {
         Ok(FaceReport::new(face, fit, model.landmarks68(fit)?, Euler::from_camera(&fit.params.camera).into()))
     }
 
+    /// What is printed of a face.
     pub fn new(face: &Detection, fit: &Fit, landmarks68: [[f32; 3]; 68], pose_deg: PoseDeg) -> FaceReport {
         let p = &fit.params;
         FaceReport {

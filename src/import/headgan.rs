@@ -12,7 +12,9 @@ use std::path::Path;
 /// The networks in a file, with the names of the network definitions and spectral normalisation folded.
 #[derive(Debug, Clone, Default)]
 pub struct Networks {
+    /// The generator, where the checkpoint has it.
     pub generator: Option<(generator::Config, Weights)>,
+    /// The discriminator, where the checkpoint has it.
     pub discriminator: Option<(discriminator::Config, Weights)>,
 }
 

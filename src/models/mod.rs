@@ -67,7 +67,9 @@ impl fmt::Display for Role {
 /// One network (or morphable model) of a pack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Component {
+    /// What it is for.
     pub role: Role,
+    /// What kind of network or model it is.
     pub architecture: Architecture,
     /// What the architecture needs to know, as its `Config` has it.
     #[serde(default)]
@@ -96,12 +98,17 @@ impl Component {
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
+    /// The name by which it is asked for.
     pub name: String,
+    /// The version, as its author counts.
     pub version: String,
+    /// The licence, as SPDX names it where it can.
     pub licence: String,
     /// Where the weights come from.
     pub source: String,
+    /// What it is good for, in a sentence.
     pub purpose: String,
+    /// The networks and models in it.
     pub components: Vec<Component>,
 }
 
@@ -111,7 +118,9 @@ pub type Check = fn(&Component, &Weights) -> Result<()>;
 /// A pack in a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pack {
+    /// Where it lies.
     pub folder: PathBuf,
+    /// What `pack.json` says.
     pub manifest: Manifest,
 }
 
@@ -153,10 +162,12 @@ impl Pack {
         Ok(Pack { folder: folder.to_owned(), manifest })
     }
 
+    /// The pack's name.
     pub fn name(&self) -> &str {
         &self.manifest.name
     }
 
+    /// The networks and models in it.
     pub fn components(&self) -> &[Component] {
         &self.manifest.components
     }

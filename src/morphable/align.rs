@@ -13,8 +13,11 @@ use crate::{Error, Result};
 /// `y = scale * rotation * x + translation`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Similarity {
+    /// Applied after the rotation.
     pub scale: f64,
+    /// Applied first.
     pub rotation: Rotation3<f64>,
+    /// Added last.
     pub translation: Vector3<f64>,
 }
 

@@ -38,6 +38,7 @@ pub struct Params {
 /// One fitted face: parameters and the square crop of the image they refer to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
+    /// Camera, identity and expression.
     pub params: Params,
     /// The crop as the upstream code keeps it (floats, before rounding).
     pub roi: Rect,
@@ -59,7 +60,9 @@ pub struct Morphable {
     pub shape_basis: Vec<f32>,
     /// Expression basis, row major `3n x expr_dim`.
     pub expr_basis: Vec<f32>,
+    /// Number of identity coefficients.
     pub shape_dim: usize,
+    /// Number of expression coefficients.
     pub expr_dim: usize,
     /// Vertex indices, counter-clockwise or not as the source has it.
     pub triangles: Vec<[u32; 3]>,

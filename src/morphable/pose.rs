@@ -17,8 +17,11 @@ pub const CROP_SIZE: f32 = 120.0;
 /// `R = Rz(roll) Ry(-yaw) Rx(pitch)`, right handed, y up, z towards the viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Euler {
+    /// To the side.
     pub yaw: f32,
+    /// Up and down.
     pub pitch: f32,
+    /// Towards a shoulder.
     pub roll: f32,
 }
 

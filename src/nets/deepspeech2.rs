@@ -26,6 +26,7 @@ pub const STRIDE: usize = 2;
 /// Sizes of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
+    /// Of the recurrent layers.
     pub cell: Cell,
     /// Channels of both convolutions; 32 in deepspeech.pytorch.
     pub channels: usize,

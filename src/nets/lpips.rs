@@ -18,16 +18,20 @@ pub const LEAST: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trunk {
+    /// AlexNet.
     Alex,
+    /// VGG-16.
     Vgg,
 }
 
 /// What a weights file was made as.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Config {
+    /// Whose features are compared.
     pub trunk: Trunk,
     /// Red, green and blue (-1..1) go in as `(x - shift) / scale`.
     pub shift: [f32; 3],
+    /// What each colour is divided by.
     pub scale: [f32; 3],
 }
 

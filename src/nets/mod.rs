@@ -13,6 +13,7 @@ pub mod lids;
 pub mod lpips;
 pub mod mobilefacenet;
 pub mod mobilenet;
+#[allow(missing_docs, reason = "the variants are architectures by their names")]
 pub mod named;
 pub mod retinaface;
 #[doc(hidden)]

@@ -62,7 +62,9 @@ impl Reference {
 /// For each pixel of a driving picture: where the reference's picture shows the same surface point.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SourceMap {
+    /// In pixels.
     pub width: usize,
+    /// In pixels.
     pub height: usize,
     /// Position in the reference's picture (x, y; pixel centres at integers), 0 where the mesh does not show.
     pub position: Vec<[f32; 2]>,

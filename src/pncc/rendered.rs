@@ -27,22 +27,30 @@ impl Cell {
 /// A rectangle of pixels; `x1` and `y1` lie just outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PixelRect {
+    /// First column.
     pub x0: usize,
+    /// First row.
     pub y0: usize,
+    /// The column after the last.
     pub x1: usize,
+    /// The row after the last.
     pub y1: usize,
 }
 
 impl PixelRect {
+    /// In pixels.
     pub fn width(&self) -> usize {
         self.x1 - self.x0
     }
+    /// In pixels.
     pub fn height(&self) -> usize {
         self.y1 - self.y0
     }
+    /// Whether no pixel lies in it.
     pub fn is_empty(&self) -> bool {
         self.x1 == self.x0 || self.y1 == self.y0
     }
+    /// Whether a pixel lies in it.
     pub fn contains(&self, x: usize, y: usize) -> bool {
         (self.x0..self.x1).contains(&x) && (self.y0..self.y1).contains(&y)
     }

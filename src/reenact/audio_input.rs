@@ -8,6 +8,7 @@ use std::sync::Arc;
 /// A sound as a shot's generator hears it.
 #[derive(Debug, Clone)]
 pub struct AudioInput {
+    /// The values of each frame.
     pub conditioning: Arc<AudioConditioning>,
     /// Stands for what is heard.
     pub key: Key,

@@ -169,6 +169,7 @@ pub enum Poses<'a> {
 /// What a frame is computed from.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
+    /// What the face does.
     pub poses: Poses<'a>,
     /// For a generator that listens: as many values as it hears a frame; zeros stand for none.
     pub sound: Option<&'a [f32]>,
@@ -179,6 +180,7 @@ pub struct Inputs<'a> {
 /// What a frame comes to: RGB in -1..1, 3 values a pixel.
 #[derive(Debug, Default)]
 pub struct GeneratorOutput {
+    /// What the generator paints.
     pub image: Vec<f32>,
     /// The reference under the generator's own flow; computed for whoever puts something here.
     pub warped: Option<Vec<f32>>,

@@ -9,8 +9,11 @@ use crate::morphable::{Euler, RigSettings};
 /// Everything that may change from frame to frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameSettings {
+    /// Whether a generator paints.
     pub quality: Quality,
+    /// What is delivered.
     pub view: View,
+    /// How the driver's motion becomes the reference's.
     pub retarget: RetargetSettings,
     /// Region weights and named expressions.
     pub rig: RigSettings,

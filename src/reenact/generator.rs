@@ -13,7 +13,9 @@ use std::sync::Arc;
 /// The generator of a pack, ready to run. Clones share one copy of the weights.
 #[derive(Clone)]
 pub struct Generator {
+    /// Where it runs.
     pub engine: Engine,
+    /// What it is built like.
     pub config: generator::Config,
     /// Pack or file that it comes from.
     pub name: String,

@@ -6,7 +6,9 @@
 //! What a network computes belongs into [`crate::nets`], what a control means into [`crate::controls`].
 
 pub mod audio_input;
+#[allow(missing_docs, reason = "the variants have the names of the engines that they stand for")]
 pub mod backend;
+#[allow(missing_docs, reason = "the fields are those of the types that they have")]
 pub mod context;
 pub mod context_options;
 pub mod draft;

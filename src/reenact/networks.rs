@@ -19,11 +19,15 @@ use std::sync::Arc;
 
 /// Everything that finds and fits faces, and the model that they are fitted with.
 pub struct Networks {
+    /// Finds faces.
     pub detector: Detector<Embedded>,
+    /// Fits faces.
     pub regressor: Regressor<Embedded>,
     /// Tells people apart when a face is found again; optional.
     pub embedder: Option<Embedder<Embedded>>,
+    /// What is fitted.
     pub morphable: Arc<PreparedMorphable>,
+    /// What quality draft needs of the model.
     pub draft: Arc<DraftModel>,
     /// The pack that regressor and morphable model come from.
     pub pack: String,
@@ -34,11 +38,15 @@ pub struct Networks {
 /// Where a part comes from.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ModelId {
+    /// What it is for.
     pub role: Role,
+    /// Name of its pack.
     pub pack: String,
+    /// What kind of network or model.
     pub architecture: Architecture,
     /// Of the weights file, 64 digits.
     pub blake3: String,
+    /// The pack's licence.
     pub licence: String,
 }
 

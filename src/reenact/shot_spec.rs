@@ -11,11 +11,15 @@ use crate::shot::{Motion, Track, TrackSettings};
 /// A reference picture and what drives it.
 #[derive(Clone)]
 pub struct ShotSpec<'a> {
+    /// Whose face performs.
     pub reference: &'a Frame,
+    /// The fit of that face.
     pub fit: ReferenceFit<'a>,
+    /// What it performs.
     pub driver: Driver<'a>,
-    /// What a generator that listens hears.
+    /// The sound, for a generator that takes audio.
     pub audio: Option<AudioInput>,
+    /// Whether a generator is needed.
     pub quality: Quality,
     /// Where the generator runs. One that is named must be there, whether the quality needs a generator or not.
     pub device: Device,
@@ -35,7 +39,14 @@ pub enum ReferenceFit<'a> {
 #[derive(Clone)]
 pub enum Driver<'a> {
     /// A motion, which `key` stands for. Shots are kept by it, so that a track is made once for all frames.
-    Motion { motion: &'a Motion, key: Key, track: TrackSettings },
+    Motion {
+        /// Poses and expressions of all frames.
+        motion: &'a Motion,
+        /// Stands for the motion.
+        key: Key,
+        /// How the track is made of it.
+        track: TrackSettings,
+    },
     /// A track, of [`RenderContext::track`](super::RenderContext::track). Whoever has it makes one shot of it: such shots are not kept.
     Track(Track),
 }

@@ -12,6 +12,8 @@
 //!
 //! [`crate::shot::jitter`] has the figures on steadiness that a report states.
 
+#![allow(missing_docs, reason = "the fields are named after the places on the page where they are shown")]
+
 mod chart;
 mod crop;
 mod page;

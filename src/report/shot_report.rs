@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 /// What a report of a shot is made of besides its pictures.
 pub struct ShotParts<'a> {
+    /// What was fitted.
     pub model: &'a PreparedMorphable,
+    /// What drives the reference.
     pub track: &'a Track,
     /// Of the driving clip; a motion file has none.
     pub analysis: Option<&'a Analysis>,
@@ -32,6 +34,7 @@ pub struct ShotParts<'a> {
     pub fps: f64,
     /// Names of the expression coefficients, where they have any.
     pub coefficients: &'a [&'a str],
+    /// What is set.
     pub values: &'a Values,
 }
 

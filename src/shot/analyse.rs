@@ -43,6 +43,7 @@ const SMALLEST: f32 = 24.0;
 pub struct Clip<'a> {
     /// As messages call it.
     pub name: &'a str,
+    /// Frame rate; image sequences have none.
     pub fps: Option<Rational>,
     /// What the file is ([`Source::identity`]); a clip without one is decoded each time.
     pub identity: Option<Key>,
@@ -70,11 +71,13 @@ pub enum Event {
 /// The face of one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameFace {
+    /// Pose, identity and expression.
     pub fit: Fit,
     /// The detector's box; for a followed face the last one seen.
     pub rect: Rect,
     /// 0..1, see [`crate::face::observe`].
     pub confidence: f32,
+    /// How the face was come by.
     pub event: Event,
 }
 
@@ -85,17 +88,20 @@ pub struct Analysis {
     pub first: usize,
     /// Size of the frames in pixels.
     pub size: (usize, usize),
+    /// Frame rate; image sequences have none.
     pub fps: Option<Rational>,
     /// `None` where the face is not in view.
     pub faces: Vec<Option<FrameFace>>,
     /// The frames' keys ([`pixels`]).
     pub pixels: Vec<Key>,
+    /// What it took.
     pub work: Work,
 }
 
 /// What an analysis took.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Work {
+    /// Frames of the clip.
     pub frames: usize,
     /// Frames that were decoded.
     pub decoded: usize,
@@ -109,17 +115,22 @@ pub struct Work {
     pub decoding: f64,
     /// Seconds of all threads: hashing pixels, reading the cache, observing, storing.
     pub hashing: f64,
+    /// Seconds of all threads.
     pub reading: f64,
+    /// Seconds of all threads.
     pub observing: f64,
+    /// Seconds of all threads.
     pub storing: f64,
 }
 
 /// Analyses clips.
 #[derive(Clone, Copy)]
 pub struct Analyser<'a> {
+    /// Looks at the frames.
     pub observer: Observer<'a>,
     /// The networks ([`Networks::fingerprint`](crate::reenact::networks::Networks::fingerprint)).
     pub networks: Key,
+    /// Keeps what was observed.
     pub cache: Option<&'a Cache>,
     /// 0: as many as there are processors.
     pub threads: usize,

@@ -57,6 +57,7 @@ impl<'a> AudioSource<'a> {
 /// What is heard of a shot's sound.
 #[derive(Debug, Clone)]
 pub struct ShotAudio {
+    /// The values of each frame.
     pub conditioning: Arc<AudioConditioning>,
     /// Stands for it: made of the sound's content, the frame rate, the gain and the acoustic model.
     pub key: Key,
@@ -71,6 +72,7 @@ pub struct AudioExtractor<'a> {
     pub models: &'a ModelSet,
     /// Threads of the acoustic model; 0: all cores.
     pub threads: usize,
+    /// Keeps what was heard.
     pub cache: Option<&'a Cache>,
     /// Ends decoding and recognition.
     pub cancel: &'a CancelToken,

@@ -57,6 +57,7 @@ pub struct Cache {
 /// What a cache holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Info {
+    /// Where it lies.
     pub folder: PathBuf,
     /// Values.
     pub entries: u64,
@@ -64,6 +65,7 @@ pub struct Info {
     pub bytes: u64,
     /// Files that were set aside, and their bytes.
     pub damaged: u64,
+    /// Their size in bytes.
     pub damaged_bytes: u64,
     /// Temporary files of programs that are at work, or died.
     pub temporary: u64,
@@ -74,13 +76,16 @@ pub struct Info {
 /// What [`Cache::trim`] took away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Cleared {
+    /// Files that were removed.
     pub files: u64,
+    /// Their size in bytes.
     pub bytes: u64,
 }
 
 /// What [`Cache::verify`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Verified {
+    /// Entries that are whole.
     pub good: u64,
     /// The files that were set aside now.
     pub damaged: Vec<PathBuf>,

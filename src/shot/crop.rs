@@ -24,8 +24,11 @@ const FREE_SIZE: f64 = 1.25;
 /// A square in pixels of the plate: its middle and its side.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Square {
+    /// The middle, pixels from the left.
     pub x: f64,
+    /// The middle, pixels from above.
     pub y: f64,
+    /// Length of a side, pixels.
     pub side: f64,
 }
 

@@ -31,7 +31,9 @@ const SIZE_CHANGE: f32 = 1.8;
 /// The face of a frame: its place among the frame's faces, and whether it was lost before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
+    /// Index among the frame's faces.
     pub face: usize,
+    /// Whether it was out of view in the frame before.
     pub returned: bool,
 }
 

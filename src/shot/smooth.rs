@@ -12,9 +12,13 @@ use std::ops::RangeInclusive;
 /// How strongly each part is smoothed: standard deviation of the Gaussian in frames; 0 leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub struct Stabilise {
+    /// The head's size.
     pub size: f32,
+    /// The head's pose.
     pub rotation: f32,
+    /// The head's place in the picture.
     pub position: f32,
+    /// Expression coefficients.
     pub expression: f32,
 }
 

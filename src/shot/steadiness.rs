@@ -11,7 +11,9 @@ use std::fmt;
 /// |x(t-1) - 2 x(t) + x(t+1)|, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Steadiness {
+    /// Of the motion as it was measured, pixels.
     pub jitter_raw: f32,
+    /// Of the smoothed motion, pixels.
     pub jitter: f32,
     /// `jitter_raw / jitter`.
     pub ratio: f32,

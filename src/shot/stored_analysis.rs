@@ -16,6 +16,7 @@ const VERSION: &[u8] = b"1";
 /// What is known of a clip.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredAnalysis {
+    /// Pose and expression of every frame.
     pub motion: Motion,
     /// A key for each frame ([`pixels`](crate::shot::analyse::pixels)).
     pub pixels: Vec<Key>,

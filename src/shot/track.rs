@@ -23,7 +23,9 @@ pub enum NeutralFrame {
 /// How a motion becomes a track.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
 pub struct TrackSettings {
+    /// How much is smoothed.
     pub stabilise: Stabilise,
+    /// Where the face is at rest.
     pub neutral: NeutralFrame,
 }
 
@@ -50,9 +52,11 @@ pub struct Track {
     pub raw: Vec<FramePose>,
     /// 0 where the pose is made up from its neighbours.
     pub confidence: Vec<f32>,
+    /// Where each pose comes from.
     pub marks: Vec<Mark>,
     /// Identity coefficients; empty where the motion came without.
     pub shape: Vec<f32>,
+    /// What retargeting knows of the shot.
     pub stats: ShotStats,
 }
 

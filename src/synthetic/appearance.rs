@@ -1,5 +1,7 @@
 //! What a drawn person and the picture around look like.
 
+#![allow(missing_docs, reason = "the fields are named after what they colour, r g b from 0 to 1")]
+
 /// The cut of the hair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HairStyle {

@@ -106,6 +106,7 @@ fn shape(set: &[(usize, f32)]) -> Vec<f32> {
 /// What the driver does at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
+    /// The head's pose, degrees.
     pub pose: Euler,
     /// Coefficients in the order of [`ExpressionMode`].
     pub expr: [f32; EXPR_DIM],
@@ -145,8 +146,11 @@ impl Moment {
 /// The mouth's part of speech, 0..1 each.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speech {
+    /// The jaw.
     pub open: f32,
+    /// Lips narrow and forward.
     pub round: f32,
+    /// Corners of the mouth apart.
     pub spread: f32,
 }
 

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 /// The values of an [`Array`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
+    /// Floats.
     F32(Vec<f32>),
+    /// Whole numbers.
     I32(Vec<i32>),
 }
 
 /// A dense row-major array.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
+    /// Length of each axis.
     pub shape: Vec<usize>,
+    /// The values, the last axis running fastest.
     pub data: Data,
 }
 
@@ -45,6 +49,7 @@ impl Array {
         self.shape.iter().product()
     }
 
+    /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -53,15 +58,19 @@ impl Array {
 /// Arrays by name (the upstream checkpoint's keys) and the file's metadata.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weights {
+    /// By name.
     pub arrays: BTreeMap<String, Array>,
+    /// Texts beside the arrays.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl Weights {
+    /// The array of a name.
     pub fn get(&self, name: &str) -> Option<&Array> {
         self.arrays.get(name)
     }
 
+    /// Puts an array in, in place of one of the same name.
     pub fn insert(&mut self, name: impl Into<String>, array: Array) {
         self.arrays.insert(name.into(), array);
     }

@@ -1,5 +1,7 @@
 //! Scalar types of the file formats, decoded to the two that [`Data`] holds.
 
+#![allow(missing_docs, reason = "the variants are number formats by their usual names")]
+
 use crate::weights::Data;
 
 /// The type of one value in a file.

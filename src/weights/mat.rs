@@ -52,6 +52,7 @@ impl Mat {
         }
     }
 
+    /// The array, where this is one of numbers.
     pub fn numbers(&self) -> Option<&Array> {
         match self {
             Mat::Numbers(array) => Some(array),

@@ -4,6 +4,7 @@
 //! one passes its arguments as a call of a plain function does, so that plain functions stand in for them.
 
 #![allow(dead_code)]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "a host's functions: each trusts the plugin to keep to the ABI")]
 
 use half::f16;
 use headgan::frame::{Color, Frame, Sample};
@@ -262,9 +263,9 @@ fn put(h: OfxPropertySetHandle, n: *const c_char, i: c_int, v: Val) -> OfxStatus
         return kOfxStatErrBadIndex;
     }
     if i == values.len() {
-        values.push(v)
+        values.push(v);
     } else {
-        values[i] = v
+        values[i] = v;
     }
     kOfxStatOK
 }

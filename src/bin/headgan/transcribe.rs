@@ -121,7 +121,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
     loop {
         match incoming.recv_timeout(PATIENCE) {
             Ok(chunk) => {
-                bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")).with_source(e))?)
+                bytes.extend(chunk.map_err(|e| Error::input(format!("stdin cannot be read: {e}")).with_source(e))?);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}

@@ -97,11 +97,13 @@ unsafe fn multiply_kernel<S: Simd>(
             rows,
             // SAFETY: panels are packed whole; see `pack`.
             weights: unsafe { weights.add(c / nr * k * nr) },
+            // SAFETY: a bias for each of the output columns, of which this is one.
             bias: if bias_len == 0 { std::ptr::null() } else { unsafe { bias.add(c) } },
             columns: wide.min(nr),
             act,
             out_step,
             a,
+            // SAFETY: column c lies in the output.
             out: unsafe { out.add(c) },
         };
         let mut r = 0;
@@ -159,6 +161,7 @@ impl Tile {
     #[inline(always)]
     unsafe fn run<S: Simd, const R: usize>(&self) {
         // One vector of columns is enough for narrow layers; two hide the latency of the loads.
+        // SAFETY: as this function asks of its caller.
         unsafe { if self.columns <= S::N { self.tile::<S, R, 1>() } else { self.tile::<S, R, 2>() } }
     }
 

@@ -47,6 +47,7 @@ pub fn normalise(
         let (scale, offset, gamma_beta) = (scale as *const f32, offset as *const f32, gamma_beta as *const f32);
         // SAFETY: pixels from .. from + n of every buffer; other tasks write other pixels.
         let (x, out) = unsafe { ((x as *const f32).add(from * c), out.get().add(from * c)) };
+        // SAFETY: where it is not null it has two values for each value of x.
         let gamma_beta = if gamma_beta.is_null() { gamma_beta } else { unsafe { gamma_beta.add(2 * from * c) } };
         dispatch!(
             level,

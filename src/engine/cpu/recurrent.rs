@@ -123,7 +123,7 @@ impl State {
         // The rows of the matrix are the "pixels", the state the one column.
         // SAFETY: `count` rows of `hidden` values, as many results.
         unsafe {
-            direct::few(cpu.level, weights.as_ptr(), rows, count, &self.h, &[], 1, Act::None, self.gates.as_mut_ptr())
+            direct::few(cpu.level, weights.as_ptr(), rows, count, &self.h, &[], 1, Act::None, self.gates.as_mut_ptr());
         };
         for (g, b) in self.gates.iter_mut().zip(bias) {
             *g += b;

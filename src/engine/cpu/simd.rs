@@ -121,39 +121,48 @@ mod x86 {
                 const N: usize = $n;
                 #[inline(always)]
                 unsafe fn load(p: *const f32) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $load(p) }
                 }
                 #[inline(always)]
                 unsafe fn store(p: *mut f32, v: $v) {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $store(p, v) }
                 }
                 #[inline(always)]
                 unsafe fn splat(x: f32) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $set1(x) }
                 }
                 #[inline(always)]
                 unsafe fn fma(a: $v, b: $v, c: $v) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $fma(a, b, c) }
                 }
                 #[inline(always)]
                 unsafe fn add(a: $v, b: $v) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $add(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn sub(a: $v, b: $v) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $sub(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn mul(a: $v, b: $v) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $mul(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn max(a: $v, b: $v) -> $v {
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $max(a, b) }
                 }
                 #[inline(always)]
                 unsafe fn sum(a: $v) -> f32 {
                     let mut lanes = [0.0; $n];
+                    // SAFETY: as the trait asks of the caller.
                     unsafe { $store(lanes.as_mut_ptr(), a) };
                     lanes.iter().sum()
                 }
@@ -239,12 +248,14 @@ macro_rules! dispatch {
         #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
         #[allow(clippy::too_many_arguments)]
         unsafe fn avx512($($arg: $ty),*) {
+            // SAFETY: the kernel asks nothing more of its caller than this function does.
             unsafe { $kernel::<$crate::engine::cpu::simd::Avx512 $($(, $g)*)?>($($arg),*) }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         #[allow(clippy::too_many_arguments)]
         unsafe fn avx2($($arg: $ty),*) {
+            // SAFETY: the kernel asks nothing more of its caller than this function does.
             unsafe { $kernel::<$crate::engine::cpu::simd::Avx2 $($(, $g)*)?>($($arg),*) }
         }
         // SAFETY: `level()` found the instruction set on this processor; the kernel's own demands are the caller's.

@@ -19,7 +19,9 @@ pub const VERSION_SYMBOL: &str = "headgan_engine_version";
 /// `const Table *headgan_engine(void)`
 pub const TABLE_SYMBOL: &str = "headgan_engine";
 
+/// Gives the version of this interface.
 pub type VersionFn = unsafe extern "C" fn() -> u32;
+/// Gives the library's functions.
 pub type TableFn = unsafe extern "C" fn() -> *const Table;
 
 /// 0, or the exit code of the [`Error`](crate::Error) that happened.
@@ -145,12 +147,15 @@ pub struct Options {
     pub path: *const c_char,
     /// Where `path` is null: the contents of one; they may go when the call returns.
     pub bytes: *const u8,
+    /// Number of the bytes.
     pub length: usize,
     /// The blake3 checksum that the file must have, 64 digits, or null.
     pub checksum: *const c_char,
+    /// The kind of device, as a number.
     pub device: u32,
     /// Among those of its kind.
     pub index: u32,
+    /// The precision, as a number.
     pub precision: u32,
     /// Threads on the CPU; 0: all cores.
     pub threads: u32,
@@ -164,6 +169,7 @@ pub struct Options {
 pub struct Tensor {
     /// Of this structure, in bytes.
     pub size: usize,
+    /// A string that ends with a zero.
     pub name: *const c_char,
     /// 32-bit floats; written to where the tensor is an output.
     pub data: *mut c_void,

@@ -41,6 +41,7 @@ pub struct Library {
 /// What a library is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
+    /// The library's version.
     pub version: String,
     /// The framework that it was built with and its version.
     pub framework: String,
@@ -53,9 +54,11 @@ pub struct Build {
 /// What a session runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
+    /// What sort of device it is.
     pub kind: DeviceKind,
     /// Among those of its kind.
     pub index: u32,
+    /// What it is called.
     pub name: String,
     /// Bytes of memory, where known.
     pub memory: Option<u64>,
@@ -65,7 +68,9 @@ pub struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceKind {
+    /// The processor.
     Cpu,
+    /// A graphics card, by CUDA.
     Cuda,
 }
 

@@ -51,7 +51,9 @@ pub enum Source {
 /// How to run a generator.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where it runs.
     pub device: Device,
+    /// Of the arithmetic.
     pub precision: Precision,
     /// Threads on the CPU; 0: all cores.
     pub threads: usize,
@@ -62,27 +64,35 @@ pub struct Options {
 /// The order of values in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
+    /// Channel by channel.
     Nchw,
+    /// Pixel by pixel.
     Nhwc,
 }
 
 /// A named input.
 #[derive(Debug, Clone, Copy)]
 pub struct Array<'a> {
+    /// Name of the tensor.
     pub name: &'a str,
     /// n, c, h, w
     pub shape: [usize; 4],
+    /// Order of the values.
     pub layout: Layout,
+    /// The values, in the order of the layout.
     pub values: &'a [f32],
 }
 
 /// A named output and where it goes.
 #[derive(Debug)]
 pub struct Output<'a> {
+    /// Name of the tensor.
     pub name: &'a str,
     /// n, c, h, w
     pub shape: [usize; 4],
+    /// Order of the values.
     pub layout: Layout,
+    /// Receives the values.
     pub values: &'a mut [f32],
 }
 

@@ -18,15 +18,21 @@ pub const EXPR_DIM: usize = 10;
 pub enum ExpressionMode {
     /// 1 is wide open, slightly negative presses the lips together.
     JawOpen,
+    /// Corners of the mouth out and up.
     Smile,
     /// Corners of the mouth down.
     Frown,
+    /// Lips narrow and forward.
     Pucker,
+    /// Corners of the mouth apart.
     Wide,
+    /// Both brows up.
     BrowRaise,
+    /// Brows down and together.
     BrowLower,
     /// 1 is closed.
     BlinkLeft,
+    /// 1 is closed.
     BlinkRight,
     /// Positive moves the mouth to the person's left, which is the picture's right.
     MouthSide,

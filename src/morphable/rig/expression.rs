@@ -38,7 +38,9 @@ expressions! {
     JawOpen "jaw_open" -0.3..1.5,
     /// Corners of the mouth out and up, cheeks up.
     Smile "smile" 0.0..1.5,
+    /// `Smile` on the face's left.
     SmileLeft "smile_left" 0.0..1.5,
+    /// `Smile` on the face's right.
     SmileRight "smile_right" 0.0..1.5,
     /// Corners of the mouth down.
     Frown "frown" 0.0..1.5,
@@ -52,8 +54,11 @@ expressions! {
     MouthLeft "mouth_left" -1.0..1.0,
     /// Upper lip and nostrils raised.
     Sneer "sneer" 0.0..1.5,
+    /// Both brows up.
     BrowRaise "brow_raise" 0.0..1.5,
+    /// `BrowRaise` on the face's left.
     BrowRaiseLeft "brow_raise_left" 0.0..1.5,
+    /// `BrowRaise` on the face's right.
     BrowRaiseRight "brow_raise_right" 0.0..1.5,
     /// The inner ends of the brows up, as in worry.
     BrowInnerRaise "brow_inner_raise" 0.0..1.5,
@@ -63,6 +68,7 @@ expressions! {
     EyesWide "eyes_wide" -1.0..1.0,
     /// 1 closes the eye, however far it is open.
     BlinkLeft "blink_left" 0.0..1.0,
+    /// The lids of the right eye; 1 is closed.
     BlinkRight "blink_right" 0.0..1.0,
 }
 

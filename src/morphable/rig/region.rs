@@ -6,10 +6,13 @@ use super::P3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum Region {
+    /// Lips and what surrounds them.
     Mouth,
     /// The outline of the face, chin and lower cheeks.
     Jaw,
+    /// Lids and what surrounds them.
     Eyes,
+    /// Brows and forehead.
     Brows,
 }
 

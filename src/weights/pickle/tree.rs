@@ -1,5 +1,7 @@
 //! The tree of values that a pickle becomes.
 
+#![allow(missing_docs, reason = "the nodes have the names of what pickles hold")]
+
 use crate::weights::element::Element;
 use serde_json::Value;
 use std::borrow::Cow;

@@ -72,9 +72,9 @@ pub fn add_audio(
         }
         let heard = clip.metadata.sound.as_ref().is_some_and(|s| s.heard);
         if heard {
-            out.heard += 1
+            out.heard += 1;
         } else {
-            out.silent += 1
+            out.silent += 1;
         }
         progress.inc(1);
     }

@@ -422,6 +422,7 @@ unsafe extern "C" fn get_value(
     status((|| {
         let param = of_instance(param, CALL)?;
         let time = host().effects.find(param.effect).map_or(0.0, |e| e.time());
+        // SAFETY: the ABI asks for as many addresses as the parameter has values.
         unsafe { give(&param.at(time), [a, b, c, d], CALL) }
     })())
 }
@@ -442,6 +443,7 @@ unsafe extern "C" fn get_value_at_time(
             log::fail(format!("{CALL}: the time {time}"));
             return Err(kOfxStatErrValue);
         }
+        // SAFETY: the ABI asks for as many addresses as the parameter has values.
         unsafe { give(&param.at(time), [a, b, c, d], CALL) }
     })())
 }
@@ -756,6 +758,7 @@ mod tests {
         let whole = add(c"whole", kOfxParamTypeInteger3D);
         let text = add(c"text", kOfxParamTypeString);
         let (set_value, get_value) = (SUITE.paramSetValue.unwrap(), SUITE.paramGetValue.unwrap());
+        // SAFETY: the handles are of this test, the addresses of its variables.
         scope::action(kOfxActionInstanceChanged, 0, || unsafe {
             assert_eq!(set_value(colour.handle as OfxParamHandle, 0.1, 0.2, 0.3, 0.4), kOfxStatOK);
             assert_eq!(set_value(whole.handle as OfxParamHandle, 1, -2, 3), kOfxStatOK);

@@ -283,6 +283,7 @@ macro_rules! accessors {
         ) -> OfxStatus {
             const CALL: &str = stringify!($set);
             status((|| {
+                // SAFETY: the ABI asks the plugin for a C string.
                 let (set, name) = unsafe { target(CALL, set, name) }?;
                 let value = $in(value, CALL)?;
                 match set.write(CALL, &name, Some(place(index, CALL)?), $kind(vec![value])) {
@@ -300,6 +301,7 @@ macro_rules! accessors {
         ) -> OfxStatus {
             const CALL: &str = stringify!($set_n);
             status((|| {
+                // SAFETY: the ABI asks the plugin for a C string.
                 let (set, name) = unsafe { target(CALL, set, name) }?;
                 let count = place(count, CALL)?;
                 let mut all = Vec::with_capacity(count);
@@ -322,6 +324,7 @@ macro_rules! accessors {
         ) -> OfxStatus {
             const CALL: &str = stringify!($get);
             status((|| {
+                // SAFETY: the ABI asks the plugin for a C string.
                 let (set, name) = unsafe { target(CALL, set, name) }?;
                 let index = place(index, CALL)?;
                 room(value, CALL)?;
@@ -344,6 +347,7 @@ macro_rules! accessors {
         ) -> OfxStatus {
             const CALL: &str = stringify!($get_n);
             status((|| {
+                // SAFETY: the ABI asks the plugin for a C string.
                 let (set, name) = unsafe { target(CALL, set, name) }?;
                 let count = place(count, CALL)?;
                 room(values, CALL)?;
@@ -405,6 +409,7 @@ accessors!(
 unsafe extern "C" fn propReset(set: OfxPropertySetHandle, name: *const c_char) -> OfxStatus {
     const CALL: &str = "propReset";
     status((|| {
+        // SAFETY: the ABI asks the plugin for a C string.
         let (set, name) = unsafe { target(CALL, set, name) }?;
         set.read(CALL, &name)?;
         if !set.writable {
@@ -419,6 +424,7 @@ unsafe extern "C" fn propReset(set: OfxPropertySetHandle, name: *const c_char) -
 unsafe extern "C" fn propGetDimension(set: OfxPropertySetHandle, name: *const c_char, count: *mut c_int) -> OfxStatus {
     const CALL: &str = "propGetDimension";
     status((|| {
+        // SAFETY: the ABI asks the plugin for a C string.
         let (set, name) = unsafe { target(CALL, set, name) }?;
         room(count, CALL)?;
         let value = set.read(CALL, &name)?;

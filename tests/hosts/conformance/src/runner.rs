@@ -83,7 +83,7 @@ pub fn run(level: &Level, seed: u64, mut command: Command, limit: Duration, out:
         // The process counts its own failures, whose lines are here already.
         Ok(status) if status.success() || summary.failures > 0 => {}
         Ok(status) => {
-            say(&mut summary, Kind::Fail, &format!("the process ended with {status}, at: {step} (seed {seed})"))
+            say(&mut summary, Kind::Fail, &format!("the process ended with {status}, at: {step} (seed {seed})"));
         }
         Err(e) => say(&mut summary, Kind::Fail, &format!("the level's process: {e}")),
     }

@@ -119,6 +119,7 @@ mod tests {
             // SAFETY: lent strings stay readable for a while.
             assert_eq!(unsafe { CStr::from_ptr(lent) }, c"label");
             enter("propGetInt");
+            // SAFETY: lent strings are poisoned, not freed.
             assert_eq!(unsafe { CStr::from_ptr(lent) }.to_bytes(), [POISON; 5]);
         });
     }

@@ -272,6 +272,7 @@ macro_rules! variadic_message {
                 let format = std::ffi::CStr::from_ptr(format);
                 variadic::print(format, &[i0, i1, i2, i3, i4, i5], &[d0, d1, d2, d3, d4, d5, d6, d7])
             };
+            // SAFETY: the ABI asks the plugin for a C string.
             let Some(kind) = (unsafe { scope::text(kind, $call) }) else { return kOfxStatErrValue };
             scope::enter($call);
             say($call, effect, kind, text, $persistent)

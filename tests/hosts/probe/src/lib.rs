@@ -2,6 +2,7 @@
 //! misbehave, so that tests of the conformance host see the host fail it.
 
 #![allow(non_upper_case_globals, reason = "the constants of the C headers keep their names")]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "each call trusts the host to keep to the ABI")]
 
 use openfx::sys::generic::{core::*, property::*};
 use openfx::sys::image_effect_v1::{image_effect::*, message::*, param::*};
@@ -154,7 +155,7 @@ unsafe fn set_strings(set: OfxPropertySetHandle, name: &CStr, values: &[&CStr]) 
 unsafe fn get_ints<const N: usize>(set: OfxPropertySetHandle, name: &CStr) -> Result<[c_int; N]> {
     let mut values = [0; N];
     unsafe {
-        ok((suites()?.props.propGetIntN.ok_or(kOfxStatFailed)?)(set, name.as_ptr(), N as c_int, values.as_mut_ptr()))?
+        ok((suites()?.props.propGetIntN.ok_or(kOfxStatFailed)?)(set, name.as_ptr(), N as c_int, values.as_mut_ptr()))?;
     };
     Ok(values)
 }

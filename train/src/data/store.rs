@@ -3,7 +3,7 @@
 //! `frames/000000.jpg` and on are [`SIDE`] pixels square: the window that a generator sees ([`CROP`] pixels) and a
 //! margin, which augmentation moves into. `fits.safetensors`, cameras in the pixels of these pictures:
 //! `reference_camera` [n, 12], `reference_expression` [n, e] and `shape` [n, s] as the frame alone is fitted, `camera`
-//! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` [n] 1 or 0. `clip.json` ([`ClipMetadata`]) is written
+//! [n, 12] and `expression` [n, e] as the clip's track drives, `usable` \[n\] 1 or 0. `clip.json` ([`ClipMetadata`]) is written
 //! last: a folder that has it is finished. [`SOUND`], where the clip has sound, is what is heard in each frame
 //! ([`AudioConditioning::to_arrays`]).
 

@@ -28,7 +28,7 @@ const ZOOM: f64 = 0.07;
 pub struct Batch {
     /// [2n, channels, 24, 32].
     pub input: Tensor,
-    /// [2n].
+    /// \[2n\].
     pub closed: Tensor,
 }
 

@@ -27,7 +27,7 @@ pub struct FitConverter {
     shape_dim: usize,
 }
 
-/// Mean landmarks [204] and what each coefficient does to them [204, coefficients], micrometres.
+/// Mean landmarks \[204\] and what each coefficient does to them [204, coefficients], micrometres.
 pub fn landmark_basis(model: &Morphable, kind: Kind) -> (Tensor, Tensor) {
     let (s, e) = (model.shape_dim, model.expr_dim);
     let (mut mean, mut basis) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! Transcribed speech made by espeak-ng: sentences of [`words`](super::words), several voices, speeds and pitches, noise.
+//! Transcribed speech made by espeak-ng: sentences of [`words`], several voices, speeds and pitches, noise.
 
 use super::data::{MANIFEST, TRAIN, Utterance, normalize_text};
 use super::espeak::{Espeak, VoiceSettings};
@@ -23,7 +23,7 @@ const VARIANTS: [&str; 16] =
     ["m1", "m2", "m3", "m4", "m5", "m7", "m8", "f1", "f2", "f3", "f5", "Alex", "Andy", "Annie", "belinda", "Mike"];
 /// Voices that are never trained on.
 const HELD_OUT: [&str; 2] = ["en-us+m6", "en-us+f4"];
-/// The sets that are held out: other sentences by voices that are trained on, and by [`HELD_OUT`].
+/// The sets that are held out: other sentences by voices that are trained on, and by `HELD_OUT`.
 pub const SENTENCES: &str = "sentences";
 pub const VOICES: &str = "voices";
 

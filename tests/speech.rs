@@ -8,6 +8,7 @@ use headgan::audio::ctc::Emissions;
 use headgan::audio::spectrogram::Normalisation;
 use headgan::audio::speech::{Decoder, Speech};
 use headgan::engine::{Cell, cpu, shape};
+use headgan::error::Advice;
 use headgan::models::{Architecture, ModelSet, Role};
 use headgan::nets::deepspeech2::{Config, deepspeech2};
 use headgan::testing::random_weights;
@@ -57,7 +58,7 @@ fn from_a_checkpoint_to_a_generators_input() {
     // Without a model everything says what to do. (The program itself finds the repository's.)
     let error =
         ModelSet::from_folders(&[dir.into()]).find(Role::Speech, Some(&Architecture::DeepSpeech2), None).unwrap_err();
-    assert!(error.to_string().contains("models import deepspeech2"), "{error}");
+    assert_eq!(error.advice(), Some(&Advice::ImportModel("deepspeech2".into())), "{error}");
     let all = ["audio-features", "s.wav", "--layout", "headgan300", "--pack", "none", "-o", "o.npy"];
     fails(&mut run(&all), 4, &["acoustic model", "'none'", "headgan84"]);
 

@@ -310,8 +310,7 @@ mod tests {
         let mut v = Values::new();
         assert_eq!(
             line(v.set("yaw", "3")),
-            "there is no control 'yaw', the nearest is 'yaw_offset': see `headgan presets show --controls` or \
-             docs/USER_GUIDE.md"
+            "there is no control 'yaw', the nearest is 'yaw_offset': docs/USER_GUIDE.md lists all of them"
         );
         assert!(line(v.set("Face number", "3")).contains("nearest is 'face_index'"));
         assert!(line(v.set("Smoothing", "3")).contains("nearest is 'smoothing'"));

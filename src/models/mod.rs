@@ -431,8 +431,9 @@ mod tests {
         let text = set.pack("tow").unwrap_err().to_string();
         assert!(text.contains("did you mean 'two'") && text.contains("one, two") && text.contains("import"), "{text}");
         assert!(text.contains(&a.path().display().to_string()) && !text.contains('\n'), "{text}");
-        let text = set.find(Role::Generator, None, None).unwrap_err().to_string();
-        assert!(text.contains("generator") && text.contains("headgan-official"), "{text}");
+        let error = set.find(Role::Generator, None, None).unwrap_err();
+        assert!(error.to_string().contains("generator"), "{error}");
+        assert_eq!(error.advice(), Some(&Advice::ImportModel("headgan-official".into())));
         assert_eq!(set.find(Role::Embedder, None, Some("three")).unwrap_err().exit_code(), 4);
         // The folder of one pack.
         assert_eq!(ModelSet::from_folders(&[b.path().join("two")]).packs().len(), 1);

@@ -2,7 +2,7 @@
 
 use super::presets::{Origin, Presets};
 use super::tree::{CONTROLS, Control, Group, Kind};
-use super::values::Value;
+use crate::controls::value::Value;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 

@@ -13,19 +13,22 @@
 //! options and controls are only added (`released.txt` records them, a test compares).
 
 pub mod choices;
+pub mod curve;
 pub mod guide;
 mod json;
 pub mod keys;
 pub mod presets;
 pub mod settings;
 pub mod tree;
+pub mod value;
 pub mod values;
 
-pub use keys::{Curve, Interp, Key};
+pub use curve::{Curve, Interp, Key};
 pub use presets::{Preset, Presets};
 pub use settings::Settings;
 pub use tree::{CONTROLS, Control, Group, Kind, Unit};
-pub use values::{Value, Values};
+pub use value::Value;
+pub use values::Values;
 
 #[cfg(test)]
 mod released;

@@ -7,7 +7,8 @@
 
 use super::json;
 use super::tree::{CONTROLS, Control};
-use super::values::{Value, Values, named};
+use super::values::Values;
+use crate::controls::value::{Value, named};
 use crate::error::Advice;
 use crate::text::{nearest, one_line, quoted};
 use crate::{Error, Result};

@@ -4,7 +4,8 @@
 
 use super::choices::{Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
 use super::tree;
-use super::values::{Value, Values};
+use super::values::Values;
+use crate::controls::value::Value;
 use crate::face::choose::Choice;
 use crate::morphable::RigSettings;
 use crate::shot::TrackSettings;
@@ -247,6 +248,13 @@ impl Reader<'_> {
             Value::Choice(i) => i,
             other => unreachable!("{id} is {other:?}"),
         }
+    }
+}
+
+impl Values {
+    /// All settings at a frame (the driving clip's, counted from 0; fractions are allowed).
+    pub fn resolve(&self, frame: f64) -> Settings {
+        Settings::from_values(self, frame)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Whether two faces are the same person's: MobileFaceNet's embedding, and the cosine between two (CSIM).
 
 use crate::engine::{Executor, shape};
-use crate::error::Advice;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::face::align;
 use crate::face::embedding::FaceEmbedding;
 use crate::frame::Frame;

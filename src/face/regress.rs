@@ -5,8 +5,7 @@
 use super::bgr::{self, Bgr8, Pixels, Window};
 use super::lids::Lids;
 use crate::engine::{Executor, shape};
-use crate::error::Advice;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, Morphable, Params};
 use crate::nets::lids;

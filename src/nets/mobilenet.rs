@@ -6,8 +6,7 @@
 
 use super::lids;
 use crate::engine::{Act, Conv, Ops};
-use crate::error::Advice;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::weights::Weights;
 
 /// Epsilon of every batch norm of the network.

@@ -4,8 +4,7 @@
 //! Layout and layer names of biubug6/Pytorch_Retinaface (`models/retinaface.py`, `models/net.py`).
 
 use crate::engine::{Act, Conv, Ops, Resize};
-use crate::error::Advice;
-use crate::error::{Error, Result};
+use crate::error::{Advice, Error, Result};
 use crate::weights::Weights;
 
 /// Epsilon of every batch norm of the network.

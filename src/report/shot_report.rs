@@ -410,9 +410,9 @@ mod tests {
         let hash = |r: &Report| r.summary.iter().find(|f| f.label == "Settings").unwrap().value.clone();
         assert_ne!(hash(&plain), hash(&smoothed));
         let keyed = |value: f64| {
-            let key = crate::controls::keys::Key { frame: 0.0, value, interp: crate::controls::keys::Interp::Linear };
+            let key = crate::controls::Key { frame: 0.0, value, interp: crate::controls::Interp::Linear };
             let mut values = Values::new();
-            values.set_curve("yaw_offset", crate::controls::keys::Curve::new(vec![key]).unwrap()).unwrap();
+            values.set_curve("yaw_offset", crate::controls::Curve::new(vec![key]).unwrap()).unwrap();
             hash(&report(&motion, &values))
         };
         assert_ne!(keyed(1.0), keyed(2.0), "curves count too");

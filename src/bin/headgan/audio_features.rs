@@ -1,8 +1,7 @@
 //! `headgan audio-features`: what a generator hears, as a numpy array.
 
-use crate::common;
-use crate::interrupt;
 use crate::transcribe::SpeechArgs;
+use crate::{common, interrupt};
 use clap::{Args as ClapArgs, ValueEnum};
 use headgan::audio::conditioning::BEAM;
 use headgan::audio::speech::{Decoder, Speech};

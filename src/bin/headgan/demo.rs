@@ -1,7 +1,6 @@
 //! `headgan demo`: the main job on built-in input, so that it runs on any machine.
 
-use crate::common;
-use crate::interrupt;
+use crate::{common, interrupt};
 use clap::Args as ClapArgs;
 use headgan::controls::choices::View;
 use headgan::controls::{Settings, Values};

@@ -1,7 +1,6 @@
 //! Who performs, as several verbs take it: a clip or a motion file.
 
-use crate::common;
-use crate::interrupt;
+use crate::{common, interrupt};
 use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};

@@ -1,7 +1,6 @@
 //! `headgan transcribe`: what is spoken in a sound, and when.
 
-use crate::common;
-use crate::interrupt;
+use crate::{common, interrupt};
 use clap::{Args as ClapArgs, ValueEnum};
 use headgan::audio::ctc::{Greedy, Token};
 use headgan::audio::spectrogram::Normalisation;

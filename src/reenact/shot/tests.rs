@@ -138,7 +138,7 @@ fn neighbours_are_asked_for_their_cameras_alone() {
         let mut values = Values::new();
         values.assign("quality=full").unwrap();
         for id in ids {
-            let Kind::Float { max, .. } = crate::controls::values::named(id).unwrap().kind else { panic!("{id}") };
+            let Kind::Float { max, .. } = crate::controls::value::named(id).unwrap().kind else { panic!("{id}") };
             values.set_value(id, Value::Float(max)).unwrap();
         }
         FrameSettings::from_controls(&values.resolve(0.0), false)

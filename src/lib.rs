@@ -43,7 +43,7 @@
 //! | [`face`] | detects faces, chooses one, fits it |
 //! | [`morphable`] | the 3D model of the fit: pose, mesh, retargeting, named expressions |
 //! | [`shot`] | a clip analysed once, as a motion, and made ready to drive |
-//! | [`audio`] | sound, and what a generator hears of it |
+//! | [`audio`] | sound, and the audio values that a generator takes |
 //! | [`controls`] | what a user can set, as the settings of one frame |
 //! | [`pncc`] | the rasteriser: what the mesh shows, pixel by pixel |
 //! | [`reenact`] | a reference, a track and settings in, a picture out |

@@ -1,5 +1,5 @@
 //! The main entry: sends actions to the effect, and lets neither a panic nor an error of Rust across. Each becomes a
-//! status, with a message that the user sees. What an action does stands in `effect`.
+//! status, with a message that the user sees. `effect` implements the actions.
 
 use crate::effect;
 use crate::host::cuda::{self, Stream};
@@ -139,7 +139,7 @@ fn dispatch(action: &CStr, effect: &Effect, args: Properties, out: Properties) -
     }
 }
 
-/// Shows an error where the user looks. Who stops a rendering knows it.
+/// Shows an error to the user. An interrupted render shows none.
 fn report(action: &CStr, handle: *const c_void, error: &Error) {
     let host = HOST.read().clone();
     let (Some(host), false) = (host, handle.is_null()) else { return };

@@ -1,7 +1,7 @@
 //! HeadGAN Reenact as an OpenFX image effect.
 //!
 //! `host` wraps what a host offers, `effect` translates between it and the library, `entry` lets neither a panic
-//! nor an error across. Nothing is computed here: see the crate `headgan`.
+//! nor an error across. The crate `headgan` computes everything.
 
 // The library's name is that of the file in the bundle.
 #![allow(non_snake_case)]

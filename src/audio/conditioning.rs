@@ -1,5 +1,5 @@
-//! What a generator hears in a shot: [`ALL`] values for each of its frames, kept as the [`SIGNAL`] values of the sound's signal and the
-//! [`TOKENS`] letters that an acoustic model heard around the frame.
+//! The audio values that a generator takes for a shot: [`ALL`] for each frame, kept as the [`SIGNAL`] values of the sound's signal and
+//! the [`TOKENS`] letters that an acoustic model recognised around the frame.
 
 use crate::audio::layout::{ALL, LETTERS, SIGNAL, TOKENS};
 use crate::audio::speech::{Decoder, Speech};
@@ -19,12 +19,12 @@ pub const BEAM: usize = 32;
 pub struct AudioConditioning {
     /// [`SIGNAL`] a frame.
     signal: Vec<f32>,
-    /// [`TOKENS`] a frame, each below [`LETTERS`]; `None` where no acoustic model listened.
+    /// [`TOKENS`] a frame, each below [`LETTERS`]; `None` without an acoustic model.
     letters: Option<Vec<u8>>,
 }
 
 impl AudioConditioning {
-    /// What is heard of a sound that begins with the first frame of a video of `fps` frames a second, in as many frames as it accompanies.
+    /// The values of a sound that begins with the first frame of a video of `fps` frames a second, for as many frames as it accompanies.
     /// Frames lie where their time is, at any rate and however long the sound. Without `speech` the values for characters are 0.
     ///
     /// # Errors
@@ -50,14 +50,14 @@ impl AudioConditioning {
         self.signal.len() / SIGNAL
     }
 
-    /// Whether any frame hears something else than another: silence and a steady hum say nothing.
+    /// Whether any two frames have different values: silence and a steady hum carry no information.
     pub fn changes(&self) -> bool {
         let differs = |a: &[f32], n: usize| a.chunks_exact(n).any(|row| row != &a[..n]);
         let letters = self.letters.as_deref().unwrap_or_default();
         differs(&self.signal, SIGNAL) || letters.chunks_exact(TOKENS).any(|row| row != &letters[..TOKENS])
     }
 
-    /// Whether an acoustic model listened.
+    /// Whether an acoustic model recognised characters.
     pub fn has_characters(&self) -> bool {
         self.letters.is_some()
     }
@@ -98,7 +98,7 @@ impl AudioConditioning {
         AudioConditioning { signal, letters }
     }
 
-    /// `signal` [n, 84], and where an acoustic model listened `letters` [n, 8]: 0 to 25 for a to z, 26 for anything else.
+    /// `signal` [n, 84], and with an acoustic model `letters` [n, 8]: 0 to 25 for a to z, 26 for anything else.
     pub fn to_arrays(&self) -> Weights {
         let n = self.frames();
         let mut out = Weights::default();

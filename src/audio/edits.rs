@@ -1,4 +1,4 @@
-//! What part of an MP4 file's sound is meant to be heard: encoders put some silence in front, and the file's edit list says how much.
+//! The part of an MP4 file's sound that is meant to be played: encoders put some silence in front, and the file's edit list says how much.
 //!
 //! ISO/IEC 14496-12: `moov`/`mvhd`, `moov`/`trak`/(`mdia`/(`hdlr`, `mdhd`), `edts`/`elst`).
 

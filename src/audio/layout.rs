@@ -18,7 +18,7 @@ pub const LETTERS: usize = 27;
 pub const ALL: usize = SIGNAL + CHARACTERS;
 /// Short-term windows that begin in a frame.
 const PER_FRAME: usize = 16;
-/// Frames that a vector looks at, from its own on.
+/// Frames that a vector covers, from its own on.
 const SPAN: usize = 8;
 
 /// Kinds of vectors.
@@ -127,7 +127,7 @@ pub fn short68(sound: &Sound) -> Result<Features> {
 
 /// The official HeadGAN code's 84 values for each of `frames` frames of a video of `fps` frames a second whose first frame is shown when
 /// the sound begins; without `frames` as many as the sound accompanies. They are means, then deviations, of 21 features and of their
-/// changes over the windows that begin in the eight frames from this one on: what is heard a third of a second ahead is in them.
+/// changes over the windows that begin in the eight frames from this one on: they include the sound up to a third of a second ahead.
 ///
 /// At the sound's end the windows that there are count; a frame behind it gets the vector of the last one before. A sound that is
 /// silent, or, aligned by time, shorter than half a frame, gives zeros.
@@ -161,7 +161,7 @@ pub fn headgan84(sound: &Sound, fps: Rational, frames: Option<usize>, alignment:
     Features::new(SIGNAL, mean_and_deviation(&rows, 2 * Variant::HeadGan.width(), step, span, count))
 }
 
-/// A generator's 300 values a frame: those of [`headgan84`], then the [`CHARACTERS`] that an acoustic model heard.
+/// A generator's 300 values a frame: those of [`headgan84`], then the [`CHARACTERS`] values of what an acoustic model recognised.
 ///
 /// # Errors
 /// [`Error::Usage`] where the two have other widths or not as many frames.

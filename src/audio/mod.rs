@@ -1,15 +1,15 @@
-//! Sound, and the numbers that a generator hears of it.
+//! Sound, and the audio values that a generator takes.
 //!
-//! Here belongs what makes numbers of sound. The acoustic model's layers belong into [`crate::nets`], the sound of a shot and
-//! its cache into [`crate::shot::audio`].
+//! This module turns sound into numbers. The acoustic model's layers are in [`crate::nets`], the sound of a shot and its cache in
+//! [`crate::shot::audio`].
 //!
 //! * [`decode`]: files and videos as a [`Sound`]; [`resample`].
 //! * [`short_term`]: features of windows of some milliseconds, as pyAudioAnalysis defines them.
 //! * [`mid_term`]: their means and deviations over the windows around a moment.
-//! * [`layout`]: which of them stand where for each frame of a video.
-//! * [`spectrogram`], [`speech`], [`ctc`]: what an acoustic model hears, and which characters that makes when; [`windows`]: those around each
-//!   frame.
-//! * [`conditioning`]: all of it for every frame of a shot, as a generator is given it.
+//! * [`layout`]: the order of these features for each frame of a video.
+//! * [`spectrogram`], [`speech`], [`ctc`]: the input of an acoustic model, and the characters that it recognises, with their times;
+//!   [`windows`]: the characters around each frame.
+//! * [`conditioning`]: all of these values for every frame of a shot, as a generator takes them.
 //!
 //! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
 
@@ -82,8 +82,8 @@ impl Sound {
         &self.samples
     }
 
-    /// The same sound, whose features take it for `decibels` louder than it is. Features are those of a sound whose peak is 1, so that its
-    /// samples' own level says nothing; an acoustic model brings every sound to the same level and hears no difference.
+    /// The same sound with a gain of `decibels` for its features. Features are computed at a peak of 1, so the level of the samples does
+    /// not matter; an acoustic model normalises every sound and ignores the gain.
     pub fn louder(self, decibels: f64) -> Sound {
         Sound { level: self.level * 10f64.powf(decibels / 20.0), ..self }
     }
@@ -98,7 +98,7 @@ impl Sound {
         self.samples.len() as f64 / f64::from(self.rate)
     }
 
-    /// True where nothing is heard: all samples are alike.
+    /// Whether the sound is silent: all samples are alike.
     pub fn is_silent(&self) -> bool {
         self.samples.iter().all(|v| *v == self.samples[0])
     }

@@ -1,7 +1,7 @@
 //! Short-term features: what a window of some milliseconds sounds like.
 //!
 //! Definitions, their small constants and their order are pyAudioAnalysis 0.3.14's, so that a generator trained on its features
-//! hears the same. A window is not tapered; its spectrum is the magnitude of the first half of its bins divided by their number.
+//! gets the same values. A window is not tapered; its spectrum is the magnitude of the first half of its bins divided by their number.
 //! Everything depends on the window, the one before it, and mean and peak of the whole sound.
 
 use super::{Sound, sum};
@@ -409,7 +409,7 @@ fn tones(rate: f64, bins: usize) -> Vec<Tone> {
     }
     // Semitones ascend with the bins, so those of one stand together.
     let alike = |e: i64| entries.partition_point(|v| *v <= e) - entries.partition_point(|v| *v < e);
-    // Upstream looks the count up at the semitone of bin `i`, in a list that goes by bin.
+    // Upstream looks up the count at the semitone of bin `i`, in a list that goes by bin.
     let count = |i: usize| {
         let e = entries[i];
         (-n..n).contains(&e).then(|| alike(entries[e.rem_euclid(n) as usize]) as f64)

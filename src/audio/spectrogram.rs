@@ -1,8 +1,8 @@
-//! Log spectrograms, as deepspeech.pytorch's acoustic models hear them: windows centred on their moments, `ln(1 + magnitude)`, the whole
+//! Log spectrograms, as deepspeech.pytorch's acoustic models take them: windows centred on their moments, `ln(1 + magnitude)`, the whole
 //! sound brought to mean 0 and deviation 1.
 //!
-//! The transform is that of librosa before 0.9, with which those models were trained: before its beginning and behind its end a
-//! sound is mirrored. Checkpoints of its second version were trained with symmetric windows, later ones with periodic ones.
+//! The transform is that of librosa before 0.9, with which those models were trained: a sound is mirrored before its beginning and
+//! behind its end. Checkpoints of its second version were trained with symmetric windows, later ones with periodic ones.
 
 use super::Sound;
 use crate::{Error, Result};
@@ -131,7 +131,7 @@ impl Spectrogram {
     }
 }
 
-/// The spectrogram of a sound: a spectrum at its beginning and after every step. All zeros where nothing is heard.
+/// The spectrogram of a sound: a spectrum at its beginning and after every step. All zeros for a silent sound.
 ///
 /// # Errors
 /// [`Error::Model`] as [`Config::samples`], [`Error::Input`] as [`Sound::resampled`], [`Error::Interrupted`].
@@ -174,14 +174,14 @@ fn collect(sound: &Sound, config: &Config, mut each: impl FnMut(&[f64], &mut Vec
     Ok(Spectrogram { bins, values })
 }
 
-/// By which mean and deviation spectra are normalised. Acoustic models are trained on sounds that are normalised as a whole, and of a
-/// sound that is heard as it comes nobody knows them before its end.
+/// The mean and deviation that normalise spectra. Acoustic models are trained on sounds that are normalised as a whole; in a stream
+/// these statistics are unknown before its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Normalisation {
     /// Those of the whole sound, from a first pass over it.
     Known(Statistics),
-    /// Those of what was heard so far: each spectrum by itself and all before it. What a model hears then differs from what it would hear
-    /// in the whole sound, most at the beginning; how much is measured in docs/USER_GUIDE.md, "Speech".
+    /// Those of the samples so far: each spectrum and all before it. The model's input then differs from that of the whole sound, most at
+    /// the beginning; docs/USER_GUIDE.md, "Speech", says how much.
     Running,
 }
 
@@ -253,7 +253,7 @@ impl Statistics {
         ((self.squares - self.count * mean * mean).max(0.0) / (self.count - 1.0).max(1.0)).sqrt()
     }
 
-    /// Brings values to mean 0 and deviation 1; to zeros where all that was heard is alike.
+    /// Brings values to mean 0 and deviation 1; to zeros where all values so far are alike.
     pub fn normalise(&self, values: &mut [f32]) {
         let (mean, deviation) = (self.mean(), self.deviation());
         let scale = if deviation > 1e-9 { 1.0 / deviation } else { 0.0 };
@@ -294,7 +294,7 @@ pub struct Spectra {
 }
 
 impl Spectra {
-    /// Nothing heard yet.
+    /// A stream without samples yet.
     ///
     /// # Errors
     /// As [`Config::samples`].
@@ -316,18 +316,18 @@ impl Spectra {
         })
     }
 
-    /// Hears the next samples, at the configuration's rate and of full scale 1; `each` is given the spectra that are settled by them, in
+    /// Takes the next samples, at the configuration's rate and of full scale 1; `each` is given the spectra that they settle, in
     /// order: `ln(1 + magnitude)` of each bin.
     pub fn push(&mut self, samples: &[f64], mut each: impl FnMut(&[f64])) {
         for piece in samples.chunks(PIECE) {
             self.kept.extend_from_slice(piece);
-            let (heard, half) = (self.gone + self.kept.len(), self.weights.len() / 2);
+            let (known, half) = (self.gone + self.kept.len(), self.weights.len() / 2);
             // The first one's mirror image reaches as far back as it itself reaches ahead.
-            while self.made * self.step + half < heard {
-                self.make(heard, &mut each);
+            while self.made * self.step + half < known {
+                self.make(known, &mut each);
             }
             // At its end the sound is mirrored too, of odd windows from two samples before it.
-            let needed = (self.made * self.step).min(heard.saturating_sub(2)).saturating_sub(half);
+            let needed = (self.made * self.step).min(known.saturating_sub(2)).saturating_sub(half);
             self.kept.drain(..needed - self.gone);
             self.gone = needed;
         }
@@ -335,17 +335,17 @@ impl Spectra {
 
     /// There are no more samples: the rest of the spectra. None where there never were any.
     pub fn finish(mut self, mut each: impl FnMut(&[f64])) {
-        let heard = self.gone + self.kept.len();
-        while heard > 0 && self.made * self.step <= heard {
-            self.make(heard, &mut each);
+        let known = self.gone + self.kept.len();
+        while known > 0 && self.made * self.step <= known {
+            self.make(known, &mut each);
         }
     }
 
-    /// The next spectrum of a sound of which `heard` samples are known, and which is mirrored behind them.
-    fn make(&mut self, heard: usize, each: &mut impl FnMut(&[f64])) {
+    /// The next spectrum of a sound of which `known` samples are there; behind them it is mirrored.
+    fn make(&mut self, known: usize, each: &mut impl FnMut(&[f64])) {
         let first = (self.made * self.step) as isize - (self.weights.len() / 2) as isize;
         for (i, (x, w)) in self.x.iter_mut().zip(&self.weights).enumerate() {
-            *x = self.kept[mirrored(first + i as isize, heard) - self.gone] * w;
+            *x = self.kept[mirrored(first + i as isize, known) - self.gone] * w;
         }
         // The lengths are the plan's own, so there is nothing that could fail.
         let _ = self.fft.process_with_scratch(&mut self.x, &mut self.spectrum, &mut self.scratch);

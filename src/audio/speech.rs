@@ -31,7 +31,7 @@ const DECODED: usize = 3_000;
 pub struct Config {
     /// A character for each output. The blank is `_`, or the first one where there is none.
     pub labels: String,
-    /// What the network is given of a sound.
+    /// The spectrogram that the network takes.
     #[serde(flatten)]
     pub spectrogram: spectrogram::Config,
 }
@@ -43,7 +43,7 @@ pub struct Character {
     pub character: char,
     /// When it begins, in seconds.
     pub start: f64,
-    /// When the model heard the last of it.
+    /// When the model last recognises it, in seconds.
     pub end: f64,
 }
 
@@ -126,7 +126,7 @@ impl<E: Executor> Speech<E> {
         deepspeech2::STRIDE as f64 * stride / f64::from(self.spectrogram.sample_rate)
     }
 
-    /// How the sound is heard.
+    /// The spectrogram that the model takes.
     pub fn spectrogram(&self) -> &spectrogram::Config {
         &self.spectrogram
     }
@@ -353,7 +353,7 @@ mod tests {
             );
             // 2 + 5 moments and 5 spectra, half a window, and one sample.
             assert!((fast.delay().unwrap() - (0.19 + 0.01 + 1.0 / 8_000.0)).abs() < 1e-12, "{:?}", fast.delay());
-            // Shorter than a window, than what the network looks ahead, and longer.
+            // Shorter than a window, shorter than the look-ahead, and longer.
             for samples in [1, 79, 81, 700, 4_240, 16_001] {
                 let sound = Sound::new(8_000, noise(3.0).samples()[..samples].to_vec()).unwrap();
                 let whole = whole(&fast, &sound);

@@ -1,6 +1,6 @@
 //! The controls that choose one of several options, as types.
 
-/// One option of a choice. Its place in the list is stored by hosts: options are only ever added at the end.
+/// One option of a choice. Hosts store its index in the list: options are only ever added at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChoiceOption {
     /// Written in files and on the command line (snake_case).

@@ -1,15 +1,15 @@
 //! Controls: everything a user can set, declared once.
 //!
-//! Here belongs what a user can set and what that means for a frame. Nothing here renders; what a setting does belongs to the
-//! module whose settings it fills.
+//! This module defines what a user can set and the resulting settings of a frame. It renders nothing: the module
+//! whose settings a control fills implements the control.
 //!
 //! [`tree::CONTROLS`] is the one list; `--set`, `--keys`, presets, the table in docs/USER_GUIDE.md and the
 //! plugin's parameters come from it. [`Values`] holds what somebody has set, by typing ([`Values::set`]), by
-//! a preset ([`Preset::apply`]) or by keyframes ([`keys::read`]); [`Values::resolve`] makes of it the
-//! [`Settings`] of one frame. What is not set keeps its default, and of two settings of one control the
-//! later one counts.
+//! a preset ([`Preset::apply`]) or by keyframes ([`keys::read`]); [`Values::resolve`] turns it into the
+//! [`Settings`] of one frame. A control that is not set keeps its default; where a control is set twice, the
+//! later value counts.
 //!
-//! What keeps old presets and projects rendering the same: an id is never reused, a default never changes,
+//! Three rules keep old presets and projects rendering the same: an id is never reused, a default never changes,
 //! options and controls are only added (`released.txt` records them, a test compares).
 
 pub mod choices;

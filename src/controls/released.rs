@@ -1,4 +1,4 @@
-//! Old presets and projects must keep their look: what `released.txt` records does not change.
+//! Old presets and projects must render the same: what `released.txt` records does not change.
 
 use super::{CONTROLS, Control, Kind, tree};
 

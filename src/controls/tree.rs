@@ -78,7 +78,7 @@ pub enum Group {
     Stabilise,
     /// Adaptation to the reference's size and place.
     Adaptation,
-    /// What a generator hears.
+    /// The audio that a generator takes.
     Sound,
     /// Which faces are meant.
     Faces,

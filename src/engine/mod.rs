@@ -1,8 +1,8 @@
 //! Executors of [`Ops`]: the embedded CPU engine, the plain executor it is checked against, the shape
 //! checker, and the ONNX recorder; `stoppable` stops any of them.
 //!
-//! Here belongs arithmetic on tensors. Which layers a network has belongs into [`crate::nets`], where a network runs into
-//! [`crate::reenact::backend`].
+//! This module does arithmetic on tensors. [`crate::nets`] defines the layers of a network, [`crate::reenact::backend`] chooses where a
+//! generator runs.
 
 pub mod check;
 pub mod cpu;

@@ -1,8 +1,7 @@
 //! How good a reenactment is, in the measures of the HeadGAN paper (<https://arxiv.org/abs/2012.08261>, section 4), beside two
 //! floors: the reference's picture copied, and Draft.
 //!
-//! Here belongs what judges results. How they are made belongs into [`crate::reenact`], pages that show figures are
-//! [`crate::report`]'s.
+//! This module measures results. [`crate::reenact`] makes them, [`crate::report`] writes pages that show the figures.
 //!
 //! Everything is measured in the square of [`CROP`] pixels around the head, on the delivered
 //! result (the painted crop put back into the reference's picture). In self-reenactment the reference is a frame of the driving
@@ -11,15 +10,15 @@
 //!  - **CSIM**: cosine of identity embeddings, the result's and the reference's;
 //!  - **ARD**: angle in degrees between the head rotations fitted to the result and to the driving frame;
 //!  - **expression**: the distance between the expressions fitted to both, as the root mean square displacement of
-//!    the 68 landmarks on the mean face, in its inter-ocular distances. It stands where the paper has AU-H, whose action
-//!    units nothing here detects.
+//!    the 68 landmarks on the mean face, in its inter-ocular distances. It replaces the paper's AU-H: nothing here
+//!    detects action units.
 //!
 //! With the true picture, and within the silhouette of the driving face's mesh:
 //!
-//!  - **flow error**: L1 between the true picture and the reference's crop warped by the flow alone, Draft's or the generator's own: what
-//!    training makes small as the loss on the warped image. The copy has no flow: it is the crop as it is;
+//!  - **flow error**: L1 between the true picture and the reference's crop warped by the flow alone, Draft's or the generator's own;
+//!    training minimises it as the loss on the warped image. The copy has no flow: its crop is not warped;
 //!  - **flicker**: the mean absolute difference between the result's change from the frame before and the truth's. A result that
-//!    stands still has the truth's own change, an error that stays none.
+//!    stands still scores the truth's own change, and a constant error scores 0.
 //!
 //! With weights that the user brings: **LPIPS** ([`lpips`]), against the true picture, and **FID** ([`fid`]), over the frames of all clips together.
 

@@ -5,8 +5,8 @@ use crate::weights::{Weights, safetensors, torch};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Reads a `.safetensors` file or a torch checkpoint and has `check` look at it; with the file's blake3. `remedy` tells
-/// how to come by one that fits.
+/// Reads a `.safetensors` file or a torch checkpoint and checks it with `check`; also returns the file's blake3. `remedy`
+/// says how to get a file that fits.
 ///
 /// # Errors
 /// [`Error::Input`] for a file that cannot be read, [`Error::Model`] for one that is damaged or does not fit.

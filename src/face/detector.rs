@@ -104,7 +104,7 @@ impl Options {
     }
 }
 
-/// What a pack may say of how its detector looks at pictures: where it says nothing, as [`Options`] has it.
+/// Detector options that a pack may override; those that it does not set stay as [`Options`] has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Deserialize)]
 pub struct DetectorOverrides {
     /// Pixels of the longer side that pictures are scaled down to.
@@ -117,7 +117,7 @@ impl DetectorOverrides {
     /// No face is found in a smaller picture.
     const LEAST_SIDE: usize = 64;
 
-    /// Makes options look so.
+    /// Overrides the options.
     pub fn apply(&self, options: &mut Options) {
         if let Some(side) = self.longer_side {
             options.limit = Limit::LongerSide(side.max(DetectorOverrides::LEAST_SIDE));

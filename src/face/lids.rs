@@ -1,5 +1,5 @@
-//! How far each eye is closed: the second look of the procedural head's regressor, at both eyes by themselves, each at a place and of a
-//! size that the first look says ([`crate::nets::lids`]).
+//! How far each eye is closed: the second stage of the procedural head's regressor. It sees a crop of each eye, whose position and size
+//! come from the first stage ([`crate::nets::lids`]).
 //!
 //! An eye's picture is 24 rows of 32 pixels: level with the head's x axis, its middle between the eye's corners as they would be with open
 //! lids, 1.7 times as wide as the eye is long (in space, so that turning away makes the eye narrower in it), its outer corner to the left.
@@ -127,7 +127,7 @@ impl Lids {
         }
     }
 
-    /// What the network sees of the face that `fit` found in `picture`; `None` where the fit is at no place.
+    /// The crops that the network takes of the face that `fit` found in `picture`; `None` where the fit gives no usable crop.
     pub fn look(&self, picture: &impl Pixels, fit: &Fit) -> Option<EyeCrop> {
         let camera = pose::fit_image_matrix(fit);
         let split = ImageCamera::from_matrix(&camera).ok()?;
@@ -299,7 +299,7 @@ mod tests {
             expr.iter().zip(&model.expr_basis[row..]).map(|(c, b)| c * b).sum()
         };
         assert!(fall(37) < 0.0 && (fall(44) / fall(37) - 2.0).abs() < 0.1, "{} {}", fall(37), fall(44));
-        // Neither moves where it looks, but both are told.
+        // Neither moves the crops, but both change the hints.
         let mut closed = fit(Euler::default());
         closed.params.expr.clone_from(&expr);
         let [open, closed] = [fit(Euler::default()), closed].map(|fit| lids.look(&places(), &fit).unwrap());

@@ -1,7 +1,7 @@
 //! Finding faces: detectors, face choice, the 62-parameter fit.
 //!
-//! Here belongs what looks at one picture. Following a face through a clip belongs into [`crate::shot`], the networks'
-//! layers into [`crate::nets`], the model that is fitted into [`crate::morphable`].
+//! This module processes a single picture. [`crate::shot`] follows a face through a clip, [`crate::nets`] holds the networks'
+//! layers, [`crate::morphable`] the model that is fitted.
 //!
 //! A frame goes through [`detector`] (boxes), [`roi`] (the square crop) and [`regress`] (the parameters): [`observe`] does this
 //! for all faces of a picture, [`choose`] says which one is meant, [`crate::shot`] follows it through a clip. [`embedder`] tells

@@ -1,4 +1,4 @@
-//! All faces of one picture: found, fitted, and judged. Nothing here depends on other pictures, so that a shot's frames can
+//! All faces of one picture: found, fitted, and rated. Nothing here depends on other pictures, so that a shot's frames can
 //! be observed in any order, by any number of threads and machines, and each only once (see [`crate::shot`]).
 //!
 //! **Five crops.** A fit is the mean of five: of the crop and of the same crop moved to its four corners. The regressor's noise
@@ -83,7 +83,7 @@ impl Observation {
     }
 }
 
-/// Finds, fits and judges. It holds no memory: one serves many pictures and threads.
+/// Finds and fits faces and rates their confidence. It keeps no state: one serves many pictures and threads.
 #[derive(Clone, Copy)]
 pub struct Observer<'a> {
     /// Finds faces.
@@ -183,7 +183,7 @@ fn bell(x: f32, width: f32) -> f32 {
     (-(x / width).powi(2)).exp()
 }
 
-/// How much a fit looks like one of a face; see the module's text.
+/// How plausible a fit is as that of a face; see the module's text.
 fn plausibility(image: &Frame, fit: &Fit, landmarks: &[[f32; 3]; 68], bounds: &Rect) -> f32 {
     let (w, h) = (image.width as f32, image.height as f32);
     let inside = |p: &&[f32; 3]| p[0] > -1.0 && p[1] > -1.0 && p[0] < w && p[1] < h;

@@ -20,7 +20,7 @@ const MAX_SIDE: f32 = 1e6;
 pub struct Regressor<O> {
     ops: O,
     config: Config,
-    /// Where its second look goes, if it has one.
+    /// The crops of its second stage, if it has one.
     lids: Option<Lids>,
     mean: Vec<f32>,
     std: Vec<f32>,
@@ -51,7 +51,7 @@ impl<O: Executor> Regressor<O> {
     /// A regressor whose weights are in `ops` and have passed [`check`], for the morphable model it was trained with.
     ///
     /// # Errors
-    /// [`Error::Model`] when the network's outputs are not the model's parameters, or it looks at lids and the model has none.
+    /// [`Error::Model`] when the network's outputs are not the model's parameters, or it has a stage for the lids and the model has no lids.
     pub fn new(ops: O, config: Config, model: &Morphable) -> Result<Regressor<O>> {
         let (mean, std) = (model.param_mean.clone(), model.param_std.clone());
         let want = 12 + model.shape_dim + model.expr_dim;
@@ -68,7 +68,7 @@ impl<O: Executor> Regressor<O> {
         Ok(Regressor { ops, config, lids, mean, std, shape_dim: model.shape_dim })
     }
 
-    /// Whether it looks at the lids once more.
+    /// Whether a second stage refines the lids.
     pub fn looks_twice(&self) -> bool {
         self.lids.is_some()
     }
@@ -96,7 +96,7 @@ impl<O: Executor> Regressor<O> {
         Ok(fit)
     }
 
-    /// Looks at the eyes where a fit has them. A fit that is at no place stays as it is.
+    /// Refines the lids of a fit from crops of its eyes. A fit that gives no usable crop stays as it is.
     fn look_again(&self, lids: &Lids, picture: &impl Pixels, fit: &mut Fit) -> Result<()> {
         let Some(look) = lids.look(picture, fit) else { return Ok(()) };
         let x = self.ops.tensor(lids::shape(2), &look.input());

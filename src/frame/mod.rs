@@ -1,7 +1,7 @@
 //! Pictures: f32 RGBA with a colour tag, resampling, warping, compositing, colour.
 //!
-//! Here belongs what works on pixels in memory. Files belong into [`crate::media`], what knows of faces into
-//! [`crate::face`] or [`crate::reenact`].
+//! This module works on pixels in memory. Files are in [`crate::media`]; code that knows about faces is in [`crate::face`] and
+//! [`crate::reenact`].
 //!
 //! * [`convert`]: 8-bit, 16-bit, half and float samples to a [`Frame`] and back, exact for integers.
 //! * [`resample`]: resize, crop to a float window with clamped borders, quarter turns, warps.

@@ -1,10 +1,9 @@
 //! Import of upstream files into model packs: one file per kind.
 //!
-//! Here belongs what knows upstream's files. Reading arrays belongs into [`crate::weights`], finding and opening packs into
-//! [`crate::models`].
+//! This module knows the layout of upstream files. [`crate::weights`] reads arrays, [`crate::models`] finds and opens packs.
 //!
-//! An importer reads what a user downloaded, gives arrays the names of the network definitions, and hands over a
-//! draft; this module checks it, writes it into a temporary folder beside the destination and renames that. A failed
+//! An importer reads a user's download, renames its arrays as the network definitions do, and returns a draft. This module
+//! checks the draft, writes it into a temporary folder beside the destination and renames the folder. A failed
 //! import leaves nothing behind; importing again replaces the pack.
 
 mod check;

@@ -1,13 +1,13 @@
 //! Pictures and video in and out: stills and sequences natively, video through the user's `ffmpeg`.
 //!
-//! Here belong files and the processes that read and write them. What is done to pixels belongs into [`crate::frame`], samples
-//! of sound into [`crate::audio`].
+//! This module holds files and the processes that read and write them. [`crate::frame`] works on pixels, [`crate::audio`] on samples
+//! of sound.
 //!
 //! * [`source`]: one way in ([`Source`]) and one way out ([`Sink`]) for images, sequences and videos.
 //! * [`still`]: PNG, JPEG, TIFF and EXR, with stated limits and atomic writes.
 //! * [`sequence`]: `f_%04d.png`, `f_####.exr`, folders of images.
 //! * [`ffmpeg`], [`probe`], [`reader`], [`writer`]: video by subprocess.
-//! * With the feature `cli` also `progress`: what the user sees meanwhile.
+//! * `progress`, with the feature `cli`: the progress that the user sees.
 //!
 //! Frame numbers: a video counts from 0, a sequence uses the numbers in its file names, a folder of
 //! unnumbered images and a still count from 0.

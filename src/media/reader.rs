@@ -286,7 +286,7 @@ impl Drop for Running {
     }
 }
 
-/// Reads whole frames from the pipe into buffers that come back, until the end or until nobody listens.
+/// Reads whole frames from the pipe into buffers that come back, until the end or until the receiver is dropped.
 fn pump(
     mut from: ChildStdout,
     bytes: usize,

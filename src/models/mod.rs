@@ -1,9 +1,8 @@
 //! Model packs: a folder with `pack.json` and one safetensors file per network.
 //!
-//! Here belongs which packs there are and what is in them. Making packs belongs into [`crate::import`], file formats of arrays
-//! into [`crate::weights`].
+//! This module finds packs and reads their contents. [`crate::import`] makes packs, [`crate::weights`] holds the file formats of arrays.
 //!
-//! Packs are looked for in the folders of `$HEADGAN_MODELS`, the user's data folder, the bundle's resources and the
+//! Packs are searched for in the folders of `$HEADGAN_MODELS`, the user's data folder, the bundle's resources and the
 //! repository, in that order; the first of several packs of one name wins. Every file is verified with its blake3
 //! checksum when it is loaded, and loaded once per process.
 
@@ -330,7 +329,7 @@ impl ModelSet {
             .with_advice(Advice::ImportModel(kind.into())))
     }
 
-    /// What is there, and where it was looked for.
+    /// What is there, and where it was searched for.
     fn there(&self) -> String {
         let names: Vec<&str> = self.packs.iter().map(Pack::name).collect();
         let there = if names.is_empty() { "none".into() } else { names.join(", ") };

@@ -137,7 +137,7 @@ impl PreparedMorphable {
         Ok(mesh)
     }
 
-    /// The mesh of a fit in pixels of the fit's image; the identity is given, the fit's own is not looked at.
+    /// The mesh of a fit in pixels of the fit's image; the identity is given, the fit's own is ignored.
     /// Allocates only when `out` is too small.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! The 3D morphable model: basis, parameters, pose, mesh, dense alignment, retargeting, named expressions.
 //!
-//! Here belongs what is known of a head's shape and pose. Finding the parameters in a picture belongs into [`crate::face`],
-//! drawing the mesh into [`crate::pncc`].
+//! This module describes a head's shape and pose. [`crate::face`] finds the parameters in a picture, [`crate::pncc`] draws the mesh.
 
 pub mod align;
 pub mod arrays;

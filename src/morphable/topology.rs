@@ -31,7 +31,7 @@ pub(crate) fn border_loops(triangles: &[[u32; 3]]) -> Vec<Vec<u32>> {
 }
 
 /// The border of the mouth cut at its corners: the upper and the lower lip's rim, both from the smallest x to the
-/// largest. `at` gives a vertex's place, y up.
+/// largest. `at` gives a vertex's position, y up.
 pub(crate) fn lip_chains(mouth: &[u32], at: impl Fn(u32) -> [f32; 3]) -> Option<(Vec<u32>, Vec<u32>)> {
     let x = |i: usize| at(mouth[i])[0];
     let n = mouth.len();

@@ -6,8 +6,8 @@
 //!
 //! Two departures make a small generator of little data: a flow *prior* (the mesh already knows where most of the
 //! reference goes; the flow network finds what is left) and *composition* (the rendering network changes the warped
-//! reference instead of painting it anew). A third keeps *sound at the mouth*: AdaIN changes all places alike, so what is
-//! heard is blended with what silence does, by where the PNCC shows the mouth. All three are off in official files.
+//! reference instead of painting it anew). A third keeps *sound at the mouth*: AdaIN changes all positions alike, so the
+//! modulation by the audio is blended with that of silence, by where the PNCC shows the mouth. All three are off in official files.
 //!
 //! Shapes below are for 256x256 pixels and `ngf` 32; any size divisible by 4 works.
 
@@ -29,7 +29,7 @@ pub struct Config {
     pub spade: usize,
     /// Driving PNCC frames seen at once (t-2, t-1, t: 3).
     pub frames: usize,
-    /// Length of the audio vector, 0 for a generator without sound.
+    /// Length of the audio vector, 0 for a generator without audio.
     pub audio: usize,
     /// Whether the flow network starts from the mesh's flow and adds to it.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -37,7 +37,7 @@ pub struct Config {
     /// Whether the rendering network's picture is added to the warped reference.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compose: bool,
-    /// Whether what is heard changes the mouth alone, and elsewhere the picture is that of silence ([`mouth`]).
+    /// Whether audio changes the mouth alone; elsewhere the picture is that of silence ([`mouth`]).
     #[serde(default, skip_serializing_if = "is_false")]
     pub sound_at_mouth: bool,
 }
@@ -309,8 +309,8 @@ fn adain_block<O: Ops>(ops: &O, x: &O::Tensor, audio: &O::Tensor, mouth: Option<
         let mut gamma_beta = ops.linear(audio, &layer, 2 * c);
         if let Some((mouth, silence)) = &mouth {
             let silent = ops.linear(silence, &layer, 2 * c);
-            let heard = ops.add(&gamma_beta, &ops.affine(&silent, -1.0, 0.0));
-            gamma_beta = ops.add(&spread(&silent), &ops.mul(&spread(&heard), mouth));
+            let difference = ops.add(&gamma_beta, &ops.affine(&silent, -1.0, 0.0));
+            gamma_beta = ops.add(&spread(&silent), &ops.mul(&spread(&difference), mouth));
         }
         y = ops.norm_modulate(&y, &gamma_beta, LEAKY);
         y = ops.conv2d(&y, &format!("{name}.conv{i}"), Conv::same(c, 3).spectral());
@@ -329,7 +329,7 @@ const MOUTH: [[f32; 2]; 3] = [[0.5, 0.26], [0.27, 0.17], [0.8, 0.5]];
 /// Side of the window that closes an opened mouth, which PNCC shows as nothing, at the deepest level.
 const CLOSED: usize = 11;
 
-/// How much each place belongs to the mouth by the newest PNCC frame: 1 on the lips and around them, falling to 0 before
+/// How much each position belongs to the mouth by the newest PNCC frame: 1 on the lips and around them, falling to 0 before
 /// nose and chin. `[n, 1, h, w]` at the deepest level's size.
 pub fn mouth<O: Ops>(ops: &O, config: &Config, pncc: &O::Tensor) -> O::Tensor {
     let newest = 3 * (config.frames - 1);
@@ -452,9 +452,9 @@ mod tests {
             ops.values(&adain_block(&ops, &x, sound, mouth.as_ref(), "rendering_network.cond_dec_audio.0"))
         };
         let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        let (heard, silent) = (block(&sound, None), block(&silence, None));
-        assert!(apart(&heard, &silent) > 0.01);
-        assert!(apart(&block(&sound, Some(1.0)), &heard) < 1e-4);
+        let (sounding, silent) = (block(&sound, None), block(&silence, None));
+        assert!(apart(&sounding, &silent) > 0.01);
+        assert!(apart(&block(&sound, Some(1.0)), &sounding) < 1e-4);
         assert!(apart(&block(&sound, Some(0.0)), &silent) < 1e-4);
     }
 

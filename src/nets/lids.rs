@@ -1,7 +1,7 @@
 //! How far each eye is closed, from a small picture of both: the second stage of the procedural head's regressor.
 //!
 //! The face regressor sees an eye some twelve pixels long, behind a global pooling that forgets which side it saw; this
-//! network sees each eye at a known place. An architecture of this project; its layers stand beside the regressor's in one file.
+//! network sees each eye at a known position. The architecture is this project's; one file holds its layers and the regressor's.
 
 use crate::engine::{Act, Conv, Ops};
 use crate::weights::Weights;

@@ -32,7 +32,7 @@ pub fn mobilefacenet<O: Ops>(ops: &O, x: &O::Tensor) -> O::Tensor {
         // 64x28x24, 128x14x12, 128x14x12, 128x7x6, 128x7x6
     }
     let x = conv_prelu(ops, &x, "conv2", Conv::same(512, 1)); // [n, 512, 7, 6]
-    // One weight per place and channel instead of an average: the middle of a face tells more than its border.
+    // One weight per position and channel instead of an average: the middle of a face tells more than its border.
     let global = Conv { kernel: (7, 6), ..Conv::same(512, 1) }.groups(512).no_bias();
     let x = ops.conv_bn(&x, "linear7.conv", global, "linear7.bn", EPS); // [n, 512, 1, 1]
     let y = ops.conv_bn(&x, "linear1.conv", Conv::same(EMBEDDING, 1).no_bias(), "linear1.bn", EPS); // [n, 128, 1, 1]

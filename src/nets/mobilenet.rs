@@ -40,7 +40,7 @@ pub struct Config {
     pub head: String,
     /// Number of outputs (62).
     pub outputs: usize,
-    /// Whether the file also holds a second look, at the lids ([`super::lids`]); no published one does.
+    /// Whether the file also holds the second stage, for the lids ([`super::lids`]); no published file does.
     pub lids: bool,
 }
 

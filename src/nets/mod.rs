@@ -1,7 +1,7 @@
 //! Every network, defined once over [`Ops`](crate::engine::Ops). Layer names are the upstream checkpoint's keys.
 //!
-//! Here belong layers, their names and their shapes. What goes in and what comes out means something elsewhere
-//! ([`crate::face`], [`crate::audio`], [`crate::reenact`]); arithmetic belongs into [`crate::engine`].
+//! This module defines layers, their names and their shapes. [`crate::face`], [`crate::audio`] and [`crate::reenact`] prepare the
+//! inputs and interpret the outputs; [`crate::engine`] does the arithmetic.
 
 pub mod deepspeech2;
 pub mod discriminator;

@@ -245,17 +245,17 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
 /// Networks and the shapes of their inputs.
 fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
     let full = generator::Config { ngf: 4, spade: 24, audio: 300, ..generator::Config::default() };
-    let deaf = generator::Config { audio: 0, ..full.clone() };
+    let no_audio = generator::Config { audio: 0, ..full.clone() };
     let flat = generator::Config { levels: 1, frames: 1, ..deaf.clone() };
     let picture = |h: usize, w: usize| vec![[1, 3, h, w]];
     let regressor =
         |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62, lids: false });
-    let judge = discriminator::Config { input: 6, ndf: 8, layers: 4, scales: 2 };
+    let disc = discriminator::Config { input: 6, ndf: 8, layers: 4, scales: 2 };
     vec![
         (Network::Generator(full), vec![[2, 6, 36, 44], [2, 9, 36, 44], [2, 300, 1, 1]]),
-        (Network::Generator(deaf), vec![[1, 6, 32, 32], [1, 9, 32, 32]]),
+        (Network::Generator(no_audio), vec![[1, 6, 32, 32], [1, 9, 32, 32]]),
         (Network::Generator(flat), vec![[1, 6, 18, 22], [1, 3, 18, 22]]),
-        (Network::Discriminator(judge), vec![[2, 6, 64, 64]]),
+        (Network::Discriminator(disc), vec![[2, 6, 64, 64]]),
         (Network::RetinaFace(retinaface::Backbone::MobileNet025), picture(75, 101)),
         (Network::RetinaFace(retinaface::Backbone::ResNet50), picture(33, 41)),
         (Network::FaceBoxes, picture(130, 97)),

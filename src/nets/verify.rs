@@ -61,15 +61,15 @@ pub fn verify<E: Executor>(file: &Weights, engine: impl Fn(Arc<Weights>) -> E) -
         return Err(Error::Model("the file has no 'output.*' arrays: there is nothing to compare with".into()));
     }
 
-    let judge = file.strip_prefix("disc.");
-    if !judge.arrays.is_empty() {
-        let judge = spectral::fold(&judge)?;
-        let config = discriminator::Config::infer(&judge)?;
+    let disc = file.strip_prefix("disc.");
+    if !disc.arrays.is_empty() {
+        let disc = spectral::fold(&disc)?;
+        let config = discriminator::Config::infer(&disc)?;
         let x = input(file, "disc_input")?;
-        shape::check(&judge, |ops| {
+        shape::check(&disc, |ops| {
             discriminator::forward(ops, &config, &x.0);
         })?;
-        let ops = engine(Arc::new(judge));
+        let ops = engine(Arc::new(disc));
         let before = out.len();
         for (scale, layers) in discriminator::forward(&ops, &config, &ops.tensor(x.0, x.1)).iter().enumerate() {
             for (layer, tensor) in layers.iter().enumerate() {

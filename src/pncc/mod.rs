@@ -1,10 +1,9 @@
 //! The rasteriser: mesh to PNCC, mask, depth, normals and per-pixel correspondence.
 //!
-//! Here belongs what reads a mesh pixel by pixel. Making the mesh belongs into [`crate::morphable`], colours of a picture
-//! into [`crate::reenact`].
+//! This module reads a mesh pixel by pixel. [`crate::morphable`] makes the mesh, [`crate::reenact`] handles the colours of a picture.
 //!
-//! [`Rasterizer::render`] decides once which triangle each pixel shows, and where on it; everything else is
-//! read from the [`Rendered`] result as far as it is asked for.
+//! [`Rasterizer::render`] computes once which triangle each pixel shows, and which point of it; everything else is
+//! computed from the [`Rendered`] result on demand.
 
 pub mod correspondence;
 mod lanes;

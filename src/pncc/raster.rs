@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// Largest width and height of a picture (pixel boxes are 16-bit).
 pub const MAX_SIDE: usize = 32_000;
 
-/// Triangles whose boxes are looked at before the survivors are drawn.
+/// Triangles whose boxes are tested before the survivors are drawn.
 const CHUNK: usize = 256;
 /// Below this many triangles plus pixels a second thread costs more than it saves.
 const PARALLEL_FROM: usize = 60_000;
@@ -290,7 +290,7 @@ impl Batch {
         fn put(values: &mut [f32; CHUNK], k: usize, v: f32x4) {
             values.as_chunks_mut::<4>().0[k] = v.to_array();
         }
-        // Lanes beyond `count` hold what an earlier batch left; nobody looks at their results.
+        // Lanes beyond `count` hold what an earlier batch left; their results are ignored.
         for k in 0..count.div_ceil(4).min(CHUNK / 4) {
             let origin = [four(&self.x0, k), four(&self.y0, k)];
             let v0 = [four(&self.v0x, k) - origin[0], four(&self.v0y, k) - origin[1]];

@@ -33,12 +33,12 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The place that the control `device` asks for; `extra` are folders where an engine library may lie.
+    /// The backend that the control `device` asks for; `extra` are folders where an engine library may lie.
     ///
     /// [`Device::Auto`] is a CUDA device where the library and one are there, else the embedded engine.
     ///
     /// # Errors
-    /// [`Error::Engine`] saying what is missing, [`Error::Usage`] for a precision that the place does not have.
+    /// [`Error::Engine`] saying what is missing, [`Error::Usage`] for a precision that the backend does not have.
     pub fn choose(device: Device, precision: Option<Precision>, memory: u64, extra: &[PathBuf]) -> Result<Backend> {
         let on = |library: &'static Library, device: &library::Device| {
             let precision = precision.unwrap_or_default();
@@ -99,12 +99,12 @@ impl From<Embedded> for Engine {
 }
 
 impl Engine {
-    /// Opens folded weights, which have been checked, at a place; `source` is where they come from.
+    /// Opens checked, folded weights on a backend; `source` is where they come from.
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub fn open(weights: Arc<Weights>, source: &Source, place: &Backend, options: &cpu::Options) -> Result<Engine> {
-        match place {
+    pub fn open(weights: Arc<Weights>, source: &Source, backend: &Backend, options: &cpu::Options) -> Result<Engine> {
+        match backend {
             Backend::Embedded => Ok(Embedded::new(weights, options).into()),
             Backend::Library { library, device, precision, memory, meshes } => {
                 // The library reads them itself: memory for one copy is enough.
@@ -171,7 +171,7 @@ pub enum Poses<'a> {
 pub struct Inputs<'a> {
     /// What the face does.
     pub poses: Poses<'a>,
-    /// For a generator that listens: as many values as it hears a frame; zeros stand for none.
+    /// For a generator that takes audio: its values of the frame; zeros without audio.
     pub sound: Option<&'a [f32]>,
     /// For a generator that takes it: the mesh's flow, x then y, 2 values a pixel.
     pub prior: Option<&'a [f32]>,

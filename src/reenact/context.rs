@@ -1,7 +1,7 @@
-//! What a process keeps between frames and between its callers: networks, prepared references, shots, buffers. The plugin and all verbs
-//! build their shots here.
-//! Everything is found by content, so that ten instances of an effect that show the same share one copy, and one that a
-//! host makes anew for every frame starts warm.
+//! The render context keeps networks, prepared references, shots and buffers between frames and between callers. The plugin and all
+//! commands build their shots here.
+//! Everything is found by content, so ten instances of an effect that show the same picture share one copy, and an instance that a
+//! host creates anew for every frame starts warm.
 
 use super::context_options::ContextOptions;
 use super::generators::Generators;
@@ -124,7 +124,7 @@ impl RenderContext {
         seen.choose(Choice::Largest).map(|fitted| fitted.fit).ok_or_else(|| no_face(name))
     }
 
-    /// What a generator hears of a sound in the frames of a shot of `fps` frames a second, taken for `gain` decibels louder.
+    /// The audio values of a sound for the frames of a shot of `fps` frames a second, with a gain of `gain` decibels.
     ///
     /// # Errors
     /// As [`AudioExtractor::extract`].
@@ -139,7 +139,7 @@ impl RenderContext {
         AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.extract(from, fps, gain)
     }
 
-    /// Where a generator runs that is asked to run on `device`.
+    /// The backend of a generator for `device`.
     ///
     /// # Errors
     /// Those of [`Backend::choose`].
@@ -155,19 +155,19 @@ impl RenderContext {
         self.generator_at(&self.place(device)?)
     }
 
-    fn generator_at(&self, place: &Backend) -> Result<Generator> {
-        self.generators.at(place, &self.models, &self.options)
+    fn generator_at(&self, backend: &Backend) -> Result<Generator> {
+        self.generators.at(backend, &self.models, &self.options)
     }
 
-    /// Whether the generator of a place that [`RenderContext::place`] found listens to sound.
+    /// Whether the generator on a backend that [`RenderContext::place`] returned takes audio.
     ///
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged.
-    pub fn takes_audio(&self, place: &Backend) -> Result<bool> {
-        Ok(self.generator_at(place)?.config.audio > 0)
+    pub fn takes_audio(&self, backend: &Backend) -> Result<bool> {
+        Ok(self.generator_at(backend)?.config.audio > 0)
     }
 
-    /// Whether a generator that was loaded so far listens to sound.
+    /// Whether any generator that has been loaded takes audio.
     pub fn some_take_audio(&self) -> bool {
         self.generators.some_take_audio()
     }
@@ -198,8 +198,8 @@ impl RenderContext {
         if let Driver::Motion { motion, .. } = &spec.driver {
             motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
         }
-        let place = self.generator_place(&spec)?;
-        let painter = place.as_ref().map_or(String::new(), Backend::to_string);
+        let backend = self.generator_place(&spec)?;
+        let painter = backend.as_ref().map_or(String::new(), Backend::to_string);
         let reference = spec.reference_key(&painter);
         let key = spec.key(&reference);
         if let Some(shot) = key.and_then(|key| self.shots.lock().get(&key)) {
@@ -214,7 +214,7 @@ impl RenderContext {
         let shot = match references.get(&reference) {
             Some(shot) => Arc::new(shot.driven_by(track).with_audio(spec.audio)),
             None => {
-                let generator = place.map(|place| self.generator_at(&place)).transpose()?;
+                let generator = backend.map(|backend| self.generator_at(&backend)).transpose()?;
                 let found;
                 let fit = match spec.fit {
                     ReferenceFit::Given(fit) => fit,
@@ -234,7 +234,7 @@ impl RenderContext {
         })
     }
 
-    /// Where the generator of a shot runs; `None` where it needs none.
+    /// The backend of a shot's generator; `None` where it needs no generator.
     fn generator_place(&self, spec: &ShotSpec) -> Result<Option<Backend>> {
         let full = spec.quality == Quality::Full;
         // A device that is asked for must be there, whether this frame needs it or not. An automatic one always is: without a generator
@@ -242,8 +242,8 @@ impl RenderContext {
         if !full && spec.device == Device::Auto {
             return Ok(None);
         }
-        let place = self.place(spec.device)?;
-        Ok(full.then_some(place))
+        let backend = self.place(spec.device)?;
+        Ok(full.then_some(backend))
     }
 
     /// Renders frame `index` of a shot and hands it to `deliver`; `cancel` as in [`Shot::render_cancellable`].

@@ -21,6 +21,6 @@ pub struct ContextOptions {
     pub engines: Vec<PathBuf>,
     /// Threads of the analysis, the acoustic model and the generator; 0: all cores.
     pub threads: usize,
-    /// A device that must be there: looked for before anything is loaded. The others are when they are first needed.
+    /// A device that must exist; it is checked before anything is loaded. Other devices are checked when they are first needed.
     pub device: Option<Device>,
 }

@@ -25,7 +25,7 @@ pub struct FrameSettings {
     pub identity_mix: f32,
     /// The mask's growth and softness.
     pub mask: DraftSettings,
-    /// Frames by which the generator hears the sound later.
+    /// Frames by which the audio is delayed for the generator.
     pub audio_offset: f32,
 }
 

@@ -26,8 +26,8 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads the generator `name` to `place`: a pack's name or a safetensors file; `None`: of `pack`, or of the first
-    /// pack that has one.
+    /// Loads the generator `name` for `backend`. The name is a pack's or a safetensors file; `None` means the generator of `pack`, or of
+    /// the first pack that has one.
     ///
     /// # Errors
     /// [`Error::Model`] when there is none, or it is damaged; those of [`Engine::open`].
@@ -35,7 +35,7 @@ impl Generator {
         models: &ModelSet,
         pack: Option<&str>,
         name: Option<&str>,
-        place: &Backend,
+        backend: &Backend,
         options: &cpu::Options,
     ) -> Result<Generator> {
         let file = name.map(std::path::Path::new).filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
@@ -82,7 +82,7 @@ impl Generator {
             Error::Model(text) => Error::Model(text.map(|t| format!("{name}: {t}"))),
             other => other,
         })?;
-        let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), place, options)?;
+        let engine = Engine::open(weights, &Source::File(path, Some(blake3.clone())), backend, options)?;
         Ok(Generator { engine, config, name, blake3, licence })
     }
 }

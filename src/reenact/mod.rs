@@ -1,9 +1,10 @@
 //! The per-frame pipeline: a reference, a track and settings in, a frame out, in Draft and Full quality.
 //!
 //! [`networks::Networks`] finds and fits faces, [`crate::shot`] runs them over a driving clip, and a [`shot::Shot`] makes a
-//! reference perform the resulting [`Track`](crate::shot::Track). A [`context::RenderContext`] keeps all of it for many callers.
+//! reference perform the resulting [`Track`](crate::shot::Track). A [`context::RenderContext`] keeps networks, references and shots for
+//! many callers.
 //!
-//! What a network computes belongs into [`crate::nets`], what a control means into [`crate::controls`].
+//! [`crate::nets`] defines the networks, [`crate::controls`] the meaning of the controls.
 
 pub mod audio_input;
 #[allow(missing_docs, reason = "the variants have the names of the engines that they stand for")]

@@ -149,7 +149,7 @@ impl Networks {
         if options != usual {
             parts.push(look.as_bytes());
         }
-        // Programs from before fit with the same files and do not look twice.
+        // Older versions of the program fit with the same files but do not refine the lids.
         if self.regressor.looks_twice() {
             parts.push(b"lids");
         }

@@ -104,7 +104,7 @@ impl GeneratorRunner {
         self.config.prior
     }
 
-    /// Whether [`GeneratorRunner::paint`] wants what is heard.
+    /// Whether [`GeneratorRunner::paint`] takes audio.
     pub fn takes_audio(&self) -> bool {
         self.config.audio > 0
     }
@@ -119,8 +119,8 @@ impl GeneratorRunner {
         self.reference.accepts_meshes()
     }
 
-    /// Paints a frame from its PNCC frames or meshes, oldest first, the [`ALL`] values of what is heard (zeros where nothing is), and the mesh's flow in
-    /// the crop's pixels, x then y. `cancel` is asked between the network's operations.
+    /// Paints a frame from its PNCC frames or meshes, oldest first, the [`ALL`] audio values (zeros without audio), and the mesh's flow in
+    /// the crop's pixels, x then y. `cancel` is checked between the network's operations.
     ///
     /// # Errors
     /// [`Error::Interrupted`]; [`Error::Engine`] when the generator's output is not a number somewhere, or its engine fails.

@@ -117,12 +117,12 @@ impl Shot {
         Ok(shot)
     }
 
-    /// The same with a sound, which only a generator that listens ([`Shot::takes_audio`]) hears; without one it is given zeros.
+    /// The same shot with audio. Only a generator that takes audio ([`Shot::takes_audio`]) uses it; without audio it is given zeros.
     pub fn with_audio(self, audio: Option<AudioInput>) -> Shot {
         Shot { audio, ..self }
     }
 
-    /// Whether the generator listens to sound.
+    /// Whether the generator takes audio.
     pub fn takes_audio(&self) -> bool {
         self.painter.as_ref().is_some_and(|p| p.takes_audio())
     }
@@ -205,7 +205,7 @@ impl Shot {
         self.shape.iter().zip(&self.track.shape).map(|(&r, &d)| r + mix * (d - r)).collect()
     }
 
-    /// The mesh of a pose under a look, in the pixels of `camera`: every picture is made of one.
+    /// The mesh of a pose under frame settings, in the pixels of `camera`: every picture is made from one.
     fn mesh_into(
         &self,
         pose: &FramePose,
@@ -345,9 +345,10 @@ impl Shot {
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
         let prior = painter.takes_flow_prior().then_some(&scratch.prior[..]);
-        let sound: Option<[f32; ALL]> = self.audio.as_ref().filter(|_| painter.takes_audio()).map(|hearing| {
-            hearing.conditioning.at(hearing.first + index as f64 - f64::from(settings(index).audio_offset))
-        });
+        let sound: Option<[f32; ALL]> =
+            self.audio.as_ref().filter(|_| painter.takes_audio()).map(|input| {
+                input.conditioning.at(input.first + index as f64 - f64::from(settings(index).audio_offset))
+            });
         let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.

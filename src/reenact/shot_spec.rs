@@ -52,7 +52,7 @@ pub enum Driver<'a> {
 }
 
 impl ShotSpec<'_> {
-    /// Stands for the reference as it is prepared for the generator at a place, which `painter` names.
+    /// The key of the reference as it is prepared for the generator on the backend that `painter` names.
     pub(super) fn reference_key(&self, painter: &str) -> Key {
         let picture = pixels(self.reference);
         match self.fit {

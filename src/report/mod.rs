@@ -1,16 +1,15 @@
 //! The HTML report of a shot, as a view of plain data.
 //!
-//! Here belongs how figures and pictures are shown. They are measured elsewhere ([`crate::evaluate`], [`crate::shot`]).
+//! This module shows figures and pictures. [`crate::evaluate`] and [`crate::shot`] measure them.
 //!
-//! Fill a [`Report`] and write it: it becomes one file that needs no network and no script. Pictures are JPEGs inside
-//! it, curves are SVG; a small script adds a cursor over all curves and nothing else. Sections without data are left
-//! out.
+//! Fill a [`Report`] and write it: it becomes one file that works offline and without scripts. Pictures are embedded JPEGs,
+//! curves are SVG; a small script only adds a cursor over all curves. Sections without data are left out.
 //!
 //! Frames are named by their numbers in the shot (`first`, `first + 1`, ...), never by their index, except that the
 //! values of a [`Line`] and the windows of a [`CropPlot`] begin with the first frame. Values that are not finite count
 //! as missing. Text may contain anything; it is shown as it is.
 //!
-//! [`crate::shot::jitter`] has the figures on steadiness that a report states.
+//! [`crate::shot::jitter`] computes the steadiness figures of a report.
 
 #![allow(missing_docs, reason = "the fields are named after the places on the page where they are shown")]
 
@@ -50,7 +49,7 @@ pub struct Report {
     /// In this order; small ones that follow each other share rows.
     pub charts: Vec<Chart>,
     pub crop: Option<CropPlot>,
-    /// What is worth a look, in any order.
+    /// Events worth checking, in any order.
     pub events: Vec<Event>,
     pub timings: Vec<Stage>,
     pub expressions: Option<ExpressionGrid>,
@@ -69,7 +68,7 @@ pub struct Fact {
     pub value: String,
     /// Small print: `1017 to 1019`; may be empty.
     pub note: String,
-    /// Whether somebody should look at it.
+    /// Whether it is marked as a warning.
     pub warn: bool,
 }
 

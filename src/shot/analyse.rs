@@ -27,7 +27,7 @@ use std::time::Instant;
 
 /// Changes whenever an observation of the same pixels by the same networks may come out differently.
 const VERSION: &[u8] = b"1";
-/// The detector may miss the face for so many frames while the fit itself looks well.
+/// The detector may miss the face for so many frames while the fit itself stays plausible.
 const PATIENCE: usize = 30;
 /// What the score is multiplied with for each of them.
 const DOUBT: f32 = 0.965;
@@ -630,7 +630,7 @@ mod tests {
         run(&[0.1, 0.5, 0.3, 0.4]);
         lose(0.4);
         run(&[0.1, 0.5]);
-        // Lost, but still the same: nothing else is looked at.
+        // Lost, but still the same: nothing else is analysed.
         lose(0.5);
         run(&[0.1, 0.5]);
     }

@@ -1,4 +1,4 @@
-//! What a generator hears of a shot's sound, computed once and kept in the cache.
+//! The audio values that a generator takes for a shot, computed once and kept in the cache.
 
 use crate::audio::speech::{ARCHITECTURE, Speech};
 use crate::audio::{AudioConditioning, Sound, decode};
@@ -14,7 +14,7 @@ use crate::{CancelToken, Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Changes whenever the same sound may be heard differently.
+/// Changes whenever the same sound may give other values.
 const VERSION: &[u8] = b"1";
 
 /// Where a shot's sound comes from.
@@ -39,7 +39,7 @@ impl<'a> AudioSource<'a> {
         }
     }
 
-    /// What stands for the sound: the file's content, who decodes it, and what of it is heard.
+    /// The key of the sound: the file's content, its decoder, and where in the file the sound begins.
     fn identity(&self) -> Result<Key> {
         let (path, start) = match self {
             AudioSource::File(path) => (path, None),
@@ -54,7 +54,7 @@ impl<'a> AudioSource<'a> {
     }
 }
 
-/// What is heard of a shot's sound.
+/// The audio values of a shot.
 #[derive(Debug, Clone)]
 pub struct ShotAudio {
     /// The values of each frame.
@@ -65,21 +65,21 @@ pub struct ShotAudio {
     pub cached: bool,
 }
 
-/// Listens to the sounds of shots.
+/// Extracts the audio values of shots.
 #[derive(Clone, Copy)]
 pub struct AudioExtractor<'a> {
     /// Where an acoustic model may be; without one the values for characters are 0.
     pub models: &'a ModelSet,
     /// Threads of the acoustic model; 0: all cores.
     pub threads: usize,
-    /// Keeps what was heard.
+    /// Keeps the extracted values.
     pub cache: Option<&'a Cache>,
     /// Ends decoding and recognition.
     pub cancel: &'a CancelToken,
 }
 
 impl AudioExtractor<'_> {
-    /// What is heard of a sound in the frames of a shot of `fps` frames a second, taken for `gain` decibels louder
+    /// The audio values of a sound for the frames of a shot of `fps` frames a second, with a gain of `gain` decibels
     /// ([`Sound::louder`]).
     ///
     /// # Errors
@@ -99,16 +99,16 @@ impl AudioExtractor<'_> {
                 acoustic.map(stands_for).unwrap_or_default().as_bytes(),
             ],
         );
-        if let Some(heard) = self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.get(&key)?).ok()) {
-            return Ok(ShotAudio { conditioning: Arc::new(heard), key, cached: true });
+        if let Some(values) = self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.get(&key)?).ok()) {
+            return Ok(ShotAudio { conditioning: Arc::new(values), key, cached: true });
         }
         let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
         let speech = acoustic.map(|_| Speech::load(self.models, None, &options)).transpose()?;
-        let heard = AudioConditioning::from_sound(&from.load(self.cancel)?.louder(gain.into()), fps, speech.as_ref())?;
+        let values = AudioConditioning::from_sound(&from.load(self.cancel)?.louder(gain.into()), fps, speech.as_ref())?;
         // What another program has stored first counts, as everywhere in the cache.
         let stored =
-            self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, heard.to_arrays())).ok());
-        Ok(ShotAudio { conditioning: Arc::new(stored.unwrap_or(heard)), key, cached: false })
+            self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, values.to_arrays())).ok());
+        Ok(ShotAudio { conditioning: Arc::new(stored.unwrap_or(values)), key, cached: false })
     }
 
     /// The acoustic model that [`AudioExtractor::extract`] uses, by the checksum of its weights; `None` where there is none.

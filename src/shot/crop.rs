@@ -65,7 +65,7 @@ pub fn fixed(squares: &[Square]) -> Option<Square> {
     Some(Square { x: median(&|s| s.x)?, y: median(&|s| s.y)?, side: median(&|s| s.side)? })
 }
 
-/// The frames whose squares [`path_at`] looks at, of a shot of `len` frames.
+/// The frames whose squares [`path_at`] uses, in a shot of `len` frames.
 pub fn neighbours(index: usize, len: usize) -> RangeInclusive<usize> {
     Kernel::reach(index, len, SLOW)
 }

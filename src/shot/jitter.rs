@@ -1,6 +1,6 @@
 //! How steady a track is, and whether smoothing has made it late.
 
-/// Landmarks of a face: x and y in pixels; z is not looked at here, since nobody sees it shake.
+/// Landmarks of a face: x and y in pixels; z is ignored, since its jitter is invisible.
 pub type Landmarks = [[f32; 3]; 68];
 
 /// Most frames by which [`lag`] moves one curve against the other.

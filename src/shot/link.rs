@@ -13,22 +13,22 @@ use crate::frame::Rect;
 /// Cosine from which two faces count as the same person's, when one is found again after a loss or a jump (within 75
 /// real clips the least was 0.43 and 95 % lay above 0.7; of pairs of clips 95 % lay below 0.26).
 const SAME_PERSON: f32 = 0.35;
-/// Cosine below which a face in the very place of the last one is somebody else's: a cut.
+/// Cosine below which a face at the same position as the last one is somebody else's: a cut.
 const OTHER_PERSON: f32 = 0.1;
 /// A face that moves less than this many sides of its box, and changes size by less than this, has not jumped.
 const STEADY: (f32, f32) = (0.3, 1.25);
 /// Frames after which another person who is no longer seen is forgotten.
 const FORGET_OTHERS: usize = 500;
-/// Frames for which another person's place counts as known.
+/// Frames for which another person's position counts as known.
 const FRESH: usize = 30;
-/// How far a face may move between two looks at it, in sides of its box.
+/// How far a face may move between two observations, in sides of its box.
 const REACH: f32 = 1.0;
 /// By how much that grows with every frame that it is lost.
 const REACH_GROWTH: f32 = 0.1;
-/// How much larger or smaller a face may become between two looks at it.
+/// How much larger or smaller a face may become between two observations.
 const SIZE_CHANGE: f32 = 1.8;
 
-/// The face of a frame: its place among the frame's faces, and whether it was lost before.
+/// The face of a frame: its index among the frame's faces, and whether it was lost before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Index among the frame's faces.
@@ -278,7 +278,7 @@ mod tests {
     fn identities_refuse_newcomers() {
         let mut run = Run::new();
         run.see(&[face(200.0, 150.0, 100.0, Some(0))]);
-        // A cut: somebody else in the very place.
+        // A cut: somebody else at the same position.
         assert_eq!(run.see(&[face(203.0, 150.0, 100.0, Some(3))]), None);
         for _ in 0..40 {
             run.see(&[]);

@@ -1,13 +1,12 @@
 //! Shots: analysed once, then rendered in any order, by any process.
 //!
-//! Here belongs what concerns a driving clip as a whole. What looks at a single picture belongs into [`crate::face`], what
-//! makes pictures into [`crate::reenact`].
+//! This module handles a driving clip as a whole. [`crate::face`] processes single pictures, [`crate::reenact`] makes pictures.
 //!
 //! [`analyse`] observes every frame of a clip by itself (parallel, resumable, each frame only once: [`cache`]), follows one face
-//! through them ([`link`]) and gives a [`motion::Motion`]: pose and expression per frame, which can be shipped as a file without any
-//! pixel of the actor. [`stored_analysis::StoredAnalysis`] is what the cache keeps of a whole clip. A [`track::Track`] is that motion made ready to drive a reference: gaps bridged, outliers repaired,
-//! smoothed ([`smooth`]), with the shot-wide statistics that retargeting wants. [`crop`] says where the face's square window lies. What a
-//! generator hears comes from a [`audio::AudioExtractor`].
+//! through them ([`link`]) and returns a [`motion::Motion`]: pose and expression per frame, which can be shipped as a file without any
+//! pixel of the actor. The cache keeps a [`stored_analysis::StoredAnalysis`] of a whole clip. A [`track::Track`] is the motion made ready
+//! to drive a reference: gaps bridged, outliers repaired, smoothed ([`smooth`]), with the shot-wide statistics that retargeting needs.
+//! [`crop`] computes the face's square window. An [`audio::AudioExtractor`] extracts the audio values that a generator takes.
 
 pub mod analyse;
 pub mod audio;

@@ -1,7 +1,7 @@
 //! A head without a person: a procedural morphable head, its renderer, and a performance with sound.
 //!
-//! Here belongs what draws a person and makes it perform. What the head is in formulas stands in
-//! [`crate::morphable::canonical`]; nothing here reads a file or runs a network.
+//! This module draws a person and makes it perform. The formulas of the head are in [`crate::morphable::canonical`]; nothing here
+//! reads a file or runs a network.
 //!
 //! A fresh clone has no model of faces and no footage. This module makes both from formulas: [`head()`] is a
 //! [`Morphable`](crate::morphable::Morphable) with the 68 iBUG landmarks, 40 identity and 10 semantic expression

@@ -1,10 +1,10 @@
 //! Weights at rest: named arrays in memory, and the files that hold them.
 //!
-//! [`mod@array`]: what every reader gives and every network takes. [`safetensors`]: this project's own files. [`torch`] (over [`pickle`]),
-//! [`numpy`] and [`mat`] read upstream's; nothing in a file is executed, and what a damaged one can make a reader allocate is bounded.
-//! [`spectral`] folds spectral norm into the layers.
+//! [`mod@array`] holds the arrays that every reader returns and every network takes. [`safetensors`] reads and writes this project's own
+//! files. [`torch`] (over [`pickle`]), [`numpy`] and [`mat`] read upstream files; nothing in a file is executed, and a damaged file can
+//! make a reader allocate only a bounded amount. [`spectral`] folds spectral norm into the layers.
 //!
-//! What a pack is stands in [`crate::models`], which upstream file becomes which pack in [`crate::import`].
+//! [`crate::models`] defines packs, [`crate::import`] makes packs from upstream files.
 
 pub mod array;
 pub mod element;

@@ -1,4 +1,4 @@
-//! The button Analyse shot: the analysis of all frames of Source. What a single frame needs stands in `driving.rs`.
+//! The button Analyse shot: the analysis of all frames of Source. `driving.rs` finds the motion of a single frame.
 
 use super::clip_image::ClipImage;
 use super::params::{self, PluginParams, ShotRecord};
@@ -40,13 +40,13 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let settings = Controls::new(&host_params).at(time)?.resolve(time);
     let source = effect.clip(SOURCE).ok_or_else(|| Error::Input("connect who performs to Source".into()))?;
     let (first, last) = range(effect)?;
-    let stage = shared::stage(effect.host.processors())?;
+    let context = shared::stage(effect.host.processors())?;
     let cache = shared::cache(&params.cache_folder)?;
-    // Heard while frames are looked at. What keeps it from being heard must not keep them from it: it is said at the end, or when a frame
-    // needs the sound.
-    let audio_request = sound::request(effect, &stage, &params, &settings, settings.quality).ok().flatten();
+    // The audio is extracted while the frames are analysed. Its errors must not stop the analysis: they are reported at the end, or when
+    // a frame needs the audio.
+    let audio_request = sound::request(effect, &context, &params, &settings, settings.quality).ok().flatten();
     if let Some(audio_request) = &audio_request {
-        let _ = listening::poll(audio_request, &stage, Some(&cache));
+        let _ = listening::poll(audio_request, &context, Some(&cache));
     }
     let progress = Progress::start(*effect, "Analyse shot");
     // Frames are numbered as the host does where that is possible.
@@ -67,8 +67,8 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         })))
     };
     let clip = Clip { name: "Source", fps: None, identity: None, frames: &frames };
-    let analysis = stage.analyse(&clip, |w, h| settings.face(w, h), Some(&cache), &|| (), &CancelToken::default())?;
-    let networks = stage.networks();
+    let analysis = context.analyse(&clip, |w, h| settings.face(w, h), Some(&cache), &|| (), &CancelToken::default())?;
+    let networks = context.networks();
     let choice = settings.face(analysis.size.0, analysis.size.1);
     let known = StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice);
     let count = known.pixels.len();
@@ -81,7 +81,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
         .ok_or_else(|| Error::Engine("the host has lost a parameter: make the effect anew".into()))?;
     param.set_string(&record.to_text())?;
     if let Some(audio_request) = &audio_request {
-        while listening::poll(audio_request, &stage, Some(&cache))?.is_none() {
+        while listening::poll(audio_request, &context, Some(&cache))?.is_none() {
             if !progress.show(1.0) {
                 return Err(Error::Interrupted);
             }

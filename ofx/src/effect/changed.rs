@@ -1,4 +1,4 @@
-//! The action instanceChanged: what each button and menu does. The analysis itself stands in `analyse.rs`, the status line in `status.rs`.
+//! The action instanceChanged: what each button and menu does. `analyse.rs` does the analysis, `status.rs` the status line.
 
 use super::describe::built_in_presets;
 use super::render::render_scale;

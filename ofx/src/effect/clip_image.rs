@@ -1,5 +1,5 @@
-//! An image of a clip as the library takes it: its key, its pixels with straight alpha, and those that the host stores. How pixels lie in a
-//! host's memory stands in `host/image.rs`; which clip is asked, and when, in `reference.rs` and `driving.rs`.
+//! An image of a clip as the library takes it: its key, its pixels with straight alpha, and those that the host stores. `host/image.rs`
+//! knows how pixels lie in a host's memory; `reference.rs` and `driving.rs` decide which clip is read, and when.
 
 use crate::host::Image;
 use crate::host::image::{Alpha, Rect};

@@ -1,5 +1,5 @@
-//! What drives a frame: the shot's analysis where there is one that shows this very frame, else that of three frames. The analysis of a whole
-//! shot stands in `analyse.rs`.
+//! The motion that drives a frame: that of the shot's analysis where it contains this frame, else that of an analysis of three frames.
+//! `analyse.rs` analyses a whole shot.
 
 use super::clip_image::ClipImage;
 use super::params::{PluginParams, ShotRecord};
@@ -22,7 +22,7 @@ pub struct Driving {
     resized: Option<Motion>,
     /// Stands for the motion.
     pub key: Key,
-    /// The frame's place in it.
+    /// The frame's index in it.
     pub index: usize,
     pub track: TrackSettings,
     pub analysed: bool,
@@ -33,7 +33,7 @@ impl Driving {
         self.resized.as_ref().unwrap_or(&self.known.motion)
     }
 
-    /// The shot's frames where it was analysed, else those that were looked at.
+    /// The shot's frames where it was analysed, else the few that were analysed.
     pub fn pixels(&self) -> &[Key] {
         &self.known.pixels
     }
@@ -45,7 +45,7 @@ pub struct SourceFrame<'a> {
     pub image: &'a ClipImage<'a>,
     /// The host wants a smaller picture than the full one.
     pub proxy: bool,
-    /// Nobody watches and nobody will look at it again.
+    /// The frame is rendered in the background and nobody will check it.
     pub is_final: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct SourceFrame<'a> {
 /// `Usage` for a final render of a shot that was not analysed, unless that is allowed; else as the analysis.
 pub fn find(
     effect: &Effect,
-    stage: &RenderContext,
+    context: &RenderContext,
     params: &PluginParams,
     settings: &Settings,
     frame: &SourceFrame,
@@ -64,7 +64,7 @@ pub fn find(
     let record = ShotRecord::from_text(&params.shot);
     let known = record.and_then(|record| Some((record, shared::analysis(&record.key, cache)?)));
     if let Some((record, known)) = known
-        && let Some(found) = in_shot(stage, settings, frame, &record, known)
+        && let Some(found) = in_shot(context, settings, frame, &record, known)
     {
         return Ok(found);
     }
@@ -75,18 +75,18 @@ pub fn find(
             frame.time
         )));
     }
-    around(effect, stage, params, settings, frame, cache)
+    around(effect, context, params, settings, frame, cache)
 }
 
-/// The frame's place in an analysed shot; `None` where the analysis is of other frames, networks or another face.
+/// The frame's motion in an analysed shot; `None` where the analysis is of other frames, networks or another face.
 fn in_shot(
-    stage: &RenderContext,
+    context: &RenderContext,
     settings: &Settings,
     frame: &SourceFrame,
     record: &ShotRecord,
     known: Arc<StoredAnalysis>,
 ) -> Option<Driving> {
-    let networks = stage.networks();
+    let networks = context.networks();
     let (width, height) = known.motion.size;
     if !known.is_of(&networks.fingerprint(), settings.face(width, height)) {
         return None;
@@ -106,7 +106,7 @@ fn in_shot(
 /// Analyses a frame and the two before it: as many as a generator sees.
 fn around(
     effect: &Effect,
-    stage: &RenderContext,
+    context: &RenderContext,
     params: &PluginParams,
     settings: &Settings,
     frame: &SourceFrame,
@@ -131,7 +131,7 @@ fn around(
     }
     let images: Vec<&ClipImage> = before.iter().chain([frame.image]).collect();
     effect.check_abort()?;
-    let networks = stage.networks();
+    let networks = context.networks();
     let (width, height) = frame.image.size();
     let choice = settings.face(width, height);
     let keys: Vec<u8> = images.iter().flat_map(|image| *image.key().bytes()).collect();
@@ -145,7 +145,7 @@ fn around(
         };
         let name = format!("Source at frame {}", frame.time);
         let clip = Clip { name: &name, fps: None, identity: None, frames: &all };
-        let analysis = stage.analyse(&clip, |_, _| choice, cache, &|| (), &effect.cancel_token())?;
+        let analysis = context.analyse(&clip, |_, _| choice, cache, &|| (), &effect.cancel_token())?;
         Ok(StoredAnalysis::new(&analysis, networks.fingerprint(), networks.model_hash(), choice))
     })?;
     // A frame at rest is one of the whole shot's.

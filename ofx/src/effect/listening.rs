@@ -1,5 +1,4 @@
-//! Audio files that threads of the process listen to, and what they heard. What an instance asks for stands in `sound.rs`; nothing of a host
-//! is known here.
+//! Audio extracted from files by threads of the process. `sound.rs` says what an instance asks for; this file knows nothing of a host.
 
 use headgan::media::Rational;
 use headgan::reenact::context::RenderContext;
@@ -14,17 +13,17 @@ use std::time::{Duration, SystemTime};
 
 /// Files whose audio is kept.
 const MAX_KEPT: usize = 8;
-/// How often whoever waits asks whether to go on.
+/// How often a waiting caller checks whether to go on.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What was heard of each file, and the threads that listen.
+/// The audio extracted from each file, and the threads that still extract it.
 static AUDIO: Mutex<Vec<(AudioRequest, Audio)>> = Mutex::new(Vec::new());
 
-/// What is to be heard of which file.
+/// Which audio to extract from which file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AudioRequest {
     pub file: String,
-    /// When the file was written and how long it is: one that is replaced is listened to again.
+    /// When the file was written and how long it is: a file that is replaced is decoded again.
     pub state: Option<(SystemTime, u64)>,
     pub fps: Rational,
     pub gain: f32,
@@ -35,49 +34,49 @@ enum Audio {
     Running(JoinHandle<Result<ShotAudio>>, CancelToken),
 }
 
-/// What is heard of a file, once it is; meanwhile `cancel` is asked again and again.
+/// Waits for the audio of a file and checks `cancel` meanwhile.
 ///
 /// # Errors
-/// `Interrupted`, at once; those of listening, which is tried again next time.
+/// `Interrupted`, at once; those of the extraction, which is tried again next time.
 pub fn wait(
     request: &AudioRequest,
-    stage: &Arc<RenderContext>,
+    context: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
     cancel: &CancelToken,
 ) -> Result<ShotAudio> {
     loop {
-        if let Some(listened) = poll(request, stage, cache)? {
-            return Ok(listened);
+        if let Some(extracted) = poll(request, context, cache)? {
+            return Ok(extracted);
         }
         cancel.check()?;
         std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// What is heard of a file where that is known; else a thread listens.
+/// The audio of a file where it is known; else a thread extracts it.
 ///
 /// # Errors
-/// Those of listening, which is tried again next time.
+/// Those of the extraction, which is tried again next time.
 pub fn poll(
     request: &AudioRequest,
-    stage: &Arc<RenderContext>,
+    context: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
 ) -> Result<Option<ShotAudio>> {
     let mut audio = AUDIO.lock();
     let known = audio.iter().position(|(asked, _)| asked == request);
     match known.map(|at| audio.remove(at)) {
-        Some((_, Audio::Ready(listened))) => {
-            audio.push((request.clone(), Audio::Ready(listened.clone())));
-            Ok(Some(listened))
+        Some((_, Audio::Ready(extracted))) => {
+            audio.push((request.clone(), Audio::Ready(extracted.clone())));
+            Ok(Some(extracted))
         }
         Some((_, Audio::Running(thread, _))) if thread.is_finished() => {
             let internal = |_| Err(Error::Engine("internal error while listening: report this".into()));
-            let listened = thread.join().unwrap_or_else(internal)?;
-            audio.push((request.clone(), Audio::Ready(listened.clone())));
-            Ok(Some(listened))
+            let extracted = thread.join().unwrap_or_else(internal)?;
+            audio.push((request.clone(), Audio::Ready(extracted.clone())));
+            Ok(Some(extracted))
         }
-        Some(listening) => {
-            audio.push(listening);
+        Some(running) => {
+            audio.push(running);
             Ok(None)
         }
         None => {
@@ -86,11 +85,17 @@ pub fn poll(
             {
                 audio.remove(oldest);
             }
-            let (asked, stage, cache) = (request.clone(), stage.clone(), cache.cloned());
+            let (asked, context, cache) = (request.clone(), context.clone(), cache.cloned());
             let cancel = CancelToken::new();
             let token = cancel.clone();
             let work = move || {
-                stage.audio(&AudioSource::File(Path::new(&asked.file)), asked.fps, asked.gain, cache.as_deref(), &token)
+                context.audio(
+                    &AudioSource::File(Path::new(&asked.file)),
+                    asked.fps,
+                    asked.gain,
+                    cache.as_deref(),
+                    &token,
+                )
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread =
@@ -101,12 +106,12 @@ pub fn poll(
     }
 }
 
-/// Lets files be listened to again: they may have changed.
+/// Forgets the audio of all files, which may have changed.
 pub fn forget_audio() {
     AUDIO.lock().retain(|(_, sound)| matches!(sound, Audio::Running(..)));
 }
 
-/// Ends the threads that listen: their code is about to go.
+/// Ends the threads: their code is about to be unloaded.
 pub fn stop_threads() {
     let audio = std::mem::take(&mut *AUDIO.lock());
     for (_, sound) in &audio {
@@ -116,7 +121,7 @@ pub fn stop_threads() {
     }
     for (_, sound) in audio {
         if let Audio::Running(thread, _) = sound {
-            // What it has to say concerns nobody any more.
+            // Nobody needs its result any more.
             let _ = thread.join();
         }
     }

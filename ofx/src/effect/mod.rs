@@ -1,5 +1,5 @@
-//! The effect: its parameters are the library's controls, its frames those of the library's shots. Pointers of a host belong into `host`,
-//! mathematics into the library.
+//! The effect: its parameters are the library's controls, its frames those of the library's shots. Pointers of a host belong in `host`,
+//! mathematics in the library.
 
 pub mod advice;
 pub mod analyse;

@@ -1,5 +1,5 @@
-//! The plugin's own parameters, which the command line has no controls for: files, the shot's analysis, presets. Their names stand in
-//! projects: never to change. The library's controls stand in `values.rs`.
+//! The plugin's own parameters, which the command line has no controls for: files, the shot's analysis, presets. Projects
+//! store their names, which must never change. `values.rs` handles the library's controls.
 
 use crate::host::{Effect, Param};
 use headgan::frame::Color;

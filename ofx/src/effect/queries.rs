@@ -14,7 +14,7 @@ use openfx::sys::generic::core::{OfxStatus, kOfxPropName, kOfxPropTime, kOfxStat
 use openfx::sys::image_effect_v1::image_effect::*;
 use std::ffi::{CStr, CString};
 
-/// Frames before the present one that are looked at.
+/// Frames before the current one that a render reads.
 const FRAMES_BEFORE: f64 = 2.0;
 
 /// The name of a property of one clip: hosts put the clip's name behind that of the property.
@@ -130,7 +130,7 @@ pub fn clip_preferences(effect: &Effect, out: Properties) -> Result<OfxStatus> {
     Ok(kOfxStatOK)
 }
 
-/// Switched off, the effect is Source; a look that nothing moves is the reference.
+/// An effect that is switched off shows Source; one whose view does not depend on the motion shows the reference.
 ///
 /// # Errors
 /// `Engine` where the host refuses the answer.

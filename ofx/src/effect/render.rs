@@ -1,5 +1,4 @@
-//! The action render: a frame from its arguments to the output's pixels. What it is made of is found by the other files and computed by the
-//! library.
+//! The action render: a frame from its arguments to the output's pixels. The other files find its inputs, the library computes it.
 
 use super::clip_image::{ClipImage, ConvertedImage, pixel, to_stored};
 use super::driving::{self, SourceFrame};
@@ -80,23 +79,23 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let plate = reference::plate(effect, &from, &params, settings.reference_frame, args.time, &source_rect)?;
     effect.check_abort()?;
 
-    let stage = shared::stage(effect.host.processors())?;
-    // A usual folder that cannot be used is done without; what is missing then is said by whoever misses it.
+    let context = shared::stage(effect.host.processors())?;
+    // A standard folder that cannot be used is ignored; code that needs the cache reports that it is missing.
     let cache = shared::cache(&params.cache_folder);
     let cache = if params.cache_folder.is_empty() { cache.ok() } else { Some(cache?) };
     let proxy = args.is_proxy();
     let is_final = effect.host.is_background() && !args.interactive;
     let frame = SourceFrame { time: args.time, image: &source, proxy, is_final };
-    let driving = driving::find(effect, &stage, &params, settings, &frame, cache.as_deref())?;
+    let driving = driving::find(effect, &context, &params, settings, &frame, cache.as_deref())?;
     // The host gets Source's image back.
     drop(source);
     effect.check_abort()?;
 
     let now = frame_settings(settings, &params, args.interactive, false);
     let same = is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
-    let audio_request = sound::request(effect, &stage, &params, settings, now.quality)?;
-    let hear = |request| sound::find(effect, &stage, request, &driving, args.time, cache.as_ref());
-    let audio_input = audio_request.as_ref().map(hear).transpose()?;
+    let audio_request = sound::request(effect, &context, &params, settings, now.quality)?;
+    let find_audio = |request| sound::find(effect, &context, request, &driving, args.time, cache.as_ref());
+    let audio_input = audio_request.as_ref().map(find_audio).transpose()?;
     let cast = ShotSpec {
         reference: &plate.frame,
         fit: ReferenceFit::Detect("Reference"),
@@ -105,13 +104,13 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
         quality: now.quality,
         device: settings.device,
     };
-    let shot = stage.shot(cast, cache.as_deref())?;
+    let shot = context.shot(cast, cache.as_deref())?;
     effect.check_abort()?;
 
     // A control that the host refuses to tell ends the rendering, not the process.
     let failure = RefCell::new(None);
     let whole = shot.input_frames(driving.index);
-    let look_at = |i: usize| {
+    let settings_at = |i: usize| {
         let time = args.time + i as f64 - driving.index as f64;
         let settings = if whole.contains(&i) { controls.at(time) } else { controls.camera_at(time) };
         match settings {
@@ -122,7 +121,7 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
             }
         }
     };
-    stage.render(&shot, driving.index, &look_at, &effect.cancel_token(), |picture| {
+    context.render(&shot, driving.index, &settings_at, &effect.cancel_token(), |picture| {
         if let Some(e) = failure.borrow_mut().take() {
             return Err(e);
         }

@@ -1,5 +1,5 @@
-//! What all instances of the process share: networks, analyses, frames of files, messages shown. Found by content, never by instance; audio
-//! stands in `listening.rs`.
+//! What all instances of the process share: networks, analyses, frames of files, messages shown. Everything is found by content, never by
+//! instance. `listening.rs` keeps the extracted audio.
 
 use super::listening::{forget_audio, stop_threads};
 use headgan::controls::choices::Device;
@@ -26,7 +26,7 @@ const MAX_SHORT_ANALYSES: usize = 128;
 /// Frames of reference files that are kept.
 const MAX_FILE_FRAMES: usize = 6;
 
-/// The networks, or why there are none: asked once, until [`retry_failed`].
+/// The render context, or the error of loading it, which is kept until [`retry_failed`].
 static STAGE: Mutex<Option<Result<Arc<RenderContext>>>> = Mutex::new(None);
 /// The bundle that the plugin was found in.
 static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -44,32 +44,32 @@ pub fn note_bundle(path: Option<String>) {
     }
 }
 
-/// The networks, loaded when they are first needed.
+/// The render context, loaded when it is first needed.
 ///
 /// # Errors
 /// `Model` when no pack can be used.
 pub fn stage(processors: usize) -> Result<Arc<RenderContext>> {
-    let mut stage = STAGE.lock();
-    if let Some(stage) = &*stage {
-        return stage.clone();
+    let mut context = STAGE.lock();
+    if let Some(context) = &*context {
+        return context.clone();
     }
     let bundle = BUNDLE.lock().clone();
     let within = |folder: &str| bundle.iter().map(|b| b.join("Contents/Resources").join(folder)).collect::<Vec<_>>();
     let options = ContextOptions { engines: within("engines"), threads: processors, ..ContextOptions::default() };
     let loaded = RenderContext::load(ModelSet::discover(&within("models")), options);
-    stage.insert(loaded.map(Arc::new)).clone()
+    context.insert(loaded.map(Arc::new)).clone()
 }
 
-/// What is known of the networks without loading them; `None` before they were needed.
+/// The render context if it has been loaded, or the error of loading it; `None` before it was needed.
 pub fn stage_so_far() -> Option<Result<Arc<RenderContext>>> {
     STAGE.lock().clone()
 }
 
-/// Lets what failed be tried again: the user may have helped.
+/// Forgets failures, so that loading is tried again: the user may have removed the cause.
 pub fn retry_failed() {
-    let mut stage = STAGE.lock();
-    if stage.as_ref().is_some_and(Result::is_err) {
-        *stage = None;
+    let mut context = STAGE.lock();
+    if context.as_ref().is_some_and(Result::is_err) {
+        *context = None;
     }
     CACHES.lock().retain(|(_, cache)| cache.is_ok());
 }
@@ -166,8 +166,8 @@ pub fn forget_message(id: usize) -> bool {
 /// The action purgeCaches: what can be made again goes, except the networks.
 pub fn purge() {
     retry_failed();
-    if let Some(Ok(stage)) = stage_so_far() {
-        stage.purge();
+    if let Some(Ok(context)) = stage_so_far() {
+        context.purge();
     }
     ANALYSES.lock().clear();
     SHORT_ANALYSES.lock().clear();
@@ -186,15 +186,15 @@ pub fn unload() {
     *MESSAGES.lock() = None;
 }
 
-/// Whether a generator that was loaded listens to sound.
+/// Whether a generator that has been loaded takes audio.
 pub fn has_audio_generator() -> bool {
-    stage_so_far().and_then(Result::ok).is_some_and(|stage| stage.some_take_audio())
+    stage_so_far().and_then(Result::ok).is_some_and(|context| context.some_take_audio())
 }
 
 /// What computes, for the status line.
 pub fn engine_description(device: Device) -> String {
-    match stage_so_far().map(|stage| stage.and_then(|stage| stage.place(device))) {
-        Some(Ok(place @ Backend::Library { .. })) => place.to_string(),
+    match stage_so_far().map(|context| context.and_then(|context| context.place(device))) {
+        Some(Ok(backend @ Backend::Library { .. })) => backend.to_string(),
         Some(Err(e)) => super::advice::told(&e),
         _ => cpu::description(),
     }

@@ -1,5 +1,5 @@
-//! What a generator that listens hears: the audio file, which begins with Source's first frame. A host's clips carry no sound. Files are
-//! listened to in `listening.rs`.
+//! The audio for a generator that takes audio: the audio file, which begins with Source's first frame. A host's clips carry no sound.
+//! `listening.rs` extracts the audio from files.
 
 use super::SOURCE;
 use super::driving::Driving;
@@ -15,18 +15,21 @@ use headgan::shot::Cache;
 use headgan::{Error, Result};
 use std::sync::Arc;
 
-/// What there is to hear in `quality`: nothing where no file is chosen, or no generator listens.
+/// The audio that `quality` needs: `None` where no file is chosen, or the generator takes no audio.
 ///
 /// # Errors
-/// `Input` where the host does not say how fast frames follow each other; those of the place and the generator.
+/// `Input` where the host does not say how fast frames follow each other; those of the backend and the generator.
 pub fn request(
     effect: &Effect,
-    stage: &RenderContext,
+    context: &RenderContext,
     params: &PluginParams,
     settings: &Settings,
     quality: Quality,
 ) -> Result<Option<AudioRequest>> {
-    if params.audio_file.is_empty() || quality != Quality::Full || !stage.takes_audio(&stage.place(settings.device)?)? {
+    if params.audio_file.is_empty()
+        || quality != Quality::Full
+        || !context.takes_audio(&context.place(settings.device)?)?
+    {
         return Ok(None);
     }
     let rate = effect.clip(SOURCE).and_then(|clip| clip.frame_rate()).or_else(|| effect.frame_rate());
@@ -37,26 +40,26 @@ pub fn request(
                 .into(),
         )
     })?;
-    // What cannot be read is said by whoever listens.
+    // The extraction reports a file that cannot be read.
     let state = std::fs::metadata(&params.audio_file).ok();
     let state = state.and_then(|m| Some((m.modified().ok()?, m.len())));
     Ok(Some(AudioRequest { file: params.audio_file.clone(), state, fps, gain: settings.audio_gain }))
 }
 
-/// What the driving motion hears. The first who asks has it computed by a thread of its own, which goes on where the host stops those
-/// who wait for it.
+/// The audio that accompanies the driving motion. The first call starts a thread that extracts it; the thread goes on when the host stops
+/// the calls that wait for it.
 ///
 /// # Errors
-/// Those of [`request`] and of listening; `Interrupted` as soon as the host wants the rendering to stop.
+/// Those of [`request`] and of the extraction; `Interrupted` as soon as the host wants the rendering to stop.
 pub fn find(
     effect: &Effect,
-    stage: &Arc<RenderContext>,
+    context: &Arc<RenderContext>,
     request: &AudioRequest,
     driving: &Driving,
     time: f64,
     cache: Option<&Arc<Cache>>,
 ) -> Result<AudioInput> {
-    let listened = listening::wait(request, stage, cache, &effect.cancel_token())?;
+    let extracted = listening::wait(request, context, cache, &effect.cancel_token())?;
     // An analysed shot begins with Source's first frame, a few frames around one begin somewhere.
     let first = match driving.analysed {
         true => 0.0,
@@ -65,5 +68,5 @@ pub fn find(
             time - start - driving.index as f64
         }
     };
-    Ok(AudioInput::starting_at(&listened, first))
+    Ok(AudioInput::starting_at(&extracted, first))
 }

@@ -47,9 +47,9 @@ fn text(effect: &Effect) -> Result<String> {
             let without = if gaps > 0 { format!(", no face in {gaps}") } else { String::new() };
             let last = record.first + record.frames as i64 - 1;
             let settings = Controls::new(&effect.params()?).at(0.0)?.resolve(0.0);
-            let deaf =
+            let no_audio =
                 settings.quality == Quality::Full && params.audio_file.is_empty() && shared::has_audio_generator();
-            let silent = if deaf { "; the generator listens and hears nothing: choose an Audio file" } else { "" };
+            let silent = if no_audio { "; the generator listens and hears nothing: choose an Audio file" } else { "" };
             let engine = shared::engine_description(settings.device);
             format!("Analysed: frames {} to {last}{without}; {engine}{silent}", record.first)
         }

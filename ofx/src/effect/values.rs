@@ -1,4 +1,4 @@
-//! The library's controls as a host's parameters hold them, and what they say of a frame. The plugin's own parameters stand in `params.rs`.
+//! The library's controls as a host's parameters hold them, and the settings of a frame. `params.rs` handles the plugin's own parameters.
 
 use super::params::PluginParams;
 use crate::host::{Param, Params};
@@ -154,11 +154,11 @@ impl<'a> ResolvedControls<'a> {
 
 /// How a frame with these settings is rendered, with what the instance adds to them.
 pub fn frame_settings(settings: &Settings, params: &PluginParams, interactive: bool, same: bool) -> FrameSettings {
-    let mut look = FrameSettings::from_controls(settings, same);
+    let mut adjusted = FrameSettings::from_controls(settings, same);
     if params.draft_while_editing && interactive {
-        look.quality = Quality::Draft;
+        adjusted.quality = Quality::Draft;
     }
-    look
+    adjusted
 }
 
 fn value(control: &Control, param: &Param, time: f64) -> Option<Value> {

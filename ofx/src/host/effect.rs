@@ -1,5 +1,5 @@
-//! An effect (its descriptor or an instance) and its clips, for the time of one action. What a clip's image is
-//! made of stands in `image.rs`.
+//! An effect (its descriptor or an instance) and its clips, for the time of one action. `image.rs`
+//! reads a clip's image.
 
 use super::cuda::Stream;
 use super::image::Image;

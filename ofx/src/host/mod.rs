@@ -1,6 +1,6 @@
-//! What a host offers, wrapped so that the effect needs no pointer of it. Suites are fetched once, when the plugin is
-//! loaded, and only used where they are there; everything else of a host's lives no longer than the action that it came
-//! with.
+//! Safe wrappers of what a host offers: the effect handles no pointer of the host. Suites are fetched once, when the plugin is
+//! loaded, and a suite that is missing is not used. Every other object of the host lives no longer than the action that it
+//! came with.
 
 pub mod cuda;
 pub mod effect;

@@ -1,4 +1,4 @@
-//! Parameters: declaring them, their values at a time, and whether these change. Which parameters there are is said in `effect`.
+//! Parameters: declaring them, their values at a time, and whether these change. `effect` says which parameters there are.
 
 use super::properties::Properties;
 use super::suites::{Host, c_string, check, lacking};

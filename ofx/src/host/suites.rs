@@ -1,4 +1,4 @@
-//! The suites that a host offers, fetched once when the plugin is loaded, and what its answers mean. What is done with a suite stands in
+//! The suites that a host offers, fetched once when the plugin is loaded, and the meaning of their answers. Each suite is used in
 //! the file of its own subject.
 
 use headgan::{Error, Result};

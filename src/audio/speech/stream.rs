@@ -1,4 +1,4 @@
-//! A sound heard as it comes.
+//! Streaming recognition: a sound is processed as it comes.
 
 use super::Speech;
 use crate::audio::ctc::Emissions;
@@ -20,17 +20,17 @@ pub struct Stream<'a, E: Executor> {
 }
 
 impl<E: Executor> Speech<E> {
-    /// How many seconds of sound behind a moment have to be heard before a stream returns it; `None` where the network runs in both
-    /// directions and has to hear everything.
+    /// How many seconds of sound after a moment a stream needs before it returns that moment; `None` where the network runs in both
+    /// directions and needs the whole sound.
     pub fn delay(&self) -> Option<f64> {
         let (window, step) = self.spectrogram.samples().ok()?;
         let samples = self.network.reach()? * step + window / 2 + 1;
         Some(samples as f64 / f64::from(self.spectrogram.sample_rate))
     }
 
-    /// Hears a sound as it comes, at the model's own rate ([`Speech::spectrogram`]). Whatever the chunks, all moments together
-    /// are, with [`Normalisation::Known`], those of [`Speech::emissions`]; with [`Normalisation::Running`] they are the same for all chunks
-    /// too. A moment comes as soon as [`Speech::delay`] behind it has been heard, and no more is remembered than that takes.
+    /// Processes a sound as it comes, at the model's own rate ([`Speech::spectrogram`]). The moments do not depend on how the sound is
+    /// divided into chunks; with [`Normalisation::Known`] they are those of [`Speech::emissions`]. A moment is returned as soon as the
+    /// sound up to [`Speech::delay`] after it is there, and the stream keeps no more than that takes.
     ///
     /// ```no_run
     /// use headgan::audio::ctc::Greedy;
@@ -72,10 +72,10 @@ impl<E: Executor> Speech<E> {
 }
 
 impl<E: Executor> Stream<'_, E> {
-    /// Hears the next samples, of full scale 1; returns the moments that are settled by them, which may be none.
+    /// Takes the next samples, of full scale 1; returns the moments that they settle, which may be none.
     ///
     /// # Errors
-    /// [`Error::Input`] for a sample that is no number: nothing of the chunk is heard. [`Error::Engine`] where the network returns
+    /// [`Error::Input`] for a sample that is no number: the whole chunk is rejected. [`Error::Engine`] where the network returns
     /// values that are not numbers.
     pub fn push(&mut self, samples: &[f64]) -> Result<Emissions> {
         check_samples(samples)?;

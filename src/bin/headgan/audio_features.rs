@@ -1,4 +1,4 @@
-//! `headgan audio-features`: what a generator hears, as a numpy array.
+//! `headgan audio-features`: the audio features that a generator takes, as a numpy array.
 
 use crate::transcribe::SpeechArgs;
 use crate::{common, interrupt};
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     atomic::check_writable(&args.output)?;
     let video = video(&args.sound)?;
     let sound = match &video {
-        // The original hears a video's sound as if picture and sound began together.
+        // The original code processes a video's sound as if picture and sound began together.
         Some(video) if !args.compat => Sound::from_video(&args.sound, video, interrupt::token())?,
         _ => Sound::load_cancellable(&args.sound, interrupt::token())?,
     };

@@ -195,9 +195,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         gain: base.audio_gain,
         quiet: args.quiet,
     };
-    let listening = Instant::now();
+    let extraction = Instant::now();
     let shot_audio = audio_options.extract(driving.audio_source(args.audio.as_deref()), driving.fps())?;
-    let listening = listening.elapsed();
+    let extraction = extraction.elapsed();
     let direction = Direction { values, first: motion.first, same };
     let spec = ShotSpec {
         reference: &picture,
@@ -221,7 +221,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "headgan: {repeated} frames were not numbers in the generator's precision and were computed again in fp32"
         );
     }
-    let engine = full.then(|| context.place(base.device)).transpose()?.map(|place| place.to_string());
+    let engine = full.then(|| context.place(base.device)).transpose()?.map(|backend| backend.to_string());
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {
@@ -234,7 +234,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             })),
             "frames_per_second": fps, "analysis": analysis.map(|a| a.work),
             "seconds": {
-                "analysis": analysed.as_secs_f64(), "listening": listening.as_secs_f64(), "render": rendered.as_secs_f64(),
+                "analysis": analysed.as_secs_f64(), "listening": extraction.as_secs_f64(), "render": rendered.as_secs_f64(),
             },
         }))?;
     } else if !args.quiet {
@@ -248,7 +248,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is said to a sound that nobody would hear.
+/// The error for a sound that neither the output nor the generator takes.
 fn no_use(output: &str) -> Error {
     Error::usage(format!(
         "{output}: images take no sound, and no generator listens: leave --audio away, or write a video"
@@ -267,7 +267,7 @@ fn check_range(clip: &str, range: FrameRange, first: usize, frames: usize) -> Re
 
 /// Whether two names lead to one file.
 pub fn same_file(a: &str, b: &str) -> bool {
-    // A pattern is no file: its folder is looked at.
+    // A pattern is no file: its folder is compared.
     let real = |path: &str| {
         let path = Path::new(path);
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// How often a stream that brings nothing looks whether Ctrl-C was pressed.
+/// How often an idle stream checks whether Ctrl-C was pressed.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Print what is spoken in a sound, as an acoustic model hears it.
@@ -88,11 +88,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let shape = [emissions.moments(), emissions.labels()];
         numpy::save_npy(output, &Array::f32(shape, emissions.values().to_vec()))?;
     }
-    let heard = speech.characters(&emissions, decoder);
-    let text: String = heard.iter().map(|c| c.character).collect();
+    let characters = speech.characters(&emissions, decoder);
+    let text: String = characters.iter().map(|c| c.character).collect();
     if args.json {
         common::print_json(&json!({
-            "sound": args.sound, "seconds": sound.seconds(), "step": speech.step(), "text": text, "characters": heard,
+            "sound": args.sound, "seconds": sound.seconds(), "step": speech.step(), "text": text, "characters": characters,
         }))?;
     } else {
         say!("{text}");
@@ -114,7 +114,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
     }
     let speech = args.model.load()?;
     let rate = speech.spectrogram().sample_rate;
-    let mut heard = speech.stream(rate, Normalisation::Running)?;
+    let mut recogniser = speech.stream(rate, Normalisation::Running)?;
     let (mut greedy, mut bytes) = (Greedy::default(), Vec::new());
     let incoming = stdin();
     loop {
@@ -128,14 +128,14 @@ fn stream(args: &Args) -> Result<ExitCode> {
         let samples: Vec<f64> =
             bytes.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32768.0).collect();
         bytes.drain(..2 * samples.len());
-        if !print(args.json, &speech, greedy.push(&heard.push(&samples)?)) {
+        if !print(args.json, &speech, greedy.push(&recogniser.push(&samples)?)) {
             return Ok(ExitCode::SUCCESS);
         }
         if interrupt::check().is_err() {
             break;
         }
     }
-    let mut rest = greedy.push(&heard.finish()?);
+    let mut rest = greedy.push(&recogniser.finish()?);
     rest.extend(greedy.finish());
     if print(args.json, &speech, rest) && !args.json {
         say!();
@@ -143,7 +143,7 @@ fn stream(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What comes through stdin, read by a thread of its own: a read that waits hears no Ctrl-C.
+/// The bytes of stdin, read by a thread of its own: a blocked read does not notice Ctrl-C.
 fn stdin() -> Receiver<std::io::Result<Vec<u8>>> {
     let (send, receive) = sync_channel(16);
     std::thread::spawn(move || {

@@ -1,10 +1,10 @@
 //! The embedded CPU engine: NHWC pictures, Winograd and matrix kernels, normalisation fused with what follows it.
 //!
-//! Here belongs what is fast. What an operation means is said by [`Ops`] and `plain`, not here.
+//! This module holds the fast code. [`Ops`] and `plain` define what an operation means.
 //!
-//! It is what makes the default usable on any machine. The plain executor ([`plain`](super::plain)) is the truth
-//! that it is checked against. Here are the executor and the operations without a kernel of their own; convolutions are
-//! in `conv`, what makes their weights ready in `layers`, arithmetic on vectors in the kernels' files.
+//! The engine makes the default usable on any machine. It is checked against the plain executor ([`plain`](super::plain)).
+//! This file holds the executor and the operations without a kernel of their own; `conv` holds convolutions, `layers` prepares
+//! their weights, and the kernels' files hold arithmetic on vectors.
 
 mod conv;
 mod direct;

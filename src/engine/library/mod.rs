@@ -1,9 +1,9 @@
 //! Engine libraries: executors that need more than this program carries (libtorch), found and loaded at run time.
 //!
-//! Here belong finding, loading and calling them. What is inside a library is a crate of its own (`backends/torch`); choosing
-//! one belongs into [`crate::reenact::backend`].
+//! This module finds, loads and calls them. A crate of its own (`backends/torch`) implements a library;
+//! [`crate::reenact::backend`] chooses one.
 //!
-//! A library is looked for in the folders of `$HEADGAN_ENGINES`, in `engines` of the user's data folder, in the folders that
+//! A library is searched for in the folders of `$HEADGAN_ENGINES`, in `engines` of the user's data folder, in the folders that
 //! the caller names (a bundle's `Contents/<arch>`) and beside the executable, in that order; the first one that is there
 //! counts. It is loaded once per process, with `RTLD_LOCAL | RTLD_NOW`, and never unloaded: frameworks leave threads behind.
 

@@ -1,8 +1,8 @@
 //! Writes a network as an ONNX graph, by running it on a recorder instead of an engine.
 //!
-//! Here belongs what writes graphs; nothing reads or runs one. Layers belong into [`crate::nets`].
+//! This module writes graphs; it does not read or run them. Layers are in [`crate::nets`].
 //!
-//! [`Recorder`] is an executor of [`Ops`] whose tensors are names; [`record`] runs a network on it and gives the file's
+//! [`Recorder`] is an executor of [`Ops`] whose tensors are names; [`record`] runs a network on it and returns the file's
 //! bytes; [`nets::export_onnx`](crate::nets::export_onnx) does so for the architectures of this project (`headgan models export-onnx`). Only
 //! operators of the default domain at opset 17 are used, shapes are static, values f32. Operators that runtimes disagree on
 //! are written in the form that leaves no room for it: pooling with explicit padding instead of `ceil_mode`, nearest

@@ -1,15 +1,14 @@
 //! Still pictures: PNG, JPEG, TIFF and EXR, told apart by their first bytes, not by their names.
 //!
-//! Here belong files with one picture. Numbered ones belong into [`super::sequence`], what is done to pixels into
-//! [`crate::frame`].
+//! This module reads and writes files with one picture. [`super::sequence`] handles numbered files, [`crate::frame`] works on pixels.
 //!
 //! Colour: 8- and 16-bit samples are taken as sRGB codes, floats (EXR, float TIFF) as linear light;
 //! embedded ICC profiles are not applied. When writing, integer formats get display codes (sRGB and
 //! Rec.709 pictures as they are, linear ones encoded as sRGB), float formats get linear light. EXR
 //! stores colours multiplied by alpha; a [`Frame`] never does, the reader and writer convert.
 //!
-//! Large pictures are refused before anything is allocated, not scaled down behind the user's back: a
-//! plate must come back in its own size. See [`Limits`].
+//! Pictures that are too large are refused before anything is allocated, and never scaled down silently: a
+//! plate must keep its size. See [`Limits`].
 
 mod exr;
 mod tiff;

@@ -27,7 +27,7 @@ pub const fn both(at: [f64; 2], width: [f64; 2], push: P3) -> Bump {
     Bump { at, width, push, side: Side::Both }
 }
 
-/// A bump on one place.
+/// A bump at one position.
 pub const fn one(at: [f64; 2], width: [f64; 2], push: P3) -> Bump {
     Bump { at, width, push, side: Side::One }
 }

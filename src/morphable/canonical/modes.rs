@@ -285,7 +285,7 @@ fn blink(p: P3) -> P3 {
 }
 
 /// Closes the eye at positive x whose lids have these heights at the point's x: both meet a little above the lower
-/// one's place, and what lies between them (nothing, where the eye is an opening of the mesh) goes to where they meet.
+/// one's position, and what lies between them (nothing, where the eye is an opening of the mesh) goes to where they meet.
 pub fn close_lids(p: P3, upper: f64, lower: f64) -> P3 {
     if p[0] < 5.0 || p[2] < 40.0 {
         return [0.0; 3];

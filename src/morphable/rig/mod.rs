@@ -1,13 +1,13 @@
 //! The rig: named expressions and region weights on any morphable model with the 68 iBUG landmarks.
 //!
-//! Here belongs what named expressions do to a mesh. What a user types for them belongs into [`crate::controls`].
+//! This module applies named expressions to a mesh. [`crate::controls`] declares what a user can type for them.
 //!
-//! An expression is described once, as a displacement of the skin in millimetres (see [`Expression`]), and brought onto
-//! a model's mean face by the landmarks. From that comes, per model, a *direction*: the coefficients of the model's own
-//! expression basis that meet it best, and a *corrective*: what the basis cannot do (3DDFA-V2's has no lids and hardly
-//! any brows), as displacements of the vertices that the expression moves. Direction and corrective together are the
-//! description wherever it moves something; elsewhere the basis brings what goes with it naturally. Where the basis
-//! meets an expression almost entirely, as 3DDFA-V2's does an opening jaw, its own version is left as it is.
+//! An expression is described once, as a displacement of the skin in millimetres (see [`Expression`]), and transferred to
+//! a model's mean face by the landmarks. Each model then gets a *direction*: the coefficients of its own expression basis that
+//! fit the description best; and a *corrective*: the remainder that the basis cannot express (3DDFA-V2's has no lids and hardly
+//! any brows), as displacements of the vertices that the expression moves. Direction and corrective together equal the
+//! description wherever it moves the skin; elsewhere the basis adds the natural side effects. Where the basis
+//! fits an expression almost exactly, as 3DDFA-V2's fits an opening jaw, no corrective is added.
 //!
 //! Regions weigh the performance per vertex: `neutral + w(v) (performance - neutral)`, with masks that add up to 1.
 

@@ -5,7 +5,7 @@ use crate::morphable::Morphable;
 use crate::morphable::canonical::surface::smoothstep;
 use nalgebra::{DMatrix, DVector};
 
-/// Vertices that the least squares look at, about.
+/// Approximate number of vertices in the least squares.
 const SAMPLES: usize = 8000;
 /// Weight of the vertices that move most, those at rest counting 1.
 const MOVING: f64 = 10.0;

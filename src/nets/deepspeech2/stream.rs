@@ -1,7 +1,7 @@
 //! The network on a spectrogram that comes in pieces: each moment as soon as all is there that it depends on.
 //!
-//! A layer that looks at several columns at once has a queue in front of it, which keeps what its next window needs; zeros stand before
-//! the first column and behind the last one only, as many as the layer pads. Recurrent layers go on from the state in which they ended.
+//! A layer that processes several columns at once has a queue in front of it, which keeps the columns of its next window. Zeros pad only
+//! the beginning and the end of the sound, as many as the layer pads. Recurrent layers go on from their last state.
 
 use super::{Config, convolutions, convolved, labelled, recurrent};
 use crate::engine::{Conv, Executor};
@@ -22,7 +22,7 @@ pub struct Stream<'a, E: Executor> {
 }
 
 impl<'a, E: Executor> Stream<'a, E> {
-    /// Nothing heard yet.
+    /// A stream without spectra yet.
     ///
     /// # Errors
     /// [`Error::Model`] for a network that runs in both directions.
@@ -48,7 +48,7 @@ impl<'a, E: Executor> Stream<'a, E> {
         })
     }
 
-    /// Hears the next spectra, `[spectra, bins]`; returns the logits of the moments that are settled by them, `[moments, labels]`.
+    /// Takes the next spectra, `[spectra, bins]`; returns the logits of the moments that they settle, `[moments, labels]`.
     pub fn push(&mut self, spectra: &[f32]) -> Vec<f32> {
         self.spectra.columns.extend_from_slice(spectra);
         self.advance(false)
@@ -77,7 +77,7 @@ impl<'a, E: Executor> Stream<'a, E> {
         }
         let Some(x) = self.heard.take(ops, last) else { return Vec::new() };
         let mut logits = transposed(&ops.values(&labelled(ops, config, &x)), config.labels);
-        // The last columns are there to be looked at; their own look-ahead is not whole.
+        // The last columns serve only as look-ahead: their own is incomplete.
         logits.truncate(logits.len() - (config.context - 1) * config.labels);
         logits
     }

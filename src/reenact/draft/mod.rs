@@ -1,6 +1,6 @@
 //! Draft reenactment: the reference picture warped by the motion of its mesh, without any network.
 //!
-//! Here belongs what the warp needs. What a frame is to show (settings, views, the generator's picture) belongs one folder up.
+//! This module holds the warp. The folder above decides what a frame shows (settings, views, the generator's picture).
 //!
 //! Inside the face the two meshes say where each pixel comes from. Around it a membrane carries that motion into hair,
 //! neck and background, held by the head's rigid motion at the hair and by rest far away and at the picture's border.

@@ -1,6 +1,6 @@
 //! A restricted reader of Python pickles: it builds a tree of values and never executes anything.
 //!
-//! Here belongs the pickle language alone. What a checkpoint's values mean belongs into [`super::torch`] and [`super::numpy`].
+//! This module knows the pickle language alone. [`super::torch`] and [`super::numpy`] interpret a checkpoint's values.
 //!
 //! Protocols 0 to 5 as far as torch checkpoints and numpy arrays need them. An opcode or a class that is not on the
 //! list is an error that names it. The opcodes are those of Python's `pickletools`; the reductions are what torch

@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     let fps = Rational::nearest(f64::from(synthetic::DEMO_FPS)).unwrap_or(Rational::whole(25));
     let conditioning =
         Arc::new(AudioConditioning::from_sound::<Embedded>(&Sound::new(SAMPLE_RATE, samples)?, fps, None)?);
-    let loud = silent.driven_by(silent.track().clone());
+    let loud = silent.with_track(silent.track().clone());
     let loud = loud.with_audio(Some(AudioInput { conditioning, key: Key::new("example", &[]), first: 0.0 }));
 
     let settings = |view: View| FrameSettings { quality: Quality::Full, view, ..FrameSettings::default() };

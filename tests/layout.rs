@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For each room (a folder of `src/`, or a file that stands in it) the rooms that it imports, and a file that does.
+/// For each top-level module of `src/` the ones that it imports, and a file that does.
 type Imports = BTreeMap<String, BTreeMap<String, PathBuf>>;
 
 fn rust_files(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -172,7 +172,7 @@ fn a_circle_is_found() {
 }
 
 #[test]
-fn each_folder_says_what_belongs_there() {
+fn each_file_says_what_belongs_there() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     rust_files(&src, &mut files);

@@ -92,7 +92,7 @@ fn a_performance_is_heard() {
     let silent = drawn(random_generator(ALL)).unwrap();
     assert!(silent.takes_audio());
     let without = full(&silent, 5, 0.0);
-    let with_sound = |hearing| silent.driven_by(silent.track().clone()).with_audio(hearing);
+    let with_sound = |hearing| silent.with_track(silent.track().clone()).with_audio(hearing);
     let shot = with_sound(hearing(&plain, 0.0));
     let with = full(&shot, 5, 0.0);
     assert!(with != without, "sound changes nothing");

@@ -147,7 +147,7 @@ fn report(action: &CStr, handle: *const c_void, error: &Error) {
         return;
     }
     let effect = Effect::new(&host, handle.cast_mut().cast());
-    let text = format!("{}: {}", effect::LABEL, effect::advice::told(error));
+    let text = format!("{}: {}", effect::LABEL, effect::advice::message_with_advice(error));
     if action == kOfxImageEffectActionRender && effect.persistent_message(MessageType::Error, &text) {
         effect::shared::note_message(effect.id(), &text);
     } else {

@@ -887,6 +887,11 @@ fn regions_frames_and_identity() {
         effect.set(strength, Val::Double(0.0));
     }
     assert_eq!(identity(&mut effect), Some(("Reference".into(), 27.0)));
+    // A clip that performs itself falls back to its mean pose, which is no picture of Reference's.
+    for strength in ["motion_strength", "pose_strength", "expression_strength"] {
+        itself.set(strength, Val::Double(0.0));
+    }
+    assert_eq!(identity(&mut itself), None);
     effect.set("reference_time", Val::Int(1));
     assert_eq!(identity(&mut effect), Some(("Reference".into(), FIRST + 1.0)));
     effect.set("enabled", Val::Int(0));

@@ -129,7 +129,7 @@ mod tests {
         } else {
             assert!(
                 text == wanted,
-                "docs/USER_GUIDE.md is out of date: run `UPDATE_GUIDE=1 cargo test --release guide`"
+                "docs/USER_GUIDE.md is out of date: run `UPDATE_GUIDE=1 cargo test --release --lib guide`"
             );
         }
     }

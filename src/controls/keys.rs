@@ -272,7 +272,7 @@ mod tests {
             for k in c.keys() {
                 prop_assert_eq!(c.at(k.frame), k.value);
             }
-            let (first, last) = (c.keys[0], c.keys[c.keys.len() - 1]);
+            let (first, last) = (c.keys()[0], c.keys()[c.keys().len() - 1]);
             prop_assert_eq!(c.at(first.frame - 3.0), first.value);
             prop_assert_eq!(c.at(last.frame + 3.0), last.value);
         }
@@ -281,8 +281,8 @@ mod tests {
         /// keeps its value to the last; none leaves the range between its two keys, and smooth is monotone.
         #[test]
         fn between_keys(c in any_curve(), n in 0usize..12, share in 0.0..1.0f64) {
-            let n = n % c.keys.len();
-            let (Key { frame, value, interp }, Some(b)) = (c.keys[n], c.keys.get(n + 1)) else { return Ok(()) };
+            let n = n % c.keys().len();
+            let (Key { frame, value, interp }, Some(b)) = (c.keys()[n], c.keys().get(n + 1)) else { return Ok(()) };
             let h = b.frame - frame;
             let (f, e) = (frame + share * h, 1e-4 * h);
             let got = c.at(f);

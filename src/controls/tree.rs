@@ -1,7 +1,6 @@
 //! The list of controls.
 //!
-//! Adding one: give it an id that was never used, a default that changes nothing, a field of the same name
-//! in [`Settings`](super::Settings), a line in `released.txt`; then `UPDATE_GUIDE=1 cargo test guide`.
+//! To add one, follow CONTRIBUTING.md, *A control*.
 
 use super::choices::{ChoiceOption, Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
 use crate::morphable::Expression;

@@ -69,7 +69,7 @@ impl<O: Executor> Regressor<O> {
     }
 
     /// Whether a second stage refines the lids.
-    pub fn looks_twice(&self) -> bool {
+    pub fn has_lid_stage(&self) -> bool {
         self.lids.is_some()
     }
 
@@ -91,13 +91,13 @@ impl<O: Executor> Regressor<O> {
         let (shape, expr) = values[12..].split_at(self.shape_dim);
         let mut fit = Fit { params: Params { camera, shape: shape.to_vec(), expr: expr.to_vec() }, roi: *roi };
         if let Some(lids) = &self.lids {
-            self.look_again(lids, picture, &mut fit)?;
+            self.refine_lids(lids, picture, &mut fit)?;
         }
         Ok(fit)
     }
 
     /// Refines the lids of a fit from crops of its eyes. A fit that gives no usable crop stays as it is.
-    fn look_again(&self, lids: &Lids, picture: &impl Pixels, fit: &mut Fit) -> Result<()> {
+    fn refine_lids(&self, lids: &Lids, picture: &impl Pixels, fit: &mut Fit) -> Result<()> {
         let Some(look) = lids.look(picture, fit) else { return Ok(()) };
         let x = self.ops.tensor(lids::shape(2), &look.input());
         match *self.ops.values(&lids::lids(&self.ops, &x)) {

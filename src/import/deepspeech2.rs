@@ -5,7 +5,7 @@ use crate::audio::spectrogram;
 use crate::audio::speech::{self, ARCHITECTURE};
 use crate::engine::{Cell, shape};
 use crate::error::Advice;
-use crate::import::{Draft, Part, files, tensors};
+use crate::import::{Part, UnwrittenPack, files, tensors};
 use crate::models::Role;
 use crate::nets::deepspeech2::{self, deepspeech2};
 use crate::weights::{Weights, torch};
@@ -20,7 +20,7 @@ const LABELS: &str = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ ";
 const BESIDE: [&str; 4] = ["labels", "audio_conf", "rnn_type", "hyper_parameters"];
 
 /// Reads the only `.pth`, `.pt`, `.ckpt` or `.safetensors` of a folder, or a single file.
-pub fn read(from: &Path) -> Result<Draft> {
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
     let candidates =
         files(from, |name| [".pth", ".pt", ".ckpt", ".safetensors"].iter().any(|end| name.ends_with(end)))?;
     let [path] = candidates.as_slice() else {
@@ -53,7 +53,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         let sizes = json!({"cell": network.cell, "hidden": network.hidden, "layers": network.layers, "context": network.context});
         map.extend(sizes.as_object().cloned().unwrap_or_default());
     }
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "MIT (the program that trained it); its training data may have others".into(),
         source: "https://github.com/SeanNaren/deepspeech.pytorch",
         purpose: "turns speech into characters and their times",

@@ -1,7 +1,7 @@
 //! A pack for fitting faces that is made here rather than imported: a morphable model, and its regressor where one has
 //! been trained. The files are those that an import of 3DDFA-V2 writes, so everything loads them alike.
 
-use crate::import::{Draft, Part};
+use crate::import::{Part, UnwrittenPack};
 use crate::models::{self, Architecture, Check, Pack, Role};
 use crate::morphable::Morphable;
 use crate::morphable::arrays::morphable_weights;
@@ -71,7 +71,7 @@ pub fn write(
         1 => "a morphable model of the head; it has no regressor, so it fits no faces by itself",
         _ => "fits the morphable model of the head to faces",
     };
-    let mut draft = Draft { licence: licence.into(), source: "made with headgan-train", purpose, parts };
+    let mut draft = UnwrittenPack { licence: licence.into(), source: "made with headgan-train", purpose, parts };
     draft.finish(check)?;
     let root = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     draft.write(&name, root)

@@ -2,7 +2,7 @@
 //!
 //! <https://github.com/michaildoukas/headGAN>
 
-use crate::import::{Draft, Part, files, tensors};
+use crate::import::{Part, UnwrittenPack, files, tensors};
 use crate::models::{Architecture, Role};
 use crate::nets::{discriminator, generator};
 use crate::weights::{Weights, spectral};
@@ -53,7 +53,7 @@ pub fn networks(weights: &Weights) -> Result<Networks> {
 
 /// Reads the checkpoints of a training folder (`latest_net_G.pth`, and `latest_net_D.pth`, `latest_net_Dm.pth` if
 /// they are there), its safetensors files, or a single file.
-pub fn read(from: &Path) -> Result<Draft> {
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
     let is_network = |name: &str| {
         let (torch, safe) = (name.ends_with(".pth"), name.ends_with(".safetensors"));
         safe || torch && (name.contains("net_G") || name.contains("net_D"))
@@ -92,7 +92,7 @@ pub fn read(from: &Path) -> Result<Draft> {
     }
     // The generator is what the pack is for, whatever the file names are.
     parts.sort_by_key(|p| (p.component.role != Role::Generator, p.component.file.len()));
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "as stated by its authors".into(),
         source: "https://github.com/michaildoukas/headGAN",
         purpose: "paints the reference face with the driver's pose, expression and speech (HeadGAN)",

@@ -4,7 +4,7 @@
 //! `exp_basis` `[3n, e]`, `mean` `[3n]`; optionally `trilist` `[t, 3]` and `landmarks` (or `ldm_idx`), 68 vertices.
 
 use crate::error::Advice;
-use crate::import::{Draft, Options, Part, files, packs_in};
+use crate::import::{Options, Part, UnwrittenPack, files, packs_in};
 use crate::models::{Architecture, Pack, Role};
 use crate::morphable::arrays;
 use crate::weights::{Array, Data, Weights, mat};
@@ -14,7 +14,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Reads the only `.mat` file of a folder, or a single file.
-pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
+pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<UnwrittenPack> {
     let candidates = files(from, |name| name.to_ascii_lowercase().ends_with(".mat"))?;
     let path = match candidates.as_slice() {
         [only] => only,
@@ -65,7 +65,7 @@ pub fn read(from: &Path, dest_root: &Path, options: &Options) -> Result<Draft> {
     weights.insert("ncc", Array::f32([n, 3], arrays::normalised(&mean)));
     weights.insert("mean", Array::f32([rows], mean));
     let config = json!({"vertices": n, "triangles": triangles, "shape_dim": dims[0], "expr_dim": dims[1]});
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "as agreed with its authors (research only, unless they say otherwise)".into(),
         source: "https://github.com/menpo/lsfm",
         purpose: "3D morphable model for dense alignment",

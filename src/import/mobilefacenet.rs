@@ -1,13 +1,13 @@
 //! MobileFaceNet, the identity embedding: <https://github.com/Xiaoccer/MobileFaceNet_Pytorch>.
 
-use crate::import::{Draft, Part, files, shape, tensors};
+use crate::import::{Part, UnwrittenPack, files, shape, tensors};
 use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
 
 /// Reads `068.ckpt` (or the only `.ckpt`) of a folder, or a single file.
-pub fn read(from: &Path) -> Result<Draft> {
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
     let candidates = files(from, |name| name.ends_with(".ckpt"))?;
     let exact = candidates.iter().find(|p| p.ends_with("068.ckpt"));
     let path = match (exact, candidates.as_slice()) {
@@ -25,7 +25,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         "width": 16 * kernel[3],
         "embedding": shape(&weights, "linear1.conv.weight", 4, path)?[0],
     });
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "none stated by its authors".into(),
         source: "https://github.com/Xiaoccer/MobileFaceNet_Pytorch",
         purpose: "tells identities apart (CSIM)",

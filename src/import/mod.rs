@@ -2,8 +2,8 @@
 //!
 //! This module knows the layout of upstream files. [`crate::weights`] reads arrays, [`crate::models`] finds and opens packs.
 //!
-//! An importer reads a user's download, renames its arrays as the network definitions do, and returns a draft. This module
-//! checks the draft, writes it into a temporary folder beside the destination and renames the folder. A failed
+//! An importer reads a user's download, renames its arrays as the network definitions do, and returns a pack that is not written yet. This module
+//! checks it, writes it into a temporary folder beside the destination and renames the folder. A failed
 //! import leaves nothing behind; importing again replaces the pack.
 
 mod check;
@@ -51,7 +51,7 @@ impl Default for Options<'_> {
 /// [`Error::Usage`] for an unknown kind or a bad name; [`Error::Input`] if `from` does not exist or the destination
 /// cannot be written; [`Error::Model`] if a file is missing, damaged, or does not fit the architecture.
 pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, options: &Options) -> Result<Pack> {
-    let read: fn(&Path, &Path, &Options) -> Result<Draft> = match kind {
+    let read: fn(&Path, &Path, &Options) -> Result<UnwrittenPack> = match kind {
         "3ddfa-v2" => |from, _, _| tddfa::read(from),
         "retinaface" => |from, _, _| retinaface::read(from),
         "headgan-official" => |from, _, _| headgan::read(from),
@@ -87,14 +87,14 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
 }
 
 /// A pack before it is written.
-pub(in crate::import) struct Draft {
+pub(in crate::import) struct UnwrittenPack {
     pub licence: Cow<'static, str>,
     pub source: &'static str,
     pub purpose: &'static str,
     pub parts: Vec<Part>,
 }
 
-/// One component of a [`Draft`].
+/// One component of a [`UnwrittenPack`].
 pub(in crate::import) struct Part {
     component: Component,
     weights: Weights,
@@ -119,7 +119,7 @@ impl Part {
     }
 }
 
-impl Draft {
+impl UnwrittenPack {
     /// Checks all components and writes into each what it is, so that a file can also be used without its pack.
     pub fn finish(&mut self, check: Check) -> Result<()> {
         for Part { component, weights } in &mut self.parts {

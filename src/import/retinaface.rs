@@ -1,6 +1,6 @@
 //! RetinaFace with either backbone: <https://github.com/biubug6/Pytorch_Retinaface>.
 
-use crate::import::{Draft, Part, files, shape, tensors};
+use crate::import::{Part, UnwrittenPack, files, shape, tensors};
 use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Reads `mobilenet0.25_Final.pth`, `Resnet50_Final.pth` or both from a folder, or any such file. The backbone is
 /// told by the layers' names, not by the file's.
-pub fn read(from: &Path) -> Result<Draft> {
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
     let known = |name: &str| {
         let name = name.to_ascii_lowercase();
         name.ends_with(".pth") && (name.starts_with("mobilenet0.25") || name.starts_with("resnet50"))
@@ -42,7 +42,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         let text = "neither 'mobilenet0.25_Final.pth' nor 'Resnet50_Final.pth' is there";
         return Err(Error::model(format!("{}: {text}; download one", from.display())));
     }
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "MIT".into(),
         source: "https://github.com/biubug6/Pytorch_Retinaface",
         purpose: "finds faces and their five landmarks",

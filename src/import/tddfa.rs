@@ -2,7 +2,7 @@
 //!
 //! Files as upstream names them: <https://github.com/cleardusk/3DDFA_V2>.
 
-use crate::import::{Draft, Part, needed, shape, tensors};
+use crate::import::{Part, UnwrittenPack, needed, shape, tensors};
 use crate::models::{Architecture, Role};
 use crate::morphable::arrays;
 use crate::weights::{Array, Data, Weights, numpy};
@@ -18,7 +18,7 @@ const PARAMS: usize = 12 + SHAPE_DIM + EXPR_DIM;
 
 /// Reads the folder: `FaceBoxesProd.pth`, one or both of `mb1_120x120.pth` and `mb05_120x120.pth`,
 /// `param_mean_std_62d_120x120.pkl`, `bfm_noneck_v3.pkl`, `tri.pkl`, `ncc_code.npy`.
-pub fn read(from: &Path) -> Result<Draft> {
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
     let detector = needed(from, "FaceBoxesProd.pth")?;
     let mut parts =
         vec![Part::new(Role::Detector, Architecture::FaceBoxes, "faceboxes", json!({}), tensors(&detector)?)];
@@ -34,7 +34,7 @@ pub fn read(from: &Path) -> Result<Draft> {
         return Err(Error::model(format!("{}: {text}", from.display())));
     }
     parts.push(bfm(from)?);
-    Ok(Draft {
+    Ok(UnwrittenPack {
         licence: "networks: MIT; the morphable model is derived from the Basel Face Model: academic use only".into(),
         source: "https://github.com/cleardusk/3DDFA_V2",
         purpose: "finds faces (FaceBoxes) and fits the 3D morphable model to them (3DDFA-V2)",

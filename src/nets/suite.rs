@@ -246,7 +246,7 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
 fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
     let full = generator::Config { ngf: 4, spade: 24, audio: 300, ..generator::Config::default() };
     let no_audio = generator::Config { audio: 0, ..full.clone() };
-    let flat = generator::Config { levels: 1, frames: 1, ..deaf.clone() };
+    let flat = generator::Config { levels: 1, frames: 1, ..no_audio.clone() };
     let picture = |h: usize, w: usize| vec![[1, 3, h, w]];
     let regressor =
         |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62, lids: false });

@@ -51,7 +51,7 @@ impl RenderContext {
     /// Those of [`Backend::choose`] for the device that must be there; [`Error::Model`] when no pack can be used.
     pub fn load(models: ModelSet, options: ContextOptions) -> Result<RenderContext> {
         let generators = Generators::default();
-        options.device.map(|device| generators.place(device, &options)).transpose()?;
+        options.device.map(|device| generators.backend(device, &options)).transpose()?;
         // On this program's own engine whatever the device is. Small networks: one thread each is fastest.
         let small = cpu::Options { threads: 1, ..cpu::Options::default() };
         let networks = Networks::load(&models, options.pack.as_deref(), options.detector.as_ref(), &small)?;
@@ -143,8 +143,8 @@ impl RenderContext {
     ///
     /// # Errors
     /// Those of [`Backend::choose`].
-    pub fn place(&self, device: Device) -> Result<Backend> {
-        self.generators.place(device, &self.options)
+    pub fn backend(&self, device: Device) -> Result<Backend> {
+        self.generators.backend(device, &self.options)
     }
 
     /// The generator that runs on `device`, loaded when it is first asked for.
@@ -152,14 +152,14 @@ impl RenderContext {
     /// # Errors
     /// Those of [`Backend::choose`] and [`Generator::load`].
     pub fn generator(&self, device: Device) -> Result<Generator> {
-        self.generator_at(&self.place(device)?)
+        self.generator_at(&self.backend(device)?)
     }
 
     fn generator_at(&self, backend: &Backend) -> Result<Generator> {
         self.generators.at(backend, &self.models, &self.options)
     }
 
-    /// Whether the generator on a backend that [`RenderContext::place`] returned takes audio.
+    /// Whether the generator on a backend that [`RenderContext::backend`] returned takes audio.
     ///
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged.
@@ -193,14 +193,14 @@ impl RenderContext {
     ///
     /// # Errors
     /// [`Error::NoFace`] where the reference or the motion has none, [`Error::Usage`] for a neutral frame outside,
-    /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`RenderContext::place`].
+    /// [`Error::Model`] where quality full has no generator or the motion is another model's; those of [`RenderContext::backend`].
     pub fn shot(&self, spec: ShotSpec, cache: Option<&Cache>) -> Result<Arc<Shot>> {
         if let Driver::Motion { motion, .. } = &spec.driver {
             motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
         }
-        let backend = self.generator_place(&spec)?;
-        let painter = backend.as_ref().map_or(String::new(), Backend::to_string);
-        let reference = spec.reference_key(&painter);
+        let backend = self.generator_backend(&spec)?;
+        let runner = backend.as_ref().map_or(String::new(), Backend::to_string);
+        let reference = spec.reference_key(&runner);
         let key = spec.key(&reference);
         if let Some(shot) = key.and_then(|key| self.shots.lock().get(&key)) {
             return Ok(shot);
@@ -212,7 +212,7 @@ impl RenderContext {
         // Held while a reference is prepared: threads that want the same one wait for it.
         let mut references = self.references.lock();
         let shot = match references.get(&reference) {
-            Some(shot) => Arc::new(shot.driven_by(track).with_audio(spec.audio)),
+            Some(shot) => Arc::new(shot.with_track(track).with_audio(spec.audio)),
             None => {
                 let generator = backend.map(|backend| self.generator_at(&backend)).transpose()?;
                 let found;
@@ -235,14 +235,14 @@ impl RenderContext {
     }
 
     /// The backend of a shot's generator; `None` where it needs no generator.
-    fn generator_place(&self, spec: &ShotSpec) -> Result<Option<Backend>> {
+    fn generator_backend(&self, spec: &ShotSpec) -> Result<Option<Backend>> {
         let full = spec.quality == Quality::Full;
         // A device that is asked for must be there, whether this frame needs it or not. An automatic one always is: without a generator
         // no engine library is loaded to find it.
         if !full && spec.device == Device::Auto {
             return Ok(None);
         }
-        let backend = self.place(spec.device)?;
+        let backend = self.backend(spec.device)?;
         Ok(full.then_some(backend))
     }
 

@@ -19,7 +19,7 @@ pub struct Generators {
 
 impl Generators {
     /// The backend of a generator for `device`.
-    pub fn place(&self, device: Device, options: &ContextOptions) -> Result<Backend> {
+    pub fn backend(&self, device: Device, options: &ContextOptions) -> Result<Backend> {
         let mut places = self.places.lock();
         if let Some((_, backend)) = places.iter().find(|(asked, _)| *asked == device) {
             return Ok(backend.clone());

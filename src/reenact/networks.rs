@@ -150,7 +150,7 @@ impl Networks {
             parts.push(look.as_bytes());
         }
         // Older versions of the program fit with the same files but do not refine the lids.
-        if self.regressor.looks_twice() {
+        if self.regressor.has_lid_stage() {
             parts.push(b"lids");
         }
         Key::new("networks", &parts)

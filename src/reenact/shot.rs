@@ -33,7 +33,7 @@ pub struct Shot {
     /// The square around the reference's face that a generator paints, in the plate's pixels.
     window: Window,
     head: Head,
-    painter: Option<Arc<GeneratorRunner>>,
+    runner: Option<Arc<GeneratorRunner>>,
     track: Track,
     audio: Option<AudioInput>,
 }
@@ -106,13 +106,13 @@ impl Shot {
         let head = Head::from_model(model.model());
         let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
         let shape = fit.params.shape.clone();
-        let (painter, audio) = (None, None);
-        let mut shot = Shot { model, draft, stats, shape, pose, window, head, painter, track, audio };
+        let (runner, audio) = (None, None);
+        let mut shot = Shot { model, draft, stats, shape, pose, window, head, runner, track, audio };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
             let picture = shot.draft.picture().crop(shot.window, CROP, CROP, Filter::Area);
-            shot.painter = Some(Arc::new(GeneratorRunner::new(generator, &picture, &pncc, shot.model.model())?));
+            shot.runner = Some(Arc::new(GeneratorRunner::new(generator, &picture, &pncc, shot.model.model())?));
         }
         Ok(shot)
     }
@@ -124,11 +124,11 @@ impl Shot {
 
     /// Whether the generator takes audio.
     pub fn takes_audio(&self) -> bool {
-        self.painter.as_ref().is_some_and(|p| p.takes_audio())
+        self.runner.as_ref().is_some_and(|p| p.takes_audio())
     }
 
     /// The same reference driven by another track, without sound; what was prepared of the reference is shared.
-    pub fn driven_by(&self, track: Track) -> Shot {
+    pub fn with_track(&self, track: Track) -> Shot {
         Shot {
             model: self.model.clone(),
             draft: self.draft.clone(),
@@ -137,7 +137,7 @@ impl Shot {
             stats: self.stats.clone(),
             window: self.window,
             head: self.head,
-            painter: self.painter.clone(),
+            runner: self.runner.clone(),
             track,
             audio: None,
         }
@@ -155,7 +155,7 @@ impl Shot {
 
     /// Frames that a generator has computed again in fp32, since they were not numbers in its engine's precision.
     pub fn repeated(&self) -> usize {
-        self.painter.as_ref().map_or(0, |p| p.repeated())
+        self.runner.as_ref().map_or(0, |p| p.repeated())
     }
 
     /// The driving track.
@@ -265,7 +265,7 @@ impl Shot {
             return Ok(scratch.result.insert(result));
         }
 
-        // RunnerScratch renders other meshes; what is drawn over the result is this frame's.
+        // `paint` uses `scratch.mesh` for other frames too; the landmarks drawn over the result are this frame's.
         let landmarks: Vec<[f32; 3]> = match now.view {
             View::Landmarks => {
                 self.model.model().landmarks.iter().map(|&v| scratch.mesh.vertices[v as usize]).collect()
@@ -305,7 +305,7 @@ impl Shot {
     /// The frames whose settings count as a whole where frame `index` is rendered: those that the generator sees. Of all others that
     /// are asked for, only the camera counts: what [`FrameSettings::CAMERA_CONTROLS`] say.
     pub fn input_frames(&self, index: usize) -> RangeInclusive<usize> {
-        let frames = self.painter.as_ref().map_or(1, |painter| painter.frames());
+        let frames = self.runner.as_ref().map_or(1, |runner| runner.frames());
         index.saturating_sub(frames.saturating_sub(1))..=index
     }
 
@@ -318,11 +318,11 @@ impl Shot {
         plate: &mut Frame,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let painter = self.painter.as_ref().ok_or_else(|| {
+        let runner = self.runner.as_ref().ok_or_else(|| {
             let text = "quality 'full' needs a generator: import one, or choose quality 'draft'";
             Error::model(text).with_advice(Advice::ChooseDraft)
         })?;
-        let frames = painter.frames();
+        let frames = runner.frames();
         let window = self.window_at(index, settings)?;
         let (mut pncc, mut meshes) = (Vec::with_capacity(frames), Vec::new());
         for back in (0..frames).rev() {
@@ -330,26 +330,26 @@ impl Shot {
             let i = index.saturating_sub(back);
             let then = settings(i);
             let pose = self.pose(i, &then)?;
-            if painter.accepts_meshes() {
+            if runner.accepts_meshes() {
                 self.mesh_into(&pose, &in_window(&pose.camera, window), &then, scratch)?;
                 meshes.extend_from_slice(&scratch.mesh.vertices);
             } else {
                 pncc.push(self.pncc_in_window(&pose, window, &then, scratch)?);
             }
         }
-        let stack = if painter.accepts_meshes() { Stack::Meshes(&meshes) } else { Stack::Pncc(&pncc) };
+        let stack = if runner.accepts_meshes() { Stack::Meshes(&meshes) } else { Stack::Pncc(&pncc) };
         // Warping leaves the flow that a generator takes.
-        let base = painter.is_residual().then(|| self.warp_by_draft(window, scratch));
-        if painter.takes_flow_prior() && base.is_none() {
+        let base = runner.is_residual().then(|| self.warp_by_draft(window, scratch));
+        if runner.takes_flow_prior() && base.is_none() {
             let size = (plate.width, plate.height);
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
-        let prior = painter.takes_flow_prior().then_some(&scratch.prior[..]);
+        let prior = runner.takes_flow_prior().then_some(&scratch.prior[..]);
         let sound: Option<[f32; ALL]> =
-            self.audio.as_ref().filter(|_| painter.takes_audio()).map(|input| {
+            self.audio.as_ref().filter(|_| runner.takes_audio()).map(|input| {
                 input.conditioning.at(input.first + index as f64 - f64::from(settings(index).audio_offset))
             });
-        let patch = painter.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
+        let patch = runner.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
             Some(base) => {

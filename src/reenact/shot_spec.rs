@@ -52,16 +52,16 @@ pub enum Driver<'a> {
 }
 
 impl ShotSpec<'_> {
-    /// The key of the reference as it is prepared for the generator on the backend that `painter` names.
-    pub(super) fn reference_key(&self, painter: &str) -> Key {
+    /// The key of the reference as it is prepared for the generator on the backend that `runner` names.
+    pub(super) fn reference_key(&self, runner: &str) -> Key {
         let picture = pixels(self.reference);
         match self.fit {
-            ReferenceFit::Detect(_) => Key::new("reference", &[picture.bytes(), painter.as_bytes()]),
+            ReferenceFit::Detect(_) => Key::new("reference", &[picture.bytes(), runner.as_bytes()]),
             ReferenceFit::Given(fit) => {
                 let roi = [fit.roi.x0, fit.roi.y0, fit.roi.x1, fit.roi.y1];
                 let values = fit.params.to_vec();
                 let fit = [bytemuck::cast_slice(&values), bytemuck::cast_slice(&roi)];
-                Key::new("reference", &[picture.bytes(), painter.as_bytes(), fit[0], fit[1]])
+                Key::new("reference", &[picture.bytes(), runner.as_bytes(), fit[0], fit[1]])
             }
         }
     }
@@ -91,10 +91,10 @@ mod tests {
         moved.roi.x1 = 2.0;
         let motion =
             Motion { first: 0, size: (2, 2), fps: None, model: String::new(), frames: Vec::new(), identity: None };
-        let key = |reference: &Frame, fit: ReferenceFit, painter: &str| {
+        let key = |reference: &Frame, fit: ReferenceFit, runner: &str| {
             let driver = Driver::Motion { motion: &motion, key: Key::new("m", &[]), track: TrackSettings::default() };
             let (audio, quality, device) = (None, Quality::Draft, Device::Auto);
-            ShotSpec { reference, fit, driver, audio, quality, device }.reference_key(painter)
+            ShotSpec { reference, fit, driver, audio, quality, device }.reference_key(runner)
         };
         let keys = [
             key(&picture, ReferenceFit::Detect("r"), ""),

@@ -642,12 +642,12 @@ impl Program<'_> {
     }
 
     fn run(&self, more: &[&str]) -> (i32, String, String) {
-        told(&self.command(more).output().unwrap())
+        message_with_advice(&self.command(more).output().unwrap())
     }
 }
 
 /// Exit code, stdout, stderr; neither has the password.
-fn told(output: &Output) -> (i32, String, String) {
+fn message_with_advice(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(!out.contains(PASSWORD) && !err.contains(PASSWORD) && !err.contains("bWU6"), "{out}{err}");
@@ -670,7 +670,7 @@ fn the_program_downloads_and_says_so() {
     assert!(code == 2 && err.lines().count() == 1 && last(&err).contains("--checksums"), "{err}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_headgan-train"));
     command.args(["voxceleb2", "--split", "test", "--out", "x", "--base-url", "http://192.0.2.1/"]);
-    let (code, _, err) = told(&command.output().unwrap());
+    let (code, _, err) = message_with_advice(&command.output().unwrap());
     assert!(code == 2 && err.lines().count() == 1 && err.contains("--allow-http"), "{err}");
 
     // A missing part is bad input, a wrong password bad usage.
@@ -682,12 +682,12 @@ fn the_program_downloads_and_says_so() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headgan-train"));
     command.args(["voxceleb2", "--split", "test", "--user", "me", "--password-file"]).arg(&wrong);
     command.args(["--base-url", &server.url(), "--out"]).arg(other.path());
-    let (code, _, err) = told(&command.output().unwrap());
+    let (code, _, err) = message_with_advice(&command.output().unwrap());
     assert!(code == 2 && err.lines().count() == 1 && err.contains("refused"), "{err}");
     #[cfg(unix)]
     {
         std::fs::set_permissions(&wrong, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-        let (_, _, err) = told(&command.output().unwrap());
+        let (_, _, err) = message_with_advice(&command.output().unwrap());
         assert!(err.lines().count() == 2 && err.contains("chmod 600"), "{err}");
     }
 }
@@ -709,7 +709,7 @@ fn a_stopped_download_goes_on() {
     }
     let stopped = Instant::now();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let (code, _, err) = told(&child.wait_with_output().unwrap());
+    let (code, _, err) = message_with_advice(&child.wait_with_output().unwrap());
     assert_eq!((code, err.as_str()), (130, "headgan-train: interrupted\n"));
     assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
     assert_eq!(std::fs::metadata(&part).unwrap().len(), 120_000);
@@ -731,7 +731,7 @@ fn a_full_disk_is_a_message() {
     let command = program.command(&[]);
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""]).arg(command.get_program());
-    let (code, _, err) = told(&limited.args(command.get_args()).output().unwrap());
+    let (code, _, err) = message_with_advice(&limited.args(command.get_args()).output().unwrap());
     assert!(code == 3 && err.lines().count() == 1 && err.contains("make room and run again"), "{err}");
     let kept = std::fs::metadata(folder.path().join("out/vox2_test_mp4.zip.part")).unwrap().len() as usize;
     assert!(kept > 0 && kept < bytes.len(), "{kept}");
@@ -748,7 +748,7 @@ fn what_preparing_needs_is_looked_for_first() {
     let program = Program { server: &server, folder: folder.path() };
     let data = folder.path().join("data");
     let mut command = program.command(&["--prepare", data.to_str().unwrap(), "--pack", "no-such-pack"]);
-    let (code, _, err) = told(&command.output().unwrap());
+    let (code, _, err) = message_with_advice(&command.output().unwrap());
     assert!(code == 4 && err.lines().count() == 1, "{code}: {err}");
     assert_eq!(server.requests(), 0);
 }

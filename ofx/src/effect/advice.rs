@@ -5,7 +5,7 @@ use headgan::controls::tree;
 use headgan::error::Advice;
 
 /// An error's text, with what to do in the panel.
-pub fn told(error: &Error) -> String {
+pub fn message_with_advice(error: &Error) -> String {
     let advice = error.advice().and_then(advice).map_or(String::new(), |a| format!(" ({a})"));
     format!("{error}{advice}")
 }
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn an_error_names_what_the_panel_has() {
-        let told = |advice| told(&Error::model("it fails").with_advice(advice));
+        let told = |advice| message_with_advice(&Error::model("it fails").with_advice(advice));
         assert_eq!(told(Advice::ChooseCache), "it fails (Cache folder)");
         assert_eq!(told(Advice::SetControl("quality".into())), "it fails (Quality)");
         assert_eq!(told(Advice::ChooseGenerator), "it fails");

@@ -40,7 +40,7 @@ pub fn analyse(effect: &Effect, scale: [f64; 2], time: f64) -> Result<()> {
     let settings = Controls::new(&host_params).at(time)?.resolve(time);
     let source = effect.clip(SOURCE).ok_or_else(|| Error::Input("connect who performs to Source".into()))?;
     let (first, last) = range(effect)?;
-    let context = shared::stage(effect.host.processors())?;
+    let context = shared::context(effect.host.processors())?;
     let cache = shared::cache(&params.cache_folder)?;
     // The audio is extracted while the frames are analysed. Its errors must not stop the analysis: they are reported at the end, or when
     // a frame needs the audio.

@@ -79,7 +79,7 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let plate = reference::plate(effect, &from, &params, settings.reference_frame, args.time, &source_rect)?;
     effect.check_abort()?;
 
-    let context = shared::stage(effect.host.processors())?;
+    let context = shared::context(effect.host.processors())?;
     // A standard folder that cannot be used is ignored; code that needs the cache reports that it is missing.
     let cache = shared::cache(&params.cache_folder);
     let cache = if params.cache_folder.is_empty() { cache.ok() } else { Some(cache?) };

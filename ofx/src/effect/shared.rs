@@ -27,7 +27,7 @@ const MAX_SHORT_ANALYSES: usize = 128;
 const MAX_FILE_FRAMES: usize = 6;
 
 /// The render context, or the error of loading it, which is kept until [`retry_failed`].
-static STAGE: Mutex<Option<Result<Arc<RenderContext>>>> = Mutex::new(None);
+static CONTEXT: Mutex<Option<Result<Arc<RenderContext>>>> = Mutex::new(None);
 /// The bundle that the plugin was found in.
 static BUNDLE: Mutex<Option<PathBuf>> = Mutex::new(None);
 static CACHES: Mutex<Vec<(PathBuf, Result<Arc<Cache>>)>> = Mutex::new(Vec::new());
@@ -48,8 +48,8 @@ pub fn note_bundle(path: Option<String>) {
 ///
 /// # Errors
 /// `Model` when no pack can be used.
-pub fn stage(processors: usize) -> Result<Arc<RenderContext>> {
-    let mut context = STAGE.lock();
+pub fn context(processors: usize) -> Result<Arc<RenderContext>> {
+    let mut context = CONTEXT.lock();
     if let Some(context) = &*context {
         return context.clone();
     }
@@ -61,13 +61,13 @@ pub fn stage(processors: usize) -> Result<Arc<RenderContext>> {
 }
 
 /// The render context if it has been loaded, or the error of loading it; `None` before it was needed.
-pub fn stage_so_far() -> Option<Result<Arc<RenderContext>>> {
-    STAGE.lock().clone()
+pub fn loaded_context() -> Option<Result<Arc<RenderContext>>> {
+    CONTEXT.lock().clone()
 }
 
 /// Forgets failures, so that loading is tried again: the user may have removed the cause.
 pub fn retry_failed() {
-    let mut context = STAGE.lock();
+    let mut context = CONTEXT.lock();
     if context.as_ref().is_some_and(Result::is_err) {
         *context = None;
     }
@@ -166,7 +166,7 @@ pub fn forget_message(id: usize) -> bool {
 /// The action purgeCaches: what can be made again goes, except the networks.
 pub fn purge() {
     retry_failed();
-    if let Some(Ok(context)) = stage_so_far() {
+    if let Some(Ok(context)) = loaded_context() {
         context.purge();
     }
     ANALYSES.lock().clear();
@@ -178,7 +178,7 @@ pub fn purge() {
 /// Before the plugin is unloaded.
 pub fn unload() {
     stop_threads();
-    *STAGE.lock() = None;
+    *CONTEXT.lock() = None;
     CACHES.lock().clear();
     ANALYSES.lock().clear();
     SHORT_ANALYSES.lock().clear();
@@ -188,14 +188,14 @@ pub fn unload() {
 
 /// Whether a generator that has been loaded takes audio.
 pub fn has_audio_generator() -> bool {
-    stage_so_far().and_then(Result::ok).is_some_and(|context| context.some_take_audio())
+    loaded_context().and_then(Result::ok).is_some_and(|context| context.some_take_audio())
 }
 
 /// What computes, for the status line.
 pub fn engine_description(device: Device) -> String {
-    match stage_so_far().map(|context| context.and_then(|context| context.place(device))) {
+    match loaded_context().map(|context| context.and_then(|context| context.backend(device))) {
         Some(Ok(backend @ Backend::Library { .. })) => backend.to_string(),
-        Some(Err(e)) => super::advice::told(&e),
+        Some(Err(e)) => super::advice::message_with_advice(&e),
         _ => cpu::description(),
     }
 }

@@ -28,7 +28,7 @@ pub fn request(
 ) -> Result<Option<AudioRequest>> {
     if params.audio_file.is_empty()
         || quality != Quality::Full
-        || !context.takes_audio(&context.place(settings.device)?)?
+        || !context.takes_audio(&context.backend(settings.device)?)?
     {
         return Ok(None);
     }

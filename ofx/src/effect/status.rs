@@ -16,7 +16,7 @@ pub fn refresh(effect: &Effect, load: bool) -> Result<()> {
     if load {
         shared::retry_failed();
         // What is wrong is what the line says.
-        let _ = shared::stage(effect.host.processors());
+        let _ = shared::context(effect.host.processors());
     }
     let line = text(effect)?;
     // Setting it makes a host call back: once must do.
@@ -31,11 +31,11 @@ fn text(effect: &Effect) -> Result<String> {
     if !params.enabled {
         return Ok("Switched off".into());
     }
-    if let Some(Err(e)) = shared::stage_so_far() {
-        return Ok(advice::told(&e));
+    if let Some(Err(e)) = shared::loaded_context() {
+        return Ok(advice::message_with_advice(&e));
     }
     if let Err(e) = reference::find(effect, &params) {
-        return Ok(advice::told(&e));
+        return Ok(advice::message_with_advice(&e));
     }
     let Some(record) = ShotRecord::from_text(&params.shot) else {
         return Ok("Not analysed: press Analyse shot".into());

@@ -4,7 +4,7 @@ use headgan::Error;
 use headgan::error::Advice;
 
 /// An error as one line, with what to type.
-pub fn told(error: &Error) -> String {
+pub fn message_with_advice(error: &Error) -> String {
     let advice = error.advice().and_then(advice).map_or(String::new(), |a| format!(" ({a})"));
     // One line, whatever a library's text holds.
     format!("{error}{advice}").split_whitespace().collect::<Vec<_>>().join(" ")
@@ -40,7 +40,7 @@ mod tests {
         let error =
             Error::model("no pack\nhas a speech; import one").with_advice(Advice::ImportModel("deepspeech2".into()));
         let line = "no pack has a speech; import one (`headgan models import deepspeech2 --from DIR`)";
-        assert_eq!(told(&error), line);
-        assert_eq!(told(&Error::usage("no")), "no");
+        assert_eq!(message_with_advice(&error), line);
+        assert_eq!(message_with_advice(&Error::usage("no")), "no");
     }
 }

@@ -148,7 +148,7 @@ impl CacheArgs {
             Ok(cache) => Ok(Some(cache)),
             Err(error) if self.cache.is_some() => Err(error),
             Err(error) => {
-                eprintln!("headgan: {} (the work goes on without)", crate::advice::told(&error));
+                eprintln!("headgan: {} (the work goes on without)", crate::advice::message_with_advice(&error));
                 Ok(None)
             }
         }

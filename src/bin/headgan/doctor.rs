@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut note = |what, result: Result<String>| {
         let (good, text) = match result {
             Ok(text) => (true, text),
-            Err(e) => (false, crate::advice::told(&e)),
+            Err(e) => (false, crate::advice::message_with_advice(&e)),
         };
         findings.push(Finding { what, good, text });
     };

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("headgan: {}", advice::told(&error));
+            eprintln!("headgan: {}", advice::message_with_advice(&error));
             ExitCode::from(error.exit_code())
         }
     }

@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                             say!("{}: {}", e.id, p.description);
                         }
                     }
-                    Err(error) => eprintln!("headgan: {}", crate::advice::told(error)),
+                    Err(error) => eprintln!("headgan: {}", crate::advice::message_with_advice(error)),
                 }
             }
             if json {

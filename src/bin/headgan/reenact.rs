@@ -221,7 +221,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "headgan: {repeated} frames were not numbers in the generator's precision and were computed again in fp32"
         );
     }
-    let engine = full.then(|| context.place(base.device)).transpose()?.map(|backend| backend.to_string());
+    let engine = full.then(|| context.backend(base.device)).transpose()?.map(|backend| backend.to_string());
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {

@@ -213,7 +213,7 @@ fn a_still_look_leaves_the_reference_alone() {
 #[test]
 fn another_track_drives_the_same_reference() {
     let (short, long) = (shot(4, None), shot(10, None));
-    let other = short.driven_by(long.track().clone());
+    let other = short.with_track(long.track().clone());
     let settings = settings(Quality::Draft, View::Result);
     let render = |shot: &Shot| shot.render(8, &|_| settings.clone(), &mut Scratch::default()).unwrap().clone();
     assert!(render(&other) == render(&long));
@@ -250,7 +250,7 @@ fn full_needs_a_generator_and_a_warm_one_allocates_no_tensor() {
     let mut scratch = Scratch::default();
     let buffers = |scratch: &mut Scratch, i: usize| {
         shot.render(i, &|_| full.clone(), scratch).unwrap();
-        shot.painter.as_ref().unwrap().buffers()
+        shot.runner.as_ref().unwrap().buffers()
     };
     let warm = (buffers(&mut scratch, 0), buffers(&mut scratch, 1)).1;
     for i in 2..6 {

@@ -150,7 +150,7 @@ pub fn is_identity(effect: &Effect, args: Properties, out: Properties) -> Result
     let at = reference::clip_time(&clip, &params, settings.reference_frame, time);
     // A clip that may perform itself falls back to its own mean pose, not to the reference's: that has to be rendered.
     let itself = reference::may_be_source(effect, &clip, at);
-    if frame_settings(&settings, &params, itself, false).is_still() {
+    if frame_settings(&settings, &params, false, itself).is_still() {
         return answer(REFERENCE, at);
     }
     Ok(kOfxStatReplyDefault)

@@ -94,7 +94,7 @@ fn images_and_strings_beyond_their_time() {
 #[test]
 fn crashes_hangs_and_silence() {
     found("crash", "3", "signal 11 (SIGSEGV)", &["1"]);
-    found("hang", "3", "no end after 10s", &["1"]);
+    found("hang", "3", "no end after 30s", &["1"]);
     found("fail without a message", "3", "kOfxStatFailed without a message", &["1"]);
 }
 

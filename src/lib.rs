@@ -1,7 +1,7 @@
 //! HeadGAN Reenact: the library behind the OpenFX plugin, the command line and the trainer.
 //!
-//! One face performs what another face performs: [`face`] finds it, [`morphable`] fits 3DDFA-V2,
-//! [`pncc`] renders the fit, [`reenact`] turns it into a picture. See docs/ARCHITECTURE.md.
+//! One face performs what another face performs: [`face`] finds it and fits a [`morphable`] model to it,
+//! [`pncc`] renders the fit, [`reenact`] makes the picture. See docs/ARCHITECTURE.md.
 //!
 //! A drawn portrait performs what another drawn head performs; no files, no models:
 //!
@@ -56,9 +56,9 @@
 //! | [`nets`] | every network, defined once |
 //! | [`engine`] | what computes networks |
 //! | [`models`], [`weights`] | model packs, and the arrays and files in them |
-//! | [`import`] | upstream files into model packs |
-//! | [`synthetic`] | a drawn head with a performance and sound |
-//! | [`error`], [`key`], [`lru`], [`paths`], [`random`] | errors, content keys, a small cache, folders, numbers that repeat |
+//! | [`error`], [`key`], [`lru`], [`paths`], [`random`] | errors, content keys, a small cache, folders, seeded random numbers |
+//!
+//! Beside them: [`import`] makes model packs of upstream files, [`synthetic`] draws a head with a performance and sound.
 //!
 //! Conventions everywhere: image x to the right, y down, pixel centres at integers; colours are
 //! f32 RGBA, straight alpha, nominal range 0..1.

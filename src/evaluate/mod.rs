@@ -1,5 +1,5 @@
 //! How good a reenactment is, in the measures of the HeadGAN paper (<https://arxiv.org/abs/2012.08261>, section 4), beside two
-//! floors: the reference's picture copied, and Draft.
+//! baselines: the reference's picture copied, and Draft.
 //!
 //! This module measures results. [`crate::reenact`] makes them, [`crate::report`] writes pages that show the figures.
 //!

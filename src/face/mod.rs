@@ -1,4 +1,4 @@
-//! Finding faces: detectors, face choice, the 62-parameter fit.
+//! Finding faces: detectors, face choice, the fit's parameters.
 //!
 //! This module processes a single picture. [`crate::shot`] follows a face through a clip, [`crate::nets`] holds the networks'
 //! layers, [`crate::morphable`] the model that is fitted.

@@ -14,6 +14,8 @@ pub mod data;
 pub mod detector;
 pub mod export;
 pub mod html_report;
+// The same as the program's: the library itself has no business with Ctrl-C.
+#[path = "../../src/bin/headgan/interrupt.rs"]
 pub mod interrupt;
 pub mod lids;
 pub mod losses;

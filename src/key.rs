@@ -7,13 +7,12 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key of a kind of thing made of `parts`, in this order.
     pub fn new(kind: &str, parts: &[&[u8]]) -> Key {
-        let mut hasher = blake3::Hasher::new();
-        // With their lengths, so that no two lists of parts read the same.
-        for part in std::iter::once(kind.as_bytes()).chain(parts.iter().copied()) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
+        let mut hasher = KeyHasher::new(kind);
+        for part in parts {
+            hasher.begin(part.len());
             hasher.update(part);
         }
-        Key(*hasher.finalize().as_bytes())
+        hasher.finish()
     }
 
     /// The 32 bytes.
@@ -34,6 +33,35 @@ impl Key {
     /// A key from its 64 digits.
     pub fn from_hex(text: &str) -> Option<Key> {
         blake3::Hash::from_hex(text).ok().map(|h| Key(*h.as_bytes()))
+    }
+}
+
+/// Makes a key of parts that need not lie in memory as a whole; [`Key::new`] of the same parts gives the same key.
+pub struct KeyHasher(blake3::Hasher);
+
+impl KeyHasher {
+    /// A key of a kind of thing, without parts yet.
+    pub fn new(kind: &str) -> KeyHasher {
+        let mut hasher = KeyHasher(blake3::Hasher::new());
+        hasher.begin(kind.len());
+        hasher.update(kind.as_bytes());
+        hasher
+    }
+
+    /// Begins a part of so many bytes, which [`KeyHasher::update`] adds.
+    pub fn begin(&mut self, bytes: usize) {
+        // With their lengths, so that no two lists of parts read the same.
+        self.0.update(&(bytes as u64).to_le_bytes());
+    }
+
+    /// Adds bytes to the part that was begun last.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The key of all parts.
+    pub fn finish(self) -> Key {
+        Key(*self.0.finalize().as_bytes())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::face::choose::Choice;
 use crate::face::observe::{Observation, Observer, Seen};
 use crate::face::roi;
 use crate::frame::{Color, Frame, Rect};
-use crate::key::Key;
+use crate::key::{Key, KeyHasher};
 use crate::media::{FrameRange, Rational, Source};
 use crate::morphable::Fit;
 use crate::weights::{Array, Data, Weights};
@@ -167,13 +167,30 @@ fn timed<T>(meter: &AtomicU64, work: impl FnOnce() -> T) -> T {
 
 /// The key of a picture: its size, its colour tag and every sample.
 pub fn pixels(frame: &Frame) -> Key {
-    let color: &[u8] = match frame.color {
+    pixels_in_pieces((frame.width, frame.height), frame.color, |add| add(&frame.data))
+}
+
+/// The key that [`pixels`] gives a picture of this width and height. `samples` hands over all its samples, R G B A per pixel, rows from
+/// the top, in as many pieces as it likes.
+pub fn pixels_in_pieces(
+    (width, height): (usize, usize),
+    color: Color,
+    samples: impl FnOnce(&mut dyn FnMut(&[f32])),
+) -> Key {
+    let color: &[u8] = match color {
         Color::Srgb => b"srgb",
         Color::Rec709 => b"rec709",
         Color::Linear => b"linear",
     };
-    let size = [frame.width, frame.height].map(|n| n as u64);
-    Key::new("pixels", &[bytemuck::cast_slice(&size), color, bytemuck::cast_slice(&frame.data)])
+    let size = [width, height].map(|n| n as u64);
+    let mut hasher = KeyHasher::new("pixels");
+    for part in [bytemuck::cast_slice(&size), color] {
+        hasher.begin(part.len());
+        hasher.update(part);
+    }
+    hasher.begin(4 * width * height * size_of::<f32>());
+    samples(&mut |piece| hasher.update(bytemuck::cast_slice(piece)));
+    hasher.finish()
 }
 
 impl Analyser<'_> {

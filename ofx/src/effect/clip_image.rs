@@ -5,6 +5,7 @@ use crate::host::Image;
 use crate::host::image::{Alpha, Rect};
 use headgan::frame::{Color, Frame};
 use headgan::key::Key;
+use headgan::shot::analyse::pixels_in_pieces;
 use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -95,26 +96,15 @@ fn is_changed(pixels: &[f32], alpha: Alpha) -> bool {
 
 /// The key of a frame whose rows `read` appends, a few at a time: what [`pixels`](headgan::shot::analyse::pixels) says of the whole frame.
 fn key((width, height): (usize, usize), color: Color, read: impl Fn(Range<usize>, &mut Vec<f32>)) -> Key {
-    let color: &[u8] = match color {
-        Color::Srgb => b"srgb",
-        Color::Rec709 => b"rec709",
-        Color::Linear => b"linear",
-    };
-    let size = [width, height].map(|n| n as u64);
-    let mut hasher = blake3::Hasher::new();
-    for part in [&b"pixels"[..], bytemuck::cast_slice(&size), color] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.update(&((4 * width * height * size_of::<f32>()) as u64).to_le_bytes());
-    let step = (BATCH / (4 * width.max(1))).max(1);
-    let mut batch = Vec::new();
-    for first in (0..height).step_by(step) {
-        batch.clear();
-        read(first..(first + step).min(height), &mut batch);
-        hasher.update(bytemuck::cast_slice(&batch));
-    }
-    Key::from_bytes(*hasher.finalize().as_bytes())
+    pixels_in_pieces((width, height), color, |add| {
+        let step = (BATCH / (4 * width.max(1))).max(1);
+        let mut batch = Vec::new();
+        for first in (0..height).step_by(step) {
+            batch.clear();
+            read(first..(first + step).min(height), &mut batch);
+            add(&batch);
+        }
+    })
 }
 
 /// A copy of a host's image, converted for the library.

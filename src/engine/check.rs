@@ -4,7 +4,7 @@
 //! ([`Embedded`](super::Embedded)).
 
 use super::cpu::{Cpu, Options, Tensor};
-use super::ops::{Act, Conv, Executor, Layer, Ops, Resize, Rnn, operations};
+use super::ops::{Act, Conv, Crop, Executor, Layer, Ops, Resize, Rnn, operations};
 use super::plain::{self, Plain};
 use crate::weights::Weights;
 use parking_lot::Mutex;

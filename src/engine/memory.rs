@@ -1,6 +1,6 @@
 //! How much memory a network takes: it is run on shapes, and what is alive at once is counted.
 
-use super::ops::{Act, Conv, Layer, Ops, Resize, Rnn, operations};
+use super::ops::{Act, Conv, Crop, Layer, Ops, Resize, Rnn, operations};
 use super::shape::ShapeOps;
 use std::cell::Cell;
 use std::rc::Rc;

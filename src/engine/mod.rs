@@ -14,7 +14,7 @@ pub mod plain;
 pub mod shape;
 pub mod stoppable;
 
-pub use ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
+pub use ops::{Act, Cell, Conv, Crop, Executor, Layer, Ops, Pad, Resize, Rnn};
 
 /// The embedded engine: what runs where nothing else is installed. With the feature `check`, its every operation
 /// is compared with the plain executor.

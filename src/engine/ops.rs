@@ -48,6 +48,8 @@ pub struct Conv {
     pub stride: (usize, usize),
     /// Padding rows above and below, columns left and right.
     pub pad: (usize, usize),
+    /// Further rows of padding below, columns right (TensorFlow's `SAME` pads the end more than the beginning); for zeros only.
+    pub pad_after: (usize, usize),
     /// What stands in the padding.
     pub pad_mode: Pad,
     /// Groups of channels.
@@ -68,6 +70,7 @@ impl Conv {
             kernel: (k, k),
             stride: (1, 1),
             pad: (k / 2, k / 2),
+            pad_after: (0, 0),
             pad_mode: Pad::Zero,
             groups: 1,
             bias: true,
@@ -112,8 +115,56 @@ impl Conv {
     }
     /// Height and width of the output for an input of `h x w`.
     pub fn out_size(&self, h: usize, w: usize) -> (usize, usize) {
-        let f = |n: usize, k: usize, p: usize, stride: usize| (n + 2 * p).saturating_sub(k) / stride + 1;
-        (f(h, self.kernel.0, self.pad.0, self.stride.0), f(w, self.kernel.1, self.pad.1, self.stride.1))
+        let f = |n: usize, k: usize, stride: usize| n.saturating_sub(k) / stride + 1;
+        let (h, w) = self.padded_size(h, w);
+        (f(h, self.kernel.0, self.stride.0), f(w, self.kernel.1, self.stride.1))
+    }
+    /// Height and width of an input of `h x w` with its padding.
+    pub fn padded_size(&self, h: usize, w: usize) -> (usize, usize) {
+        (h + 2 * self.pad.0 + self.pad_after.0, w + 2 * self.pad.1 + self.pad_after.1)
+    }
+}
+
+/// A window on a picture that follows landmarks ([`Ops::crop_matrix`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Crop<'a> {
+    /// The direction between these two landmarks runs in the window at the angle `turn`.
+    pub from: usize,
+    /// See `from`.
+    pub to: usize,
+    /// Radians.
+    pub turn: f32,
+    /// The landmarks that the window is around.
+    pub points: &'a [usize],
+    /// The window's width and height in those of their bounding box, in the window's direction.
+    pub scale: (f32, f32),
+    /// Height and width of the window in its own pixels.
+    pub size: (usize, usize),
+}
+
+impl Crop<'_> {
+    /// The matrix by definition, of landmarks x, y, z after each other. Where the two landmarks coincide the matrix is 0.
+    pub fn matrix(&self, landmarks: &[f32]) -> [f32; 6] {
+        let at = |i: usize| [landmarks[3 * i], landmarks[3 * i + 1]];
+        let (a, b) = (at(self.from), at(self.to));
+        let d = [b[0] - a[0], b[1] - a[1]];
+        let length = (d[0] * d[0] + d[1] * d[1]).sqrt().max(1e-12);
+        let (c, s) = (d[0] / length, d[1] / length);
+        let (sin, cos) = self.turn.sin_cos();
+        // Of the angle by which landmarks are turned into the window.
+        let (cos, sin) = (cos * c + sin * s, sin * c - cos * s);
+        let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
+        for [x, y] in self.points.iter().map(|&i| at(i)) {
+            for (k, v) in [cos * x - sin * y, sin * x + cos * y].into_iter().enumerate() {
+                low[k] = low[k].min(v);
+                high[k] = high[k].max(v);
+            }
+        }
+        let (h, w) = (self.size.0 as f32, self.size.1 as f32);
+        let scale = [self.scale.0 * (high[0] - low[0]) / w, self.scale.1 * (high[1] - low[1]) / h];
+        let middle = [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0];
+        let [x0, y0] = [middle[0] - scale[0] * w / 2.0, middle[1] - scale[1] * h / 2.0];
+        [cos * scale[0], sin * scale[1], cos * x0 + sin * y0, -sin * scale[0], cos * scale[1], cos * y0 - sin * x0]
     }
 }
 
@@ -196,9 +247,15 @@ macro_rules! operations {
             fn affine(&self, x: &Self::Tensor; a: f32, b: f32);
             fn clamp(&self, x: &Self::Tensor; low: f32, high: f32);
             fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor;);
+            fn widen(&self, x: &Self::Tensor; channels: usize);
+            fn crop_matrix(&self, landmarks: &Self::Tensor; crop: Crop);
+            fn sample(&self, x: &Self::Tensor, matrix: &Self::Tensor; h: usize, w: usize);
+            fn map_points(&self, points: &Self::Tensor, matrix: &Self::Tensor;);
             fn lookahead(&self, x: &Self::Tensor; layer: Layer, context: usize);
             fn conv_bn(&self, x: &Self::Tensor; layer: Layer, conv: Conv, bn: Layer, eps: f32);
             fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
+            fn conv_prelu(&self, x: &Self::Tensor; layer: Layer, conv: Conv, slopes: Layer);
+            fn add_prelu(&self, a: &Self::Tensor, b: &Self::Tensor; slopes: Layer);
             fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
         }
     };
@@ -269,6 +326,18 @@ pub trait Ops {
     /// border. `flow` is `[n, 2, h, w]`, in pixels.
     fn warp(&self, image: &Self::Tensor, flow: &Self::Tensor) -> Self::Tensor;
 
+    /// `x` with channels of zeros behind its own, `channels` in all.
+    fn widen(&self, x: &Self::Tensor, channels: usize) -> Self::Tensor;
+
+    /// The affine map from a window's pixels to the picture that its landmarks lie in: `[n, 3 k, 1, 1]` (x, y, z of each) to
+    /// `[n, 6, 1, 1]`, two rows of three. The z are not used. MediaPipe's `Landmarks2TransformMatrix`.
+    fn crop_matrix(&self, landmarks: &Self::Tensor, crop: Crop) -> Self::Tensor;
+    /// `out(x, y) = in(matrix (x, y))`, both at their pixels' middles (`x + 0.5`); bilinear, zero outside the outermost pixels'
+    /// middles. `matrix` as [`Ops::crop_matrix`] gives it. MediaPipe's `TransformTensorBilinear`.
+    fn sample(&self, x: &Self::Tensor, matrix: &Self::Tensor, h: usize, w: usize) -> Self::Tensor;
+    /// Points `[n, 2 k, 1, 1]` (x, y of each) through a matrix as [`Ops::crop_matrix`] gives it. MediaPipe's `TransformLandmarks`.
+    fn map_points(&self, points: &Self::Tensor, matrix: &Self::Tensor) -> Self::Tensor;
+
     /// A recurrent layer along the columns, which are moments: `[n, c, h, t]`, each moment's values in c, h order, to
     /// `[n, hidden, 1, t]`, or with two directions `[n, 2 hidden, 1, t]`, forward first. It begins with `state`, of shape
     /// `[n, rnn.state(), 1, 1]`, and also returns that with which it ends, so that a sequence may come in pieces. The
@@ -294,6 +363,16 @@ pub trait Ops {
     /// Two convolutions of the same input and the same geometry, concatenated: `[first | second]`.
     fn conv2d_pair(&self, x: &Self::Tensor, first: Layer, second: Layer, conv: Conv) -> Self::Tensor {
         self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)])
+    }
+
+    /// `prelu(conv(x))`.
+    fn conv_prelu(&self, x: &Self::Tensor, layer: Layer, conv: Conv, slopes: Layer) -> Self::Tensor {
+        self.prelu(&self.conv2d(x, layer, conv), slopes)
+    }
+
+    /// `prelu(a + b)`.
+    fn add_prelu(&self, a: &Self::Tensor, b: &Self::Tensor, slopes: Layer) -> Self::Tensor {
+        self.prelu(&self.add(a, b), slopes)
     }
 
     /// `act(instance_norm(x) * (1 + gamma) + beta)`, `gamma_beta = [gamma | beta]` of `2c` channels, as

@@ -1,7 +1,7 @@
 //! The plain executor: every operation as its definition reads, in f32 with f64 sums, one loop at a time.
 //! It is slow and obvious; the fast engines are checked against it.
 
-use super::ops::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
+use super::ops::{Act, Cell, Conv, Crop, Executor, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
 use crate::weights::Weights;
 use std::sync::Arc;
@@ -96,6 +96,21 @@ pub(crate) fn half_pixel(dst: usize, n_in: usize, n_out: usize) -> (usize, usize
     let s = ((dst as f32 + 0.5) * (n_in as f32 / n_out as f32) - 0.5).max(0.0);
     let i = (s.floor() as usize).min(n_in - 1);
     (i, (i + 1).min(n_in - 1), s - i as f32)
+}
+
+/// The four pixels that [`Ops::sample`] mixes for a pixel of its output, and their weights; `None` outside.
+pub(crate) fn sample_at(m: [f32; 6], to: [usize; 2], [w, h]: [usize; 2]) -> Option<([[usize; 2]; 4], [f32; 4])> {
+    let (x, y) = (to[0] as f32 + 0.5, to[1] as f32 + 0.5);
+    let (sx, sy) = (m[0] * x + m[1] * y + m[2] - 0.5, m[3] * x + m[4] * y + m[5] - 0.5);
+    // Written so that what is not a number is outside too.
+    if !(sx >= 0.0 && sy >= 0.0 && sx <= (w - 1) as f32 && sy <= (h - 1) as f32) {
+        return None;
+    }
+    let (x0, y0) = (sx as usize, sy as usize);
+    let (x1, y1) = ((x0 + 1).min(w - 1), (y0 + 1).min(h - 1));
+    let (fx, fy) = (sx - x0 as f32, sy - y0 as f32);
+    let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+    Some(([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], weights))
 }
 
 impl Executor for Plain {
@@ -282,6 +297,34 @@ impl Ops for Plain {
 
     fn clamp(&self, x: &Tensor, low: f32, high: f32) -> Tensor {
         map(x, |v| v.clamp(low, high))
+    }
+
+    fn widen(&self, x: &Tensor, channels: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        fill([n, channels, h, w], |n, i, y, x_| if i < c { x.at(n, i, y, x_) } else { 0.0 })
+    }
+
+    fn crop_matrix(&self, landmarks: &Tensor, crop: Crop) -> Tensor {
+        let [n, c, ..] = landmarks.shape;
+        let matrices = landmarks.data.chunks_exact(c).flat_map(|points| crop.matrix(points));
+        Tensor::new([n, 6, 1, 1], matrices.collect())
+    }
+
+    fn sample(&self, x: &Tensor, matrix: &Tensor, oh: usize, ow: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        fill([n, c, oh, ow], |n, c, oy, ox| {
+            let m = |i: usize| matrix.at(n, i, 0, 0);
+            let Some((place, weight)) = sample_at([0, 1, 2, 3, 4, 5].map(m), [ox, oy], [w, h]) else { return 0.0 };
+            place.iter().zip(weight).map(|([px, py], k)| k * x.at(n, c, *py, *px)).sum()
+        })
+    }
+
+    fn map_points(&self, points: &Tensor, matrix: &Tensor) -> Tensor {
+        fill(points.shape, |n, i, _, _| {
+            let (x, y) = (points.at(n, i & !1, 0, 0), points.at(n, i | 1, 0, 0));
+            let m = |k: usize| matrix.at(n, 3 * (i % 2) + k, 0, 0);
+            m(0) * x + m(1) * y + m(2)
+        })
     }
 
     fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {

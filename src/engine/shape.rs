@@ -1,7 +1,7 @@
 //! The shape checker: runs a network on shapes alone and compares every layer it asks for with the
 //! weights at hand, before any engine touches them.
 
-use super::ops::{Act, Conv, Layer, Ops, Resize, Rnn};
+use super::ops::{Act, Conv, Crop, Layer, Ops, Resize, Rnn};
 use crate::error::{Error, Result};
 use crate::weights::{Data, Weights};
 use std::cell::RefCell;
@@ -113,7 +113,8 @@ impl Ops for ShapeOps<'_> {
         if conv.bias {
             self.expect(format!("{layer}.bias"), &[conv.out]);
         }
-        if x[2] + 2 * conv.pad.0 < kh || x[3] + 2 * conv.pad.1 < kw {
+        let padded = conv.padded_size(x[2], x[3]);
+        if padded.0 < kh || padded.1 < kw {
             self.problem(format!("layer '{layer}': the input of {}x{} is smaller than the kernel", x[3], x[2]));
         }
         let (h, w) = conv.out_size(x[2], x[3]);
@@ -198,6 +199,32 @@ impl Ops for ShapeOps<'_> {
     }
     fn clamp(&self, x: &[usize; 4], _low: f32, _high: f32) -> [usize; 4] {
         *x
+    }
+    fn widen(&self, x: &[usize; 4], channels: usize) -> [usize; 4] {
+        if channels < x[1] {
+            self.problem(format!("{} channels cannot be widened to {channels}", x[1]));
+        }
+        [x[0], channels, x[2], x[3]]
+    }
+    fn crop_matrix(&self, landmarks: &[usize; 4], crop: Crop) -> [usize; 4] {
+        let points = crop.points.iter().chain([&crop.from, &crop.to]);
+        let sized = crop.size.0 > 0 && crop.size.1 > 0 && !crop.points.is_empty();
+        if landmarks[2..] != [1, 1] || !sized || points.into_iter().any(|i| 3 * i + 2 >= landmarks[1]) {
+            self.problem(format!("a window of {:?} cannot follow landmarks of shape {landmarks:?}", crop.size));
+        }
+        [landmarks[0], 6, 1, 1]
+    }
+    fn sample(&self, x: &[usize; 4], matrix: &[usize; 4], h: usize, w: usize) -> [usize; 4] {
+        if *matrix != [x[0], 6, 1, 1] {
+            self.problem(format!("a picture of shape {x:?} cannot be sampled by a matrix of shape {matrix:?}"));
+        }
+        [x[0], x[1], h, w]
+    }
+    fn map_points(&self, points: &[usize; 4], matrix: &[usize; 4]) -> [usize; 4] {
+        if *matrix != [points[0], 6, 1, 1] || points[2..] != [1, 1] || !points[1].is_multiple_of(2) {
+            self.problem(format!("points of shape {points:?} cannot be mapped by a matrix of shape {matrix:?}"));
+        }
+        *points
     }
     fn rnn_from(&self, x: &[usize; 4], state: &[usize; 4], layer: Layer, rnn: Rnn) -> ([usize; 4], [usize; 4]) {
         let rows = rnn.cell.gates() * rnn.hidden;

@@ -1,7 +1,7 @@
 //! Any executor, made to stop between two operations: a frame of a large generator takes seconds on a CPU, and whoever waits
 //! for it may not want it any more.
 
-use super::ops::{Act, Conv, Layer, Ops, Resize, Rnn, operations};
+use super::ops::{Act, Conv, Crop, Layer, Ops, Resize, Rnn, operations};
 use super::shape::ShapeOps;
 use std::cell::Cell;
 

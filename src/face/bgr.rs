@@ -58,7 +58,7 @@ impl Pixels for Frame {
 }
 
 /// The sRGB curve (IEC 61966-2-1).
-fn encode_srgb(v: f32) -> f32 {
+pub(super) fn encode_srgb(v: f32) -> f32 {
     if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
 }
 

@@ -12,6 +12,7 @@ pub mod align;
 pub mod anchors;
 pub mod bgr;
 pub mod choose;
+pub mod dense;
 pub mod detector;
 pub mod embedder;
 pub mod embedding;

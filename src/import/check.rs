@@ -5,6 +5,7 @@ use crate::engine::shape;
 use crate::face::{detector, embedder, regress};
 use crate::models::{Architecture, Component};
 use crate::morphable::arrays;
+use crate::nets::graph::Graph;
 use crate::nets::{discriminator, generator};
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -27,6 +28,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
         Architecture::RetinaFace | Architecture::FaceBoxes => detector::Kind::from_weights(weights).map(drop),
         Architecture::MobileNetV1 => regress::check(weights).map(drop),
         Architecture::MobileFaceNet => embedder::check(weights),
+        Architecture::Graph => Graph::from_config(&component.config)?.check(weights).map(drop),
         Architecture::DeepSpeech2 => speech::check_component(component, weights),
         Architecture::LinearMorphable | Architecture::Other(_) => default_check(component, weights),
     }

@@ -11,9 +11,11 @@ mod deepspeech2;
 pub mod fitting;
 mod headgan;
 mod lsfm;
+mod mediapipe;
 mod mobilefacenet;
 mod retinaface;
 mod tddfa;
+mod tflite;
 
 pub(crate) use check::check_finite;
 pub use check::{check, check_generator, default_check};
@@ -26,7 +28,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What [`import`] takes.
-pub const KINDS: [&str; 6] = ["3ddfa-v2", "retinaface", "headgan-official", "lsfm", "deepspeech2", "mobilefacenet"];
+pub const KINDS: [&str; 7] =
+    ["3ddfa-v2", "mediapipe", "retinaface", "headgan-official", "lsfm", "deepspeech2", "mobilefacenet"];
 
 /// How to import.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +59,7 @@ pub fn import(kind: &str, from: &Path, name: Option<&str>, dest_root: &Path, opt
         "retinaface" => |from, _, _| retinaface::read(from),
         "headgan-official" => |from, _, _| headgan::read(from),
         "mobilefacenet" => |from, _, _| mobilefacenet::read(from),
+        "mediapipe" => |from, _, _| mediapipe::read(from),
         "lsfm" => lsfm::read,
         "deepspeech2" => |from, _, _| deepspeech2::read(from),
         other => {

@@ -24,6 +24,8 @@ pub enum Architecture {
     MobileFaceNet,
     /// Hears characters.
     DeepSpeech2,
+    /// A network that is data: its configuration holds the graph.
+    Graph,
     /// One that this version does not know: a pack with it is listed, its weights are refused. Made by `From` only, so
     /// that a known name is never here.
     #[non_exhaustive]
@@ -32,7 +34,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every architecture that a component may have.
-    pub const ALL: [Architecture; 8] = [
+    pub const ALL: [Architecture; 9] = [
         Architecture::RetinaFace,
         Architecture::FaceBoxes,
         Architecture::MobileNetV1,
@@ -41,6 +43,7 @@ impl Architecture {
         Architecture::HeadganDiscriminator,
         Architecture::MobileFaceNet,
         Architecture::DeepSpeech2,
+        Architecture::Graph,
     ];
 
     /// Its name in packs and in the metadata of weights files.
@@ -54,6 +57,7 @@ impl Architecture {
             Architecture::HeadganDiscriminator => "headgan-discriminator",
             Architecture::MobileFaceNet => "mobilefacenet",
             Architecture::DeepSpeech2 => "deepspeech2",
+            Architecture::Graph => "graph",
             Architecture::Other(name) => name,
         }
     }
@@ -104,6 +108,7 @@ mod tests {
             "headgan-discriminator",
             "mobilefacenet",
             "deepspeech2",
+            "graph",
             "yolo",
         ];
         for (i, name) in names.into_iter().enumerate() {

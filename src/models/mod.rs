@@ -47,6 +47,14 @@ pub enum Role {
     Embedder,
     /// Turns speech into characters.
     Speech,
+    /// Finds faces for a dense network.
+    DenseDetector,
+    /// Finds dense landmarks in a face.
+    Landmarks,
+    /// Finds the iris in an eye.
+    Iris,
+    /// Tells a person from what is around.
+    Segmentation,
 }
 
 impl fmt::Display for Role {
@@ -59,6 +67,10 @@ impl fmt::Display for Role {
             Role::Discriminator => "discriminator",
             Role::Embedder => "embedder",
             Role::Speech => "speech",
+            Role::DenseDetector => "dense-detector",
+            Role::Landmarks => "landmarks",
+            Role::Iris => "iris",
+            Role::Segmentation => "segmentation",
         })
     }
 }
@@ -323,6 +335,7 @@ impl ModelSet {
             (Role::Generator | Role::Discriminator, _) => "headgan-official",
             (Role::Embedder, _) => "mobilefacenet",
             (Role::Speech, _) => "deepspeech2",
+            (Role::DenseDetector | Role::Landmarks | Role::Iris | Role::Segmentation, _) => "mediapipe",
         };
         let which = architecture.map_or(String::new(), |a| format!(" of the architecture '{a}'"));
         Err(Error::model(format!("no model pack has a {role}{which} {}", self.there()))

@@ -8,6 +8,7 @@ pub mod discriminator;
 mod export;
 pub mod faceboxes;
 pub mod generator;
+pub mod graph;
 pub mod inception;
 pub mod lids;
 pub mod lpips;

@@ -3,7 +3,7 @@
 //! Each test is a script over [`Ops`](crate::engine::Ops) that returns what came out, so that two executors that ran it can be
 //! compared. The tests of the library, and those of engines that are crates of their own, call them.
 
-use crate::engine::ops::{Act, Cell, Conv, Executor, Ops, Pad, Resize, Rnn};
+use crate::engine::ops::{Act, Cell, Conv, Crop, Executor, Ops, Pad, Resize, Rnn};
 use crate::engine::shape;
 use crate::nets::named::Network;
 use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, verify};
@@ -87,6 +87,11 @@ fn convolutions<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> 
         (3, [31, 27], same(16, 11).stride(4).pad(2)),
         (5, [23, 14], Conv { kernel: (5, 3), stride: (2, 1), pad: (2, 1), ..same(16, 3) }),
         (9, [8, 15], Conv { stride: (1, 3), groups: 3, ..same(6, 3) }),
+        (3, [12, 10], Conv { pad: (0, 0), pad_after: (1, 1), ..same(16, 3).stride(2) }),
+        (32, [12, 10], Conv { pad: (1, 1), pad_after: (1, 1), act: Act::Relu, ..same(32, 5).stride(2).groups(32) }),
+        (28, [12, 10], Conv { pad: (0, 0), pad_after: (1, 1), ..same(28, 3).stride(2).groups(28) }),
+        (42, [5, 6], same(42, 5).groups(42)),
+        (16, [6, 6], Conv { pad: (0, 0), pad_after: (0, 0), ..same(9, 2).stride(2) }),
     ];
     let mut rng = Rng(7);
     let mut out = Vec::new();
@@ -100,6 +105,7 @@ fn convolutions<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> 
         };
         run("conv2d", &|ops, x| ops.conv2d(x, "a", conv));
         run("conv_bn", &|ops, x| ops.conv_bn(x, "a", conv, "bn", 1e-5));
+        run("conv_prelu", &|ops, x| ops.conv_prelu(x, "a", conv, "slopes"));
         run("conv2d_pair", &|ops, x| ops.conv2d_pair(x, "a", "b", conv));
         // A layer's second use may take a shorter way than its first.
         run("conv2d_pair twice", &|ops, x| {
@@ -117,6 +123,7 @@ fn conv_weights(rng: &mut Rng, names: &[&str], conv: &Conv, cin: usize) -> Weigh
         w.insert(format!("{name}.weight"), Array::f32(shape, rng.vec(shape.iter().product())));
         w.insert(format!("{name}.bias"), Array::f32([conv.out], rng.vec(conv.out)));
     }
+    w.insert("slopes.weight", Array::f32([conv.out], rng.vec(conv.out)));
     for part in ["weight", "bias", "running_mean"] {
         w.insert(format!("bn.{part}"), Array::f32([conv.out], rng.vec(conv.out)));
     }
@@ -146,6 +153,7 @@ fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         let x = tensor(c, h, w, 3.0, 50.0);
         let y = tensor(c, h, w, 1.0, 0.0);
         let (spade, adain) = (tensor(2 * c, h, w, 1.0, 0.0), tensor(2 * c, 1, 1, 1.0, 0.0));
+        let tensor_points = tensor(10, 1, 1, 4.0, 3.0);
         let (vector, flow) = (tensor(c, 1, 1, 1.0, 0.0), tensor(2, h, w, 20.0, 0.0));
         let mut keep = |name: &str, z: E::Tensor| out.push(Outcome::of(&ops, format!("{name}, {c} channels"), &z));
         keep("instance_norm", ops.instance_norm(&x, Some("n"), Act::Leaky(0.2)));
@@ -154,6 +162,8 @@ fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
             keep(&format!("norm_modulate by pixels, {act:?}"), ops.norm_modulate(&x, &spade, act));
             keep(&format!("norm_modulate by channels, {act:?}"), ops.norm_modulate(&y, &adain, act));
         }
+        keep("add_prelu", ops.add_prelu(&y, &x, "n"));
+        keep("widen", ops.widen(&y, c + 3));
         keep("batch_norm", ops.batch_norm(&y, "n", 1e-5));
         keep("prelu", ops.prelu(&y, "n"));
         keep("relu", ops.relu(&y));
@@ -180,6 +190,23 @@ fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         keep("clamp", ops.clamp(&y, -0.25, 0.5));
         keep("warp", ops.warp(&y, &flow));
         keep("linear", ops.linear(&vector, "fc", 11));
+        if c == 21 {
+            // Seven landmarks about the picture's middle, windows that lie inside, across the border, and outside.
+            let points = [
+                3.0, 9.0, 0.0, 14.0, 12.0, 0.0, 5.0, 20.0, 1.0, 12.0, 25.0, 0.0, 8.0, 14.0, 2.0, 9.0, 3.0, 0.0, 7.0,
+                7.0,
+            ];
+            let points: Vec<f32> =
+                points.into_iter().chain([0.0]).chain(points.map(|v| 22.0 - v)).chain([0.0]).collect();
+            let landmarks = ops.tensor([2, 21, 1, 1], &points);
+            for (scale, turn) in [(1.5, 0.0), (3.0, 0.4)] {
+                let crop = Crop { from: 0, to: 1, turn, points: &[0, 1, 2, 3, 4], scale: (scale, 1.2), size: (6, 9) };
+                let matrix = ops.crop_matrix(&landmarks, crop);
+                keep(&format!("crop_matrix {scale} {turn}"), matrix.clone());
+                keep(&format!("sample {scale} {turn}"), ops.sample(&y, &matrix, 6, 9));
+                keep(&format!("map_points {scale} {turn}"), ops.map_points(&tensor_points, &matrix));
+            }
+        }
         if c == 8 {
             keep("pixel_shuffle", ops.pixel_shuffle(&y, 2));
         }

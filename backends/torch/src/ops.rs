@@ -4,7 +4,7 @@
 //! Shapes have been checked before ([`headgan::engine::shape`]), so an operation that libtorch refuses is a fault of this
 //! program, or memory that ran out: it panics with libtorch's text, and whoever owns the boundary catches it.
 
-use headgan::engine::{Act, Cell, Conv, Executor, Layer, Ops, Pad, Resize, Rnn};
+use headgan::engine::{Act, Cell, Conv, Crop, Executor, Layer, Ops, Pad, Resize, Rnn};
 use headgan::weights::{Data, Weights};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -132,6 +132,11 @@ impl Torch {
         let (stride, groups) = ([conv.stride.0 as i64, conv.stride.1 as i64], conv.groups as i64);
         let padded;
         let (x, pad) = match conv.pad_mode {
+            Pad::Zero if conv.pad_after != (0, 0) => {
+                let (bottom, right) = (conv.pad_after.0 as i64, conv.pad_after.1 as i64);
+                padded = x.constant_pad_nd([pw, pw + right, ph, ph + bottom]);
+                (&padded, [0, 0])
+            }
             Pad::Zero => (x, [ph, pw]),
             Pad::Reflect => {
                 padded = x.reflection_pad2d([pw, pw, ph, ph]);
@@ -344,6 +349,72 @@ impl Ops for Torch {
         let image_kind = image.0.kind();
         let out = image.0.to_kind(grid.kind()).grid_sampler(&grid, bilinear, border, true);
         out.to_kind(image_kind).into()
+    }
+
+    fn widen(&self, x: &Shared, channels: usize) -> Shared {
+        let more = channels as i64 - x.0.size()[1];
+        x.0.constant_pad_nd([0, 0, 0, 0, 0, more]).into()
+    }
+
+    fn crop_matrix(&self, landmarks: &Shared, crop: Crop) -> Shared {
+        let [n, c, ..] = self.shape(landmarks);
+        // Half precision cannot say where a point lies.
+        let precise = if self.kind == Kind::Double { Kind::Double } else { Kind::Float };
+        let points = landmarks.0.to_kind(precise).reshape([n as i64, c as i64 / 3, 3]);
+        let point = |i: usize| points.select(1, i as i64).narrow(1, 0, 2);
+        let d = point(crop.to) - point(crop.from);
+        let length = d.square().sum_dim_intlist([1i64].as_slice(), true, None::<Kind>).sqrt().clamp_min(1e-12);
+        let (c, s) = ((d.narrow(1, 0, 1) / &length), (d.narrow(1, 1, 1) / &length));
+        let (sin, cos) = f64::from(crop.turn).sin_cos();
+        let (cos, sin) = (&c * cos + &s * sin, &c * sin - &s * cos);
+        let index: Vec<i64> = crop.points.iter().map(|i| *i as i64).collect();
+        let chosen = points.index_select(1, &Tensor::from_slice(&index).to_device(points.device()));
+        let (x, y) = (chosen.select(2, 0), chosen.select(2, 1));
+        let (h, w) = (crop.size.0 as f64, crop.size.1 as f64);
+        let side = |v: Tensor, factor: f32, pixels: f64| {
+            let (low, high) = (v.amin([1i64].as_slice(), true), v.amax([1i64].as_slice(), true));
+            let scale = (&high - &low) * (f64::from(factor) / pixels);
+            let start = (high + low) * 0.5 - &scale * (0.5 * pixels);
+            (scale, start)
+        };
+        let (sx, x0) = side(&cos * &x - &sin * &y, crop.scale.0, w);
+        let (sy, y0) = side(&sin * &x + &cos * &y, crop.scale.1, h);
+        let rows = [
+            &cos * &sx,
+            &sin * &sy,
+            &cos * &x0 + &sin * &y0,
+            -(&sin * &sx),
+            &cos * &sy,
+            &cos * &y0 - &sin * &x0,
+        ];
+        Tensor::cat(&rows, 1).reshape([n as i64, 6, 1, 1]).into()
+    }
+
+    fn sample(&self, x: &Shared, matrix: &Shared, oh: usize, ow: usize) -> Shared {
+        let [_, _, h, w] = self.shape(x);
+        let m = matrix.0.to_kind(if self.kind == Kind::Double { Kind::Double } else { Kind::Float });
+        let options = (m.kind(), m.device());
+        let xs = Tensor::arange(ow as i64, options).reshape([1, 1, ow as i64]) + 0.5;
+        let ys = Tensor::arange(oh as i64, options).reshape([1, oh as i64, 1]) + 0.5;
+        let part = |i: i64| m.narrow(1, i, 1).squeeze_dim(3);
+        let place = |i: i64| part(i) * &xs + part(i + 1) * &ys + part(i + 2) - 0.5;
+        let (sx, sy) = (place(0), place(3));
+        let inside = |v: &Tensor, n: usize| v.ge(0.0).logical_and(&v.le((n - 1) as f64));
+        let unit = |v: &Tensor, n: usize| v * (2.0 / (n.max(2) - 1) as f64) - 1.0;
+        let mask = inside(&sx, w).logical_and(&inside(&sy, h)).unsqueeze(1);
+        let grid = Tensor::stack(&[unit(&sx, w), unit(&sy, h)], 3);
+        let (bilinear, border) = (0, 1);
+        let image_kind = x.0.kind();
+        let out = x.0.to_kind(grid.kind()).grid_sampler(&grid, bilinear, border, true);
+        (out * mask.to_kind(grid.kind())).to_kind(image_kind).into()
+    }
+
+    fn map_points(&self, points: &Shared, matrix: &Shared) -> Shared {
+        let [n, c, ..] = self.shape(points);
+        let m = matrix.0.reshape([n as i64, 2, 3]);
+        let pairs = points.0.to_kind(m.kind()).reshape([n as i64, c as i64 / 2, 2]);
+        let mapped = pairs.matmul(&m.narrow(2, 0, 2).transpose(1, 2)) + m.narrow(2, 2, 1).transpose(1, 2);
+        mapped.reshape([n as i64, c as i64, 1, 1]).into()
     }
 
     fn norm_modulate(&self, x: &Shared, gamma_beta: &Shared, act: Act) -> Shared {

@@ -10,16 +10,15 @@ use crate::engine::ops::Conv;
 use crate::engine::plain::{activate, border};
 
 impl Cpu {
-    pub(super) fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv) -> Tensor {
+    /// A convolution; `slopes` are those of a PReLU after it.
+    pub(super) fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv, slopes: Option<&[f32]>) -> Tensor {
         let [n, c, h, w] = x.shape;
         let prepared = self.prepare(parts, &conv, c);
         let out = if matches!(parts, Parts::Pair(..)) { 2 * conv.out } else { conv.out };
         let (oh, ow) = conv.out_size(h, w);
         // The kernels read by pointer: windows must lie inside.
-        assert!(
-            h + 2 * conv.pad.0 >= conv.kernel.0 && w + 2 * conv.pad.1 >= conv.kernel.1,
-            "input below the kernel's size"
-        );
+        let padded = conv.padded_size(h, w);
+        assert!(padded.0 >= conv.kernel.0 && padded.1 >= conv.kernel.1, "input below the kernel's size");
         let mut y = self.pool.take(n * oh * ow * out);
         for (x, y) in x.data.chunks_exact(h * w * c).zip(y.chunks_exact_mut(oh * ow * out)) {
             match &*prepared {
@@ -43,6 +42,9 @@ impl Cpu {
                 PackedLayer::Grouped(weights, bias) => self.grouped(x, y, [c, h, w], &conv, weights, bias),
                 PackedLayer::Recurrent(..) => unreachable!("a recurrent layer's name is no convolution's"),
             }
+            if let Some(slopes) = slopes {
+                self.prelu_in_place(y, slopes);
+            }
         }
         self.done([n, out, oh, ow], y)
     }
@@ -62,14 +64,14 @@ impl Cpu {
         let (kh, kw) = conv.kernel;
         let y = SendPtr(y.as_mut_ptr());
         let padded;
-        let (source, sw): (&[f32], usize) = if conv.pad == (0, 0) {
+        let (source, sw): (&[f32], usize) = if conv.pad == (0, 0) && conv.pad_after == (0, 0) {
             (x, w)
         } else {
             padded = self.padded(x, [c, h, w], conv);
-            (&padded, w + 2 * conv.pad.1)
+            (&padded, conv.padded_size(h, w).1)
         };
         let source = source.as_ptr() as usize;
-        if conv.kernel == (1, 1) && conv.stride == (1, 1) && conv.pad == (0, 0) {
+        if conv.kernel == (1, 1) && conv.stride == (1, 1) && conv.padded_size(h, w) == (h, w) {
             let rows = Rows { runs: 1, len: c, run_step: 0, row_step: c };
             // Whole tiles of the kernel's rows, unless there is but one part.
             let part = match self.threads.count() {
@@ -92,9 +94,20 @@ impl Cpu {
         });
     }
 
+    fn prelu_in_place(&self, y: &mut [f32], slopes: &[f32]) {
+        let pixels = y.len() / slopes.len();
+        let part = pixels.div_ceil(4 * self.threads.count()).max(256);
+        let target = SendPtr(y.as_mut_ptr());
+        self.threads.run(pixels.div_ceil(part), |i| {
+            let range = i * part..pixels.min((i + 1) * part);
+            // SAFETY: every task has its own pixels.
+            unsafe { direct::prelu(self.level, target.get().add(range.start * slopes.len()), range.len(), slopes) };
+        });
+    }
+
     fn padded(&self, x: &[f32], [c, h, w]: [usize; 3], conv: &Conv) -> Buffer {
         let (py, px) = conv.pad;
-        let (ph, pw) = (h + 2 * py, w + 2 * px);
+        let (ph, pw) = conv.padded_size(h, w);
         let mut out = self.pool.take(ph * pw * c);
         for (y, row) in out.chunks_exact_mut(pw * c).enumerate() {
             let Some(sy) = border(y as isize - py as isize, h, conv.pad_mode) else {
@@ -123,16 +136,23 @@ impl Cpu {
         let part = oh.div_ceil(4 * self.threads.count());
         self.threads.run(oh.div_ceil(part), |i| {
             for oy in i * part..oh.min((i + 1) * part) {
-                let rows = std::array::from_fn(|ky| {
+                let row = |ky: usize| {
                     let sy = (oy * conv.stride.0 + ky) as isize - conv.pad.0 as isize;
                     let inside = sy >= 0 && sy < h as isize;
                     if inside { x[sy as usize * w * c..].as_ptr() } else { zeros.as_ptr() }
-                });
-                // SAFETY: three whole rows in, one out that no other task writes.
+                };
+                // SAFETY: whole rows in, one out that no other task writes.
                 unsafe {
                     let out = y.get().add(oy * ow * c);
                     let (k, b) = (weights.as_ptr(), bias.as_ptr());
-                    direct::depthwise_row(level, rows, w, c, conv.stride.0, conv.pad.1, k, b, conv.act, out, ow);
+                    let (step, pad) = (conv.stride.0, conv.pad.1);
+                    if conv.kernel == (5, 5) {
+                        let rows = std::array::from_fn(row);
+                        direct::depthwise_row5(level, rows, w, c, step, pad, k, b, conv.act, out, ow);
+                    } else {
+                        let rows = std::array::from_fn(row);
+                        direct::depthwise_row3(level, rows, w, c, step, pad, k, b, conv.act, out, ow);
+                    }
                 }
             }
         });

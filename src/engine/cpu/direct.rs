@@ -4,84 +4,168 @@ use super::gemm::Rows;
 use super::simd::{Level, Simd, activate, dispatch};
 use crate::engine::ops::Act;
 
-/// One row of a depthwise 3x3 convolution: `out[x][c] = act(bias[c] + sum weights[tap][c] * in[..][c])`.
-///
-/// `rows` are the three input rows (zeros where the picture ends) of `w` pixels; columns outside count as zero.
+/// One row of a depthwise convolution: `out[x][c] = act(bias[c] + sum weights[tap][c] * in[..][c])`.
+macro_rules! depthwise_row {
+    ($name:ident, $kernel:ident, $k:literal) => {
+        /// `rows` are the input rows (zeros where the picture ends) of `w` pixels; columns outside count as zero.
+        ///
+        /// # Safety
+        /// Every row must be readable for `w * c` values, `out` writable for `ow * c`; `c` is no less than the level's lanes.
+        #[allow(clippy::too_many_arguments)]
+        pub unsafe fn $name(
+            level: Level,
+            rows: [*const f32; $k],
+            w: usize,
+            c: usize,
+            stride: usize,
+            pad: usize,
+            weights: *const f32,
+            bias: *const f32,
+            act: Act,
+            out: *mut f32,
+            ow: usize,
+        ) {
+            dispatch!(
+                level,
+                $kernel(
+                    rows: [*const f32; $k], w: usize, c: usize, stride: usize, pad: usize, weights: *const f32,
+                    bias: *const f32, act: Act, out: *mut f32, ow: usize,
+                )
+            );
+        }
+
+        #[inline(always)]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn $kernel<S: Simd>(
+            rows: [*const f32; $k],
+            w: usize,
+            c: usize,
+            stride: usize,
+            pad: usize,
+            weights: *const f32,
+            bias: *const f32,
+            act: Act,
+            out: *mut f32,
+            ow: usize,
+        ) {
+            let mut next = 0;
+            while next < c {
+                // The last vector takes in some channels of the one before, which come out the same.
+                let i = next.min(c - S::N);
+                next += S::N;
+                // SAFETY: as this function asks of its caller.
+                unsafe {
+                    let mut k = [S::splat(0.0); $k * $k];
+                    for (tap, k) in k.iter_mut().enumerate() {
+                        *k = S::load(weights.add(tap * c + i));
+                    }
+                    let b = S::load(bias.add(i));
+                    for x in 0..ow {
+                        let x0 = (x * stride) as isize - pad as isize;
+                        // A sum for each row, so that not every addition waits for the one before.
+                        let mut sums = [S::splat(0.0); $k];
+                        sums[0] = b;
+                        if x0 >= 0 && x0 + $k <= w as isize {
+                            for (y, row) in rows.iter().enumerate() {
+                                let p = row.add(x0 as usize * c + i);
+                                for dx in 0..$k {
+                                    sums[y] = S::fma(S::load(p.add(dx * c)), k[$k * y + dx], sums[y]);
+                                }
+                            }
+                        } else {
+                            for (y, row) in rows.iter().enumerate() {
+                                for dx in 0..$k {
+                                    let sx = x0 + dx as isize;
+                                    if sx >= 0 && sx < w as isize {
+                                        sums[y] = S::fma(S::load(row.add(sx as usize * c + i)), k[$k * y + dx], sums[y]);
+                                    }
+                                }
+                            }
+                        }
+                        let mut v = sums[0];
+                        for s in &sums[1..] {
+                            v = S::add(v, *s);
+                        }
+                        S::store(out.add(x * c + i), activate::<S>(v, act));
+                    }
+                }
+            }
+        }
+    };
+}
+
+depthwise_row!(depthwise_row3, depthwise_kernel3, 3);
+depthwise_row!(depthwise_row5, depthwise_kernel5, 5);
+
+/// `y = max(y, 0) + slopes[c] min(y, 0)` for `pixels` pixels of as many channels as there are slopes.
 ///
 /// # Safety
-/// Every row must be readable for `w * c` values, `out` writable for `ow * c`; `c` is a multiple of the level's lanes.
-#[allow(clippy::too_many_arguments)]
-pub unsafe fn depthwise_row(
-    level: Level,
-    rows: [*const f32; 3],
-    w: usize,
-    c: usize,
-    stride: usize,
-    pad: usize,
-    weights: *const f32,
-    bias: *const f32,
-    act: Act,
-    out: *mut f32,
-    ow: usize,
-) {
-    dispatch!(
-        level,
-        depthwise_kernel(
-            rows: [*const f32; 3], w: usize, c: usize, stride: usize, pad: usize, weights: *const f32,
-            bias: *const f32, act: Act, out: *mut f32, ow: usize,
-        )
-    );
+/// `y` must be writable for all of them, and no other thread may touch them.
+pub unsafe fn prelu(level: Level, y: *mut f32, pixels: usize, slopes: &[f32]) {
+    dispatch!(level, prelu_kernel(y: *mut f32, pixels: usize, slopes: &[f32],));
 }
 
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn depthwise_kernel<S: Simd>(
-    rows: [*const f32; 3],
-    w: usize,
-    c: usize,
-    stride: usize,
-    pad: usize,
-    weights: *const f32,
-    bias: *const f32,
-    act: Act,
-    out: *mut f32,
-    ow: usize,
-) {
-    let mut i = 0;
-    while i < c {
-        // SAFETY: see `depthwise_row`.
+unsafe fn prelu_kernel<S: Simd>(y: *mut f32, pixels: usize, slopes: &[f32]) {
+    let c = slopes.len();
+    let whole = c / S::N * S::N;
+    for p in 0..pixels {
+        // SAFETY: pixel p, channel by channel.
         unsafe {
-            let mut k = [S::splat(0.0); 9];
-            for (tap, k) in k.iter_mut().enumerate() {
-                *k = S::load(weights.add(tap * c + i));
+            let y = y.add(p * c);
+            let mut i = 0;
+            while i < whole {
+                S::store(y.add(i), slope::<S>(S::load(y.add(i)), S::load(slopes.as_ptr().add(i))));
+                i += S::N;
             }
-            let b = S::load(bias.add(i));
-            for x in 0..ow {
-                let x0 = (x * stride) as isize - pad as isize;
-                // Three sums, so that no addition waits for the one before.
-                let mut sums = [b, S::splat(0.0), S::splat(0.0)];
-                if x0 >= 0 && x0 + 3 <= w as isize {
-                    for (y, row) in rows.iter().enumerate() {
-                        let p = row.add(x0 as usize * c + i);
-                        for dx in 0..3 {
-                            sums[y] = S::fma(S::load(p.add(dx * c)), k[3 * y + dx], sums[y]);
-                        }
-                    }
-                } else {
-                    for (y, row) in rows.iter().enumerate() {
-                        for dx in 0..3 {
-                            let sx = x0 + dx as isize;
-                            if sx >= 0 && sx < w as isize {
-                                sums[y] = S::fma(S::load(row.add(sx as usize * c + i)), k[3 * y + dx], sums[y]);
-                            }
-                        }
-                    }
-                }
-                let v = S::add(S::add(sums[0], sums[1]), sums[2]);
-                S::store(out.add(x * c + i), activate::<S>(v, act));
+            for (i, s) in slopes.iter().enumerate().skip(whole) {
+                let v = *y.add(i);
+                *y.add(i) = if v >= 0.0 { v } else { v * s };
             }
         }
-        i += S::N;
+    }
+}
+
+/// [`prelu`] of `a + b`.
+///
+/// # Safety
+/// `a` and `b` are equally long, whole pixels of as many channels as there are slopes; `out` must be writable for as many values.
+pub unsafe fn add_prelu(level: Level, a: &[f32], b: &[f32], slopes: &[f32], out: *mut f32) {
+    dispatch!(level, add_prelu_kernel(a: &[f32], b: &[f32], slopes: &[f32], out: *mut f32,));
+}
+
+#[inline(always)]
+unsafe fn add_prelu_kernel<S: Simd>(a: &[f32], b: &[f32], slopes: &[f32], out: *mut f32) {
+    let c = slopes.len();
+    let whole = c / S::N * S::N;
+    for (p, (a, b)) in a.chunks_exact(c).zip(b.chunks_exact(c)).enumerate() {
+        // SAFETY: pixel p, channel by channel.
+        unsafe {
+            let out = out.add(p * c);
+            let mut i = 0;
+            while i < whole {
+                let sum = S::add(S::load(a.as_ptr().add(i)), S::load(b.as_ptr().add(i)));
+                S::store(out.add(i), slope::<S>(sum, S::load(slopes.as_ptr().add(i))));
+                i += S::N;
+            }
+            for i in whole..c {
+                let v = a[i] + b[i];
+                *out.add(i) = if v >= 0.0 { v } else { v * slopes[i] };
+            }
+        }
+    }
+}
+
+/// `max(v, 0) + slope (v - max(v, 0))`
+///
+/// # Safety
+/// The instruction set must exist.
+#[inline(always)]
+unsafe fn slope<S: Simd>(v: S::V, slope: S::V) -> S::V {
+    // SAFETY: arithmetic only.
+    unsafe {
+        let positive = S::max(v, S::splat(0.0));
+        S::fma(slope, S::sub(v, positive), positive)
     }
 }
 

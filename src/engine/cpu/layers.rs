@@ -14,7 +14,7 @@ pub(super) enum PackedLayer {
     Dense(Vec<f32>, Vec<f32>),
     /// `[out][kh kw c]` for at most four outputs.
     Few(Vec<f32>, Vec<f32>),
-    /// `[9][c]` and the bias.
+    /// `[kh kw][c]` and the bias; 3x3 or 5x5.
     Depthwise(Vec<f32>, Vec<f32>),
     /// A recurrent layer in one direction: the input's part as `Dense`, and the bias of the state's part.
     Recurrent(Vec<f32>, Vec<f32>, Vec<f32>),
@@ -90,17 +90,18 @@ impl Cpu {
         let at =
             |o: usize, i: usize, tap: usize| halves[o / conv.out][(o % conv.out * cg + i) * taps + tap] * factor[o];
         let dense = conv.groups == 1;
-        let stride_one = conv.stride == (1, 1) && conv.pad == (1, 1) && conv.pad_mode == Pad::Zero;
+        let stride_one =
+            conv.stride == (1, 1) && conv.pad == (1, 1) && conv.pad_after == (0, 0) && conv.pad_mode == Pad::Zero;
         let wide = self.level.for_channels(cin);
         let prepared = if conv.groups == cin
             && out == cin
             && conv.pad_mode == Pad::Zero
-            && conv.kernel == (3, 3)
+            && (conv.kernel == (3, 3) || conv.kernel == (5, 5))
             && conv.stride.0 == conv.stride.1
-            && cin.is_multiple_of(wide.lanes())
+            && cin >= wide.lanes()
         {
-            let mut w = vec![0.0; 9 * cin];
-            for tap in 0..9 {
+            let mut w = vec![0.0; taps * cin];
+            for tap in 0..taps {
                 for c in 0..cin {
                     w[tap * cin + c] = at(c, 0, tap);
                 }

@@ -17,8 +17,8 @@ mod simd;
 mod threads;
 mod winograd;
 
-use super::ops::{Act, Conv, Executor, Layer, Ops, Resize, Rnn};
-use super::plain::half_pixel;
+use super::ops::{Act, Conv, Crop, Executor, Layer, Ops, Resize, Rnn};
+use super::plain::{half_pixel, sample_at};
 use super::shape::pooled;
 use crate::weights::{Array, Data, Weights};
 use gemm::Rows;
@@ -216,18 +216,30 @@ impl Ops for Cpu {
     }
 
     fn conv2d(&self, x: &Tensor, layer: Layer, conv: Conv) -> Tensor {
-        self.convolve(x, Parts::One(layer), conv)
+        self.convolve(x, Parts::One(layer), conv, None)
     }
 
     fn conv_bn(&self, x: &Tensor, layer: Layer, conv: Conv, bn: Layer, eps: f32) -> Tensor {
-        self.convolve(x, Parts::Bn(layer, bn, eps), conv)
+        self.convolve(x, Parts::Bn(layer, bn, eps), conv, None)
     }
 
     fn conv2d_pair(&self, x: &Tensor, first: Layer, second: Layer, conv: Conv) -> Tensor {
         if conv.groups > 1 {
             return self.concat(&[&self.conv2d(x, first, conv), &self.conv2d(x, second, conv)]);
         }
-        self.convolve(x, Parts::Pair(first, second), conv)
+        self.convolve(x, Parts::Pair(first, second), conv, None)
+    }
+
+    fn conv_prelu(&self, x: &Tensor, layer: Layer, conv: Conv, slopes: Layer) -> Tensor {
+        self.convolve(x, Parts::One(layer), conv, Some(self.layer(slopes, "weight")))
+    }
+
+    fn add_prelu(&self, a: &Tensor, b: &Tensor, slopes: Layer) -> Tensor {
+        let slopes = self.layer(slopes, "weight");
+        self.rows(a.shape, |n, y, out| {
+            // SAFETY: three rows of equal length, whole pixels of as many channels as there are slopes.
+            unsafe { direct::add_prelu(self.level, a.row(n, y), b.row(n, y), slopes, out.as_mut_ptr()) };
+        })
     }
 
     fn linear(&self, x: &Tensor, layer: Layer, out: usize) -> Tensor {
@@ -444,6 +456,54 @@ impl Ops for Cpu {
                 o.copy_from_slice(&v[start..start + len]);
             }
         })
+    }
+
+    fn widen(&self, x: &Tensor, channels: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        self.rows([n, channels, h, w], |n, y, out| {
+            for (o, v) in out.chunks_exact_mut(channels).zip(x.row(n, y).chunks_exact(c)) {
+                o[..c].copy_from_slice(v);
+                o[c..].fill(0.0);
+            }
+        })
+    }
+
+    fn crop_matrix(&self, landmarks: &Tensor, crop: Crop) -> Tensor {
+        let [n, c, ..] = landmarks.shape;
+        let mut out = self.pool.take(6 * n);
+        for (points, out) in landmarks.data.chunks_exact(c).zip(out.as_chunks_mut::<6>().0) {
+            *out = crop.matrix(points);
+        }
+        self.done([n, 6, 1, 1], out)
+    }
+
+    fn sample(&self, x: &Tensor, matrix: &Tensor, oh: usize, ow: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let matrices = matrix.data.as_chunks::<6>().0;
+        self.rows([n, c, oh, ow], |n, oy, out| {
+            for (ox, out) in out.chunks_exact_mut(c).enumerate() {
+                let Some((places, weights)) = sample_at(matrices[n], [ox, oy], [w, h]) else {
+                    out.fill(0.0);
+                    continue;
+                };
+                let [a, b, c_, d] = places.map(|[px, py]| &x.row(n, py)[px * c..][..c]);
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = weights[0] * a[i] + weights[1] * b[i] + weights[2] * c_[i] + weights[3] * d[i];
+                }
+            }
+        })
+    }
+
+    fn map_points(&self, points: &Tensor, matrix: &Tensor) -> Tensor {
+        let [_, c, ..] = points.shape;
+        let mut out = self.pool.take(points.data.len());
+        let images = points.data.chunks_exact(c).zip(out.chunks_exact_mut(c));
+        for ((points, out), m) in images.zip(matrix.data.as_chunks::<6>().0) {
+            for (p, o) in points.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<2>().0) {
+                *o = [m[0] * p[0] + m[1] * p[1] + m[2], m[3] * p[0] + m[4] * p[1] + m[5]];
+            }
+        }
+        self.done(points.shape, out)
     }
 
     fn add(&self, a: &Tensor, b: &Tensor) -> Tensor {

@@ -12,7 +12,7 @@
 
 mod proto;
 
-use super::ops::{Act, Conv, Layer, Ops, Pad, Resize, Rnn};
+use super::ops::{Act, Conv, Crop, Layer, Ops, Pad, Resize, Rnn};
 use super::shape::pooled;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -344,7 +344,7 @@ impl Ops for Recorder<'_> {
         let ((kh, kw), (ph, pw)) = (conv.kernel, conv.pad);
         let (oh, ow) = conv.out_size(h, w);
         let mut input = x.id;
-        let mut pads = vec![ph as i64, pw as i64, ph as i64, pw as i64];
+        let mut pads = [ph, pw, ph + conv.pad_after.0, pw + conv.pad_after.1].map(|p| p as i64).to_vec();
         if conv.pad_mode == Pad::Reflect {
             let amounts = self.ints([0, 0, ph, pw, 0, 0, ph, pw]);
             input = self.node("Pad", layer, vec![input, amounts], vec![("mode", Attr::Text("reflect"))]);
@@ -529,6 +529,107 @@ impl Ops for Recorder<'_> {
 
     fn clamp(&self, x: &Tensor, low: f32, high: f32) -> Tensor {
         self.same("Clip", "", x, &[self.scalar(low), self.scalar(high)], vec![])
+    }
+
+    fn widen(&self, x: &Tensor, channels: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        if c == channels {
+            return *x;
+        }
+        let amounts = self.ints([0, 0, 0, 0, 0, channels - c, 0, 0]);
+        Tensor { id: self.node("Pad", "", vec![x.id, amounts], vec![]), shape: [n, channels, h, w] }
+    }
+
+    fn crop_matrix(&self, landmarks: &Tensor, crop: Crop) -> Tensor {
+        let [n, c, ..] = landmarks.shape;
+        let op = |name: &'static str, a: usize, b: usize| self.node(name, "crop", vec![a, b], vec![]);
+        let number = |v: f32| self.scalar(v);
+        let points = self.reshape(*landmarks, &[n, c / 3, 3]);
+        // [n, points, 1] each.
+        let axes = |i: &[usize]| {
+            let chosen = self.gather(points, 1, i.iter().copied());
+            [0, 1].map(|k| self.gather(chosen, 2, [k]))
+        };
+        let (a, b) = (axes(&[crop.from]), axes(&[crop.to]));
+        let d = [0, 1].map(|k| op("Sub", b[k], a[k]));
+        let square = op("Add", op("Mul", d[0], d[0]), op("Mul", d[1], d[1]));
+        let length = op("Max", self.node("Sqrt", "crop", vec![square], vec![]), number(1e-12));
+        let [c, s] = d.map(|d| op("Div", d, length));
+        let (sin, cos) = crop.turn.sin_cos();
+        let times = |v: usize, k: f32| op("Mul", v, number(k));
+        let (cos, sin) = (op("Add", times(c, cos), times(s, sin)), op("Sub", times(c, sin), times(s, cos)));
+        let [x, y] = axes(crop.points);
+        let turned = [op("Sub", op("Mul", cos, x), op("Mul", sin, y)), op("Add", op("Mul", sin, x), op("Mul", cos, y))];
+        let ends = |name: &'static str, v: usize| {
+            self.node(name, "crop", vec![v], vec![("axes", Attr::Ints(vec![1])), ("keepdims", Attr::Int(1))])
+        };
+        let (h, w) = (crop.size.0 as f32, crop.size.1 as f32);
+        let side = |v: usize, factor: f32, pixels: f32| {
+            let (low, high) = (ends("ReduceMin", v), ends("ReduceMax", v));
+            let scale = times(op("Sub", high, low), factor / pixels);
+            (scale, op("Sub", times(op("Add", low, high), 0.5), times(scale, 0.5 * pixels)))
+        };
+        let ((sx, x0), (sy, y0)) = (side(turned[0], crop.scale.0, w), side(turned[1], crop.scale.1, h));
+        let parts = vec![
+            op("Mul", cos, sx),
+            op("Mul", sin, sy),
+            op("Add", op("Mul", cos, x0), op("Mul", sin, y0)),
+            times(op("Mul", sin, sx), -1.0),
+            op("Mul", cos, sy),
+            op("Sub", op("Mul", cos, y0), op("Mul", sin, x0)),
+        ];
+        let row = self.node("Concat", "crop", parts, vec![("axis", Attr::Int(2))]);
+        let shape = [n, 6, 1, 1];
+        Tensor { id: self.reshape(Tensor { id: row, shape }, &shape), shape }
+    }
+
+    fn sample(&self, x: &Tensor, matrix: &Tensor, oh: usize, ow: usize) -> Tensor {
+        let [n, c, h, w] = x.shape;
+        let op = |name: &'static str, a: usize, b: usize| self.node(name, "sample", vec![a, b], vec![]);
+        let m = |i: usize| self.slice(matrix, i, 1).id;
+        let xs = self.constant(format!("sample_x_{oh}x{ow}"), &[1, 1, oh, ow], || {
+            (0..oh).flat_map(|_| (0..ow).map(|x| x as f32 + 0.5)).collect()
+        });
+        let ys = self.constant(format!("sample_y_{oh}x{ow}"), &[1, 1, oh, ow], || {
+            (0..oh).flat_map(|y| (0..ow).map(move |_| y as f32 + 0.5)).collect()
+        });
+        let mut inside = Vec::new();
+        let mut grid = Vec::new();
+        for (row, side) in [(0, w), (3, h)] {
+            let linear = op("Add", op("Mul", m(row), xs), op("Mul", m(row + 1), ys));
+            let place = op("Add", op("Add", linear, m(row + 2)), self.scalar(-0.5));
+            let last = (side - 1) as f32;
+            let within = self.node("Clip", "sample", vec![place, self.scalar(0.0), self.scalar(last)], vec![]);
+            let same = op("Equal", within, place);
+            inside.push(self.node("Cast", "sample", vec![same], vec![("to", Attr::Int(1))]));
+            // GridSample counts from -1 (the first pixel's middle) to 1 (the last one's).
+            let unit = if side > 1 { 2.0 / last } else { 0.0 };
+            grid.push(op("Add", op("Mul", within, self.scalar(unit)), self.scalar(-1.0)));
+        }
+        let grid = self.node("Concat", "sample", grid, vec![("axis", Attr::Int(1))]);
+        let grid = self.node("Transpose", "sample", vec![grid], vec![("perm", Attr::Ints(vec![0, 2, 3, 1]))]);
+        let attrs = vec![
+            ("align_corners", Attr::Int(1)),
+            ("mode", Attr::Text("bilinear")),
+            ("padding_mode", Attr::Text("zeros")),
+        ];
+        let sampled = self.node("GridSample", "sample", vec![x.id, grid], attrs);
+        let id = op("Mul", sampled, op("Mul", inside[0], inside[1]));
+        Tensor { id, shape: [n, c, oh, ow] }
+    }
+
+    fn map_points(&self, points: &Tensor, matrix: &Tensor) -> Tensor {
+        let [n, c, ..] = points.shape;
+        let pairs = self.reshape(*points, &[n, c / 2, 2]);
+        let rows = self.reshape(*matrix, &[n, 2, 3]);
+        let linear = self.gather(rows, 2, [0, 1]);
+        let linear = self.node("Transpose", "", vec![linear], vec![("perm", Attr::Ints(vec![0, 2, 1]))]);
+        let shift = self.gather(rows, 2, [2]);
+        let shift = self.node("Transpose", "", vec![shift], vec![("perm", Attr::Ints(vec![0, 2, 1]))]);
+        let mapped = self.node("MatMul", "", vec![pairs, linear], vec![]);
+        let id = self.node("Add", "", vec![mapped, shift], vec![]);
+        let shape = points.shape;
+        Tensor { id: self.reshape(Tensor { id, shape }, &shape), shape }
     }
 
     fn rnn_from(&self, x: &Tensor, state: &Tensor, layer: Layer, rnn: Rnn) -> (Tensor, Tensor) {

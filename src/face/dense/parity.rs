@@ -1,0 +1,109 @@
+//! Comparisons with what MediaPipe's own program found on the same pictures.
+
+use super::*;
+use crate::engine::cpu::{Cpu, Options};
+use crate::frame::Frame;
+use crate::import::{self, check};
+use crate::models::{Pack, Role};
+use crate::nets::graph::Graph;
+use crate::testing::shared;
+
+struct Fixture {
+    _folder: tempfile::TempDir,
+    pack: Pack,
+    answers: serde_json::Value,
+}
+
+impl Fixture {
+    /// `None`, with a line, where the data are not at hand.
+    fn new() -> Option<Fixture> {
+        let shared = shared()?;
+        let folder = tempfile::tempdir().unwrap();
+        let options = import::Options { check, topology: None };
+        let from = shared.join("face-models/mediapipe");
+        let pack = import::import("mediapipe", &from, None, folder.path(), &options).unwrap();
+        let answers = std::fs::read(shared.join("fixtures/mediapipe/mediapipe.json")).unwrap();
+        Some(Fixture { _folder: folder, pack, answers: serde_json::from_slice(&answers).unwrap() })
+    }
+
+    fn network(&self, role: Role, name: &str) -> (Cpu, Graph) {
+        let component = self.pack.components().iter().find(|c| c.role == role && c.config["network"] == name).unwrap();
+        let weights = self.pack.load(component, check).unwrap();
+        (
+            Cpu::new(weights, &Options { threads: 1, ..Options::default() }),
+            Graph::from_config(&component.config).unwrap(),
+        )
+    }
+
+    fn pictures(&self) -> impl Iterator<Item = (String, Frame, &serde_json::Value)> {
+        let shared = shared().unwrap();
+        self.answers["images"].as_object().unwrap().iter().map(move |(name, answer)| {
+            let image = crate::face::testdata::image(&shared.join("images").join(name));
+            (name.clone(), image, answer)
+        })
+    }
+}
+
+fn pair(v: &serde_json::Value) -> [f32; 2] {
+    [0, 1].map(|i| v[i].as_f64().unwrap() as f32)
+}
+
+#[test]
+fn detections() {
+    let Some(fixture) = Fixture::new() else { return };
+    for (network, key) in
+        [("face_detection_short_range", "short_range"), ("face_detection_full_range_sparse", "full_range")]
+    {
+        let (executor, graph) = fixture.network(Role::DenseDetector, network);
+        let detector = blaze::Detector::new(executor, graph).unwrap();
+        let (mut worst, mut count) = (0.0f32, 0);
+        for (name, image, answer) in fixture.pictures() {
+            let found = detector.find(&image).unwrap();
+            let expected = answer[key].as_array().unwrap();
+            println!("{key} {name}: {} faces, {} expected", found.len(), expected.len());
+            assert_eq!(found.len(), expected.len(), "{name} {key}");
+            for (got, want) in found.iter().zip(expected) {
+                let mut off: Vec<f32> = [got.rect.x0, got.rect.y0, got.rect.x1, got.rect.y1]
+                    .iter()
+                    .enumerate()
+                    .map(|(i, v)| (v - want["box"][i].as_f64().unwrap() as f32).abs())
+                    .collect();
+                for (p, q) in got.points.iter().zip(want["points6"].as_array().unwrap()) {
+                    let q = pair(q);
+                    off.push((p[0] - q[0]).hypot(p[1] - q[1]));
+                }
+                worst = off.into_iter().fold(worst, f32::max);
+                count += 1;
+            }
+        }
+        println!("{key}: {count} faces, at most {worst} px apart");
+        assert!(worst <= 1.0 && count >= 6, "{key}: {worst} px, {count} faces");
+    }
+}
+
+#[test]
+fn landmarks() {
+    let Some(fixture) = Fixture::new() else { return };
+    let (executor, graph) = fixture.network(Role::DenseDetector, "face_detection_short_range");
+    let detector = blaze::Detector::new(executor, graph).unwrap();
+    let (executor, graph) = fixture.network(Role::Landmarks, "face_landmark_with_attention");
+    let network = landmarks::Landmarks::new(executor, graph).unwrap();
+    let mut count = 0;
+    for (name, image, answer) in fixture.pictures() {
+        let expected = answer["faces"].as_array().unwrap();
+        let Some(want) = expected.first() else { continue };
+        let face = &detector.find(&image).unwrap()[0];
+        let region = Region::around(&face.rect, face.points[0], face.points[1]);
+        let found = network.find(&image, &region).unwrap();
+        let scale = 640.0 / image.width.max(image.height) as f32;
+        let off = found.points.iter().zip(want.as_array().unwrap()).map(|(p, q)| {
+            let q: Vec<f32> = q.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+            ((p[0] - q[0]).hypot(p[1] - q[1]) * scale, (p[2] - q[2]).abs() * scale)
+        });
+        let (sum, z) = off.fold((0.0, 0.0), |s, o| (s.0 + o.0, s.1 + o.1));
+        println!("{name}: {:.3} px mean, z {:.3}, presence {:.3}", sum / 478.0, z / 478.0, found.presence);
+        assert!(sum / 478.0 <= 0.5, "{name}: {}", sum / 478.0);
+        count += 1;
+    }
+    assert!(count >= 6, "{count} faces");
+}

@@ -1,0 +1,56 @@
+//! MediaPipe's face and person networks: <https://github.com/google-ai-edge/mediapipe>, in its Python wheel.
+
+use crate::import::{Part, UnwrittenPack, files, tflite};
+use crate::models::{Architecture, Role};
+use crate::{Error, Result};
+use serde_json::json;
+use std::path::Path;
+
+/// The largest file that is read: the networks have at most a few megabytes.
+const LARGEST: u64 = 64 << 20;
+
+/// The networks, by their files' names; `true` for those that a pack cannot do without.
+const NETWORKS: [(&str, Role, bool); 6] = [
+    ("face_detection_short_range", Role::DenseDetector, true),
+    ("face_detection_full_range_sparse", Role::DenseDetector, false),
+    ("face_landmark_with_attention", Role::Landmarks, true),
+    ("face_landmark", Role::Landmarks, false),
+    ("iris_landmark", Role::Iris, false),
+    ("selfie_segmentation", Role::Segmentation, false),
+];
+
+/// Reads the networks of a folder.
+pub fn read(from: &Path) -> Result<UnwrittenPack> {
+    let found = files(from, |name| name.ends_with(".tflite"))?;
+    let mut parts = Vec::new();
+    for (name, role, needed) in NETWORKS {
+        let file = format!("{name}.tflite");
+        let Some(path) = found.iter().find(|p| p.ends_with(&file)) else {
+            if needed {
+                return Err(Error::model(format!(
+                    "{}: the file '{file}' is missing; download it from the same place",
+                    from.display()
+                )));
+            }
+            continue;
+        };
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::model(format!(
+                "{}: {} bytes are too many for this network",
+                path.display(),
+                bytes.len()
+            )));
+        }
+        let (graph, weights) = tflite::read(&bytes, &file)?;
+        let config = json!({"network": name, "graph": graph});
+        parts.push(Part::new(role, Architecture::Graph, name, config, weights));
+    }
+    Ok(UnwrittenPack {
+        licence: "Apache-2.0".into(),
+        source: "https://github.com/google-ai-edge/mediapipe",
+        purpose: "finds 478 points of a face, and persons",
+        parts,
+    })
+}

@@ -625,6 +625,11 @@ fn wrong_commands() {
         (&["fit", "x.png", "--detector", "yolo"], &["'yolo'", "retinaface, faceboxes"]),
         (&["fit", "x.png", "--device", "tpu"], &["'tpu'", "cuda"]),
         (&["models", "frobnicate"], &["'frobnicate'", "headgan models --help"]),
+        (&["models", "get", "mediapip"], &["'mediapip'", "mediapipe", "headgan models --help"]),
+        (
+            &["models", "get", "mediapipe", "--from", "pypi.org/simple"],
+            &["--from is not the address", "https://HOST/simple"],
+        ),
         (&["models", "verify", "x", "--tolerance", "much"], &["'much'"]),
         (&["presets", "show"], &["NAME"]),
     ] {
@@ -990,4 +995,64 @@ fn real_faces() {
     works(reenact(models, &dir, &s0, "d.mp4", "silent.mp4").arg("--no-audio"));
     assert_eq!(probed(&dir.join("silent.mp4")), (frames, size.0, size.1, false));
     assert!(names(&dir).iter().all(|n| !n.starts_with('.')));
+}
+
+// ---- downloads ----
+
+/// `headgan models get mediapipe` that knows nothing of this machine's pip and proxies.
+fn get(models: &Path, folder: &Path) -> Command {
+    let mut c = headgan(models, folder);
+    for (name, _) in std::env::vars_os() {
+        let lower = name.to_string_lossy().to_lowercase();
+        if lower.starts_with("pip_") || lower.ends_with("_proxy") {
+            c.env_remove(&name);
+        }
+    }
+    c.env("PIP_CONFIG_FILE", if cfg!(windows) { "nul" } else { "/dev/null" });
+    for cache in ["XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"] {
+        c.env(cache, folder);
+    }
+    c.args(["models", "get", "mediapipe"]);
+    c
+}
+
+#[test]
+fn downloads_that_fail() {
+    use common::http::{Answer, Server, nobody};
+    let (w, dir) = (world(), folder("downloads_that_fail"));
+    let url = nobody();
+    let server = url.trim_end_matches("/simple");
+    let instead = ["PIP_INDEX_URL", "download mediapipe-0.10.14-", "`headgan models import mediapipe --from FILE`"];
+    fails(get(&w.models, &dir).env("PIP_INDEX_URL", &url), 3, &[&[server, "cannot be reached"][..], &instead].concat());
+    fails(get(&w.models, &dir).args(["--from", &url]), 3, &[server]);
+    let pip = dir.join("pip.conf");
+    std::fs::write(&pip, format!("[global]\nindex-url = {url}\n")).unwrap();
+    fails(get(&w.models, &dir).env("PIP_CONFIG_FILE", &pip), 3, &[server]);
+    let index = Server::start(|r| match r.path.as_str() {
+        "/old/mediapipe/" => Answer::new(200, "{\"files\": []}"),
+        "/other/mediapipe/" => Answer::new(
+            200,
+            "<a href=\"x/mediapipe-0.10.14-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl\">x</a>",
+        ),
+        path if path.ends_with(".whl") => Answer::new(200, "a file"),
+        _ => Answer::new(404, "no"),
+    });
+    for (path, says) in [
+        ("/old", "does not list mediapipe-0.10.14-"),
+        ("/other", "another file under the name mediapipe-0.10.14-"),
+        ("/none/", "does not have it (404)"),
+    ] {
+        fails(get(&w.models, &dir).args(["--from", &index.url(path)]), 3, &[&[says][..], &instead].concat());
+    }
+    assert!(!w.models.join("mediapipe").exists());
+    // Nothing begun, nothing left.
+    let mut left = Vec::new();
+    let mut folders = vec![dir];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { left.push(path) }
+        }
+    }
+    assert_eq!(left, [pip]);
 }

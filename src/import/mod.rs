@@ -6,6 +6,7 @@
 //! checks it, writes it into a temporary folder beside the destination and renames the folder. A failed
 //! import leaves nothing behind; importing again replaces the pack.
 
+mod archive;
 mod check;
 mod deepspeech2;
 pub mod fitting;

@@ -4,6 +4,7 @@
 // Every test program compiles this file and uses its own part of it.
 #![allow(dead_code)]
 
+pub mod http;
 mod world;
 pub use world::*;
 

@@ -11,6 +11,7 @@ mod doctor;
 mod driving;
 mod evaluate;
 mod fit;
+mod get;
 mod interrupt;
 mod models;
 mod pncc;

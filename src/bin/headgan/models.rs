@@ -1,6 +1,6 @@
 //! `headgan models`: packs, their import, verification and export.
 
-use crate::common;
+use crate::{common, get};
 use clap::{Args as ClapArgs, Subcommand};
 use headgan::engine::{Embedded, cpu};
 use headgan::media::atomic;
@@ -50,6 +50,20 @@ enum Action {
         #[arg(long, value_name = "PACK")]
         topology: Option<String>,
     },
+    /// Download what a pack is made of, and import it.
+    ///
+    /// A download that was interrupted is continued. Once it is imported, it is removed.
+    Get {
+        /// mediapipe: the wheel of version 0.10.14, 34 MiB.
+        #[arg(value_parser = ["mediapipe"])]
+        kind: String,
+        /// Where packs live; the first folder of $HEADGAN_MODELS or the user's data folder unless told.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// The Python package index to ask; $PIP_INDEX_URL, what pip's settings say, or PyPI unless told.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
     /// Run a generator (and a discriminator) on the inputs that a file carries, and compare with its outputs.
     Verify {
         file: PathBuf,
@@ -80,20 +94,30 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Action::Info { name, json } => info(&name, json),
         Action::Import { kind, from, name, to, topology } => {
             let models = common::packs();
-            let dest = match to.or_else(models_variable).or_else(models::user_folder) {
-                Some(dest) => dest,
-                None => return Err(Error::Usage("this system names no data folder: say where with --to DIR".into())),
-            };
+            let dest = destination(to)?;
             let topology = topology.map(|name| models.pack(&name)).transpose()?;
             let options = import::Options { check: headgan::import::check, topology };
             let pack = import::import(&kind, &from, name.as_deref(), &dest, &options)?;
-            print_pack(&pack);
-            say!("  in {}", pack.folder.display());
+            print_imported(&pack);
             Ok(ExitCode::SUCCESS)
         }
+        // The only kind there is; clap refuses others.
+        Action::Get { kind: _, to, from } => get::run(to, from),
         Action::Verify { file, tolerance, json } => check(&file, tolerance, json),
         Action::ExportOnnx { name, output, role, size } => export(&name, &output, role.as_deref(), size),
     }
+}
+
+/// Where packs go: the folder that is named, else the usual one.
+pub fn destination(named: Option<PathBuf>) -> Result<PathBuf> {
+    let folder = named.or_else(models_variable).or_else(models::user_folder);
+    folder.ok_or_else(|| Error::Usage("this system names no data folder: say where with --to DIR".into()))
+}
+
+/// A pack that was just imported.
+pub fn print_imported(pack: &Pack) {
+    print_pack(pack);
+    say!("  in {}", pack.folder.display());
 }
 
 /// The first folder of `$HEADGAN_MODELS`.

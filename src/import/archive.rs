@@ -26,7 +26,6 @@ const MAX_TOTAL: u64 = 16;
 /// # Errors
 /// [`Error::Input`] if something cannot be read, or there is too much of it; [`Error::Model`] if an archive is damaged, or a wanted file
 /// or an archive in an archive is larger than `largest`.
-#[cfg_attr(not(test), allow(dead_code, reason = "the import of MediaPipe's networks will read its wheel with it"))]
 pub(in crate::import) fn read(
     from: &Path,
     wanted: &dyn Fn(&str) -> bool,

@@ -1,6 +1,6 @@
 //! MediaPipe's face and person networks: <https://github.com/google-ai-edge/mediapipe>, in its Python wheel.
 
-use crate::import::{Part, UnwrittenPack, files, tflite};
+use crate::import::{Part, UnwrittenPack, archive, tflite};
 use crate::models::{Architecture, Role};
 use crate::{Error, Result};
 use serde_json::json;
@@ -19,31 +19,22 @@ const NETWORKS: [(&str, Role, bool); 6] = [
     ("selfie_segmentation", Role::Segmentation, false),
 ];
 
-/// Reads the networks of a folder.
+/// Reads the networks of a folder, of the wheel, or of a `.task` file.
 pub fn read(from: &Path) -> Result<UnwrittenPack> {
-    let found = files(from, |name| name.ends_with(".tflite"))?;
+    let found = archive::read(from, &|name| name.ends_with(".tflite"), LARGEST)?;
     let mut parts = Vec::new();
     for (name, role, needed) in NETWORKS {
         let file = format!("{name}.tflite");
-        let Some(path) = found.iter().find(|p| p.ends_with(&file)) else {
+        let Some((_, bytes)) = found.iter().find(|(name, _)| *name == file) else {
             if needed {
                 return Err(Error::model(format!(
-                    "{}: the file '{file}' is missing; download it from the same place",
+                    "{}: the file '{file}' is missing; give MediaPipe's wheel 0.10.14, or the folder that holds this file",
                     from.display()
                 )));
             }
             continue;
         };
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::input(format!("{}: cannot be read ({e})", path.display())).with_source(e))?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(Error::model(format!(
-                "{}: {} bytes are too many for this network",
-                path.display(),
-                bytes.len()
-            )));
-        }
-        let (graph, weights) = tflite::read(&bytes, &file)?;
+        let (graph, weights) = tflite::read(bytes, &file)?;
         let config = json!({"network": name, "graph": graph});
         parts.push(Part::new(role, Architecture::Graph, name, config, weights));
     }

@@ -52,8 +52,14 @@ fn view(model: &Morphable, at: &[P3], middle: P3, yaw: f64, width: f64) -> Vec<[
         let colour = if hit.triangle < skin {
             if n[2] < 0.0 { [0.5, 0.1, 0.1] } else { [0.86, 0.68, 0.58] }
         } else {
-            let green = rendered.interpolate(&hit, &model.ncc)[1];
-            if green < 0.5 { [0.2, 0.4, 0.65] } else { [0.95, 0.95, 0.95] }
+            let [_, green, blue] = rendered.interpolate(&hit, &model.ncc);
+            if blue < 0.5 {
+                [0.75, 0.4, 0.4]
+            } else if green < 0.5 {
+                [0.2, 0.4, 0.65]
+            } else {
+                [0.95, 0.95, 0.95]
+            }
         };
         shades[pixel] = colour.map(|c: f32| c * (0.25 + 0.75 * lit));
     });

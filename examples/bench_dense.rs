@@ -1,50 +1,86 @@
-//! MediaPipe's networks on the embedded engine, for benches/peers/face_mesh.py: times the points of a face, frame by frame.
+//! MediaPipe's networks on the embedded engine, for benches/peers: times the points of a face frame by frame, or runs one network.
 //!
-//!     bench_dense PACKS CLIP [--frames N] [--threads N]
+//!     bench_dense time PACKS CLIP [--frames N] [--threads N]
+//!     bench_dense outputs PACKS NETWORK < INPUT
 //!
-//! PACKS is a folder with the pack `mediapipe`. Prints `ready`; then for each line on stdin goes through the clip's frames, each in the
-//! region that the frame before left, and answers with milliseconds a frame; at the end prints milliseconds of a detection as JSON.
+//! PACKS is a folder with the pack `mediapipe`. `time` prints `ready`; then for each line on stdin it goes through the clip's frames,
+//! each in the region that the frame before left, and answers with milliseconds a frame; at the end it prints milliseconds of a
+//! detection as JSON. `outputs` reads the network's input, floats in n c h w order, and prints its outputs, in n h w c order, as JSON.
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use headgan::engine::Ops;
 use headgan::engine::cpu::{Cpu, Options};
 use headgan::face::dense::{Region, blaze, landmarks};
 use headgan::frame::Frame;
 use headgan::import::check;
 use headgan::media::Source;
-use headgan::models::{ModelSet, Role};
+use headgan::models::ModelSet;
 use headgan::nets::graph::Graph;
-use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::io::{BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Parser)]
 struct Arguments {
-    packs: PathBuf,
-    clip: String,
-    #[arg(long, default_value_t = 100)]
-    frames: usize,
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Times the points of a clip's face.
+    Time {
+        packs: PathBuf,
+        clip: String,
+        #[arg(long, default_value_t = 100)]
+        frames: usize,
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
+    /// Runs one network once.
+    Outputs { packs: PathBuf, network: String },
 }
 
 fn main() -> Result<()> {
-    let args = Arguments::parse();
-    let models = ModelSet::from_folders(&[args.packs]);
-    let network = |role: Role, name: &str| -> Result<(Cpu, Graph)> {
-        let pack = models.pack("mediapipe")?;
-        let component = pack.components().iter().find(|c| c.role == role && c.config["network"] == name);
-        let component = component.with_context(|| format!("the pack has no {name}"))?;
-        let options = Options { threads: args.threads, ..Options::default() };
-        Ok((Cpu::new(pack.load(component, check)?, &options), Graph::from_config(&component.config)?))
-    };
-    let (executor, graph) = network(Role::DenseDetector, "face_detection_short_range")?;
+    match Arguments::parse().command {
+        Command::Time { packs, clip, frames, threads } => time(&packs, &clip, frames, threads),
+        Command::Outputs { packs, network } => outputs(&packs, &network),
+    }
+}
+
+/// A network of the pack, and what runs it.
+fn network(packs: &Path, name: &str, threads: usize) -> Result<(Cpu, Graph)> {
+    let models = ModelSet::from_folders(&[packs.to_owned()]);
+    let pack = models.pack("mediapipe")?;
+    let component = pack.components().iter().find(|c| c.config.get("network").is_some_and(|n| n == name));
+    let component = component.with_context(|| format!("the pack has no {name}"))?;
+    let options = Options { threads, ..Options::default() };
+    Ok((Cpu::new(pack.load(component, check)?, &options), Graph::from_config(&component.config)?))
+}
+
+fn outputs(packs: &Path, name: &str) -> Result<()> {
+    let (executor, graph) = network(packs, name, 1)?;
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    let values: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let [c, h, w] = graph.input;
+    anyhow::ensure!(values.len() == c * h * w, "{} values where the network takes {c} x {h} x {w}", values.len());
+    let found = graph.run(&executor, &executor.tensor([1, c, h, w], &values));
+    let values: serde_json::Map<String, serde_json::Value> =
+        found.iter().map(|(name, x)| (name.clone(), executor.nhwc(x).into())).collect();
+    println!("{}", serde_json::Value::from(values));
+    Ok(())
+}
+
+fn time(packs: &Path, clip: &str, count: usize, threads: usize) -> Result<()> {
+    let (executor, graph) = network(packs, "face_detection_short_range", threads)?;
     let detector = blaze::Detector::new(executor, graph)?;
-    let (executor, graph) = network(Role::Landmarks, "face_landmark_with_attention")?;
+    let (executor, graph) = network(packs, "face_landmark_with_attention", threads)?;
     let mesh = landmarks::Landmarks::new(executor, graph)?;
-    let source = Source::open(&args.clip)?;
+    let source = Source::open(clip)?;
     let frames: Vec<Frame> =
-        source.frames(None)?.take(args.frames).map(|f| f.map(|(_, frame)| frame)).collect::<headgan::Result<_>>()?;
+        source.frames(None)?.take(count).map(|f| f.map(|(_, frame)| frame)).collect::<headgan::Result<_>>()?;
     let first = frames.first().context("the clip has no frames")?;
     let found = detector.find(first)?;
     let face = found.first().context("the first frame has no face")?;

@@ -228,7 +228,9 @@ impl Evaluation<'_> {
 
     /// The largest face of a picture.
     fn see(&self, picture: &Frame) -> Result<Option<Fitted>> {
-        Ok(self.networks.observer().observe(picture)?.choose(crate::face::choose::Choice::Largest))
+        let observer = self.networks.observer();
+        let seen = observer.observe(picture)?.choose(crate::face::choose::Choice::Largest);
+        Ok(seen.and_then(|fitted| observer.complete(fitted)))
     }
 
     /// The true picture of a frame, where it is known.

@@ -73,6 +73,11 @@ pub fn five_of_68(points: &[[f32; 3]; 68]) -> [[f32; 2]; 5] {
     [mean(36..42), mean(42..48), point(30), point(48), point(54)]
 }
 
+/// The same of MediaPipe's 478 points: the irises, the tip of the nose, the corners of the mouth.
+pub fn five_of_dense(points: &[[f32; 3]]) -> [[f32; 2]; 5] {
+    [468, 473, 1, 61, 291].map(|i| points.get(i).map_or([0.0; 2], |p| [p[0], p[1]]))
+}
+
 /// The face at 96x112 pixels, `[3, 112, 96]` planes red, green, blue, values 0..1 (black outside the picture).
 ///
 /// # Errors

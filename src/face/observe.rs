@@ -15,12 +15,13 @@
 //!    `exp(-(ln(sx / sy) / 0.5)^2)`, where sx and sy are the lengths of the camera's first two rows, which are equal
 //!    for an undistorted face.
 
-use super::align::five_of_68;
+use super::align::{five_of_68, five_of_dense};
 use super::choose::Choice;
+use super::dense::{DenseFace, Region};
 use super::{Detection, roi};
 use crate::error::{Error, Result};
 use crate::face::embedding::FaceEmbedding;
-use crate::face::traits::{FaceDetector, FaceEmbedder, FaceFitter, FaceModel};
+use crate::face::traits::{FaceDetector, FaceEmbedder, FaceFitter, FaceModel, PointFitter};
 use crate::frame::{Frame, Rect};
 use crate::morphable::{Fit, ImageCamera, Params};
 
@@ -42,6 +43,8 @@ pub struct Fitted {
     pub plausibility: f32,
     /// Who it is, where an identity network is there.
     pub identity: Option<FaceEmbedding>,
+    /// Its dense points, where they are what is fitted. The fit then knows its pose alone ([`Observer::complete`]).
+    pub dense: Option<DenseFace>,
 }
 
 /// A face of a picture.
@@ -94,6 +97,8 @@ pub struct Observer<'a> {
     pub model: &'a dyn FaceModel,
     /// Tells people apart.
     pub identity: Option<&'a dyn FaceEmbedder>,
+    /// Fits dense points in the regressor's place.
+    pub points: Option<&'a dyn PointFitter>,
 }
 
 impl Observer<'_> {
@@ -115,11 +120,24 @@ impl Observer<'_> {
         Ok(Observation { faces })
     }
 
+    /// The fit of a face that this picture alone shows: from its dense points, where those are fitted. `None` where no model can be
+    /// fitted to them.
+    pub fn complete(&self, mut fitted: Fitted) -> Option<Fitted> {
+        if let (Some(points), Some(dense)) = (self.points, &fitted.dense) {
+            fitted.fit = points.fit_points(&[Some(dense)]).pop().flatten()?.fit;
+        }
+        Some(fitted)
+    }
+
     /// The face in a crop that is known from elsewhere, such as the frame before; `None` when the crop holds nothing.
     ///
     /// # Errors
     /// Those of the networks.
     pub fn follow(&self, image: &Frame, crop: &Rect) -> Result<Option<Fitted>> {
+        if let Some(points) = self.points {
+            let region = Region { centre: crop.center(), side: crop.width().max(crop.height()), turn: 0.0 };
+            return follow_points(points, image, &region);
+        }
         let Some(fit) = present(self.regressor.fit(image, crop))? else { return Ok(None) };
         let landmarks = self.model.landmarks68(&fit)?;
         let Some(bounds) = roi::bounds(&landmarks) else { return Ok(None) };
@@ -136,11 +154,21 @@ impl Observer<'_> {
         }
         let away = 0.25 * away / bounds.width().max(bounds.height()).max(1e-6);
         let Some(fit) = present(mean(crop, &fits))? else { return Ok(None) };
-        Ok(Some(Fitted { fit, agreement: bell(away, 0.05), plausibility, identity: None }))
+        Ok(Some(Fitted { fit, agreement: bell(away, 0.05), plausibility, identity: None, dense: None }))
     }
 
     /// A fit from a detection: once from its box, then, as upstream does it for video, from the landmarks found there.
     fn fit_detection(&self, image: &Frame, seen: &Detection) -> Result<Option<Fitted>> {
+        if let Some(points) = self.points {
+            let [right, left] = seen.landmarks5.map_or([[0.0, 0.0], [1.0, 0.0]], |[right, left, ..]| [right, left]);
+            let Some(mut fitted) = follow_points(points, image, &Region::around(&seen.rect, right, left))? else {
+                return Ok(None);
+            };
+            if let (Some(network), Some(dense)) = (self.identity, &fitted.dense) {
+                fitted.identity = present(network.identity(image, &five_of_dense(&dense.points)))?;
+            }
+            return Ok(Some(fitted));
+        }
         let Some(first) = present(self.regressor.fit(image, &roi::from_box(&seen.rect)))? else { return Ok(None) };
         let Some(crop) = roi::from_landmarks(&self.model.landmarks68(&first)?) else { return Ok(None) };
         let Some(mut fitted) = self.follow(image, &crop)? else { return Ok(None) };
@@ -153,6 +181,22 @@ impl Observer<'_> {
         }
         Ok(Some(fitted))
     }
+}
+
+/// The face in a region by its dense points: first in that region, then in the one that the points found there ask for.
+fn follow_points(points: &dyn PointFitter, image: &Frame, region: &Region) -> Result<Option<Fitted>> {
+    let Some(first) = present(points.points(image, region))? else { return Ok(None) };
+    let Some(face) = present(points.points(image, &first.region()))? else { return Ok(None) };
+    let Some(fit) = points.place(&face) else { return Ok(None) };
+    let bounds = face.bounds();
+    let side = bounds.width().max(bounds.height()).max(1e-6);
+    let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
+    let away = first.points.iter().zip(face.points.iter()).map(apart).sum::<f32>() / (face.points.len() as f32 * side);
+    let (w, h) = (image.width as f32, image.height as f32);
+    let inside = |p: &&[f32; 3]| p[0] > -1.0 && p[1] > -1.0 && p[0] < w && p[1] < h;
+    let share = face.points.iter().filter(inside).count() as f32 / face.points.len() as f32;
+    let plausibility = share * face.presence;
+    Ok(Some(Fitted { fit, agreement: bell(away, 0.05), plausibility, identity: None, dense: Some(face) }))
 }
 
 /// The mean of fits of one face, with its camera in `crop`.
@@ -249,7 +293,7 @@ mod tests {
     }
 
     fn observer(stage: &Stage) -> Observer<'_> {
-        Observer { detector: stage, regressor: stage, model: stage, identity: None }
+        Observer { detector: stage, regressor: stage, model: stage, identity: None, points: None }
     }
 
     #[test]

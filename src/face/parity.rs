@@ -188,7 +188,8 @@ fn observes_real_clips() {
     let detector = Detector::new(engine(packs.retinaface.clone()), Kind::from_weights(&packs.retinaface).unwrap());
     let config = regress::check(&packs.regressor).unwrap();
     let regressor = Regressor::new(engine(packs.regressor.clone()), config, packs.model.model()).unwrap();
-    let observer = Observer { detector: &detector, regressor: &regressor, model: &packs.model, identity: None };
+    let observer =
+        Observer { detector: &detector, regressor: &regressor, model: &packs.model, identity: None, points: None };
     for name in ["M030_front_angry_level3_001.mp4", "GRID_bbaf2n.mpg"] {
         let mut frames = a_clip(&shared, name, 4, 6);
         for frame in &frames {

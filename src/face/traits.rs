@@ -1,9 +1,11 @@
 //! What the analysis of a picture asks of its networks: a detector, a fitter, an embedder, a model. Each can be replaced by a caller's own.
 
 use super::Detection;
+use super::dense::{DenseFace, Region};
 use super::embedding::FaceEmbedding;
 use crate::error::Result;
 use crate::frame::{Frame, Rect};
+use crate::morphable::dense::DenseRegion;
 use crate::morphable::{Fit, PreparedMorphable};
 
 /// What finds faces ([`Detector`](super::detector::Detector)).
@@ -22,6 +24,34 @@ pub trait FaceFitter: Sync {
     /// # Errors
     /// A crop that holds nothing, or an engine that cannot be used.
     fn fit(&self, image: &Frame, roi: &Rect) -> Result<Fit>;
+}
+
+/// What finds a face's dense points and fits the morphable model to them ([`DenseFitter`](super::dense::DenseFitter)). Who a
+/// face is is known from its whole shot only, so that a shot's frames are fitted together.
+pub trait PointFitter: Sync {
+    /// The points of the face in a region of a picture.
+    ///
+    /// # Errors
+    /// A region that holds nothing, or an engine that cannot be used.
+    fn points(&self, image: &Frame, region: &Region) -> Result<DenseFace>;
+
+    /// Where the model's mean face lies on these points: pose alone. `None` where they are none of a face's.
+    fn place(&self, face: &DenseFace) -> Option<Fit>;
+
+    /// The fits of one face's frames: identity once for all, pose and expression for each. `None` where there are no points, or
+    /// none of a face's.
+    fn fit_points(&self, frames: &[Option<&DenseFace>]) -> Vec<Option<PointFit>>;
+}
+
+/// A fit to dense points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointFit {
+    /// Pose, identity and expression.
+    pub fit: Fit,
+    /// How much of each region the fit follows, 0..1: near 0 where something hides it.
+    pub regions: [f32; DenseRegion::COUNT],
+    /// Mean distance of the points from the model's, in shares of the distance of the outer corners of the eyes.
+    pub error: f32,
 }
 
 /// What turns parameters into points (the morphable model).

@@ -1,7 +1,11 @@
 //! MediaPipe's face and person networks: <https://github.com/google-ai-edge/mediapipe>, in its Python wheel.
 
-use crate::import::{Part, UnwrittenPack, archive, tflite};
+use crate::face::dense::{FACE_MESH, FULL_RANGE, SHORT_RANGE};
+use crate::import::{Part, UnwrittenPack, archive, fitting, tflite};
 use crate::models::{Architecture, Role};
+use crate::morphable::arrays::morphable_weights;
+use crate::morphable::dense::with_residual_modes;
+use crate::synthetic;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -11,9 +15,9 @@ const LARGEST: u64 = 64 << 20;
 
 /// The networks, by their files' names; `true` for those that a pack cannot do without.
 const NETWORKS: [(&str, Role, bool); 6] = [
-    ("face_detection_short_range", Role::DenseDetector, true),
-    ("face_detection_full_range_sparse", Role::DenseDetector, false),
-    ("face_landmark_with_attention", Role::Landmarks, true),
+    (SHORT_RANGE, Role::DenseDetector, true),
+    (FULL_RANGE, Role::DenseDetector, false),
+    (FACE_MESH, Role::Landmarks, true),
     ("face_landmark", Role::Landmarks, false),
     ("iris_landmark", Role::Iris, false),
     ("selfie_segmentation", Role::Segmentation, false),
@@ -38,10 +42,19 @@ pub fn read(from: &Path) -> Result<UnwrittenPack> {
         let config = json!({"network": name, "graph": graph});
         parts.push(Part::new(role, Architecture::Graph, name, config, weights));
     }
+    let model = with_residual_modes(&synthetic::acting_head())?;
+    let config = fitting::config(&model);
+    parts.push(Part::new(
+        Role::Morphable,
+        Architecture::LinearMorphable,
+        "morphable",
+        config,
+        morphable_weights(&model),
+    ));
     Ok(UnwrittenPack {
         licence: "Apache-2.0".into(),
         source: "https://github.com/google-ai-edge/mediapipe",
-        purpose: "finds 478 points of a face, and persons",
+        purpose: "finds 478 points of a face and fits a head with ARKit's 52 shapes to them; finds persons",
         parts,
     })
 }

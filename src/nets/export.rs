@@ -2,6 +2,7 @@
 
 use crate::engine::onnx::{Header, record_with};
 use crate::models::Architecture;
+use crate::nets::graph::Graph;
 use crate::nets::named::Network;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -18,6 +19,9 @@ use serde_json::Value;
 /// [`Error::Usage`] for an architecture or a size that does not exist, [`Error::Model`] for weights that do not fit and for a
 /// configuration that is not theirs.
 pub fn export_onnx(architecture: &Architecture, config: &Value, weights: &Weights, size: usize) -> Result<Vec<u8>> {
+    if let (Architecture::Graph, Some(config)) = (architecture, config.as_object()) {
+        return export_graph(&Graph::from_config(config)?, weights, size);
+    }
     let network = Network::from_weights(architecture, weights)?;
     let found = network.config();
     if let (Some(given), Some(found)) = (config.as_object(), found.as_object()) {
@@ -46,4 +50,20 @@ pub fn export_onnx(architecture: &Architecture, config: &Value, weights: &Weight
     };
     let inputs: Vec<(&str, &[usize])> = inputs.iter().map(|(name, dims)| (*name, dims.as_slice())).collect();
     record_with(&header, &inputs, weights, |ops, xs| network.run(ops, xs))
+}
+
+/// A network that is data: its input is `picture` (as the importer's documents say) and its outputs have its own names.
+fn export_graph(graph: &Graph, weights: &Weights, size: usize) -> Result<Vec<u8>> {
+    graph.check(weights)?;
+    let [c, h, w] = graph.input;
+    if size != 0 && size != h {
+        return Err(Error::usage(format!("this network cannot take size {size}; give {h}")));
+    }
+    let header = Header {
+        name: Architecture::Graph.to_string(),
+        doc: format!("A network as it was imported. Input: 'picture', {c} x {h} x {w}, red, green, blue."),
+        metadata: [("architecture".to_owned(), Architecture::Graph.to_string())].into(),
+    };
+    let dims = [1, c, h, w];
+    record_with(&header, &[("picture", &dims)], weights, |ops, xs| graph.run(ops, &xs[0]))
 }

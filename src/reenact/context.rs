@@ -121,7 +121,8 @@ impl RenderContext {
     /// [`Error::NoFace`] where it shows none that is large enough; those of the networks.
     pub fn reference_fit(&self, picture: &Frame, name: &str, cache: Option<&Cache>) -> Result<Fit> {
         let seen = self.analyser(cache, &|| (), &CancelToken::default()).observe(picture)?;
-        seen.choose(Choice::Largest).map(|fitted| fitted.fit).ok_or_else(|| no_face(name))
+        let fitted = seen.choose(Choice::Largest).and_then(|fitted| self.networks.observer().complete(fitted));
+        fitted.map(|fitted| fitted.fit).ok_or_else(|| no_face(name))
     }
 
     /// The audio values of a sound for the frames of a shot of `fps` frames a second, with a gain of `gain` decibels.

@@ -2,6 +2,8 @@
 
 use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu};
+use crate::error::Advice;
+use crate::face::dense::{DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, SHORT_RANGE, blaze, landmarks};
 use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
 use crate::face::observe::Observer;
@@ -13,16 +15,16 @@ use crate::import::check;
 use crate::key::Key;
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
 use crate::morphable::arrays::morphable_from;
-use crate::morphable::{Fit, PreparedMorphable};
+use crate::morphable::dense::DenseHead;
+use crate::morphable::{Fit, Morphable, PreparedMorphable};
+use crate::nets::graph::Graph;
 use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Everything that finds and fits faces, and the model that they are fitted with.
 pub struct Networks {
-    /// Finds faces.
-    pub detector: Detector<Embedded>,
-    /// Fits faces.
-    pub regressor: Regressor<Embedded>,
+    /// Finds and fits faces.
+    pub fitting: Fitting,
     /// Tells people apart when a face is found again; optional.
     pub embedder: Option<Embedder<Embedded>>,
     /// What is fitted.
@@ -33,6 +35,24 @@ pub struct Networks {
     pub pack: String,
     /// What all of it was loaded from.
     pub models: Vec<ModelId>,
+}
+
+/// How faces are found and fitted.
+pub enum Fitting {
+    /// A detector's boxes, and a network that gives the parameters of a crop.
+    Regressed {
+        /// Finds faces.
+        detector: Detector<Embedded>,
+        /// Fits them.
+        regressor: Regressor<Embedded>,
+    },
+    /// Dense points, and the model fitted to those of a whole shot.
+    Dense {
+        /// Finds faces.
+        finder: DenseFinder<Embedded>,
+        /// Finds their points and fits the model.
+        fitter: DenseFitter<Embedded>,
+    },
 }
 
 /// Where a part comes from.
@@ -62,18 +82,21 @@ impl ModelId {
     }
 }
 
-/// The pack to fit faces with, and its morphable model: `pack`, or the first that has a regressor too (one that was imported
-/// or built for its model alone fits nothing), or the first that has a model.
+/// The pack to fit faces with, and its morphable model: `pack`, or the first with dense points, or the first with a regressor (one that was
+/// imported or built for its model alone fits nothing), or the first that has a model.
 fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a Component)> {
-    let both = |p: &'a Pack| Some((p, p.component(Role::Morphable, None)?, p.component(Role::Regressor, None)?));
-    match models.packs().iter().find_map(both) {
-        Some((home, model, _)) if pack.is_none() => Ok((home, model)),
+    let with = |role: Role| {
+        move |p: &'a Pack| p.component(role, None).and_then(|_| Some((p, p.component(Role::Morphable, None)?)))
+    };
+    let dense = models.packs().iter().find_map(with(Role::Landmarks));
+    match dense.or_else(|| models.packs().iter().find_map(with(Role::Regressor))) {
+        Some(found) if pack.is_none() => Ok(found),
         _ => models.find(Role::Morphable, None, pack),
     }
 }
 
 impl Networks {
-    /// Loads from `pack` (or the first pack that has a morphable model with a regressor), with the detector of the
+    /// Loads from `pack` (or the first pack that has a morphable model with dense points, or with a regressor), with the detector of the
     /// architecture `detector` (`None`: the pack's own).
     ///
     /// # Errors
@@ -92,24 +115,10 @@ impl Networks {
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
-        // The regressor's outputs are the coefficients of its own pack's model; no other will do.
-        let component = home.component(Role::Regressor, None).ok_or_else(|| {
-            Error::model(format!(
-                "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
-            ))
-        })?;
-        ids.push(ModelId::new(home, component));
-        let weights = home.load(component, check)?;
-        let config = regress::check(&weights)?;
-        let regressor = Regressor::new(Embedded::new(weights, options), config, &model)?;
-
-        let (pack, component) = models.find(Role::Detector, detector, Some(&name))?;
-        ids.push(ModelId::new(pack, component));
-        let weights = pack.load(component, check)?;
-        let kind = detector::Kind::from_weights(&weights)?;
-        let mut detector = Detector::new(Embedded::new(weights, options), kind);
-        component.config::<DetectorOverrides>()?.apply(&mut detector.options);
-
+        let fitting = match home.component(Role::Landmarks, None) {
+            Some(_) => Fitting::dense(home, &model, options, &mut ids)?,
+            None => Fitting::regressed(models, home, &model, detector, options, &mut ids)?,
+        };
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
                 ids.push(ModelId::new(pack, component));
@@ -119,13 +128,21 @@ impl Networks {
         };
         let draft = DraftModel::new(&model.triangles, &model.ncc, &model.landmarks)?;
         let morphable = Arc::new(PreparedMorphable::new(model)?);
-        Ok(Networks { detector, regressor, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
+        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
     }
 
     /// Gives buffers that are not in use back to the system.
     pub fn release(&self) {
-        self.detector.executor().release();
-        self.regressor.executor().release();
+        match &self.fitting {
+            Fitting::Regressed { detector, regressor } => {
+                detector.executor().release();
+                regressor.executor().release();
+            }
+            Fitting::Dense { finder, fitter } => {
+                finder.executors().for_each(|e| e.release());
+                fitter.executor().release();
+            }
+        }
         if let Some(embedder) = &self.embedder {
             embedder.executor().release();
         }
@@ -133,25 +150,34 @@ impl Networks {
 
     /// What observes pictures.
     pub fn observer(&self) -> Observer<'_> {
-        Observer {
-            detector: &self.detector,
-            regressor: &self.regressor,
-            model: &*self.morphable,
-            identity: self.embedder.as_ref().map(|e| e as _),
+        let (model, identity) = (&*self.morphable, self.embedder.as_ref().map(|e| e as _));
+        match &self.fitting {
+            Fitting::Regressed { detector, regressor } => {
+                Observer { detector, regressor, model, identity, points: None }
+            }
+            Fitting::Dense { finder, fitter } => {
+                Observer { detector: finder, regressor: fitter, model, identity, points: Some(fitter) }
+            }
         }
     }
 
     /// What an observation depends on besides the picture.
     pub fn fingerprint(&self) -> Key {
         let mut parts: Vec<&[u8]> = self.models.iter().map(|m| m.blake3.as_bytes()).collect();
-        let (options, usual) = (self.detector.options, detector::Options::for_kind(self.detector.kind()));
-        let look = format!("{options:?}");
-        if options != usual {
-            parts.push(look.as_bytes());
-        }
-        // Older versions of the program fit with the same files but do not refine the lids.
-        if self.regressor.has_lid_stage() {
-            parts.push(b"lids");
+        let look;
+        match &self.fitting {
+            Fitting::Regressed { detector, regressor } => {
+                let (options, usual) = (detector.options, detector::Options::for_kind(detector.kind()));
+                look = format!("{options:?}");
+                if options != usual {
+                    parts.push(look.as_bytes());
+                }
+                // Older versions of the program fit with the same files but do not refine the lids.
+                if regressor.has_lid_stage() {
+                    parts.push(b"lids");
+                }
+            }
+            Fitting::Dense { .. } => parts.push(b"dense"),
         }
         Key::new("networks", &parts)
     }
@@ -167,11 +193,74 @@ impl Networks {
     /// Those of the networks; a picture without faces is none.
     pub fn faces(&self, picture: &Frame) -> Result<Vec<(Detection, Fit)>> {
         let mut faces = Vec::new();
-        for seen in self.detector.find(picture)? {
-            let fit = self.regressor.fit(picture, &roi::from_box(&seen.rect))?;
-            faces.push((seen, fit));
+        match &self.fitting {
+            Fitting::Regressed { detector, regressor } => {
+                for seen in detector.find(picture)? {
+                    let fit = regressor.fit(picture, &roi::from_box(&seen.rect))?;
+                    faces.push((seen, fit));
+                }
+            }
+            Fitting::Dense { .. } => {
+                let observer = self.observer();
+                for seen in observer.observe(picture)?.faces {
+                    let fitted = seen.fitted.and_then(|fitted| observer.complete(fitted));
+                    faces.extend(fitted.map(|fitted| (seen.detection, fitted.fit)));
+                }
+            }
         }
         Ok(faces)
+    }
+}
+
+impl Fitting {
+    fn regressed(
+        models: &ModelSet,
+        home: &Pack,
+        model: &Morphable,
+        detector: Option<&Architecture>,
+        options: &cpu::Options,
+        ids: &mut Vec<ModelId>,
+    ) -> Result<Fitting> {
+        let name = home.name();
+        // The regressor's outputs are the coefficients of its own pack's model; no other will do.
+        let component = home.component(Role::Regressor, None).ok_or_else(|| {
+            Error::model(format!(
+                "the pack '{name}' has a morphable model but no regressor for it: choose another pack"
+            ))
+        })?;
+        ids.push(ModelId::new(home, component));
+        let weights = home.load(component, check)?;
+        let config = regress::check(&weights)?;
+        let regressor = Regressor::new(Embedded::new(weights, options), config, model)?;
+
+        let (pack, component) = models.find(Role::Detector, detector, Some(name))?;
+        ids.push(ModelId::new(pack, component));
+        let weights = pack.load(component, check)?;
+        let kind = detector::Kind::from_weights(&weights)?;
+        let mut detector = Detector::new(Embedded::new(weights, options), kind);
+        component.config::<DetectorOverrides>()?.apply(&mut detector.options);
+        Ok(Fitting::Regressed { detector, regressor })
+    }
+
+    fn dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
+        let mut network = |role: Role, name: &str| -> Result<Option<(Embedded, Graph)>> {
+            let named = |c: &&Component| c.role == role && c.config.get("network").is_some_and(|n| n == name);
+            let Some(component) = home.components().iter().find(named) else { return Ok(None) };
+            ids.push(ModelId::new(home, component));
+            let weights = home.load(component, check)?;
+            Ok(Some((Embedded::new(weights, options), Graph::from_config(&component.config)?)))
+        };
+        let missing = |name: &str| {
+            Error::model(format!("the pack '{}' lacks the network '{name}': import it again", home.name()))
+                .with_advice(Advice::ImportModel("mediapipe".into()))
+        };
+        let short = network(Role::DenseDetector, SHORT_RANGE)?.ok_or_else(|| missing(SHORT_RANGE))?;
+        let full = network(Role::DenseDetector, FULL_RANGE)?;
+        let mesh = network(Role::Landmarks, FACE_MESH)?.ok_or_else(|| missing(FACE_MESH))?;
+        let full = full.map(|(executor, graph)| blaze::Detector::new(executor, graph)).transpose()?;
+        let finder = DenseFinder::new(blaze::Detector::new(short.0, short.1)?, full);
+        let fitter = DenseFitter::new(landmarks::Landmarks::new(mesh.0, mesh.1)?, DenseHead::new(model)?);
+        Ok(Fitting::Dense { finder, fitter })
     }
 }
 

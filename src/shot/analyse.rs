@@ -12,12 +12,15 @@ use super::link::{distance, link, size_change};
 use super::motion::Motion;
 use super::record::{decode, encode};
 use crate::face::choose::Choice;
+use crate::face::dense::DenseFace;
 use crate::face::observe::{Observation, Observer, Seen};
 use crate::face::roi;
+use crate::face::traits::PointFit;
 use crate::frame::{Color, Frame, Rect};
 use crate::key::{Key, KeyHasher};
 use crate::media::{FrameRange, Rational, Source};
 use crate::morphable::Fit;
+use crate::morphable::dense::DenseRegion;
 use crate::weights::{Array, Data, Weights};
 use crate::{CancelToken, Error, Result};
 use parking_lot::Mutex;
@@ -79,6 +82,10 @@ pub struct FrameFace {
     pub confidence: f32,
     /// How the face was come by.
     pub event: Event,
+    /// Its dense points, where the model is fitted to such.
+    pub dense: Option<DenseFace>,
+    /// How much of each region the fit to dense points follows ([`PointFit::regions`](crate::face::traits::PointFit::regions)).
+    pub regions: Option<[f32; DenseRegion::COUNT]>,
 }
 
 /// A clip, frame by frame.
@@ -119,6 +126,8 @@ pub struct Work {
     pub reading: f64,
     /// Seconds of all threads.
     pub observing: f64,
+    /// Seconds, fitting the model to the shot's dense points.
+    pub fitting: f64,
     /// Seconds of all threads.
     pub storing: f64,
 }
@@ -153,6 +162,7 @@ struct Meter {
     hashing: AtomicU64,
     reading: AtomicU64,
     observing: AtomicU64,
+    fitting: AtomicU64,
     storing: AtomicU64,
     observed: AtomicUsize,
     reused: AtomicUsize,
@@ -256,13 +266,16 @@ impl Analyser<'_> {
                 let link = (*link)?;
                 let seen = &o.faces[link.face];
                 let event = if link.returned { Event::Returned } else { Event::Detected };
-                let fit = seen.fitted.as_ref()?.fit.clone();
-                Some(FrameFace { fit, rect: seen.detection.rect, confidence: seen.confidence(), event })
+                let fitted = seen.fitted.as_ref()?;
+                let (fit, dense) = (fitted.fit.clone(), fitted.dense.clone());
+                let (rect, confidence) = (seen.detection.rect, seen.confidence());
+                Some(FrameFace { fit, rect, confidence, event, dense, regions: None })
             })
             .collect();
         let scores: Vec<Option<f32>> =
             links.iter().zip(&observations).map(|(l, o)| Some(o.faces[(*l)?.face].detection.score)).collect();
         self.follow_gaps(clip, &index, &mut faces, &scores, &meter, &mut work)?;
+        timed(&meter.fitting, || self.fit_points(&mut faces));
         if faces.iter().all(Option::is_none) {
             return Err(Error::no_face(format!(
                 "{}: no face was found in any of its {} frames; use a clip that shows one, at least 24 pixels large",
@@ -277,6 +290,7 @@ impl Analyser<'_> {
         work.hashing = seconds(&meter.hashing);
         work.reading = seconds(&meter.reading);
         work.observing = seconds(&meter.observing);
+        work.fitting = seconds(&meter.fitting);
         work.storing = seconds(&meter.storing);
         work.seconds = started.elapsed().as_secs_f64();
         Ok(Analysis { first: index.first, size: index.size, fps: clip.fps, faces, pixels: index.pixels, work })
@@ -419,6 +433,22 @@ impl Analyser<'_> {
         Ok(Some((Index { first, size, pixels }, observations)))
     }
 
+    /// Where dense points are fitted: the shot's frames together, in place of each by itself. What no model can be fitted to
+    /// is no face.
+    fn fit_points(&self, faces: &mut [Option<FrameFace>]) {
+        let Some(fitter) = self.observer.points else { return };
+        let points: Vec<_> = faces.iter().map(|f| f.as_ref().and_then(|f| f.dense.as_ref())).collect();
+        let fits = fitter.fit_points(&points);
+        for (face, fit) in faces.iter_mut().zip(fits) {
+            *face = match (face.take(), fit) {
+                (Some(face), Some(PointFit { fit, regions, .. })) => {
+                    Some(FrameFace { fit, regions: Some(regions), ..face })
+                }
+                _ => None,
+            };
+        }
+    }
+
     /// Follows the face into frames in which the detector missed it.
     fn follow_gaps(
         &self,
@@ -467,7 +497,8 @@ impl Analyser<'_> {
                 if confidence < LEAST_CONFIDENCE || !steady(&now, &before) {
                     break;
                 }
-                last = FrameFace { fit: fitted.fit, rect: last.rect, confidence, event: Event::Followed };
+                let (fit, dense) = (fitted.fit, fitted.dense);
+                last = FrameFace { fit, rect: last.rect, confidence, event: Event::Followed, dense, regions: None };
                 faces[k] = Some(last.clone());
             }
             // What stays empty is a gap: on to the next face.
@@ -616,7 +647,7 @@ mod tests {
     fn a_clip_that_is_not_what_was_noted_is_looked_at_anew() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path(), u64::MAX).unwrap();
-        let observer = Observer { detector: &Nobody, regressor: &Nobody, model: &Nobody, identity: None };
+        let observer = Observer { detector: &Nobody, regressor: &Nobody, model: &Nobody, identity: None, points: None };
         let networks = Key::new("test", &[]);
         let analyser = Analyser {
             observer,

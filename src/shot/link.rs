@@ -211,7 +211,8 @@ mod tests {
         let rect = Rect { x0: x - r, y0: y - r, x1: x + r, y1: y + r };
         let identity = who.map(|who| FaceEmbedding((0..8).map(|i| f32::from(u8::from(i == who))).collect()));
         let params = Params { camera: [0.0; 12], shape: vec![], expr: vec![] };
-        let fitted = Fitted { fit: Fit { params, roi: rect }, agreement: 1.0, plausibility: 1.0, identity };
+        let fitted =
+            Fitted { fit: Fit { params, roi: rect }, agreement: 1.0, plausibility: 1.0, identity, dense: None };
         Seen { detection: Detection { rect, score: 0.9, landmarks5: None }, fitted: Some(fitted) }
     }
 

@@ -1,6 +1,8 @@
 //! What is known of a frame, as the cache keeps it.
 
 use crate::face::Detection;
+use crate::face::dense::DenseFace;
+use crate::face::dense::refinement::POINTS;
 use crate::face::embedding::FaceEmbedding;
 use crate::face::observe::{Fitted, Observation, Seen};
 use crate::frame::Rect;
@@ -10,7 +12,7 @@ use crate::weights::{Array, Data, Weights};
 /// An observation as arrays, `n` faces of which `m` are fitted: `box` [n, 4], `score` \[n\], `landmarks5` [n, 10] (where the detector
 /// has them, else NaN), `fit` \[n\] (which of the fits, or -1), `camera` [m, 12], `shape` [m, s], `expression` [m, e], `roi` [m, 4], `quality`
 /// [m, 2] (agreement, plausibility), `identity` [m, 128] (where a network knows people,
-/// else NaN).
+/// else NaN), `dense` [m, 1435] (where dense points are fitted: 478 points, and their presence).
 pub fn encode(observation: &Observation) -> Weights {
     let faces = &observation.faces;
     let mut out = Weights::default();
@@ -38,6 +40,14 @@ pub fn encode(observation: &Observation) -> Weights {
         let all = fits.iter().flat_map(|f| f.identity.as_ref().unwrap_or(&unknown).0.iter().copied());
         put("identity", m, all.collect());
     }
+    if fits.iter().any(|f| f.dense.is_some()) {
+        let unknown = [f32::NAN; DENSE];
+        let values = |f: &&Fitted| match &f.dense {
+            Some(face) => [face.points.as_flattened(), &[face.presence]].concat(),
+            None => unknown.to_vec(),
+        };
+        put("dense", m, fits.iter().flat_map(values).collect());
+    }
     let mut next = 0;
     let which = faces.iter().map(|f| {
         let at = if f.fitted.is_some() { next } else { -1 };
@@ -63,6 +73,7 @@ pub fn decode(value: &Weights) -> Option<Observation> {
     let (cameras, shapes, exprs) = (rows("camera")?, rows("shape")?, rows("expression")?);
     let (rois, qualities) = (rows("roi")?, rows("quality")?);
     let identities = value.get("identity").and_then(|_| rows("identity"));
+    let dense = value.get("dense").and_then(|_| rows("dense"));
     let mut faces = Vec::with_capacity(boxes.len());
     for (i, corners) in boxes.iter().enumerate() {
         let landmarks5 = match &points {
@@ -85,13 +96,30 @@ pub fn decode(value: &Weights) -> Option<Observation> {
                     Some(all) => Some(*all.get(k)?).filter(|v| known(v)).map(|v| FaceEmbedding(v.to_vec())),
                     None => None,
                 };
-                Some(Fitted { fit: Fit { params, roi: rect(rois.get(k)?)? }, agreement, plausibility, identity })
+                let dense = match &dense {
+                    Some(all) => match Some(*all.get(k)?).filter(|v| known(v)) {
+                        Some(values) => Some(dense_face(values)?),
+                        None => None,
+                    },
+                    None => None,
+                };
+                let fit = Fit { params, roi: rect(rois.get(k)?)? };
+                Some(Fitted { fit, agreement, plausibility, identity, dense })
             }
             Err(_) => None,
         };
         faces.push(Seen { detection, fitted });
     }
     Some(Observation { faces })
+}
+
+/// Numbers of a dense face.
+const DENSE: usize = 3 * POINTS + 1;
+
+fn dense_face(values: &[f32]) -> Option<DenseFace> {
+    let (presence, points) = values.split_last()?;
+    let points: Box<[[f32; 3]]> = points.as_chunks::<3>().0.into();
+    Some(DenseFace { points: points.try_into().ok()?, presence: *presence })
 }
 
 #[cfg(test)]
@@ -105,8 +133,13 @@ mod tests {
         let landmarks5 = points.then(|| std::array::from_fn(|_| [rng.signed(), rng.signed()]));
         let params = Params { camera: std::array::from_fn(|_| rng.signed()), shape: rng.vec(40), expr: rng.vec(10) };
         let identity = identity.then(|| FaceEmbedding(rng.vec(128)));
-        let fitted =
-            fitted.then_some(Fitted { fit: Fit { params, roi }, agreement: 0.5, plausibility: 0.25, identity });
+        let fitted = {
+            let dense = points.then(|| {
+                let all: Vec<[f32; 3]> = rng.vec(3 * POINTS).as_chunks().0.to_vec();
+                DenseFace { points: all.into_boxed_slice().try_into().unwrap(), presence: 0.5 }
+            });
+            fitted.then_some(Fitted { fit: Fit { params, roi }, agreement: 0.5, plausibility: 0.25, identity, dense })
+        };
         Seen { detection: Detection { rect, score: 0.75, landmarks5 }, fitted }
     }
 

@@ -35,7 +35,7 @@ enum Action {
     },
     /// Make a pack from files as upstream publishes them.
     Import {
-        /// 3ddfa-v2, retinaface, headgan-official, lsfm, deepspeech2 or mobilefacenet.
+        /// 3ddfa-v2, mediapipe, retinaface, headgan-official, lsfm, deepspeech2 or mobilefacenet.
         kind: String,
         /// The folder (or the file) with the upstream files.
         #[arg(long, value_name = "DIR")]
@@ -80,8 +80,11 @@ enum Action {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// What to export; the generator, or what the pack has, unless told.
-        #[arg(long, value_name = "ROLE", value_parser = ["detector", "regressor", "generator", "discriminator", "embedder"])]
+        #[arg(long, value_name = "ROLE", value_parser = ["detector", "regressor", "generator", "discriminator", "embedder", "dense-detector", "landmarks", "iris", "segmentation"])]
         role: Option<String>,
+        /// Which of several networks of that role, as `models info` calls its file.
+        #[arg(long, value_name = "NAME")]
+        network: Option<String>,
         /// Side of the generator's or detector's pictures in pixels.
         #[arg(long, value_name = "PIXELS")]
         size: Option<usize>,
@@ -104,7 +107,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         // The only kind there is; clap refuses others.
         Action::Get { kind: _, to, from } => get::run(to, from),
         Action::Verify { file, tolerance, json } => check(&file, tolerance, json),
-        Action::ExportOnnx { name, output, role, size } => export(&name, &output, role.as_deref(), size),
+        Action::ExportOnnx { name, output, role, network, size } => {
+            export(&name, &output, role.as_deref(), network.as_deref(), size)
+        }
     }
 }
 
@@ -221,7 +226,13 @@ fn check(path: &std::path::Path, tolerance: f32, json: bool) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option<usize>) -> Result<ExitCode> {
+fn export(
+    name: &str,
+    output: &std::path::Path,
+    role: Option<&str>,
+    network: Option<&str>,
+    size: Option<usize>,
+) -> Result<ExitCode> {
     let models = common::packs();
     let pack = models.pack(name)?;
     let exportable = |role: Role| !matches!(role, Role::Morphable | Role::Speech);
@@ -229,8 +240,9 @@ fn export(name: &str, output: &std::path::Path, role: Option<&str>, size: Option
         Some(role) => c.role.to_string() == role,
         None => exportable(c.role),
     };
+    let called = |c: &&models::Component| network.is_none_or(|n| c.file.strip_suffix(".safetensors") == Some(n));
     // The generator first, whatever the order in the pack.
-    let mut parts: Vec<_> = pack.components().iter().filter(wanted).collect();
+    let mut parts: Vec<_> = pack.components().iter().filter(wanted).filter(called).collect();
     parts.sort_by_key(|c| c.role != Role::Generator);
     let Some(component) = parts.first() else {
         let what = role.unwrap_or("network");

@@ -4,13 +4,24 @@
 //! [`crate::import`] makes them from MediaPipe's files.
 
 pub mod blaze;
+pub mod finder;
+pub mod fitter;
 pub mod landmarks;
 pub mod refinement;
 pub mod region;
 
 pub use blaze::BlazeFace;
+pub use finder::DenseFinder;
+pub use fitter::DenseFitter;
 pub use landmarks::DenseFace;
 pub use region::Region;
+
+/// The networks of the pack `mediapipe`, as their components' configurations name them: BlazeFace of short range,
+pub const SHORT_RANGE: &str = "face_detection_short_range";
+/// of full range,
+pub const FULL_RANGE: &str = "face_detection_full_range_sparse";
+/// and the mesh with refined lips, eyes and irises.
+pub const FACE_MESH: &str = "face_landmark_with_attention";
 
 #[cfg(test)]
 mod parity;

@@ -37,3 +37,6 @@ pub fn read(bytes: &[u8], what: &str) -> Result<(Graph, Weights)> {
     })?;
     Ok((graph, weights))
 }
+
+#[cfg(test)]
+mod tests;

@@ -489,4 +489,14 @@ mod tests {
         damaged.metadata.insert("config".into(), "{".into());
         assert!(matches!(Config::infer(&damaged), Err(Error::Model(t)) if t.contains("config")));
     }
+
+    #[test]
+    fn eyeballs_are_written_only_where_they_are_drawn() {
+        let text = |config: &Config| config.metadata()["config"].clone();
+        assert!(!text(&SMALL).contains("eyeballs"));
+        let seeing = Config { eyeballs: true, ..SMALL };
+        assert!(text(&seeing).contains("\"eyeballs\":true"));
+        assert_eq!(serde_json::from_str::<Config>(&text(&seeing)).unwrap(), seeing);
+        assert!(!serde_json::from_str::<Config>(&text(&SMALL)).unwrap().eyeballs);
+    }
 }

@@ -55,6 +55,8 @@ fn synthetic() -> Morphable {
         mean,
         param_mean: vec![0.0; 62],
         param_std: vec![1.0; 62],
+        arkit: Vec::new(),
+        eyeballs: 0,
     }
 }
 

@@ -8,8 +8,10 @@
 //! | `landmarks` | `[68]` | vertex indices, iBUG order |
 //! | `ncc` | `[n, 3]` | normalised coordinate code, 0..1 |
 //! | `param_mean`, `param_std` | `[12 + k + e]` | of the regressor's outputs; both absent if no regressor belongs to the model |
+//! | `arkit` | `[52]` | columns of `expr_basis`, in the order of [`ArkitShape::ALL`]; absent if the model has no such shapes |
+//! | `eyeballs` | `[1]` | how many of the last triangles are eyeballs; absent if none |
 
-use crate::morphable::Morphable;
+use crate::morphable::{ArkitShape, Morphable};
 use crate::weights::{Array, Data, Weights};
 use crate::{Error, Result};
 
@@ -54,7 +56,25 @@ pub fn morphable_from(weights: &Weights) -> Result<Morphable> {
             (values("param_mean")?, values("param_std")?)
         }
     };
-    Ok(Morphable {
+    let arkit = match weights.get("arkit") {
+        None => Vec::new(),
+        Some(_) => {
+            let columns = integers(weights, "arkit", &[Some(ArkitShape::COUNT)])?;
+            let column = |c: &i32| u32::try_from(*c).ok().filter(|c| (*c as usize) < expr_dim);
+            let outside = |c: &i32| bad(format!("'arkit' refers to expression {c}; the model has {expr_dim}"));
+            columns.iter().map(|c| column(c).ok_or_else(|| outside(c))).collect::<Result<_>>()?
+        }
+    };
+    let eyeballs = match weights.get("eyeballs") {
+        None => 0,
+        Some(_) => {
+            let count = integers(weights, "eyeballs", &[Some(1)])?[0];
+            let total = triangles.len() / 3;
+            let fits = usize::try_from(count).ok().filter(|c| (1..total).contains(c));
+            fits.ok_or_else(|| bad(format!("'eyeballs' counts {count} triangles; the model has {total}")))?
+        }
+    };
+    let model = Morphable {
         mean: mean.values.to_vec(),
         shape_basis: shape_basis.values.to_vec(),
         expr_basis: expr_basis.values.to_vec(),
@@ -65,7 +85,17 @@ pub fn morphable_from(weights: &Weights) -> Result<Morphable> {
         ncc: ncc.to_vec(),
         param_mean,
         param_std,
-    })
+        arkit,
+        eyeballs,
+    };
+    // What the arrays cannot tell one by one: whose vertices the eyeballs' are.
+    if eyeballs > 0 {
+        let first = model.skin_vertex_count() as u32;
+        if model.skin_triangles().as_flattened().iter().chain(&model.landmarks).any(|&v| v >= first) {
+            return Err(bad(format!("'eyeballs' shares vertices from {first} on with the skin")));
+        }
+    }
+    Ok(model)
 }
 
 /// The arrays of a [`Morphable`], the inverse of [`morphable_from`].
@@ -85,6 +115,13 @@ pub fn morphable_weights(model: &Morphable) -> Weights {
     if !model.param_mean.is_empty() {
         weights.insert("param_mean", Array::f32([model.param_mean.len()], model.param_mean.clone()));
         weights.insert("param_std", Array::f32([model.param_std.len()], model.param_std.clone()));
+    }
+    if !model.arkit.is_empty() {
+        let columns: Vec<i32> = model.arkit.iter().map(|i| *i as i32).collect();
+        weights.insert("arkit", ints(vec![columns.len()], columns));
+    }
+    if model.eyeballs > 0 {
+        weights.insert("eyeballs", ints(vec![1], vec![model.eyeballs as i32]));
     }
     weights
 }
@@ -137,9 +174,13 @@ fn floats<'a>(weights: &'a Weights, name: &str, shape: &[Option<usize>]) -> Resu
     Ok(Floats { shape: &array.shape, values })
 }
 
-fn indices(weights: &Weights, name: &str, shape: &[Option<usize>], n: usize) -> Result<Vec<u32>> {
+fn integers<'a>(weights: &'a Weights, name: &str, shape: &[Option<usize>]) -> Result<&'a [i32]> {
     let array = get(weights, name, shape)?;
-    let values = array.as_i32().ok_or_else(|| bad(format!("array '{name}' holds floats where integers are needed")))?;
+    array.as_i32().ok_or_else(|| bad(format!("array '{name}' holds floats where integers are needed")))
+}
+
+fn indices(weights: &Weights, name: &str, shape: &[Option<usize>], n: usize) -> Result<Vec<u32>> {
+    let values = integers(weights, name, shape)?;
     let index = |v: &i32| u32::try_from(*v).ok().filter(|v| (*v as usize) < n);
     let outside = |v: &i32| bad(format!("'{name}' refers to vertex {v}; the model has {n}"));
     values.iter().map(|v| index(v).ok_or_else(|| outside(v))).collect()
@@ -165,6 +206,8 @@ pub(crate) mod tests {
             landmarks: (0..68).collect(),
             param_mean: vec![0.5; 18],
             param_std: vec![1.0; 18],
+            arkit: Vec::new(),
+            eyeballs: 0,
         }
     }
 

@@ -3,6 +3,7 @@
 //! This module describes a head's shape and pose. [`crate::face`] finds the parameters in a picture, [`crate::pncc`] draws the mesh.
 
 pub mod align;
+pub mod arkit;
 pub mod arrays;
 pub mod canonical;
 pub mod mesh;
@@ -13,6 +14,7 @@ pub mod rig;
 pub(crate) mod testkit;
 pub(crate) mod topology;
 
+pub use arkit::ArkitShape;
 pub use mesh::{PreparedMorphable, ShapeIdentity};
 pub use pose::{Euler, ImageCamera};
 pub use retarget::{RetargetSettings, ShotStats, retarget};
@@ -73,6 +75,11 @@ pub struct Morphable {
     pub param_mean: Vec<f32>,
     /// Standard deviation of the regressor's outputs, same length.
     pub param_std: Vec<f32>,
+    /// Columns of the expression basis that are ARKit's shapes, in the order of [`ArkitShape::ALL`]; empty where the model
+    /// has none.
+    pub arkit: Vec<u32>,
+    /// How many of the last triangles are eyeballs. Their vertices are the last ones, and no other triangle's.
+    pub eyeballs: usize,
 }
 
 impl Params {
@@ -103,6 +110,17 @@ impl Morphable {
     /// Number of vertices.
     pub fn vertex_count(&self) -> usize {
         self.mean.len() / 3
+    }
+
+    /// The triangles without those of the eyeballs.
+    pub fn skin_triangles(&self) -> &[[u32; 3]] {
+        &self.triangles[..self.triangles.len().saturating_sub(self.eyeballs)]
+    }
+
+    /// Number of vertices without those of the eyeballs, which are the last ones.
+    pub fn skin_vertex_count(&self) -> usize {
+        let eyeballs = &self.triangles[self.skin_triangles().len()..];
+        eyeballs.as_flattened().iter().min().map_or(self.vertex_count(), |&v| v as usize)
     }
 
     /// How far the coordinate codes of two models lie apart at each landmark, per axis. A generator reads poses from
@@ -160,6 +178,19 @@ impl Morphable {
         }
         if let Some(i) = self.landmarks.iter().find(|&&i| i as usize >= n) {
             return bad(format!("a landmark names vertex {i} of {n}"));
+        }
+        if !(self.arkit.is_empty() || self.arkit.len() == ArkitShape::COUNT) {
+            return bad(format!("{} columns of ARKit's {} shapes", self.arkit.len(), ArkitShape::COUNT));
+        }
+        if let Some(i) = self.arkit.iter().find(|&&i| i as usize >= self.expr_dim) {
+            return bad(format!("an ARKit shape names column {i} of {} of the expression basis", self.expr_dim));
+        }
+        if self.eyeballs > 0 && self.eyeballs >= self.triangles.len() {
+            return bad(format!("{} triangles of eyeballs among {}", self.eyeballs, self.triangles.len()));
+        }
+        let first = self.skin_vertex_count() as u32;
+        if self.skin_triangles().as_flattened().iter().chain(&self.landmarks).any(|&v| v >= first) {
+            return bad(format!("skin and eyeballs share vertices from {first} on"));
         }
         if self.ncc.len() != n {
             return bad(format!("{} coordinate codes for {n} vertices", self.ncc.len()));

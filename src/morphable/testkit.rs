@@ -55,6 +55,8 @@ pub fn synthetic(side: usize, shape_dim: usize, expr_dim: usize, seed: u64) -> M
         ncc,
         param_mean: (0..params).map(|k| if k < 12 { 0.0 } else { 0.2 * (k as f32).sin() }).collect(),
         param_std: (0..params).map(|k| 0.7 + 0.3 * (k as f32).cos()).collect(),
+        arkit: Vec::new(),
+        eyeballs: 0,
     }
 }
 

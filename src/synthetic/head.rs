@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::delaunay::{distance, inside, triangulate};
 use super::noise;
 use crate::morphable::Morphable;
+use crate::morphable::arkit::{Own, acting};
 use crate::morphable::canonical::modes::{self, EXPR_DIM, SHAPE_DIM, edges, height};
 use crate::morphable::canonical::surface::{OUTLINE, P2, P3, curve, landmarks, point, smoothstep, to_map};
 
@@ -18,6 +19,14 @@ pub(super) const UNIT: f64 = 1000.0;
 pub fn head() -> Arc<Morphable> {
     static HEAD: OnceLock<Arc<Morphable>> = OnceLock::new();
     HEAD.get_or_init(|| Arc::new(build())).clone()
+}
+
+/// The procedural head that acts: ARKit's 52 shapes in place of its own expressions, and eyeballs. Made at the first call.
+/// Coefficients of expression: 0..1 in the order of [`ArkitShape`](crate::morphable::ArkitShape).
+pub fn acting_head() -> Arc<Morphable> {
+    static HEAD: OnceLock<Arc<Morphable>> = OnceLock::new();
+    // The head is a constant that a test makes act.
+    HEAD.get_or_init(|| Arc::new(acting(&head(), Own::Replaced).expect("the procedural head acts"))).clone()
 }
 
 /// The outline in the map: closed, both sides, `steps` points per given segment.
@@ -272,6 +281,8 @@ fn build() -> Morphable {
         ncc,
         param_mean,
         param_std,
+        arkit: Vec::new(),
+        eyeballs: 0,
     }
 }
 

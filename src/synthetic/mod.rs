@@ -21,7 +21,7 @@ pub mod sound;
 mod vec3;
 
 pub use appearance::Appearance;
-pub use head::head;
+pub use head::{acting_head, head};
 pub use performance::{DEMO_FPS, demo_driving, demo_reference};
 pub use render::Renderer;
 pub use sound::demo_sound;

@@ -216,6 +216,8 @@ fn dome() -> Morphable {
         ncc,
         param_mean: [&camera[..], &[0.0; 50]].concat(),
         param_std: vec![1.0; 62],
+        arkit: Vec::new(),
+        eyeballs: 0,
     }
 }
 

@@ -10,7 +10,7 @@ use nalgebra::Vector3;
 use std::ops::Range;
 
 /// The mean face brought to the synthetic mean head, in whose millimetres expressions are described.
-pub(super) struct Place {
+pub(in crate::morphable) struct Place {
     map: Similarity,
 }
 
@@ -40,6 +40,11 @@ impl Place {
         self.map.apply(Vector3::from(p.map(f64::from))).into()
     }
 
+    /// The point of the model that [`Place::at`] puts there.
+    pub fn point(&self, p: P3) -> P3 {
+        self.map.apply_inverse(Vector3::from(p)).into()
+    }
+
     /// A displacement in millimetres, in the model's own units and axes.
     pub fn displacement(&self, d: P3) -> P3 {
         (self.map.rotation.inverse_transform_vector(&Vector3::from(d)) / self.map.scale).into()
@@ -52,7 +57,7 @@ impl Place {
 }
 
 /// A vertex of the mean face in the model's units.
-pub(super) fn vertex(model: &Morphable, v: u32) -> [f32; 3] {
+pub(in crate::morphable) fn vertex(model: &Morphable, v: u32) -> [f32; 3] {
     std::array::from_fn(|c| model.mean[3 * v as usize + c])
 }
 
@@ -64,9 +69,11 @@ const MARGIN: [f64; 2] = [0.35, 1.1];
 const LONGER: f64 = 0.28;
 
 /// Heights of lids and lips over x.
-pub(super) struct Lines {
+pub(in crate::morphable) struct Lines {
     /// Upper and lower lid, x positive, of the right and the left eye.
     lids: [[Vec<P3>; 2]; 2],
+    /// Whether the right and the left eye are openings of the mesh.
+    openings: [bool; 2],
     /// The rims of upper and lower lip.
     lips: [Vec<P3>; 2],
 }
@@ -78,7 +85,7 @@ impl Lines {
         let at = |v: u32| place.at(vertex(model, v));
         let l = |i: usize| at(model.landmarks[i]);
         let distance = |a: P3, b: P3| (0..3).map(|c| (a[c] - b[c]).powi(2)).sum::<f64>().sqrt();
-        let loops = border_loops(&model.triangles);
+        let loops = border_loops(model.skin_triangles());
         // The border around an opening whose landmarks are these.
         let around = |list: Range<usize>| {
             let away = |border: &[u32]| {
@@ -95,20 +102,37 @@ impl Lines {
         let eye = |left: bool| {
             let opening = around(if left { 42..48 } else { 36..42 }).is_some();
             let [upper, lower] = if opening { [0.0, 0.0] } else { MARGIN };
-            [lid([42, 43, 44, 45], left, upper), lid([42, 47, 46, 45], left, lower)]
+            (opening, [lid([42, 43, 44, 45], left, upper), lid([42, 47, 46, 45], left, lower)])
         };
         let chains = around(60..68).and_then(|(_, l)| lip_chains(l, |v| at(v).map(|c| c as f32)));
         let lips = match chains {
             Some((upper, lower)) => [upper, lower].map(|c| rising(c.into_iter().map(at).collect())),
             None => [[60, 61, 62, 63, 64], [60, 67, 66, 65, 64]].map(|list| rising(curve(&list.map(l), 5))),
         };
-        Lines { lids: [eye(false), eye(true)], lips }
+        let [(right_open, right), (left_open, left)] = [eye(false), eye(true)];
+        Lines { lids: [right, left], openings: [right_open, left_open], lips }
     }
 
     /// How far the line where the lips part lies above `p`.
     pub fn below_lips(&self, p: P3) -> f64 {
         let [upper, lower] = &self.lips;
         0.5 * (height(upper, p[0]) + height(lower, p[0])) - p[1]
+    }
+
+    /// Upper and lower rim of the lips, from the smallest x to the largest.
+    pub fn lips(&self) -> &[Vec<P3>; 2] {
+        &self.lips
+    }
+
+    /// Whether an eye is an opening of the mesh; otherwise the surface runs through under the lids.
+    pub fn is_opening(&self, left: bool) -> bool {
+        self.openings[usize::from(left)]
+    }
+
+    /// From where to where the lids reach along x; the right eye is seen mirrored.
+    pub fn corners(&self, left: bool) -> [f64; 2] {
+        let [upper, _] = &self.lids[usize::from(left)];
+        [upper[0][0], upper[upper.len() - 1][0]]
     }
 
     /// Heights of upper and lower lid at `x` of an eye; the right eye is seen mirrored, so that x is positive.

@@ -13,7 +13,7 @@
 
 mod check;
 mod expression;
-mod lines;
+pub(in crate::morphable) mod lines;
 mod region;
 mod solve;
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod align;
 pub mod arkit;
 pub mod arrays;
 pub mod canonical;
+pub mod dense;
 pub mod mesh;
 pub mod pose;
 pub mod retarget;
@@ -80,6 +81,9 @@ pub struct Morphable {
     pub arkit: Vec<u32>,
     /// How many of the last triangles are eyeballs. Their vertices are the last ones, and no other triangle's.
     pub eyeballs: usize,
+    /// How many of the last identity coefficients are residual modes: local displacements, in millimetres, for what the
+    /// others cannot express; see [`dense::with_residual_modes`].
+    pub residual_modes: usize,
 }
 
 impl Params {
@@ -187,6 +191,9 @@ impl Morphable {
         }
         if self.eyeballs > 0 && self.eyeballs >= self.triangles.len() {
             return bad(format!("{} triangles of eyeballs among {}", self.eyeballs, self.triangles.len()));
+        }
+        if self.residual_modes > self.shape_dim {
+            return bad(format!("{} residual modes among {} identity coefficients", self.residual_modes, self.shape_dim));
         }
         let first = self.skin_vertex_count() as u32;
         if self.skin_triangles().as_flattened().iter().chain(&self.landmarks).any(|&v| v >= first) {

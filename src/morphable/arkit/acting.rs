@@ -128,6 +128,7 @@ pub fn acting(model: &Morphable, own: Own) -> Result<Morphable> {
         param_std: Vec::new(),
         arkit: (kept as u32..expr_dim as u32).collect(),
         eyeballs: 2 * ball.triangles.len(),
+        residual_modes: model.residual_modes,
     };
     acting.validate()?;
     Ok(acting)

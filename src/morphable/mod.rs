@@ -121,6 +121,11 @@ impl Morphable {
         &self.triangles[..self.triangles.len().saturating_sub(self.eyeballs)]
     }
 
+    /// The triangles to draw, with or without the eyeballs.
+    pub fn drawn_triangles(&self, eyeballs: bool) -> &[[u32; 3]] {
+        if eyeballs { &self.triangles } else { self.skin_triangles() }
+    }
+
     /// Number of vertices without those of the eyeballs, which are the last ones.
     pub fn skin_vertex_count(&self) -> usize {
         let eyeballs = &self.triangles[self.skin_triangles().len()..];

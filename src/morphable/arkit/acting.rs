@@ -1,7 +1,7 @@
 //! The model that acts: ARKit's 52 shapes in the expression basis, and eyeballs after the skin.
 
 use super::displacement::displacement;
-use super::eyeballs::{BallMesh, RADIUS, turned};
+use super::eyeballs::{BallMesh, RADIUS, socket_code, turned};
 use super::face::{Face, toward_left};
 use crate::morphable::canonical::surface::P3;
 use crate::morphable::rig::lines::{Place, vertex};
@@ -115,7 +115,7 @@ pub fn acting(model: &Morphable, own: Own) -> Result<Morphable> {
         }
         ncc.extend(&ball.codes[i]);
     }
-    let acting = Morphable {
+    let mut acting = Morphable {
         mean,
         shape_basis,
         expr_basis,
@@ -130,8 +130,58 @@ pub fn acting(model: &Morphable, own: Own) -> Result<Morphable> {
         eyeballs: 2 * ball.triangles.len(),
         residual_modes: model.residual_modes,
     };
+    for (i, left) in sides.into_iter().enumerate() {
+        if let Some(border) = face.lines.opening(left) {
+            let back = (n + i * per_ball + per_ball - 1) as u32;
+            close_socket(&mut acting, border, back, &|p| inside_ball(p, &face, &place, left), left);
+        }
+    }
     acting.validate()?;
     Ok(acting)
+}
+
+/// A point within the ball, behind a point of the lids and further back, so that what leads there from the lid is seen
+/// beside the ball alone. In the model's units.
+fn inside_ball(p: [f32; 3], face: &Face, place: &Place, left: bool) -> [f32; 3] {
+    let (q, centre) = (toward_left(place.at(p), left), face.ball(left).centre);
+    let d = [q[0] - centre[0], q[1] - centre[1], 0.4 * (q[2] - centre[2])];
+    let k = 0.86 * RADIUS / d.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-6);
+    place.point(toward_left(std::array::from_fn(|c| centre[c] + k * d[c]), left)).map(|v| v as f32)
+}
+
+/// Closes the gap between the lids around an opening and the ball behind them, or one could look into the head beside
+/// the ball: a strip from a copy of the border, which moves with the lids, to a ring within the ball, which goes where
+/// the ball's vertex `still` goes but does not turn.
+fn close_socket(model: &mut Morphable, border: &[u32], still: u32, inside: &dyn Fn([f32; 3]) -> [f32; 3], left: bool) {
+    let (shape_dim, expr_dim) = (model.shape_dim, model.expr_dim);
+    let first = model.vertex_count() as u32;
+    let count = border.len() as u32;
+    let copy = |basis: &mut Vec<f32>, v: u32, dim: usize| {
+        basis.extend_from_within(3 * v as usize * dim..3 * (v as usize + 1) * dim)
+    };
+    for &v in border {
+        model.mean.extend(vertex(model, v));
+        copy(&mut model.shape_basis, v, shape_dim);
+        copy(&mut model.expr_basis, v, expr_dim);
+    }
+    for &v in border {
+        model.mean.extend(inside(vertex(model, v)));
+        copy(&mut model.shape_basis, still, shape_dim);
+        copy(&mut model.expr_basis, still, expr_dim);
+        // It does not turn.
+        let from = model.expr_basis.len() - 3 * expr_dim;
+        for row in model.expr_basis[from..].chunks_exact_mut(expr_dim) {
+            model.arkit.iter().for_each(|&k| row[k as usize] = 0.0);
+        }
+    }
+    model.ncc.extend(std::iter::repeat_n(socket_code(left), 2 * border.len()));
+    for i in 0..count {
+        // Against the direction of the skin's triangles, whose border it continues.
+        let (a, b) = (first + i, first + (i + 1) % count);
+        let (inner_a, inner_b) = (a + count, b + count);
+        model.triangles.extend([[b, a, inner_a], [b, inner_a, inner_b]]);
+    }
+    model.eyeballs += 2 * border.len();
 }
 
 /// Twice the area of the skin seen from the front, above 0 where most triangles run counter-clockwise with y up.

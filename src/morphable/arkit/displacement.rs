@@ -13,7 +13,7 @@ pub(super) fn displacement(shape: ArkitShape, p: P3, face: &Face) -> P3 {
     use ArkitShape as S;
     // What is on one side is written for the left.
     const BROW_DOWN: [Bump; 2] =
-        [one([19.0, 46.0], [12.0, 8.0], [-3.6, -6.0, 1.8]), one([40.0, 47.0], [17.0, 8.0], [-1.0, -4.0, 0.5])];
+        [one([19.0, 46.0], [12.0, 8.0], [-3.4, -5.6, 1.7]), one([40.0, 47.0], [17.0, 8.0], [-1.0, -4.0, 0.5])];
     const BROW_INNER_UP: [Bump; 2] =
         [both([16.0, 47.0], [12.0, 9.0], [-0.8, 8.0, 1.0]), both([19.0, 64.0], [17.0, 11.0], [0.0, 3.0, 0.4])];
     const BROW_OUTER_UP: [Bump; 2] =
@@ -24,9 +24,9 @@ pub(super) fn displacement(shape: ArkitShape, p: P3, face: &Face) -> P3 {
         both([24.0, -55.0], [10.0, 9.0], [0.8, 0.0, 2.0]),
         one([0.0, -41.0], [18.0, 8.0], [0.0, 0.0, 1.0]),
     ];
-    const CHEEK_SQUINT: [Bump; 1] = [one([37.0, 6.0], [13.0, 9.5], [-0.4, 4.8, 2.4])];
+    const CHEEK_SQUINT: [Bump; 1] = [one([37.0, 6.0], [13.0, 9.5], [-0.4, 6.0, 3.0])];
     const SNEER: [Bump; 2] =
-        [one([15.0, -14.0], [7.0, 8.5], [1.0, 3.8, 0.4]), one([11.0, 11.0], [8.0, 9.0], [0.0, 1.6, 1.2])];
+        [one([15.0, -14.0], [7.0, 8.5], [1.0, 5.0, 0.6]), one([11.0, 11.0], [8.0, 9.0], [0.0, 2.2, 1.6])];
     let front = smoothstep(0.0, 40.0, p[2]);
     let bumps = |list: &[Bump], left: bool| toward_left(sum(list, toward_left(p, left)).map(|v| v * front), left);
     // Brows leave the lids alone, cheeks the eye and all above.

@@ -5,6 +5,7 @@ use crate::morphable::canonical::surface::P3;
 use crate::morphable::rig::lines::{Lines, Place, vertex};
 use crate::morphable::{ArkitShape, Morphable};
 use nalgebra::{Rotation3, Vector3};
+use std::ops::Range;
 
 /// Radius of an eyeball, millimetres.
 pub(super) const RADIUS: f64 = 12.0;
@@ -35,7 +36,7 @@ impl Ball {
             let lids = 0.25 * (eye[1][c] + eye[2][c] + eye[4][c] + eye[5][c]);
             if c == 0 { corners } else { lids }
         });
-        let opening = lines.is_opening(left);
+        let opening = lines.opening(left).is_some();
         // What the ball is laid against: the rims of the lids, or the surface between them.
         let mut against = eye.to_vec();
         if !opening {
@@ -99,6 +100,31 @@ fn upper_gap(lines: &Lines, left: bool, p: &P3) -> bool {
     upper > lower
 }
 
+/// Coordinate code of what closes the gap between lids and ball: without blue, which the skin near the eyes has much of.
+pub(super) fn socket_code(left: bool) -> [f32; 3] {
+    [if left { 0.75 } else { 0.25 }, 1.0, 0.0]
+}
+
+/// The vertices of one eyeball that tell where the eye looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IrisVertices {
+    /// The middle of the iris, the foremost point of the ball.
+    pub middle: u32,
+    /// The iris' rim, starting on the picture's right for the left eye and on its left for the right eye, then upwards.
+    pub rim: Range<u32>,
+}
+
+/// Where a model that acts has its irises; `None` for one without eyeballs.
+pub fn iris_vertices(model: &Morphable, left: bool) -> Option<IrisVertices> {
+    let per_ball = BallMesh::vertex_count();
+    let first = model.skin_vertex_count() + if left { 0 } else { per_ball };
+    if model.eyeballs == 0 || model.vertex_count() < model.skin_vertex_count() + 2 * per_ball {
+        return None;
+    }
+    let rim = (first + 1 + IRIS_RINGS.len() * AROUND) as u32;
+    Some(IrisVertices { middle: first as u32, rim: rim..rim + AROUND as u32 })
+}
+
 /// A ball as a mesh around its centre, for the left eye: directions, triangles, and coordinate codes.
 pub(super) struct BallMesh {
     pub directions: Vec<P3>,
@@ -128,6 +154,11 @@ fn code(d: P3, iris: bool, left: bool) -> [f32; 3] {
 }
 
 impl BallMesh {
+    /// Both poles, the rings, and the iris' rim twice.
+    const fn vertex_count() -> usize {
+        2 + (IRIS_RINGS.len() + 2 + WHITE_RINGS.len()) * AROUND
+    }
+
     pub fn new() -> BallMesh {
         let mut rings: Vec<(f64, bool)> = IRIS_RINGS.iter().map(|&a| (a, true)).collect();
         // The rim twice, in the colours of both sides, so that the edge is sharp.

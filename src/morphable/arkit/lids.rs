@@ -34,14 +34,14 @@ pub(super) fn lids(p: P3, left: bool, face: &Face, upper_way: f64, lower_way: f6
     }
     // A lid slides over the ball all the way; what lies behind the ball, where the mesh runs through, stays behind it.
     let ahead = q[2] - ball.front(q[0], q[1]);
-    let margin = ahead.clamp(0.0, CLEAR);
+    let (margin, depth) = (ahead.clamp(0.0, CLEAR), (-ahead).clamp(0.0, 0.3));
     let (mut out, mut back) = (0.0f64, 0.0f64);
     for step in 1..=8 {
         let t = f64::from(step) / 8.0;
         let front = ball.front(q[0], q[1] + t * way);
         out = out.max((front + margin - q[2]) / t);
-        back = back.min((front - 0.3 - q[2]) / t);
+        back = back.min((front - depth - q[2]) / t);
     }
-    let lid = smoothstep(-0.15, 0.15, ahead);
+    let lid = smoothstep(-0.05, 0.05, ahead);
     [0.0, way, lid * out + (1.0 - lid) * back]
 }

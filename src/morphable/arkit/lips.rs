@@ -13,6 +13,8 @@ struct AtLips {
     lower: f64,
     /// The inner rims of upper and lower lip at the point's x.
     rims: [P3; 2],
+    /// Their shares of the jaw.
+    rim_shares: [f64; 2],
     /// Height of the red of upper and lower lip there, millimetres.
     red: [f64; 2],
     /// How far above the upper and below the lower rim the point lies, millimetres.
@@ -22,6 +24,9 @@ struct AtLips {
     /// 0 on the back of the head.
     front: f64,
 }
+
+/// How far above or below the line where lips part a rim lies at least, millimetres.
+const APART: f64 = 0.15;
 
 /// 1 at `x` of 0, with this standard deviation.
 fn bell(x: f64, width: f64) -> f64 {
@@ -43,19 +48,33 @@ impl AtLips {
         let rims = face.lip_rims(p[0]);
         let borders = face.lip_borders(p[0]);
         let corner = face.lip_corner();
+        // Rims that touch at rest are still of two lips.
+        let middle = 0.5 * (rims[0][1] + rims[1][1]);
+        let share = |side: usize, apart: f64| {
+            let below = middle - rims[side][1];
+            modes::jaw_share(rims[side], if side == 0 { below.min(-apart) } else { below.max(apart) })
+        };
         AtLips {
             p,
             lower: modes::jaw_share(p, face.lines.below_lips(p)),
             rims,
+            rim_shares: [share(0, APART), share(1, APART)],
             red: [(borders[0][1] - rims[0][1]).max(0.5), (rims[1][1] - borders[1][1]).max(0.5)],
             off: [(p[1] - rims[0][1]).max(0.0), (rims[1][1] - p[1]).max(0.0)],
-            across: fade(0.5 * corner, 1.02 * corner, p[0].abs()),
+            across: fade(0.3 * corner, 1.05 * corner, p[0].abs()),
             front: smoothstep(0.0, 40.0, p[2]),
         }
     }
 
     fn share(&self, side: usize) -> f64 {
         if side == 0 { 1.0 - self.lower } else { self.lower }
+    }
+
+    /// As [`AtLips::share`], stretched so that the rims are wholly of one lip wherever they part.
+    fn side(&self, side: usize) -> f64 {
+        let [upper, lower] = self.rim_shares;
+        let stretched = ((self.lower - upper) / (lower - upper).max(1e-3)).clamp(0.0, 1.0);
+        if side == 0 { 1.0 - stretched } else { stretched }
     }
 
     /// A push of a whole lip (0 upper, 1 lower), `width` wide, all of it as far as `full` millimetres from its inner rim,
@@ -68,8 +87,8 @@ impl AtLips {
     /// Brings the rims together by this share of their gap, so that they meet nearer to the upper one.
     fn together(&self, share: f64) -> P3 {
         let gap = share * (self.rims[0][1] - self.rims[1][1]) * self.front;
-        let upper = -0.4 * gap * self.share(0) * fade(2.0, 14.0, self.off[0]);
-        let lower = 0.6 * gap * self.share(1) * fade(2.0, 18.0, self.off[1]);
+        let upper = -0.4 * gap * self.side(0) * fade(2.0, 14.0, self.off[0]);
+        let lower = 0.6 * gap * self.side(1) * fade(2.0, 18.0, self.off[1]);
         [0.0, upper + lower, 0.0]
     }
 
@@ -88,9 +107,13 @@ impl AtLips {
 
 /// The jaw and what hangs on it at a coefficient of 1, millimetres.
 pub(super) fn jaw_open(p: P3, face: &Face) -> P3 {
+    hanging(p, modes::jaw_share(p, face.lines.below_lips(p)))
+}
+
+/// How a point with this share of the jaw moves when the jaw opens.
+fn hanging(p: P3, share: f64) -> P3 {
     // The corners are drawn in a little, and stay above.
     const CORNERS: [Bump; 1] = [both([24.0, -41.0], [8.0, 9.0], [-2.2, 1.8, 1.0])];
-    let share = modes::jaw_share(p, face.lines.below_lips(p));
     let (jaw, corners) = (modes::jaw(p), sum(&CORNERS, p));
     let front = smoothstep(0.0, 40.0, p[2]);
     std::array::from_fn(|c| jaw[c] * share + corners[c] * front)
@@ -100,13 +123,12 @@ pub(super) fn jaw_open(p: P3, face: &Face) -> P3 {
 fn mouth_close(p: P3, face: &Face) -> P3 {
     const UPPER: f64 = 0.27;
     let at = AtLips::new(p, face);
-    let [upper, lower] = at.rims.map(|r| {
-        let d = jaw_open(r, face);
-        let q: P3 = std::array::from_fn(|c| r[c] + d[c]);
-        q
+    let [upper, lower]: [P3; 2] = [0, 1].map(|side| {
+        let (r, d) = (at.rims[side], hanging(at.rims[side], at.rim_shares[side]));
+        std::array::from_fn(|c| r[c] + d[c])
     });
-    let up = at.share(0) * fade(1.0, 17.0, at.off[0]) * at.front;
-    let down = at.share(1) * fade(4.0, 36.0, at.off[1]) * at.front;
+    let up = at.side(0) * fade(1.0, 17.0, at.off[0]) * at.front;
+    let down = at.side(1) * fade(4.0, 36.0, at.off[1]) * at.front;
     std::array::from_fn(|c| {
         let gap = if c == 0 { 0.0 } else { upper[c] - lower[c] };
         (1.0 - UPPER) * gap * down - UPPER * gap * up
@@ -118,7 +140,7 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
     use ArkitShape as S;
     // What is on one side is written for the left.
     const SMILE: [Bump; 4] = [
-        one([25.0, -41.0], [10.0, 10.0], [7.5, 9.0, -5.5]),
+        one([25.0, -41.0], [10.0, 10.0], [7.5, 9.0, -4.8]),
         one([12.0, -40.0], [9.0, 9.0], [1.5, 0.8, -1.5]),
         one([41.0, -8.0], [14.0, 13.0], [2.0, 4.5, 3.2]),
         one([16.0, -14.0], [5.5, 6.0], [1.2, 0.6, -0.4]),
@@ -137,10 +159,10 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
     ];
     const TIGHT: [Bump; 1] = [one([26.0, -41.0], [6.0, 8.0], [-0.6, 0.8, -1.2])];
     const FUNNEL: [Bump; 2] =
-        [both([24.0, -41.0], [9.0, 11.0], [-7.0, 0.0, 5.0]), both([37.0, -36.0], [12.0, 16.0], [-2.0, 0.0, -0.6])];
+        [both([25.0, -41.0], [11.0, 11.0], [-5.5, 0.0, 5.0]), both([37.0, -36.0], [12.0, 16.0], [-2.0, 0.0, -0.6])];
     const PUCKER: [Bump; 3] = [
-        both([24.0, -41.0], [9.0, 11.0], [-10.5, 0.0, 4.0]),
-        one([0.0, -41.0], [16.0, 11.0], [0.0, 0.0, 7.0]),
+        both([25.0, -41.0], [12.0, 12.0], [-10.0, 0.0, 4.5]),
+        one([0.0, -41.0], [15.0, 12.0], [0.0, 0.0, 7.0]),
         both([36.0, -35.0], [12.0, 16.0], [-2.8, 0.0, -1.2]),
     ];
     const SIDEWAYS: [Bump; 4] = [
@@ -169,11 +191,11 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
         S::MouthClose => mouth_close(p, face),
         S::MouthFunnel => {
             let at = at();
-            let upper = at.lip(0, 13.0, 5.0, 18.0, [0.0, 4.0, 6.0]);
-            let lower = at.lip(1, 13.0, 5.0, 20.0, [0.0, -4.5, 6.0]);
+            let upper = at.lip(0, 15.0, 5.0, 18.0, [0.0, 4.2, 6.0]);
+            let lower = at.lip(1, 15.0, 5.0, 20.0, [0.0, -4.8, 6.0]);
             add(&[bumps(&FUNNEL, true), upper, lower])
         }
-        S::MouthPucker => add(&[bumps(&PUCKER, true), at().together(0.8)]),
+        S::MouthPucker => add(&[bumps(&PUCKER, true), at().together(0.95)]),
         S::MouthLeft => bumps(&SIDEWAYS, true),
         S::MouthRight => bumps(&SIDEWAYS, false),
         S::MouthSmileLeft => bumps(&SMILE, true),
@@ -200,8 +222,8 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
             let w = half(p, left) * bell(p[0], 17.0) * front;
             // The red thins towards the line where the lips part.
             let thin = |off: f64| smoothstep(0.5, 4.5, off) * fade(5.5, 17.0, off);
-            let dy = 1.9 * w * (at.share(1) * thin(at.off[1]) - at.share(0) * thin(at.off[0]));
-            let dz = -1.8 * w * bell(at.off[0].max(at.off[1]), 5.5);
+            let dy = 2.6 * w * (at.share(1) * thin(at.off[1]) - at.share(0) * thin(at.off[0]));
+            let dz = -2.4 * w * bell(at.off[0].max(at.off[1]), 5.5);
             let closed = at.together(1.0).map(|v| v * half(p, left));
             add(&[[0.0, dy, dz], closed, bumps(&TIGHT, left)])
         }

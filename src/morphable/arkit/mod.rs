@@ -17,4 +17,5 @@ mod sheet;
 mod tests;
 
 pub use acting::{Own, acting};
+pub use eyeballs::{IrisVertices, iris_vertices};
 pub use shape::ArkitShape;

@@ -82,8 +82,8 @@ const LONGER: f64 = 0.28;
 pub(in crate::morphable) struct Lines {
     /// Upper and lower lid, x positive, of the right and the left eye.
     lids: [[Vec<P3>; 2]; 2],
-    /// Whether the right and the left eye are openings of the mesh.
-    openings: [bool; 2],
+    /// The borders of the right and the left eye, where the mesh has openings.
+    openings: [Option<Vec<u32>>; 2],
     /// The rims of upper and lower lip.
     lips: [Vec<P3>; 2],
 }
@@ -110,8 +110,8 @@ impl Lines {
             rising(widened(curve(&points, 4), bulge))
         };
         let eye = |left: bool| {
-            let opening = around(if left { 42..48 } else { 36..42 }).is_some();
-            let [upper, lower] = if opening { [0.0, 0.0] } else { MARGIN };
+            let opening = around(if left { 42..48 } else { 36..42 }).map(|(_, border)| border.clone());
+            let [upper, lower] = if opening.is_some() { [0.0, 0.0] } else { MARGIN };
             (opening, [lid([42, 43, 44, 45], left, upper), lid([42, 47, 46, 45], left, lower)])
         };
         let chains = around(60..68).and_then(|(_, l)| lip_chains(l, |v| at(v).map(|c| c as f32)));
@@ -134,9 +134,10 @@ impl Lines {
         &self.lips
     }
 
-    /// Whether an eye is an opening of the mesh; otherwise the surface runs through under the lids.
-    pub fn is_opening(&self, left: bool) -> bool {
-        self.openings[usize::from(left)]
+    /// The border of an eye that is an opening of the mesh, in the direction of the triangles around it; `None` where the surface
+    /// runs through under the lids.
+    pub fn opening(&self, left: bool) -> Option<&[u32]> {
+        self.openings[usize::from(left)].as_deref()
     }
 
     /// From where to where the lids reach along x; the right eye is seen mirrored.

@@ -28,7 +28,7 @@ const SHAPES: usize = ArkitShape::COUNT;
 pub(super) struct Observed {
     pub points: Vec<Vector3<f64>>,
     /// Units per pixel.
-    pub per_pixel: f64,
+    per_pixel: f64,
 }
 
 impl Observed {

@@ -13,7 +13,6 @@ mod frames;
 mod head;
 mod identity;
 mod places;
-mod pose;
 pub mod residual;
 mod solve;
 #[cfg(test)]

@@ -20,17 +20,26 @@
 //!  - **flicker**: the mean absolute difference between the result's change from the frame before and the truth's. A result that
 //!    stands still scores the truth's own change, and a constant error scores 0.
 //!
+//! With the networks of the pack `mediapipe` ([`DenseTracker`]):
+//!
+//!  - **performance** ([`performance`]): signals of lids, lips, brows, gaze and head, the result's against the driver's;
+//!  - **windows** ([`windows`]): L1, SSIM, sharpness and LPIPS around the eyes and the mouth of the true picture.
+//!
 //! With weights that the user brings: **LPIPS** ([`lpips`]), against the true picture, and **FID** ([`fid`]), over the frames of all clips together.
 
 pub mod face;
 pub mod fid;
 pub mod lpips;
+pub mod performance;
 pub mod picture;
 pub mod summary;
 mod weights;
+pub mod windows;
 
+use crate::engine::Embedded;
+use crate::face::dense::DenseTracker;
 use crate::face::observe::Fitted;
-use crate::frame::{Filter, Frame};
+use crate::frame::{Filter, Frame, Rect};
 use crate::reenact::frame_settings::FrameSettings;
 use crate::reenact::networks::Networks;
 use crate::reenact::shot::{Scratch, Shot};
@@ -38,8 +47,10 @@ use crate::reenact::window::CROP;
 use crate::{Error, Result};
 use fid::{ClipFeatures, Inception};
 use lpips::{Lpips, Seen};
+use performance::{Performance, Signals};
 use picture::Errors;
 use serde::Serialize;
+use windows::Windows;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,21 +86,123 @@ pub struct Scores {
     pub flow_error: Option<f64>,
     /// 0..255 within the face, lower is better.
     pub flicker: Option<f64>,
+    /// 0..255 in the windows around the eyes, lower is better.
+    pub eyes_l1: Option<f64>,
+    /// Up to 1 in the windows around the eyes, higher is better.
+    pub eyes_ssim: Option<f64>,
+    /// Of the truth's in the windows around the eyes, 1 is as sharp.
+    pub eyes_sharpness: Option<f64>,
+    /// In the windows around the eyes, lower is better.
+    pub eyes_lpips: Option<f64>,
+    /// 0..255 in the window around the mouth, lower is better.
+    pub mouth_l1: Option<f64>,
+    /// Up to 1 in the window around the mouth, higher is better.
+    pub mouth_ssim: Option<f64>,
+    /// Of the truth's in the window around the mouth, 1 is as sharp.
+    pub mouth_sharpness: Option<f64>,
+    /// In the window around the mouth, lower is better.
+    pub mouth_lpips: Option<f64>,
 }
 
+/// How many measures there are.
+const COUNT: usize = 17;
+
 /// The names of the measures, in the order of [`Scores::values`].
-pub const MEASURES: [&str; 9] = ["l1", "psnr", "ssim", "lpips", "csim", "ard", "expression", "flow_error", "flicker"];
+pub const MEASURES: [&str; COUNT] = [
+    "l1",
+    "psnr",
+    "ssim",
+    "lpips",
+    "csim",
+    "ard",
+    "expression",
+    "flow_error",
+    "flicker",
+    "eyes_l1",
+    "eyes_ssim",
+    "eyes_sharpness",
+    "eyes_lpips",
+    "mouth_l1",
+    "mouth_ssim",
+    "mouth_sharpness",
+    "mouth_lpips",
+];
 
 impl Scores {
     /// All measures, in the order of the fields.
-    pub fn values(&self) -> [Option<f64>; 9] {
-        let Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker } = *self;
-        [l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker]
+    pub fn values(&self) -> [Option<f64>; COUNT] {
+        let Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker, .. } = *self;
+        let Scores {
+            eyes_l1,
+            eyes_ssim,
+            eyes_sharpness,
+            eyes_lpips,
+            mouth_l1,
+            mouth_ssim,
+            mouth_sharpness,
+            mouth_lpips,
+            ..
+        } = *self;
+        [
+            l1,
+            psnr,
+            ssim,
+            lpips,
+            csim,
+            ard,
+            expression,
+            flow_error,
+            flicker,
+            eyes_l1,
+            eyes_ssim,
+            eyes_sharpness,
+            eyes_lpips,
+            mouth_l1,
+            mouth_ssim,
+            mouth_sharpness,
+            mouth_lpips,
+        ]
     }
 
-    fn from_values(values: [Option<f64>; 9]) -> Scores {
-        let [l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker] = values;
-        Scores { l1, psnr, ssim, lpips, csim, ard, expression, flow_error, flicker }
+    fn from_values(values: [Option<f64>; COUNT]) -> Scores {
+        let [
+            l1,
+            psnr,
+            ssim,
+            lpips,
+            csim,
+            ard,
+            expression,
+            flow_error,
+            flicker,
+            eyes_l1,
+            eyes_ssim,
+            eyes_sharpness,
+            eyes_lpips,
+            mouth_l1,
+            mouth_ssim,
+            mouth_sharpness,
+            mouth_lpips,
+        ] = values;
+        Scores {
+            l1,
+            psnr,
+            ssim,
+            lpips,
+            csim,
+            ard,
+            expression,
+            flow_error,
+            flicker,
+            eyes_l1,
+            eyes_ssim,
+            eyes_sharpness,
+            eyes_lpips,
+            mouth_l1,
+            mouth_ssim,
+            mouth_sharpness,
+            mouth_lpips,
+        }
     }
 
     /// Each measure's mean over the frames that have it.
@@ -110,6 +223,8 @@ pub struct ClipScores {
     pub faces_lost: Vec<(Method, usize)>,
     /// The means by method.
     pub methods: Vec<(Method, Scores)>,
+    /// How much of the driver's performance arrives by method; empty without a tracker.
+    pub performance: Vec<(Method, Performance)>,
     /// What FID is computed from, where its network was there.
     #[serde(skip)]
     pub features: Option<ClipFeatures>,
@@ -133,6 +248,8 @@ pub struct Evaluation<'a> {
     pub lpips: Option<&'a Lpips>,
     /// For FID.
     pub inception: Option<&'a Inception>,
+    /// For what arrives of the performance, and for the windows around eyes and mouth.
+    pub tracker: Option<&'a DenseTracker<Embedded>>,
 }
 
 impl Evaluation<'_> {
@@ -158,6 +275,9 @@ impl Evaluation<'_> {
         let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); methods.len()];
         let mut lost = vec![0; methods.len()];
         let mut features = self.inception.map(|_| ClipFeatures::default());
+        // Of every measured frame.
+        let mut driven: Vec<Option<Signals>> = Vec::new();
+        let mut made: Vec<Vec<Option<Signals>>> = vec![Vec::new(); methods.len()];
         let mut scratch = Scratch::default();
         if self.own {
             scratch.keep_warped();
@@ -177,6 +297,9 @@ impl Evaluation<'_> {
             if let (Some(driver), Some(features), Some(inception)) = (&driver, &mut features, self.inception) {
                 features.truth.push(inception.features(&self.real(index, &frame, driver)?)?);
             }
+            if let (true, Some(tracker)) = (measured, self.tracker) {
+                driven.push(driver_signals(tracker, self.shot, index, &frame)?);
+            }
             let mut errors = Vec::with_capacity(methods.len());
             for (m, method) in methods.iter().enumerate() {
                 let picture = self.picture(*method, index, &mut scratch)?;
@@ -191,6 +314,20 @@ impl Evaluation<'_> {
                 }
                 let change = errors[m].as_ref().zip(before.as_ref().and_then(|b| b[m].as_ref()));
                 score.flicker = change.and_then(|(now, before)| now.change_within(before, &driver.silhouette));
+                if let Some(windows) = &driver.windows {
+                    let [eyes, mouth] = windows.score(&picture, self.lpips)?;
+                    score.eyes_l1 = eyes.l1;
+                    score.eyes_ssim = eyes.ssim;
+                    score.eyes_sharpness = eyes.sharpness;
+                    score.eyes_lpips = eyes.lpips;
+                    score.mouth_l1 = mouth.l1;
+                    score.mouth_ssim = mouth.ssim;
+                    score.mouth_sharpness = mouth.sharpness;
+                    score.mouth_lpips = mouth.lpips;
+                }
+                if let Some(tracker) = self.tracker {
+                    made[m].push(result_signals(tracker, &picture)?);
+                }
                 scores[m].push(score);
                 if let (Some(features), Some(inception)) = (&mut features, self.inception) {
                     features.methods.entry(*method).or_default().push(inception.features(&picture)?);
@@ -202,10 +339,17 @@ impl Evaluation<'_> {
         if count == 0 {
             return Err(Error::Input("there is no frame to measure: choose others".into()));
         }
+        let performance = match self.tracker {
+            Some(_) => {
+                methods.iter().copied().zip(made.iter().map(|made| performance::arrival(&driven, made))).collect()
+            }
+            None => Vec::new(),
+        };
         Ok(ClipScores {
             frames: count,
             faces_lost: methods.iter().copied().zip(lost).collect(),
             methods: methods.into_iter().zip(scores.iter().map(|s| Scores::mean(s))).collect(),
+            performance,
             features,
         })
     }
@@ -269,7 +413,14 @@ impl Evaluation<'_> {
             (Some(truth), Some(lpips)) => Some(lpips.see(truth)?),
             _ => None,
         };
-        Ok(Driver { truth, pose, silhouette, lpips })
+        let windows = match (&truth, self.tracker) {
+            (Some(truth), Some(tracker)) => {
+                let face = tracker.largest(truth)?;
+                face.map(|face| Windows::new(&face, truth, self.lpips)).transpose()?
+            }
+            _ => None,
+        };
+        Ok(Driver { truth, pose, silhouette, lpips, windows })
     }
 
     fn score(
@@ -301,6 +452,30 @@ impl Evaluation<'_> {
     }
 }
 
+/// What the face that drives a shot does in a driving frame; it need not be the frame's largest. `None` where it is not found.
+///
+/// # Errors
+/// Those of the tracker; [`Error::Usage`] when `index` lies outside the shot.
+pub fn driver_signals(
+    tracker: &DenseTracker<Embedded>,
+    shot: &Shot,
+    index: usize,
+    frame: &Frame,
+) -> Result<Option<Signals>> {
+    let window = shot.driver_window(index)?;
+    let (x0, y0) = (window.x0 as f32, window.y0 as f32);
+    let around = Rect { x0, y0, x1: x0 + window.width as f32, y1: y0 + window.height as f32 };
+    Ok(tracker.largest_within(frame, &around)?.and_then(|face| performance::signals(&*face.points)))
+}
+
+/// What the face of a result does. `None` where none is found.
+///
+/// # Errors
+/// Those of the tracker.
+pub fn result_signals(tracker: &DenseTracker<Embedded>, picture: &Frame) -> Result<Option<Signals>> {
+    Ok(tracker.largest(picture)?.and_then(|face| performance::signals(&*face.points)))
+}
+
 /// What a driving frame shows.
 struct Driver {
     /// The true picture, where it is known.
@@ -310,4 +485,6 @@ struct Driver {
     silhouette: Vec<bool>,
     /// The true picture as LPIPS sees it.
     lpips: Option<Seen>,
+    /// Around the true picture's eyes and mouth, where they were found.
+    windows: Option<Windows>,
 }

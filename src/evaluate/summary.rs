@@ -1,9 +1,10 @@
-//! Means over clips, and how sure they are.
+//! Means and medians over clips, and how sure they are.
 
+use super::performance::{Arrival, Signal};
 use super::{ClipScores, MEASURES, Method};
 use crate::random::Rng;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A mean over clips with the interval that holds it in 95 of 100 draws of as many clips.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -36,6 +37,41 @@ pub fn summarise(clips: &[ClipScores]) -> BTreeMap<Method, BTreeMap<&'static str
     out
 }
 
+/// The medians over the clips whose driver moves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Median {
+    /// Of correlation and of gain, each for itself.
+    #[serde(flatten)]
+    pub arrival: Arrival,
+    /// Clips whose driver moves.
+    pub clips: usize,
+}
+
+/// What arrives of the performance, by method and signal; a signal that hardly moves in all clips is missing.
+pub fn performance(clips: &[ClipScores]) -> BTreeMap<Method, BTreeMap<Signal, Median>> {
+    let mut out: BTreeMap<Method, BTreeMap<Signal, Median>> = BTreeMap::new();
+    let methods: BTreeSet<Method> = clips.iter().flat_map(|c| c.performance.iter().map(|(m, _)| *m)).collect();
+    for method in methods {
+        let of_method = || clips.iter().flat_map(|c| c.performance.iter().filter(|(m, _)| *m == method));
+        let signals = out.entry(method).or_default();
+        for signal in Signal::ALL {
+            let all: Vec<Arrival> = of_method().filter_map(|(_, p)| p.signals[signal as usize]).collect();
+            let correlation = median(all.iter().map(|a| a.correlation).collect());
+            if let (Some(correlation), Some(gain)) = (correlation, median(all.iter().map(|a| a.gain).collect())) {
+                signals.insert(signal, Median { arrival: Arrival { correlation, gain }, clips: all.len() });
+            }
+        }
+    }
+    out
+}
+
+/// The mean of the two in the middle where their number is even.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(0.5 * (low + high))
+}
+
 /// The mean, and the percentiles of the means of `DRAWS` draws with replacement; the draws are always the same.
 fn mean(values: &[f64]) -> Option<Mean> {
     let n = values.len();
@@ -54,6 +90,7 @@ fn mean(values: &[f64]) -> Option<Mean> {
 #[cfg(test)]
 mod tests {
     use super::super::Scores;
+    use super::super::performance::Performance;
     use super::*;
 
     /// Of 400 values spread evenly over 0..1 the mean's standard error is 0.2887 / 20.
@@ -75,10 +112,36 @@ mod tests {
             frames,
             faces_lost: vec![],
             features: None,
+            performance: vec![],
             methods: vec![(Method::Copy, Scores { l1: Some(l1), ..Scores::default() })],
         };
         let all = summarise(&[clip(1000, 10.0), clip(1, 20.0)]);
         assert_eq!(all[&Method::Copy]["l1"].mean, 15.0);
         assert!(!all.contains_key(&Method::Full) && !all[&Method::Copy].contains_key("csim"));
+    }
+
+    #[test]
+    fn medians_are_over_clips_that_move() {
+        let clip = |correlation: Option<f64>| {
+            let mut signals = [None; Signal::COUNT];
+            signals[Signal::Gaze as usize] = correlation.map(|c| Arrival { correlation: c, gain: 2.0 - c });
+            ClipScores {
+                frames: 9,
+                faces_lost: vec![],
+                features: None,
+                methods: vec![],
+                performance: vec![(Method::Draft, Performance { frames: 9, lost: 0, signals })],
+            }
+        };
+        let of = |all: &[Option<f64>]| performance(&all.iter().map(|c| clip(*c)).collect::<Vec<_>>());
+        let found = of(&[Some(0.9), None, Some(0.1), Some(0.2)]);
+        assert_eq!(found[&Method::Draft].len(), 1);
+        let gaze = found[&Method::Draft][&Signal::Gaze];
+        assert_eq!(gaze, Median { arrival: Arrival { correlation: 0.2, gain: 1.8 }, clips: 3 });
+        let even = of(&[Some(0.5), Some(0.25)])[&Method::Draft][&Signal::Gaze];
+        assert_eq!((even.arrival.correlation, even.arrival.gain), (0.375, 1.625));
+        assert!(of(&[None])[&Method::Draft].is_empty() && performance(&[]).is_empty());
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!(json["draft"]["gaze"], serde_json::json!({"correlation": 0.2, "gain": 1.8, "clips": 3}));
     }
 }

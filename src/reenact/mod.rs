@@ -16,6 +16,7 @@ pub mod draft;
 pub mod frame_settings;
 pub mod generator;
 mod generators;
+pub mod judge;
 pub mod networks;
 mod paste;
 pub mod runner;

@@ -16,6 +16,7 @@
 mod chart;
 mod crop;
 mod page;
+pub mod performance;
 mod picture;
 pub mod shot_report;
 #[cfg(test)]

@@ -4,6 +4,8 @@ use crate::Result;
 use crate::controls::{CONTROLS, Settings, Values};
 use crate::frame::{Filter, Frame, Window};
 use crate::key::Key;
+use crate::morphable::arkit::Gaze;
+use crate::morphable::retarget::FramePose;
 use crate::morphable::rig::{Row, check};
 use crate::morphable::{Expression, Fit, PreparedMorphable, RetargetSettings, RigSettings};
 use crate::reenact::draft::DraftModel;
@@ -122,7 +124,7 @@ fn windows(parts: &ShotParts) -> (crop::Square, Vec<crop::Square>) {
 fn charts(parts: &ShotParts, steady: &crate::shot::steadiness::Steadiness) -> Result<Vec<Chart>> {
     let track = parts.track;
     let smoothed = track.poses != track.raw;
-    type Value<'v> = &'v dyn Fn(&crate::morphable::retarget::FramePose) -> f32;
+    type Value<'v> = &'v dyn Fn(&FramePose) -> f32;
     let both = |name: &str, value: Value| -> Vec<Line> {
         let line = |weight, poses: &[_]| Line {
             name: name.into(),
@@ -211,6 +213,7 @@ fn charts(parts: &ShotParts, steady: &crate::shot::steadiness::Steadiness) -> Re
         reach: vec![0.0],
         ..Chart::default()
     });
+    charts.extend(gaze(parts, weights()));
     let coefficients = track.poses.first().map_or(0, |p| p.expr.len());
     for k in 0..coefficients {
         let name = parts.coefficients.get(k).map_or_else(|| format!("expression {}", k + 1), |n| (*n).to_string());
@@ -224,6 +227,35 @@ fn charts(parts: &ShotParts, steady: &crate::shot::steadiness::Steadiness) -> Re
         });
     }
     Ok(charts)
+}
+
+/// Where the eyes look, of a model that has eyes.
+fn gaze(parts: &ShotParts, weights: [String; 2]) -> Option<Chart> {
+    let (model, track) = (parts.model.model(), parts.track);
+    let of = |pose: &FramePose| model.arkit_curves(&pose.expr).map(|curves| Gaze::from_curves(&curves));
+    of(track.poses.first()?)?;
+    let names = ["left eye, sideways", "left eye, up", "right eye, sideways", "right eye, up"];
+    let line = |k: usize, weight, poses: &[FramePose]| Line {
+        name: names[k].into(),
+        weight,
+        values: poses.iter().map(|p| of(p).map(|g| [g.left, g.right].as_flattened()[k])).collect(),
+    };
+    let mut lines = Vec::new();
+    for k in 0..names.len() {
+        if track.poses != track.raw {
+            lines.push(line(k, Weight::Thin, &track.raw));
+        }
+        lines.push(line(k, Weight::Strong, &track.poses));
+    }
+    Some(Chart {
+        title: "Gaze, relative to the head".into(),
+        unit: "degrees".into(),
+        caption: "Positive to the face's left and up.".into(),
+        lines,
+        weights,
+        reach: vec![0.0],
+        ..Chart::default()
+    })
 }
 
 /// Runs of frames with something to say.

@@ -31,6 +31,9 @@ fn advice(advice: &Advice) -> Option<String> {
     })
 }
 
+/// What gets the networks that read a performance off a picture.
+pub const GET_TRACKER: &str = "`headgan models get mediapipe`";
+
 #[cfg(test)]
 mod tests {
     use super::*;

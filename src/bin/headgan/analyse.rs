@@ -5,6 +5,7 @@ use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::media::Source;
 use headgan::morphable::Euler;
+use headgan::morphable::arkit::{ArkitShape, Gaze};
 use headgan::morphable::retarget::FramePose;
 use headgan::reenact::context::no_face;
 use headgan::shot::motion::{EXTENSION, is_motion_name};
@@ -68,6 +69,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (gaps, outliers) = (track.marked(Mark::Gap), track.marked(Mark::Outlier));
 
     if args.json {
+        // Of the smoothed expression, which is what drives.
+        let acted = |expr: &[f32]| {
+            let curves = networks.morphable.model().arkit_curves(expr)?;
+            let by_name = ArkitShape::ALL.iter().zip(&curves).map(|(s, v)| (s.name().to_owned(), json!(v)));
+            Some((Value::Object(by_name.collect()), json!(Gaze::from_curves(&curves))))
+        };
         let frames: Vec<Value> = analysis
             .faces
             .iter()
@@ -79,8 +86,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
                         "event": f.event, "roi": [f.fit.roi.x0, f.fit.roi.y0, f.fit.roi.x1, f.fit.roi.y1],
                         "params62": f.fit.params.to_vec(), "pose_deg": pose})
                 });
-                json!({"frame": analysis.first + i, "face": seen, "mark": track.marks[i], "raw": shown(&track.raw[i]),
-                    "smoothed": shown(&track.poses[i])})
+                let mut frame = json!({"frame": analysis.first + i, "face": seen, "mark": track.marks[i],
+                    "raw": shown(&track.raw[i]), "smoothed": shown(&track.poses[i])});
+                if let (Some(frame), Some((arkit, gaze))) = (frame.as_object_mut(), acted(&track.poses[i].expr)) {
+                    frame.insert("arkit".into(), arkit);
+                    frame.insert("gaze_deg".into(), gaze);
+                }
+                frame
             })
             .collect();
         common::print_json(&json!({

@@ -1,19 +1,23 @@
 //! `headgan evaluate`: how good a reenactment is, beside two floors.
 
+use crate::advice;
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::driving::{AudioOptions, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
 use headgan::controls::choices::{Device, Quality};
-use headgan::engine::cpu;
+use headgan::engine::{Embedded, cpu};
 use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
+use headgan::evaluate::performance::Signal;
 use headgan::evaluate::{ClipScores, Evaluation, MEASURES, Method, summary};
+use headgan::face::dense::DenseTracker;
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::generator::Generator;
+use headgan::reenact::judge::dense_tracker;
 use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
 use headgan::shot::{AudioSource, Cache};
 use headgan::{Error, Result};
@@ -22,7 +26,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Measure reenactments: L1, PSNR, SSIM, LPIPS, FID, identity, head rotation, expression, flow and flicker, beside the reference's picture copied and Draft.
+/// Measure reenactments: L1, PSNR, SSIM, LPIPS, FID, identity, head rotation, expression, flow, flicker, what arrives of the performance, eyes and mouth, beside the reference's picture copied and Draft.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Who performs; may be given many times.
@@ -69,6 +73,7 @@ struct Tools {
     generator: Option<Generator>,
     lpips: Option<Lpips>,
     inception: Option<Inception>,
+    tracker: Option<DenseTracker<Embedded>>,
     cache: Option<Cache>,
 }
 
@@ -83,14 +88,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let settings = args.controls.values(&args.models)?.resolve(0.0);
     let generator = args.generator.clone().filter(|name| name != "any");
     let context_options = ContextOptions { generator, ..args.models.options(args.models.device()) };
-    let context = RenderContext::load(common::packs(), context_options)?;
+    let packs = common::packs();
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
+    let tracker = dense_tracker(&packs, &options)?;
+    let context = RenderContext::load(packs, context_options)?;
     let generator = args.generator.is_some().then(|| context.generator(settings.device)).transpose()?;
     let tools = Tools {
         context,
         generator,
         lpips: args.lpips.as_deref().map(|file| Lpips::load(file, &options)).transpose()?,
         inception: args.fid.as_deref().map(|file| Inception::load(file, &options)).transpose()?,
+        tracker,
         cache: args.cache.open()?,
     };
     let mut all: Vec<ClipScores> = Vec::with_capacity(pairs.len());
@@ -102,6 +110,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         all.push(measure(&args, pair, &settings, &tools)?);
     }
     let summary = summary::summarise(&all);
+    let performance = summary::performance(&all);
     let fid = fid::summarise(&all);
     if args.json {
         let clips: Vec<serde_json::Value> = pairs
@@ -110,8 +119,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
             .map(|(pair, scores)| {
                 let lost: BTreeMap<_, _> = scores.faces_lost.iter().map(|(m, n)| (key(*m), n)).collect();
                 let methods: BTreeMap<_, _> = scores.methods.iter().map(|(m, s)| (key(*m), s)).collect();
+                let performance: BTreeMap<_, _> = scores.performance.iter().map(|(m, p)| (key(*m), p)).collect();
                 json!({"driving": pair.driving, "reference": pair.reference, "frames": scores.frames,
-                    "faces_lost": lost, "methods": methods})
+                    "faces_lost": lost, "methods": methods,
+                    "performance": tools.tracker.as_ref().map(|_| performance)})
             })
             .collect();
         let generator = tools.generator.as_ref().map(|g| json!({"name": g.name, "blake3": g.blake3}));
@@ -123,7 +134,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         common::print_json(&json!({
             "pack": tools.context.networks().pack, "generator": generator, "samples": args.samples,
             "reference_frame": args.reference_frame, "lpips": lpips, "clips": clips,
-            "summary": summary, "fid": fid,
+            "summary": summary, "performance": tools.tracker.as_ref().map(|_| performance), "fid": fid,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -135,20 +146,58 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 (Some(low), Some(high)) => format!("  ({low:.4} to {high:.4})"),
                 _ => String::new(),
             };
-            say!("{:6} {name:11} {:9.4}{interval}", key(*method), m.mean);
+            say!("{:6} {name:15} {:9.4}{interval}", key(*method), m.mean);
         }
+    }
+    if tools.tracker.is_some() {
+        say_performance(&performance);
+    } else {
+        say!(
+            "what arrives of the performance, and eyes and mouth, need the networks of the pack mediapipe ({})",
+            advice::GET_TRACKER
+        );
     }
     match fid {
         Some(fid) => {
             say!("fid over {} frames on either side; few frames read too high, compare equal numbers only", fid.frames);
             for (method, distance) in &fid.methods {
-                say!("{:6} fid         {distance:9.4}", key(*method));
+                say!("{:6} {:15} {distance:9.4}", key(*method), "fid");
             }
         }
         None if tools.inception.is_some() => say!("fid needs at least two frames"),
         None => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table of signals, and a line for each method that says what a viewer would see.
+fn say_performance(performance: &BTreeMap<Method, BTreeMap<Signal, summary::Median>>) {
+    say!("performance, result against driver: medians over the clips whose driver moves ('-': it hardly does)");
+    say!("{:6} {:15} {:>11} {:>7} {:>6}", "", "signal", "correlation", "gain", "clips");
+    for (method, signals) in performance {
+        for signal in Signal::ALL {
+            let (method, name) = (key(*method), signal.name());
+            match signals.get(&signal) {
+                Some(m) => {
+                    say!("{method:6} {name:15} {:11.2} {:7.2} {:6}", m.arrival.correlation, m.arrival.gain, m.clips)
+                }
+                None => say!("{method:6} {name:15} {:>11} {:>7} {:>6}", "-", "-", 0),
+            }
+        }
+    }
+    for (method, signals) in performance {
+        say!("{}", arriving(*method, signals));
+    }
+}
+
+/// Which signals arrive, in one line.
+fn arriving(method: Method, signals: &BTreeMap<Signal, summary::Median>) -> String {
+    let list = |arrives: bool| {
+        let names: Vec<&str> =
+            signals.iter().filter(|(_, m)| m.arrival.arrives() == arrives).map(|(s, _)| s.name()).collect();
+        if names.is_empty() { "nothing".into() } else { names.join(", ") }
+    };
+    format!("{:6} arrives: {}; does not: {}", key(method), list(true), list(false))
 }
 
 fn key(method: Method) -> &'static str {
@@ -247,6 +296,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         chosen,
         lpips: tools.lpips.as_ref(),
         inception: tools.inception.as_ref(),
+        tracker: tools.tracker.as_ref(),
     };
     let range = FrameRange { first: motion.first, last: Some(motion.first + last) };
     let frames = source.frames(Some(range))?.filter_map(|frame| {
@@ -278,5 +328,15 @@ mod tests {
         assert_eq!(spread(4, 25, Some(0)), [1, 2, 3]);
         assert_eq!(spread(3, 0, None), [0, 1, 2]);
         assert_eq!(spread(1, 5, Some(0)), [0]);
+    }
+
+    #[test]
+    fn what_arrives_is_said_in_a_line() {
+        use headgan::evaluate::performance::Arrival;
+        let of = |correlation, gain| summary::Median { arrival: Arrival { correlation, gain }, clips: 2 };
+        let signals =
+            BTreeMap::from([(Signal::Yaw, of(0.9, 0.9)), (Signal::Mouth, of(0.8, 0.5)), (Signal::Gaze, of(0.9, 0.1))]);
+        assert_eq!(arriving(Method::Full, &signals), "full   arrives: mouth, yaw; does not: gaze");
+        assert_eq!(arriving(Method::Copy, &BTreeMap::new()), "copy   arrives: nothing; does not: nothing");
     }
 }

@@ -1,16 +1,21 @@
 //! `headgan report`: everything that is known of a shot, on one HTML page.
 
+use crate::advice;
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
 use headgan::controls::choices::{Quality, View};
+use headgan::engine::cpu;
+use headgan::evaluate::{driver_signals, result_signals};
 use headgan::frame::Frame;
-use headgan::media::{Progress, Source, atomic};
+use headgan::media::{FrameRange, Progress, Source, atomic};
 use headgan::reenact::frame_settings::FrameSettings;
+use headgan::reenact::judge::dense_tracker;
 use headgan::reenact::shot::Scratch;
 use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
+use headgan::report::performance::{Measured, performance_charts};
 use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, generator as generator_line, models};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
 use headgan::{Error, Result};
@@ -18,7 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Write a report of a shot: contact sheet, curves before and after smoothing, crop, outliers, timing, models, settings.
+/// Write a report of a shot: contact sheet, curves before and after smoothing, driver and result signal by signal, crop, outliers, timing, models, settings.
 #[derive(ClapArgs)]
 pub struct Args {
     /// The driving clip, or a motion file.
@@ -35,6 +40,9 @@ pub struct Args {
     /// Frames in the contact sheet.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=48))]
     columns: u32,
+    /// Frames in which driver and result are compared signal by signal, spread evenly; 0: none. Needs the pack mediapipe.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    signals: u32,
     /// Generator for quality full: a pack's name or a .safetensors file.
     #[arg(long, value_name = "NAME|FILE")]
     generator: Option<String>,
@@ -66,7 +74,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, Driving::Clip(_)) => None,
     };
     let options = ContextOptions { generator: args.generator.clone(), ..args.models.options(base.device) };
-    let context = RenderContext::load(common::packs(), options)?;
+    let packs = common::packs();
+    // A motion file shows no driver to compare with.
+    let tracker = match &driving {
+        Driving::Clip(_) if args.signals > 0 => {
+            dense_tracker(&packs, &cpu::Options { threads: args.models.threads, ..cpu::Options::default() })?
+        }
+        _ => None,
+    };
+    let context = RenderContext::load(packs, options)?;
     let networks = context.networks();
     let full = base.quality == Quality::Full;
     let generator = full.then(|| context.generator(base.device)).transpose()?;
@@ -146,18 +162,57 @@ pub fn run(args: Args) -> Result<ExitCode> {
         progress.inc(1);
     }
     progress.finish();
+    let measured = match (&driving, &tracker) {
+        (Driving::Clip(source), Some(tracker)) => {
+            let step = frames.div_ceil(args.signals as usize).max(1);
+            let mut measured = Measured::default();
+            let mut progress = Progress::new("signals", Some(frames.div_ceil(step) as u64), args.quiet);
+            let range = FrameRange { first, last: Some(first + frames - 1) };
+            for (i, frame) in source.frames(Some(range))?.enumerate() {
+                interrupt::check()?;
+                let (_, frame) = frame?;
+                if i % step != 0 {
+                    continue;
+                }
+                let frame_settings = |k: usize| {
+                    let frame_settings = FrameSettings::from_controls(&values.resolve((first + k) as f64), same);
+                    FrameSettings { view: View::Result, ..frame_settings }
+                };
+                let result = shot.render(i, &frame_settings, &mut scratch)?;
+                measured.frames.push(i);
+                measured.driver.push(driver_signals(tracker, &shot, i, &frame)?);
+                measured.result.push(result_signals(tracker, result)?);
+                progress.inc(1);
+            }
+            progress.finish();
+            Some(measured)
+        }
+        _ => None,
+    };
 
     let plate = motion.size;
     let fps = motion.fps.map_or(0.0, |f| f.as_f64());
+    let names = networks.morphable.model().expression_names();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut report = build_for_shot(&ShotParts {
         model: &networks.morphable,
         track: shot.track(),
         analysis: analysis.as_ref(),
         plate,
         fps,
-        coefficients: &[],
+        coefficients: &names,
         values: &values,
     })?;
+    if let Some(measured) = &measured {
+        // Before the many small ones of single coefficients.
+        let at = report.charts.iter().position(|c| c.small).unwrap_or(report.charts.len());
+        report.charts.splice(at..at, performance_charts(measured, frames));
+    } else if matches!(driving, Driving::Clip(_)) && args.signals > 0 {
+        report.notes.push(format!(
+            "Driver and result are not compared signal by signal: that needs the networks of the pack mediapipe ({}).",
+            advice::GET_TRACKER.replace('`', "")
+        ));
+    }
     let file_name = |name: &str| {
         let path = std::path::Path::new(name);
         path.file_name().map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned())

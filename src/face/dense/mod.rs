@@ -9,12 +9,14 @@ pub mod fitter;
 pub mod landmarks;
 pub mod refinement;
 pub mod region;
+pub mod tracker;
 
 pub use blaze::BlazeFace;
 pub use finder::DenseFinder;
 pub use fitter::DenseFitter;
 pub use landmarks::DenseFace;
 pub use region::Region;
+pub use tracker::DenseTracker;
 
 /// The networks of the pack `mediapipe`, as their components' configurations name them: BlazeFace of short range,
 pub const SHORT_RANGE: &str = "face_detection_short_range";

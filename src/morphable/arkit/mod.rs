@@ -5,6 +5,7 @@
 //! and right are the face's own. [`acting`](acting()) makes the model that has them.
 
 mod acting;
+mod curves;
 mod displacement;
 mod eyeballs;
 mod face;
@@ -17,5 +18,6 @@ mod sheet;
 mod tests;
 
 pub use acting::{Own, acting};
+pub use curves::{ArkitCurves, Gaze};
 pub use eyeballs::{IrisVertices, iris_vertices};
 pub use shape::ArkitShape;

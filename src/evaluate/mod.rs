@@ -29,6 +29,7 @@
 
 pub mod face;
 pub mod fid;
+pub mod fitted;
 pub mod lpips;
 pub mod performance;
 pub mod picture;

@@ -6,7 +6,7 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::face::traits::{FaceFitter, PointFit, PointFitter};
 use crate::frame::{Frame, Rect};
-use crate::morphable::dense::{DenseHead, FrameFit, fit_shot};
+use crate::morphable::dense::{DenseHead, FrameFit, bridge_hidden, fit_shot};
 use crate::morphable::{Fit, Params};
 
 /// The landmark network and the model that is fitted to its points.
@@ -20,6 +20,11 @@ impl<E: Executor> DenseFitter<E> {
     /// What finds the points, and what is fitted to them.
     pub fn new(network: Landmarks<E>, head: DenseHead) -> DenseFitter<E> {
         DenseFitter { network, head }
+    }
+
+    /// What is fitted.
+    pub fn head(&self) -> &DenseHead {
+        &self.head
     }
 
     /// What runs the network.
@@ -57,7 +62,8 @@ impl<E: Executor + Sync> PointFitter for DenseFitter<E> {
 
     fn fit_points(&self, frames: &[Option<&DenseFace>]) -> Vec<Option<PointFit>> {
         let points: Vec<_> = frames.iter().map(|f| f.map(|f| &*f.points)).collect();
-        let Some(shot) = fit_shot(&self.head, &points) else { return frames.iter().map(|_| None).collect() };
+        let Some(mut shot) = fit_shot(&self.head, &points) else { return frames.iter().map(|_| None).collect() };
+        bridge_hidden(&self.head, &mut shot.frames);
         let fits = frames.iter().zip(shot.frames);
         fits.map(|(face, frame)| to_fit((*face)?, &shot.shape, frame?)).collect()
     }

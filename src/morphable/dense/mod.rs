@@ -8,16 +8,19 @@
 //! Within this module a face is measured in units of which [`EYES`] lie between the outer corners of its eyes, y up, z
 //! towards the viewer: about millimetres of the mean head.
 
+mod bridge;
 mod columns;
 mod frames;
 mod head;
 mod identity;
 mod places;
+mod pose;
 pub mod residual;
 mod solve;
 #[cfg(test)]
 mod tests;
 
+pub use bridge::bridge_hidden;
 pub use head::DenseHead;
 pub use places::POINTS;
 pub use residual::with_residual_modes;
@@ -128,7 +131,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         if found.is_empty() {
             return None;
         }
-        shape = identity::solve(head, &actor, &found);
+        shape = identity::solve(head, &actor, &shape, &found);
     }
     // As the caller will have it.
     let shape: Vec<f32> = shape.iter().map(|v| *v as f32).collect();

@@ -198,7 +198,10 @@ impl Morphable {
             return bad(format!("{} triangles of eyeballs among {}", self.eyeballs, self.triangles.len()));
         }
         if self.residual_modes > self.shape_dim {
-            return bad(format!("{} residual modes among {} identity coefficients", self.residual_modes, self.shape_dim));
+            return bad(format!(
+                "{} residual modes among {} identity coefficients",
+                self.residual_modes, self.shape_dim
+            ));
         }
         let first = self.skin_vertex_count() as u32;
         if self.skin_triangles().as_flattened().iter().chain(&self.landmarks).any(|&v| v >= first) {

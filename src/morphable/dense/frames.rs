@@ -5,8 +5,8 @@ use super::head::{Actor, DenseHead};
 use super::places::{OUTER_CORNERS, POINTS, STEADY};
 use super::solve::{Side, boxed};
 use super::{DensePoints, DenseRegion, EYES, FrameFit};
-use crate::morphable::align::{Similarity, procrustes_by};
 use crate::morphable::ArkitShape;
+use crate::morphable::align::{Similarity, procrustes_by};
 use nalgebra::{Matrix3, Rotation3, SMatrix, SVector, Vector3};
 
 /// Weight of an error in depth against one in the picture: MediaPipe's depth is a guess.

@@ -1,8 +1,8 @@
 //! What the dense fit needs of a model: where the 478 points lie on it, and what its bases move there.
 
-use super::columns::Columns;
-use super::places::{EYE_CORNERS, IRIS_WEIGHTS, IRISES, LIDS, POINTS, SKIN, skin};
 use super::DenseRegion;
+use super::columns::Columns;
+use super::places::{EYE_CORNERS, IRIS_WEIGHTS, IRISES, LIDS, LOWER_LIP, POINTS, SKIN, UPPER_LIP, skin};
 use crate::morphable::align::Similarity;
 use crate::morphable::canonical::surface::P3;
 use crate::morphable::rig::lines::{Place, vertex};
@@ -13,6 +13,8 @@ use rayon::prelude::*;
 
 /// Half width and half height of MediaPipe's iris on the mean head, millimetres.
 const IRIS: [f64; 2] = [5.9, 5.3];
+/// How far an open jaw moves the lower lip at least, and the upper one at most, millimetres.
+const LOWER_DROP: f64 = 12.0;
 /// Movements of a point below this are none, millimetres: an eighth of the work would be for them.
 const LEAST: f64 = 1e-4;
 /// Root mean squares between which an identity column's movement of the points is taken for one of unit variance, millimetres.
@@ -48,7 +50,7 @@ pub struct DenseHead {
     pub(super) identity: Columns,
     /// Standard deviations of the identity coefficients.
     pub(super) deviations: Vec<f64>,
-    /// The residual modes.
+    /// The residual modes: the average, how far the eyes stand apart, and the local ones.
     pub(super) residual: Columns,
     /// ARKit's shapes.
     pub(super) shapes: Columns,
@@ -200,6 +202,14 @@ fn attach(model: &Morphable, place: &Place) -> Result<Attached> {
     let skin_triangles = model.skin_triangles();
     let balls = &model.triangles[skin_triangles.len()..];
     let spots = skin();
+    // A closed mouth's lips lie on each other: what tells them apart is that the lower one goes with the jaw.
+    let jaw = model.arkit[ArkitShape::JawOpen as usize] as usize;
+    let drop = |v: u32| {
+        let value = |c: usize| f64::from(model.expr_basis[(3 * v as usize + c) * model.expr_dim + jaw]);
+        Vector3::from(place.millimetres(std::array::from_fn(value))).norm()
+    };
+    let (lower, upper): (Vec<[u32; 3]>, Vec<[u32; 3]>) =
+        skin_triangles.iter().partition(|t| t.iter().map(|&v| drop(v)).sum::<f64>() >= 3.0 * LOWER_DROP);
     let mut wanted: Vec<(P3, Vec<[u32; 3]>)> = Vec::new();
     for (first, left) in IRISES.into_iter().zip([false, true]) {
         let own: Vec<[u32; 3]> =
@@ -230,11 +240,13 @@ fn attach(model: &Morphable, place: &Place) -> Result<Attached> {
         .map(|i| match i.checked_sub(SKIN).map(|i| &wanted[i]) {
             Some((p, own)) if !own.is_empty() => nearest(*p, own),
             Some((p, _)) => nearest(*p, skin_triangles),
+            None if UPPER_LIP.contains(&i) => nearest(spots[i].at, &upper),
+            None if LOWER_LIP.contains(&i) => nearest(spots[i].at, &lower),
             None => nearest(spots[i].at, skin_triangles),
         })
         .collect();
     let all: Option<Vec<_>> = found.into_iter().collect();
-    let all = all.ok_or_else(|| Error::Model("morphable model: it has no skin: import it again".into()))?;
+    let all = all.ok_or_else(|| Error::Model("morphable model: it has no skin or no lips: import it again".into()))?;
     Ok(all.into_iter().unzip())
 }
 

@@ -3,7 +3,8 @@
 use super::columns::Normal;
 use super::frames::{DEPTH, Observed, Solution};
 use super::head::{Actor, DenseHead};
-use super::places::{POINTS, SKIN};
+use super::places::SKIN;
+use super::residual::{AVERAGE, EYES_APART};
 use super::solve::cholesky;
 use crate::morphable::ArkitShape;
 use nalgebra::{Matrix3, Vector3};
@@ -11,7 +12,7 @@ use nalgebra::{Matrix3, Vector3};
 /// What holds an identity coefficient at 0, per frame.
 const LAMBDA: f64 = 12.0;
 /// What holds the first residual mode at the average face, and the others at 0, per frame.
-const AVERAGE: f64 = 20.0;
+const TYPICAL: f64 = 20.0;
 const LOCAL: f64 = 0.3;
 /// Shapes that the person may show at rest: narrow eyes are not half shut.
 const RESTING: [ArkitShape; 15] = [
@@ -34,16 +35,16 @@ const RESTING: [ArkitShape; 15] = [
 /// The share of frames below which such a shape is at rest.
 const REST: f64 = 0.2;
 
-/// The identity coefficients that the frames ask for; `actor` is who the frames were solved for.
-pub(super) fn solve(head: &DenseHead, actor: &Actor, frames: &[(&Observed, Solution)]) -> Vec<f64> {
+/// The identity coefficients that the frames ask for; `actor` is who the frames were solved for, of identity `before`.
+pub(super) fn solve(head: &DenseHead, actor: &Actor, before: &[f64], frames: &[(&Observed, Solution)]) -> Vec<f64> {
     // What a shape shows in most frames belongs to the person.
     let mut rest = [0.0; ArkitShape::COUNT];
     for shape in RESTING {
         rest[shape as usize] = quantile(frames.iter().map(|(_, s)| s.shapes[shape as usize]).collect(), REST);
     }
     // Of each point: the sum of its metrics in the head's space, and what pulls it away from the mean.
-    let mut metrics = vec![Matrix3::zeros(); POINTS];
-    let mut forces = vec![Vector3::zeros(); POINTS];
+    let mut metrics = vec![Matrix3::zeros(); SKIN];
+    let mut forces = vec![Vector3::zeros(); SKIN];
     let depth = Matrix3::from_diagonal(&Vector3::new(1.0, 1.0, DEPTH));
     for (observed, s) in frames {
         let turned = s.camera.rotation.matrix() * s.camera.scale;
@@ -51,7 +52,8 @@ pub(super) fn solve(head: &DenseHead, actor: &Actor, frames: &[(&Observed, Solut
         let metric = back * turned;
         // Below 0 where the person shows less than at rest.
         let moved: [f64; ArkitShape::COUNT] = std::array::from_fn(|k| (s.shapes[k] - rest[k]) * actor.gains[k]);
-        for i in 0..POINTS {
+        // The irises say nothing about the skin; how far they stand apart is settled below.
+        for i in 0..SKIN {
             let w = s.weights[i];
             let shown = head.mean[i] + head.shapes.moved(i, &moved);
             metrics[i] += metric * w;
@@ -60,19 +62,28 @@ pub(super) fn solve(head: &DenseHead, actor: &Actor, frames: &[(&Observed, Solut
     }
     let count = frames.len() as f64;
     let mut normal = Normal::new(head.identity.count());
-    for i in 0..POINTS {
+    for i in 0..SKIN {
         normal.add(head.identity.at(i), &metrics[i], &forces[i]);
     }
     let own = solved(normal, |_| (LAMBDA * count, 0.0));
 
-    // What the coefficients leave over. The irises go with their sockets, so that a steady gaze to the side becomes no part of
-    // the person.
+    // What the coefficients leave over.
     let mut normal = Normal::new(head.residual.count());
     for i in 0..SKIN {
         let left = forces[i] - metrics[i] * head.identity.moved(i, &own);
         normal.add(head.residual.at(i), &metrics[i], &left);
     }
-    let residual = solved(normal, |k| if k == 0 { (AVERAGE * count, 1.0) } else { (LOCAL * count, 0.0) });
+    let mut residual = solved(normal, |k| if k == AVERAGE { (TYPICAL * count, 1.0) } else { (LOCAL * count, 0.0) });
+    // Nobody squints outwards: how far both eyes look apart in most frames is the person's, not the gaze. A steady gaze to
+    // one side stays a gaze.
+    if let Some(apart) = residual.get_mut(EYES_APART) {
+        let outwards = |s: &Solution| {
+            let at = |shape: ArkitShape| s.shapes[shape as usize];
+            let right = at(ArkitShape::EyeLookOutRight) - at(ArkitShape::EyeLookInRight);
+            0.5 * (right + at(ArkitShape::EyeLookOutLeft) - at(ArkitShape::EyeLookInLeft))
+        };
+        *apart = before[own.len() + EYES_APART] + quantile(frames.iter().map(|(_, s)| outwards(s)).collect(), 0.5);
+    }
     own.iter().zip(&head.deviations).map(|(v, d)| v * d).chain(residual).collect()
 }
 

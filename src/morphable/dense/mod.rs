@@ -128,7 +128,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         if found.is_empty() {
             return None;
         }
-        shape = identity::solve(head, &actor, &found);
+        shape = identity::solve(head, &actor, &shape, &found);
     }
     // As the caller will have it.
     let shape: Vec<f32> = shape.iter().map(|v| *v as f32).collect();

@@ -1,15 +1,15 @@
 //! Residual modes: what the identity basis of a model cannot express, as further columns of it.
 //!
-//! The first says how faces differ from the mean head on average, at each of the 478 points: a head of formulas is nobody's mean. The
-//! others move the skin around a control point along an axis. All are smooth but where lids and lips part. A coefficient
-//! is in millimetres.
+//! The first says how faces differ from the mean head on average, at each of the 478 points: a head of formulas is nobody's
+//! mean. The second turns both eyes apart, as the look outwards does. The others move the skin around a control point along an
+//! axis, by as many millimetres as their coefficient says. All are smooth but where lids and lips part.
 
 use super::places::{SKIN, skin};
 use super::solve::cholesky;
-use crate::morphable::Morphable;
 use crate::morphable::canonical::modes::height;
 use crate::morphable::canonical::surface::P3;
 use crate::morphable::rig::lines::{Lines, Place, vertex};
+use crate::morphable::{ArkitShape, Morphable};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -29,12 +29,17 @@ const SMOOTH: f64 = 0.02;
 
 /// The points that residual modes move the skin around: far from each other, closest together at lids and lips.
 const CONTROLS: [usize; 49] = [
-    1, 33, 263, 76, 306, 17, 133, 362, 72, 302, 145, 374, 158, 385, 179, 403, 42, 272, 107, 336, 154, 381, 105, 334, 177, 401, 160,
-    387, 70, 300, 163, 390, 95, 324, 87, 317, 84, 314, 140, 369, 36, 266, 13, 65, 295, 41, 271, 127, 356,
+    1, 33, 263, 76, 306, 17, 133, 362, 72, 302, 145, 374, 158, 385, 179, 403, 74, 304, 107, 336, 154, 381, 105, 334,
+    177, 401, 160, 387, 70, 300, 163, 390, 95, 324, 87, 317, 84, 314, 140, 369, 13, 36, 266, 73, 303, 65, 295, 127,
+    356,
 ];
 
 /// How many identity coefficients [`with_residual_modes`] adds.
-pub const RESIDUAL_MODES: usize = 1 + 3 * CONTROLS.len();
+pub const RESIDUAL_MODES: usize = LOCAL + 3 * CONTROLS.len();
+/// Number of the mode that is the average face, of that which turns the eyes apart, and of the first local one.
+pub(super) const AVERAGE: usize = 0;
+pub(super) const EYES_APART: usize = 1;
+pub(super) const LOCAL: usize = 2;
 
 /// The model with residual modes as the last columns of its identity basis. Eyeballs go with their sockets and stay round. It
 /// belongs to no regressor, so that it has no means and deviations of parameters.
@@ -60,7 +65,8 @@ pub fn with_residual_modes(model: &Morphable) -> Result<Morphable> {
         let average = place.displacement(bumps.average);
         let mut rows = Vec::with_capacity(3 * RESIDUAL_MODES);
         for c in 0..3 {
-            rows.push(average[c] as f32);
+            // The skin does not turn with the eyes.
+            rows.extend([average[c] as f32, 0.0]);
             rows.extend(bumps.controls.iter().flat_map(|b| axes.map(|axis| (b * axis[c]) as f32)));
         }
         rows
@@ -71,6 +77,12 @@ pub fn with_residual_modes(model: &Morphable) -> Result<Morphable> {
         let [a, b] = corners.map(|i: usize| modes.at(&lines, at(model.landmarks[i])));
         rows(&a.mean(&b))
     });
+    // Which column turns an eye outwards.
+    let outwards = |left: bool| {
+        let shape = if left { ArkitShape::EyeLookOutLeft } else { ArkitShape::EyeLookOutRight };
+        model.arkit.get(shape as usize).map(|&k| k as usize)
+    };
+    let outwards = [outwards(true), outwards(false)];
     let (dim, n) = (model.shape_dim, model.vertex_count());
     let wide = dim + RESIDUAL_MODES;
     let mut basis = vec![0.0f32; 3 * n * wide];
@@ -86,6 +98,9 @@ pub fn with_residual_modes(model: &Morphable) -> Result<Morphable> {
         for (c, out) in out.chunks_exact_mut(wide).enumerate() {
             out[..dim].copy_from_slice(&model.shape_basis[(3 * v + c) * dim..][..dim]);
             out[dim..].copy_from_slice(&added[c * RESIDUAL_MODES..][..RESIDUAL_MODES]);
+            if let Some(k) = outwards[usize::from(p[0] < 0.0)].filter(|_| v >= skin) {
+                out[dim + EYES_APART] = model.expr_basis[(3 * v + c) * model.expr_dim + k];
+            }
         }
     });
     let model = Morphable {

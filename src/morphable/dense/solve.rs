@@ -155,8 +155,10 @@ mod tests {
                 let sides = sides(code);
                 let free: Vec<usize> = (0..n).filter(|&k| sides[k] == Side::Free).collect();
                 let mut x: Vec<f64> = sides.iter().map(|s| if *s == Side::High { 1.0 } else { 0.0 }).collect();
-                let mut sub: Vec<f64> = free.iter().flat_map(|&i| free.iter().map(move |&j| (i, j))).map(|(i, j)| h[i * n + j]).collect();
-                let mut rhs: Vec<f64> = free.iter().map(|&i| g[i] - (0..n).map(|j| h[i * n + j] * x[j]).sum::<f64>()).collect();
+                let mut sub: Vec<f64> =
+                    free.iter().flat_map(|&i| free.iter().map(move |&j| (i, j))).map(|(i, j)| h[i * n + j]).collect();
+                let mut rhs: Vec<f64> =
+                    free.iter().map(|&i| g[i] - (0..n).map(|j| h[i * n + j] * x[j]).sum::<f64>()).collect();
                 assert!(cholesky(&mut sub, &mut rhs));
                 free.iter().zip(&rhs).for_each(|(&k, &v)| x[k] = v);
                 if x.iter().all(|v| (-1e-12..=1.0 + 1e-12).contains(v)) {

@@ -157,7 +157,7 @@ fn close_socket(model: &mut Morphable, border: &[u32], still: u32, inside: &dyn 
     let first = model.vertex_count() as u32;
     let count = border.len() as u32;
     let copy = |basis: &mut Vec<f32>, v: u32, dim: usize| {
-        basis.extend_from_within(3 * v as usize * dim..3 * (v as usize + 1) * dim)
+        basis.extend_from_within(3 * v as usize * dim..3 * (v as usize + 1) * dim);
     };
     for &v in border {
         model.mean.extend(vertex(model, v));

@@ -57,6 +57,7 @@ fn synthetic() -> Morphable {
         param_std: vec![1.0; 62],
         arkit: Vec::new(),
         eyeballs: 0,
+        residual_modes: 0,
     }
 }
 

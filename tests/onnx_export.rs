@@ -270,6 +270,7 @@ fn a_small_generator() {
             prior: own,
             compose: own,
             sound_at_mouth: own,
+            eyeballs: false,
         };
         let mut inputs: Vec<(&'static str, &[usize])> = vec![("reference", &[1, 6, 32, 32]), ("pncc", &[1, 9, 32, 32])];
         if audio > 0 {

@@ -165,7 +165,7 @@ impl Observer<'_> {
                 return Ok(None);
             };
             if let (Some(network), Some(dense)) = (self.identity, &fitted.dense) {
-                fitted.identity = present(network.identity(image, &five_of_dense(&dense.points)))?;
+                fitted.identity = present(network.identity(image, &five_of_dense(&dense.points[..])))?;
             }
             return Ok(Some(fitted));
         }

@@ -71,7 +71,8 @@ fn check_cloud(points: usize, targets: usize, weights: Option<&[f32]>) -> Result
     Ok(())
 }
 
-fn procrustes_by(
+/// [`procrustes`] of points that are computed as they are asked for.
+pub(super) fn procrustes_by(
     n: usize,
     source: impl Fn(usize) -> Vector3<f64>,
     target: impl Fn(usize) -> Vector3<f64>,

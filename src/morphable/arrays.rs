@@ -10,6 +10,7 @@
 //! | `param_mean`, `param_std` | `[12 + k + e]` | of the regressor's outputs; both absent if no regressor belongs to the model |
 //! | `arkit` | `[52]` | columns of `expr_basis`, in the order of [`ArkitShape::ALL`]; absent if the model has no such shapes |
 //! | `eyeballs` | `[1]` | how many of the last triangles are eyeballs; absent if none |
+//! | `residual_modes` | `[1]` | how many of the last columns of `shape_basis` are residual modes; absent if none |
 
 use crate::morphable::{ArkitShape, Morphable};
 use crate::weights::{Array, Data, Weights};
@@ -74,6 +75,14 @@ pub fn morphable_from(weights: &Weights) -> Result<Morphable> {
             fits.ok_or_else(|| bad(format!("'eyeballs' counts {count} triangles; the model has {total}")))?
         }
     };
+    let residual_modes = match weights.get("residual_modes") {
+        None => 0,
+        Some(_) => {
+            let count = integers(weights, "residual_modes", &[Some(1)])?[0];
+            let fits = usize::try_from(count).ok().filter(|c| (1..=shape_dim).contains(c));
+            fits.ok_or_else(|| bad(format!("'residual_modes' counts {count} columns; the model has {shape_dim}")))?
+        }
+    };
     let model = Morphable {
         mean: mean.values.to_vec(),
         shape_basis: shape_basis.values.to_vec(),
@@ -87,6 +96,7 @@ pub fn morphable_from(weights: &Weights) -> Result<Morphable> {
         param_std,
         arkit,
         eyeballs,
+        residual_modes,
     };
     // What the arrays cannot tell one by one: whose vertices the eyeballs' are.
     if eyeballs > 0 {
@@ -122,6 +132,9 @@ pub fn morphable_weights(model: &Morphable) -> Weights {
     }
     if model.eyeballs > 0 {
         weights.insert("eyeballs", ints(vec![1], vec![model.eyeballs as i32]));
+    }
+    if model.residual_modes > 0 {
+        weights.insert("residual_modes", ints(vec![1], vec![model.residual_modes as i32]));
     }
     weights
 }
@@ -208,6 +221,7 @@ pub(crate) mod tests {
             param_std: vec![1.0; 18],
             arkit: Vec::new(),
             eyeballs: 0,
+            residual_modes: 0,
         }
     }
 

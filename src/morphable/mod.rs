@@ -6,6 +6,7 @@ pub mod align;
 pub mod arkit;
 pub mod arrays;
 pub mod canonical;
+pub mod dense;
 pub mod mesh;
 pub mod pose;
 pub mod retarget;
@@ -80,6 +81,9 @@ pub struct Morphable {
     pub arkit: Vec<u32>,
     /// How many of the last triangles are eyeballs. Their vertices are the last ones, and no other triangle's.
     pub eyeballs: usize,
+    /// How many of the last identity coefficients are residual modes: local displacements, in millimetres, for what the
+    /// others cannot express; see [`dense::with_residual_modes`].
+    pub residual_modes: usize,
 }
 
 impl Params {
@@ -115,6 +119,11 @@ impl Morphable {
     /// The triangles without those of the eyeballs.
     pub fn skin_triangles(&self) -> &[[u32; 3]] {
         &self.triangles[..self.triangles.len().saturating_sub(self.eyeballs)]
+    }
+
+    /// The triangles to draw, with or without the eyeballs.
+    pub fn drawn_triangles(&self, eyeballs: bool) -> &[[u32; 3]] {
+        if eyeballs { &self.triangles } else { self.skin_triangles() }
     }
 
     /// Number of vertices without those of the eyeballs, which are the last ones.
@@ -187,6 +196,9 @@ impl Morphable {
         }
         if self.eyeballs > 0 && self.eyeballs >= self.triangles.len() {
             return bad(format!("{} triangles of eyeballs among {}", self.eyeballs, self.triangles.len()));
+        }
+        if self.residual_modes > self.shape_dim {
+            return bad(format!("{} residual modes among {} identity coefficients", self.residual_modes, self.shape_dim));
         }
         let first = self.skin_vertex_count() as u32;
         if self.skin_triangles().as_flattened().iter().chain(&self.landmarks).any(|&v| v >= first) {

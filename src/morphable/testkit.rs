@@ -57,6 +57,7 @@ pub fn synthetic(side: usize, shape_dim: usize, expr_dim: usize, seed: u64) -> M
         param_std: (0..params).map(|k| 0.7 + 0.3 * (k as f32).cos()).collect(),
         arkit: Vec::new(),
         eyeballs: 0,
+        residual_modes: 0,
     }
 }
 

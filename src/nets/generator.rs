@@ -40,6 +40,9 @@ pub struct Config {
     /// Whether audio changes the mouth alone; elsewhere the picture is that of silence ([`mouth`]).
     #[serde(default, skip_serializing_if = "is_false")]
     pub sound_at_mouth: bool,
+    /// Whether the PNCC shows the eyeballs of a model that has them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub eyeballs: bool,
 }
 
 /// Its name in packs and in the metadata of weights files.
@@ -60,6 +63,7 @@ impl Default for Config {
             prior: false,
             compose: false,
             sound_at_mouth: false,
+            eyeballs: false,
         }
     }
 }
@@ -358,8 +362,17 @@ mod tests {
     use crate::weights::{Array, Data};
     use std::sync::Arc;
 
-    const SMALL: Config =
-        Config { ngf: 3, levels: 2, spade: 8, frames: 3, audio: 0, prior: true, compose: true, sound_at_mouth: false };
+    const SMALL: Config = Config {
+        ngf: 3,
+        levels: 2,
+        spade: 8,
+        frames: 3,
+        audio: 0,
+        prior: true,
+        compose: true,
+        sound_at_mouth: false,
+        eyeballs: false,
+    };
 
     fn weights(config: &Config) -> Weights {
         let layers = shape::layers(|ops| {
@@ -475,5 +488,15 @@ mod tests {
         let mut damaged = w;
         damaged.metadata.insert("config".into(), "{".into());
         assert!(matches!(Config::infer(&damaged), Err(Error::Model(t)) if t.contains("config")));
+    }
+
+    #[test]
+    fn eyeballs_are_written_only_where_they_are_drawn() {
+        let text = |config: &Config| config.metadata()["config"].clone();
+        assert!(!text(&SMALL).contains("eyeballs"));
+        let seeing = Config { eyeballs: true, ..SMALL };
+        assert!(text(&seeing).contains("\"eyeballs\":true"));
+        assert_eq!(serde_json::from_str::<Config>(&text(&seeing)).unwrap(), seeing);
+        assert!(!serde_json::from_str::<Config>(&text(&SMALL)).unwrap().eyeballs);
     }
 }

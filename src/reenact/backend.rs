@@ -149,7 +149,7 @@ impl Engine {
                 let input = Array { name: "reference", shape, layout: Layout::Nhwc, values };
                 let reference = session.reference(&[input])?;
                 if *meshes {
-                    reference.set_topology(&head.triangles, &head.ncc)?;
+                    reference.set_topology(head.drawn_triangles(config.eyeballs), &head.ncc)?;
                 }
                 Ok(PreparedReference::Library(reference, *meshes))
             }

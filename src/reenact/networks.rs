@@ -126,7 +126,7 @@ impl Networks {
             }
             Err(_) => None,
         };
-        let draft = DraftModel::new(&model.triangles, &model.ncc, &model.landmarks)?;
+        let draft = DraftModel::from_morphable(&model)?;
         let morphable = Arc::new(PreparedMorphable::new(model)?);
         Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
     }

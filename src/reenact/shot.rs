@@ -33,6 +33,8 @@ pub struct Shot {
     /// The square around the reference's face that a generator paints, in the plate's pixels.
     window: Window,
     head: Head,
+    /// Whether the generator's PNCC shows eyeballs.
+    eyeballs: bool,
     runner: Option<Arc<GeneratorRunner>>,
     track: Track,
     audio: Option<AudioInput>,
@@ -107,7 +109,8 @@ impl Shot {
         let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
         let shape = fit.params.shape.clone();
         let (runner, audio) = (None, None);
-        let mut shot = Shot { model, draft, stats, shape, pose, window, head, runner, track, audio };
+        let eyeballs = generator.as_ref().is_some_and(|g| g.config.eyeballs);
+        let mut shot = Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, audio };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
@@ -137,6 +140,7 @@ impl Shot {
             stats: self.stats.clone(),
             window: self.window,
             head: self.head,
+            eyeballs: self.eyeballs,
             runner: self.runner.clone(),
             track,
             audio: None,
@@ -259,7 +263,8 @@ impl Shot {
         if now.view == View::Pncc {
             let model = self.model.model();
             let vertices = &scratch.mesh.vertices;
-            let rendered = scratch.raster.render(vertices, &model.triangles, plate.width, plate.height)?;
+            let rendered =
+                scratch.raster.render(vertices, model.drawn_triangles(self.eyeballs), plate.width, plate.height)?;
             rendered.pncc_into(&model.ncc, &mut scratch.bytes)?;
             view::rgb(&mut result, plate.width, plate.height, &scratch.bytes);
             return Ok(scratch.result.insert(result));
@@ -429,7 +434,12 @@ impl Shot {
         let (now, window) = (settings(index), self.window_at(index, settings)?);
         let pose = self.pose(index, &now)?;
         self.mesh_into(&pose, &in_window(&pose.camera, window), &now, scratch)?;
-        let rendered = scratch.raster.render(&scratch.mesh.vertices, &self.model.model().triangles, CROP, CROP)?;
+        let rendered = scratch.raster.render(
+            &scratch.mesh.vertices,
+            self.model.model().drawn_triangles(self.eyeballs),
+            CROP,
+            CROP,
+        )?;
         let mut out = vec![false; CROP * CROP];
         rendered.for_each_hit(|pixel, _| out[pixel] = true);
         Ok(out)
@@ -445,7 +455,8 @@ impl Shot {
     ) -> Result<Vec<f32>> {
         self.mesh_into(pose, &in_window(&pose.camera, window), settings, scratch)?;
         let model = self.model.model();
-        let rendered = scratch.raster.render(&scratch.mesh.vertices, &model.triangles, CROP, CROP)?;
+        let rendered =
+            scratch.raster.render(&scratch.mesh.vertices, model.drawn_triangles(self.eyeballs), CROP, CROP)?;
         let mut out = Vec::new();
         rendered.pncc_f32_into(&model.ncc, &mut out)?;
         Ok(out)

@@ -283,6 +283,7 @@ fn build() -> Morphable {
         param_std,
         arkit: Vec::new(),
         eyeballs: 0,
+        residual_modes: 0,
     }
 }
 

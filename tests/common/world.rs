@@ -218,6 +218,7 @@ fn dome() -> Morphable {
         param_std: vec![1.0; 62],
         arkit: Vec::new(),
         eyeballs: 0,
+        residual_modes: 0,
     }
 }
 

@@ -27,6 +27,7 @@ const CONFIG: generator::Config = generator::Config {
     prior: true,
     compose: true,
     sound_at_mouth: false,
+    eyeballs: false,
 };
 
 fn weights() -> Weights {

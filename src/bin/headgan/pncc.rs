@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for (_, fit) in &faces {
         let first = all.vertices.len() as u32;
         all.vertices.extend(networks.morphable.mesh(fit)?.vertices);
-        triangles.extend(model.triangles.iter().map(|t| t.map(|v| v + first)));
+        triangles.extend(model.skin_triangles().iter().map(|t| t.map(|v| v + first)));
         ncc.extend_from_slice(&model.ncc);
     }
     let mut raster = Rasterizer::new();

@@ -50,7 +50,7 @@ impl<E: Executor + Sync> PointFitter for DenseFitter<E> {
 
     fn place(&self, face: &DenseFace) -> Option<Fit> {
         let roi = square(face);
-        let camera = self.head.place(&face.points)?.to_fit_camera(&roi).ok()?;
+        let camera = self.head.pose(&face.points)?.to_fit_camera(&roi).ok()?;
         let (shape, expr) = (vec![0.0; self.head.shape_dim()], vec![0.0; self.head.expr_dim()]);
         Some(Fit { params: Params { camera, shape, expr }, roi })
     }

@@ -128,6 +128,7 @@ pub fn acting(model: &Morphable, own: Own) -> Result<Morphable> {
         param_std: Vec::new(),
         arkit: (kept as u32..expr_dim as u32).collect(),
         eyeballs: 2 * ball.triangles.len(),
+        residual_modes: model.residual_modes,
     };
     for (i, left) in sides.into_iter().enumerate() {
         if let Some(border) = face.lines.opening(left) {
@@ -156,7 +157,7 @@ fn close_socket(model: &mut Morphable, border: &[u32], still: u32, inside: &dyn 
     let first = model.vertex_count() as u32;
     let count = border.len() as u32;
     let copy = |basis: &mut Vec<f32>, v: u32, dim: usize| {
-        basis.extend_from_within(3 * v as usize * dim..3 * (v as usize + 1) * dim)
+        basis.extend_from_within(3 * v as usize * dim..3 * (v as usize + 1) * dim);
     };
     for &v in border {
         model.mean.extend(vertex(model, v));

@@ -13,7 +13,7 @@ pub(super) fn displacement(shape: ArkitShape, p: P3, face: &Face) -> P3 {
     use ArkitShape as S;
     // What is on one side is written for the left.
     const BROW_DOWN: [Bump; 2] =
-        [one([19.0, 46.0], [12.0, 8.0], [-3.6, -6.0, 1.8]), one([40.0, 47.0], [17.0, 8.0], [-1.0, -4.0, 0.5])];
+        [one([19.0, 46.0], [12.0, 8.0], [-3.4, -5.6, 1.7]), one([40.0, 47.0], [17.0, 8.0], [-1.0, -4.0, 0.5])];
     const BROW_INNER_UP: [Bump; 2] =
         [both([16.0, 47.0], [12.0, 9.0], [-0.8, 8.0, 1.0]), both([19.0, 64.0], [17.0, 11.0], [0.0, 3.0, 0.4])];
     const BROW_OUTER_UP: [Bump; 2] =

@@ -12,18 +12,13 @@ use crate::synthetic::{acting_head, head};
 const VIEW: [usize; 2] = [260, 230];
 const COLUMNS: usize = 4;
 
-/// Vertices of an expression in the synthetic head's millimetres.
-pub fn posed(model: &Morphable, place: &Place, coefficients: &[(ArkitShape, f32)]) -> Vec<P3> {
-    let dim = model.expr_dim;
-    (0..model.vertex_count())
-        .map(|v| {
-            let p = vertex(model, v as u32);
-            place.at(std::array::from_fn(|c| {
-                let row = &model.expr_basis[(3 * v + c) * dim..][..dim];
-                p[c] + coefficients.iter().map(|(s, w)| w * row[model.arkit[*s as usize] as usize]).sum::<f32>()
-            }))
-        })
-        .collect()
+/// A vertex of an expression in the synthetic head's millimetres.
+pub fn posed(model: &Morphable, place: &Place, v: usize, coefficients: &[(ArkitShape, f32)]) -> P3 {
+    let (p, dim) = (vertex(model, v as u32), model.expr_dim);
+    place.at(std::array::from_fn(|c| {
+        let row = &model.expr_basis[(3 * v + c) * dim..][..dim];
+        p[c] + coefficients.iter().map(|(s, w)| w * row[model.arkit[*s as usize] as usize]).sum::<f32>()
+    }))
 }
 
 /// Draws a mesh, turned by `yaw` degrees, around `middle`, `width` millimetres wide.
@@ -81,7 +76,7 @@ fn sheet(model: &Morphable, base: &Morphable, cells: &[Vec<(ArkitShape, f32)>], 
     let (cw, ch) = (2 * VIEW[0], VIEW[1]);
     let mut picture = image::RgbImage::new((cw * COLUMNS) as u32, (ch * rows) as u32);
     for (i, cell) in cells.iter().enumerate() {
-        let at = posed(model, &place, cell);
+        let at: Vec<P3> = (0..model.vertex_count()).map(|v| posed(model, &place, v, cell)).collect();
         let name = cell.first().map_or("", |c| c.0.name());
         let left = name.ends_with("Left");
         let side = if left { 1.0 } else { -1.0 };

@@ -50,6 +50,16 @@ impl Place {
         (self.map.rotation.inverse_transform_vector(&Vector3::from(d)) / self.map.scale).into()
     }
 
+    /// A displacement in the model's own units and axes, in millimetres.
+    pub fn millimetres(&self, d: P3) -> P3 {
+        (self.map.rotation * Vector3::from(d) * self.map.scale).into()
+    }
+
+    /// From the model's units to millimetres.
+    pub fn map(&self) -> &Similarity {
+        &self.map
+    }
+
     /// Millimetres per unit of the model.
     pub fn scale(&self) -> f64 {
         self.map.scale

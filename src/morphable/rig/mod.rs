@@ -127,13 +127,16 @@ impl Rig {
             .try_into()
             .map_err(|_| Error::Model("morphable model: it has not 68 landmarks: import it again".into()))?;
         let masks = at.par_iter().map(|p| region::masks(*p, &landmarks)).collect();
+        // Eyeballs are no skin that an expression could move: for the expressions they lie far behind the head.
+        let mut skin = at.clone();
+        skin[model.skin_vertex_count()..].fill([0.0, 0.0, -1000.0]);
         let (place, lines) = (&place, &lines);
         let solutions = Expression::ALL
             .par_iter()
             .map(|&e| {
                 let target = |e: Expression| move |p| place.displacement(e.displacement(p, lines));
                 let beside = e.other_side().map(target);
-                solve::solve(model, &at, &target(e), beside.as_ref().map(|b| b as _))
+                solve::solve(model, &skin, &target(e), beside.as_ref().map(|b| b as _))
             })
             .collect();
         let up = place.displacement([0.0, place.scale(), 0.0]).map(|v| v as f32);

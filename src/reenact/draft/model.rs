@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::morphable::Morphable;
 use crate::morphable::topology::{border_loops, lip_chains};
 use crate::reenact::draft::raster::area2;
 
@@ -49,6 +50,8 @@ pub struct DraftModel {
     /// The triangles followed by those of the mouth's patch, whose vertices come after the model's.
     pub(super) closed: Vec<[u32; 3]>,
     pub(super) ncc: Vec<[f32; 3]>,
+    /// Vertices of eyeballs, which every mesh has after those of the skin, and which Draft does not see.
+    pub(super) beyond: usize,
     pub(super) landmarks: Vec<u32>,
     /// Sign of [`area2`] of a triangle that faces the viewer, in a picture.
     pub(super) front: f32,
@@ -140,6 +143,7 @@ impl DraftModel {
             triangles,
             closed,
             ncc: ncc.to_vec(),
+            beyond: 0,
             landmarks,
             front,
             symmetry_x,
@@ -154,9 +158,19 @@ impl DraftModel {
         })
     }
 
+    /// Prepares the skin of a morphable model: Draft moves the eyes' picture with their lids.
+    ///
+    /// # Errors
+    /// As [`DraftModel::new`].
+    pub fn from_morphable(model: &Morphable) -> Result<DraftModel> {
+        let skin = model.skin_vertex_count();
+        let draft = DraftModel::new(model.skin_triangles(), &model.ncc[..skin], &model.landmarks)?;
+        Ok(DraftModel { beyond: model.vertex_count() - skin, ..draft })
+    }
+
     /// Number of vertices of every mesh of this model.
     pub fn vertex_count(&self) -> usize {
-        self.ncc.len()
+        self.ncc.len() + self.beyond
     }
 
     #[inline]

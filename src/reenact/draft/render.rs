@@ -90,14 +90,15 @@ impl DraftShot {
         out: &mut DraftOutput,
     ) -> Result<()> {
         check_mesh(&self.model, target, "target")?;
+        let target = &target.vertices[..self.mesh.len()];
         let flat = || Error::Input("the target mesh has no volume; leave the frame out or refit the face".into());
-        let forward = Similarity::fit(&self.mesh, &target.vertices, &self.model.rigid).ok_or_else(flat)?;
+        let forward = Similarity::fit(&self.mesh, target, &self.model.rigid).ok_or_else(flat)?;
         let motion = HeadMotion::new(forward, &self.affine, &self.hull, self.model.symmetry_x).ok_or_else(flat)?;
         let (width, height) = (self.picture.width, self.picture.height);
         let DraftScratch { vertices, raster, field, anchors, attributes, mouth, runs, softened, distance } = scratch;
 
         vertices.clear();
-        vertices.extend_from_slice(&target.vertices);
+        vertices.extend_from_slice(target);
         if let (Some(reference), Some(rim)) = (&self.mouth, &self.model.mouth) {
             reference.target(rim, &motion, vertices, mouth);
         }
@@ -105,7 +106,7 @@ impl DraftShot {
         let toward = motion.forward.rotation.row(2).transpose();
         anchors.extend(self.model.border.iter().zip(&self.border).map(|(&v, away)| {
             let v = v as usize;
-            let (r, t) = (self.mesh[v], target.vertices[v]);
+            let (r, t) = (self.mesh[v], target[v]);
             // Hidden border that turns into view must not show what hides it in the reference.
             let n = self.normals[v];
             let revealed = step(0.0, 0.3, toward.dot(&Vector3::from(n)) - n[2]);

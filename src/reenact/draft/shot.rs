@@ -78,7 +78,8 @@ impl DraftShot {
         if w == 0 || h == 0 || picture.data.len() != 4 * w * h {
             return Err(Error::input(format!("the reference picture is {w}x{h}; give it at least one pixel")));
         }
-        let mesh = mesh.vertices;
+        let mut mesh = mesh.vertices;
+        mesh.truncate(model.ncc.len());
         let flat = || Error::Input("the reference mesh has no volume; refit the face".into());
         let affine = Affine::fit(&model.ncc, &mesh).ok_or_else(flat)?;
         let hull = Hull::new(&affine, model.symmetry_x).ok_or_else(flat)?;

@@ -402,3 +402,46 @@ fn the_field_follows_a_similarity_near_the_face() {
         assert!((want.x - got[0]).abs() < 0.3 && (want.y - got[1]).abs() < 0.3, "{want} {got:?}");
     }
 }
+
+#[test]
+fn eyeballs_change_nothing() {
+    use crate::morphable::{Euler, ImageCamera, Morphable};
+    use crate::pncc::Rasterizer;
+    use crate::synthetic::{acting_head, head};
+    let picture = || {
+        let mut frame = Frame::new(96, 96);
+        for (i, p) in frame.data.chunks_exact_mut(4).enumerate() {
+            p.copy_from_slice(&[(i % 96) as f32 / 96.0, (i / 96) as f32 / 96.0, (i % 7) as f32 / 7.0, 1.0]);
+        }
+        frame
+    };
+    let draw = |model: &Arc<Morphable>| {
+        let prepared = crate::morphable::PreparedMorphable::new(model.clone()).unwrap();
+        let identity = prepared.identity(&vec![0.3; model.shape_dim]).unwrap();
+        let mesh = |yaw: f32| {
+            let rotation = Euler { yaw, pitch: 4.0, roll: 0.0 }.rotation();
+            let camera = ImageCamera::new(4e-4, rotation, [48.0, 48.0, 0.0]);
+            let mut mesh = Mesh::default();
+            prepared.mesh_into(&identity, &vec![0.0; model.expr_dim], &camera, &mut mesh).unwrap();
+            mesh
+        };
+        let draft = Arc::new(DraftModel::from_morphable(model).unwrap());
+        let shot = DraftShot::new(draft, picture(), mesh(0.0)).unwrap();
+        let mut out = DraftOutput::default();
+        shot.render(&mesh(12.0), &DraftSettings::default(), &mut DraftScratch::default(), &mut out).unwrap();
+        let mut raster = Rasterizer::single_thread();
+        let mut pncc = Vec::new();
+        let seen = mesh(12.0);
+        let rendered = raster.render(&seen.vertices, model.drawn_triangles(false), 96, 96).unwrap();
+        rendered.pncc_into(&model.ncc, &mut pncc).unwrap();
+        let mut with = Vec::new();
+        let rendered = raster.render(&seen.vertices, model.drawn_triangles(true), 96, 96).unwrap();
+        rendered.pncc_into(&model.ncc, &mut with).unwrap();
+        (out.picture.data, out.mask, pncc, with)
+    };
+    let (old, acting) = (draw(&head()), draw(&acting_head()));
+    assert_eq!(old.0, acting.0);
+    assert_eq!(old.1, acting.1);
+    assert_eq!(old.2, acting.2);
+    assert!(old.2 == old.3 && acting.2 != acting.3);
+}

@@ -26,6 +26,7 @@ fn generator_of(threads: usize, own: bool, change: impl Fn(&mut Weights)) -> Gen
         prior: own,
         compose: own,
         sound_at_mouth: false,
+        eyeballs: false,
     };
     let layers = shape::layers(|ops| {
         let reference = generator::reference(ops, &config, &[1, 6, 64, 64]);

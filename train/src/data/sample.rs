@@ -199,7 +199,7 @@ impl Sampler {
     fn pncc(&mut self, pose: &FramePose) -> Result<(Vec<f32>, Vec<f32>)> {
         self.model.mesh_into(&self.identity, &pose.expr, &pose.camera, &mut self.mesh)?;
         let model = self.model.model();
-        let rendered = self.raster.render(&self.mesh.vertices, &model.triangles, CROP, CROP)?;
+        let rendered = self.raster.render(&self.mesh.vertices, model.skin_triangles(), CROP, CROP)?;
         rendered.pncc_f32_into(&model.ncc, &mut self.codes)?;
         let mut face = Vec::new();
         rendered.mask_into(&mut face);

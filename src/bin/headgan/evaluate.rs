@@ -173,16 +173,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The table of signals, and a line for each method that says what a viewer would see.
 fn say_performance(performance: &BTreeMap<Method, BTreeMap<Signal, summary::Median>>) {
     say!("performance, result against driver: medians over the clips whose driver moves ('-': it hardly does)");
-    say!("{:6} {:15} {:>11} {:>7} {:>6}", "", "signal", "correlation", "gain", "clips");
+    let [method, signal, correlation, gain, clips] = ["", "signal", "correlation", "gain", "clips"];
+    say!("{method:6} {signal:15} {correlation:>11} {gain:>7} {clips:>6}");
     for (method, signals) in performance {
         for signal in Signal::ALL {
             let (method, name) = (key(*method), signal.name());
-            match signals.get(&signal) {
+            let [correlation, gain, clips] = match signals.get(&signal) {
                 Some(m) => {
-                    say!("{method:6} {name:15} {:11.2} {:7.2} {:6}", m.arrival.correlation, m.arrival.gain, m.clips)
+                    [format!("{:.2}", m.arrival.correlation), format!("{:.2}", m.arrival.gain), m.clips.to_string()]
                 }
-                None => say!("{method:6} {name:15} {:>11} {:>7} {:>6}", "-", "-", 0),
-            }
+                None => ["-".into(), "-".into(), "0".into()],
+            };
+            say!("{method:6} {name:15} {correlation:>11} {gain:>7} {clips:>6}");
         }
     }
     for (method, signals) in performance {

@@ -3,6 +3,7 @@
 use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::interrupt;
 use clap::Args as ClapArgs;
+use headgan::evaluate::fitted::fit_quality;
 use headgan::media::Source;
 use headgan::morphable::Euler;
 use headgan::morphable::arkit::{ArkitShape, Gaze};
@@ -68,6 +69,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let travels = path.iter().any(|s| *s != window);
     let (gaps, outliers) = (track.marked(Mark::Gap), track.marked(Mark::Outlier));
 
+    let fit = fit_quality(networks, &analysis)?;
+
     if args.json {
         // Of the smoothed expression, which is what drives.
         let acted = |expr: &[f32]| {
@@ -100,7 +103,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "fps": analysis.fps.map(|f| f.to_string()), "pack": networks.pack, "models": networks.models,
             "gaps": gaps, "outliers": outliers, "neutral_expression": track.stats.neutral_expr,
             "crop": {"window": window, "path": travels.then_some(&path)},
-            "settings": base.track(), "steadiness": steadiness,
+            "settings": base.track(), "steadiness": steadiness, "fit": fit,
             "motion": exported.map(|(bytes, per_frame, numbers)| {
                 json!({"file": args.motion, "bytes": bytes, "bytes_per_frame": per_frame, "numbers_per_frame": numbers})
             }),
@@ -121,6 +124,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         w.seconds
     );
     say!("{steadiness}");
+    if let Some(fit) = fit {
+        say!(
+            "the head lies {:.2} % of the eyes' distance from its 478 points, lids and lips {:.2} %",
+            fit.all_percent,
+            fit.lids_and_lips_percent
+        );
+    }
     if travels {
         say!("the head travels out of the window of a still camera; the window follows it slowly");
     }

@@ -194,6 +194,9 @@ fn say_performance(performance: &BTreeMap<Method, BTreeMap<Signal, summary::Medi
 
 /// Which signals arrive, in one line.
 fn arriving(method: Method, signals: &BTreeMap<Signal, summary::Median>) -> String {
+    if signals.is_empty() {
+        return format!("{:6} nothing can be said: the driver hardly moves, or the frames are too few", key(method));
+    }
     let list = |arrives: bool| {
         let names: Vec<&str> =
             signals.iter().filter(|(_, m)| m.arrival.arrives() == arrives).map(|(s, _)| s.name()).collect();
@@ -339,6 +342,9 @@ mod tests {
         let signals =
             BTreeMap::from([(Signal::Yaw, of(0.9, 0.9)), (Signal::Mouth, of(0.8, 0.5)), (Signal::Gaze, of(0.9, 0.1))]);
         assert_eq!(arriving(Method::Full, &signals), "full   arrives: mouth, yaw; does not: gaze");
-        assert_eq!(arriving(Method::Copy, &BTreeMap::new()), "copy   arrives: nothing; does not: nothing");
+        assert_eq!(
+            arriving(Method::Copy, &BTreeMap::new()),
+            "copy   nothing can be said: the driver hardly moves, or the frames are too few"
+        );
     }
 }

@@ -185,7 +185,7 @@ impl Observer<'_> {
 
 /// The face in a region by its dense points: first in that region, then in the one that the points found there ask for.
 fn follow_points(points: &dyn PointFitter, image: &Frame, region: &Region) -> Result<Option<Fitted>> {
-    let Some(first) = present(points.points(image, region))? else { return Ok(None) };
+    let Some(first) = present(points.rough_points(image, region))? else { return Ok(None) };
     let Some(face) = present(points.points(image, &first.region()))? else { return Ok(None) };
     let Some(fit) = points.place(&face) else { return Ok(None) };
     let bounds = face.bounds();

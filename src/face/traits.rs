@@ -35,6 +35,14 @@ pub trait PointFitter: Sync {
     /// A region that holds nothing, or an engine that cannot be used.
     fn points(&self, image: &Frame, region: &Region) -> Result<DenseFace>;
 
+    /// Roughly the points of the face in a region: enough to know the region in which the network sees it best.
+    ///
+    /// # Errors
+    /// As [`PointFitter::points`].
+    fn rough_points(&self, image: &Frame, region: &Region) -> Result<DenseFace> {
+        self.points(image, region)
+    }
+
     /// Where the model's mean face lies on these points: pose alone. `None` where they are none of a face's.
     fn place(&self, face: &DenseFace) -> Option<Fit>;
 

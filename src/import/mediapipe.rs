@@ -1,6 +1,6 @@
 //! MediaPipe's face and person networks: <https://github.com/google-ai-edge/mediapipe>, in its Python wheel.
 
-use crate::face::dense::{FACE_MESH, FULL_RANGE, SHORT_RANGE};
+use crate::face::dense::{FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE};
 use crate::import::{Part, UnwrittenPack, archive, fitting, tflite};
 use crate::models::{Architecture, Role};
 use crate::morphable::arrays::morphable_weights;
@@ -18,7 +18,7 @@ const NETWORKS: [(&str, Role, bool); 6] = [
     (SHORT_RANGE, Role::DenseDetector, true),
     (FULL_RANGE, Role::DenseDetector, false),
     (FACE_MESH, Role::Landmarks, true),
-    ("face_landmark", Role::Landmarks, false),
+    (ROUGH_MESH, Role::Landmarks, false),
     ("iris_landmark", Role::Iris, false),
     ("selfie_segmentation", Role::Segmentation, false),
 ];

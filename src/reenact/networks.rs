@@ -3,7 +3,7 @@
 use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu};
 use crate::error::Advice;
-use crate::face::dense::{DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, SHORT_RANGE, blaze, landmarks};
+use crate::face::dense::{DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, blaze, landmarks};
 use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
 use crate::face::observe::Observer;
@@ -42,7 +42,7 @@ pub enum Fitting {
     /// A detector's boxes, and a network that gives the parameters of a crop.
     Regressed {
         /// Finds faces.
-        detector: Detector<Embedded>,
+        detector: Box<Detector<Embedded>>,
         /// Fits them.
         regressor: Regressor<Embedded>,
     },
@@ -51,7 +51,7 @@ pub enum Fitting {
         /// Finds faces.
         finder: DenseFinder<Embedded>,
         /// Finds their points and fits the model.
-        fitter: DenseFitter<Embedded>,
+        fitter: Box<DenseFitter<Embedded>>,
     },
 }
 
@@ -140,7 +140,7 @@ impl Networks {
             }
             Fitting::Dense { finder, fitter } => {
                 finder.executors().for_each(|e| e.release());
-                fitter.executor().release();
+                fitter.executors().for_each(|e| e.release());
             }
         }
         if let Some(embedder) = &self.embedder {
@@ -156,7 +156,7 @@ impl Networks {
                 Observer { detector, regressor, model, identity, points: None }
             }
             Fitting::Dense { finder, fitter } => {
-                Observer { detector: finder, regressor: fitter, model, identity, points: Some(fitter) }
+                Observer { detector: finder, regressor: &**fitter, model, identity, points: Some(&**fitter) }
             }
         }
     }
@@ -239,7 +239,7 @@ impl Fitting {
         let kind = detector::Kind::from_weights(&weights)?;
         let mut detector = Detector::new(Embedded::new(weights, options), kind);
         component.config::<DetectorOverrides>()?.apply(&mut detector.options);
-        Ok(Fitting::Regressed { detector, regressor })
+        Ok(Fitting::Regressed { detector: Box::new(detector), regressor })
     }
 
     fn dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
@@ -257,9 +257,12 @@ impl Fitting {
         let short = network(Role::DenseDetector, SHORT_RANGE)?.ok_or_else(|| missing(SHORT_RANGE))?;
         let full = network(Role::DenseDetector, FULL_RANGE)?;
         let mesh = network(Role::Landmarks, FACE_MESH)?.ok_or_else(|| missing(FACE_MESH))?;
+        let rough = network(Role::Landmarks, ROUGH_MESH)?;
         let full = full.map(|(executor, graph)| blaze::Detector::new(executor, graph)).transpose()?;
         let finder = DenseFinder::new(blaze::Detector::new(short.0, short.1)?, full);
-        let fitter = DenseFitter::new(landmarks::Landmarks::new(mesh.0, mesh.1)?, DenseHead::new(model)?);
+        let rough = rough.map(|(executor, graph)| landmarks::Landmarks::new(executor, graph)).transpose()?;
+        let mesh = landmarks::Landmarks::new(mesh.0, mesh.1)?;
+        let fitter = Box::new(DenseFitter::new(mesh, rough, DenseHead::new(model)?));
         Ok(Fitting::Dense { finder, fitter })
     }
 }

@@ -13,13 +13,14 @@ use crate::morphable::{Fit, Params};
 #[derive(Debug)]
 pub struct DenseFitter<E> {
     network: Landmarks<E>,
+    rough: Option<Landmarks<E>>,
     head: DenseHead,
 }
 
 impl<E: Executor> DenseFitter<E> {
-    /// What finds the points, and what is fitted to them.
-    pub fn new(network: Landmarks<E>, head: DenseHead) -> DenseFitter<E> {
-        DenseFitter { network, head }
+    /// What finds the points, what finds them roughly and fast (`network` too, where it is missing), and what is fitted to them.
+    pub fn new(network: Landmarks<E>, rough: Option<Landmarks<E>>, head: DenseHead) -> DenseFitter<E> {
+        DenseFitter { network, rough, head }
     }
 
     /// What is fitted.
@@ -27,9 +28,9 @@ impl<E: Executor> DenseFitter<E> {
         &self.head
     }
 
-    /// What runs the network.
-    pub fn executor(&self) -> &E {
-        self.network.executor()
+    /// What runs the networks.
+    pub fn executors(&self) -> impl Iterator<Item = &E> {
+        [Some(&self.network), self.rough.as_ref()].into_iter().flatten().map(Landmarks::executor)
     }
 }
 
@@ -51,6 +52,10 @@ fn to_fit(face: &DenseFace, shape: &[f32], frame: FrameFit) -> Option<PointFit> 
 impl<E: Executor + Sync> PointFitter for DenseFitter<E> {
     fn points(&self, image: &Frame, region: &Region) -> Result<DenseFace> {
         self.network.find(image, region)
+    }
+
+    fn rough_points(&self, image: &Frame, region: &Region) -> Result<DenseFace> {
+        self.rough.as_ref().unwrap_or(&self.network).find(image, region)
     }
 
     fn place(&self, face: &DenseFace) -> Option<Fit> {

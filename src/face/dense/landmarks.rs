@@ -40,20 +40,26 @@ impl DenseFace {
     }
 }
 
-/// The network.
+/// A network of points: the mesh with refined lips, eyes and irises, or the mesh alone, which takes less time.
 #[derive(Debug)]
 pub struct Landmarks<E> {
     executor: E,
     graph: Graph,
-    /// Which output is the mesh, lips, right eye, left eye, right iris, left iris, and the flag.
-    outputs: [usize; 7],
+    outputs: Outputs,
 }
 
-/// Numbers in each of these outputs.
+/// Which outputs are the mesh, lips, right eye, left eye, right iris, left iris, and the flag; or the mesh and the flag.
+#[derive(Debug, Clone, Copy)]
+enum Outputs {
+    Refined([usize; 7]),
+    Mesh([usize; 2]),
+}
+
+/// Numbers in each of the refined network's outputs.
 const SIZES: [usize; 7] =
     [3 * MESH, 2 * refinement::LIPS.len(), 2 * refinement::RIGHT_EYE.len(), 2 * refinement::LEFT_EYE.len(), 10, 10, 1];
 /// Their names in the file, "left" as in the picture.
-const NAMES: [&str; 7] = [
+const REFINED: [&str; 7] = [
     "output_mesh_identity",
     "output_lips",
     "output_left_eye",
@@ -62,6 +68,8 @@ const NAMES: [&str; 7] = [
     "output_right_iris",
     "conv_faceflag",
 ];
+/// Those of the mesh alone.
+const PLAIN: [&str; 2] = ["conv2d_21", "conv2d_31"];
 
 impl<E: Executor> Landmarks<E> {
     /// A network whose graph has passed its check.
@@ -69,12 +77,16 @@ impl<E: Executor> Landmarks<E> {
     /// # Errors
     /// [`Error::Model`] for a graph of another form.
     pub fn new(executor: E, graph: Graph) -> Result<Landmarks<E>> {
-        let place = |name: &&str| graph.outputs.iter().position(|(n, _)| n == name);
-        let places: Option<Vec<usize>> = NAMES.iter().map(|name| place(name)).collect();
-        let outputs = places.and_then(|p| p.try_into().ok()).filter(|_| matches!(graph.input, [3, h, w] if h == w));
-        let outputs = outputs.ok_or_else(|| {
-            Error::model("the landmark network is not MediaPipe's face mesh with attention: import it again")
-        })?;
+        fn places<const N: usize>(graph: &Graph, names: [&str; N]) -> Option<[usize; N]> {
+            let place = |name: &str| graph.outputs.iter().position(|(n, _)| n == name);
+            let places: Option<Vec<usize>> = names.into_iter().map(place).collect();
+            places?.try_into().ok()
+        }
+        let outputs = places(&graph, REFINED).map(Outputs::Refined);
+        let outputs = outputs.or_else(|| places(&graph, PLAIN).map(Outputs::Mesh));
+        let outputs = outputs.filter(|_| matches!(graph.input, [3, h, w] if h == w));
+        let outputs = outputs
+            .ok_or_else(|| Error::model("the landmark network is not MediaPipe's face mesh: import it again"))?;
         Ok(Landmarks { executor, graph, outputs })
     }
 
@@ -94,28 +106,50 @@ impl<E: Executor> Landmarks<E> {
         let size = self.graph.input[2];
         let x = self.executor.tensor([1, 3, size, size], &region.pixels(image, size, false, (1.0, 0.0)));
         let out = self.graph.run(&self.executor, &x);
-        let values = self.outputs.map(|i| self.executor.values(&out[i].1));
-        if values.iter().map(Vec::len).ne(SIZES) {
-            return Err(Error::model("the landmark network gives other numbers than MediaPipe's: import it again"));
-        }
-        let [mesh, lips, right, left, right_iris, left_iris, flag] = values;
+        let values = |i: &usize| self.executor.values(&out[*i].1);
+        let other = || Error::model("the landmark network gives other numbers than MediaPipe's: import it again");
         let mut points = Box::new([[0.0f32; 3]; POINTS]);
-        points[..MESH].copy_from_slice(mesh.as_chunks::<3>().0);
-        let mut refine = |table: &[usize], values: &[f32]| {
-            for (i, p) in table.iter().zip(values.as_chunks::<2>().0) {
-                points[*i][..2].copy_from_slice(p);
+        let lids = |points: &[[f32; 3]; POINTS], lids: &[usize]| -> [f32; 3] {
+            std::array::from_fn(|c| lids.iter().map(|i| points[*i][c]).sum::<f32>() / lids.len() as f32)
+        };
+        let flag = match &self.outputs {
+            Outputs::Mesh(places) => {
+                let [mesh, flag] = places.each_ref().map(values);
+                if (mesh.len(), flag.len()) != (SIZES[0], SIZES[6]) {
+                    return Err(other());
+                }
+                points[..MESH].copy_from_slice(mesh.as_chunks::<3>().0);
+                for (first, eye) in refinement::IRISES.into_iter().zip(refinement::lids()) {
+                    let middle = lids(&points, eye);
+                    points[first..first + 5].fill(middle);
+                }
+                flag[0]
+            }
+            Outputs::Refined(places) => {
+                let values = places.each_ref().map(values);
+                if values.iter().map(Vec::len).ne(SIZES) {
+                    return Err(other());
+                }
+                let [mesh, lips, right, left, right_iris, left_iris, flag] = values;
+                points[..MESH].copy_from_slice(mesh.as_chunks::<3>().0);
+                let mut refine = |table: &[usize], values: &[f32]| {
+                    for (i, p) in table.iter().zip(values.as_chunks::<2>().0) {
+                        points[*i][..2].copy_from_slice(p);
+                    }
+                };
+                refine(&refinement::LIPS, &lips);
+                refine(&refinement::RIGHT_EYE, &right);
+                refine(&refinement::LEFT_EYE, &left);
+                let irises = refinement::IRISES.into_iter().zip([right_iris, left_iris]);
+                for ((first, iris), eye) in irises.zip(refinement::lids()) {
+                    let [_, _, z] = lids(&points, eye);
+                    for (point, p) in points[first..].iter_mut().zip(iris.as_chunks::<2>().0) {
+                        *point = [p[0], p[1], z];
+                    }
+                }
+                flag[0]
             }
         };
-        refine(&refinement::LIPS, &lips);
-        refine(&refinement::RIGHT_EYE, &right);
-        refine(&refinement::LEFT_EYE, &left);
-        for ((first, lids), iris) in refinement::IRISES.into_iter().zip(refinement::lids()).zip([right_iris, left_iris])
-        {
-            let z = lids.iter().map(|i| points[*i][2]).sum::<f32>() / lids.len() as f32;
-            for (point, p) in points[first..].iter_mut().zip(iris.as_chunks::<2>().0) {
-                *point = [p[0], p[1], z];
-            }
-        }
         for p in points.iter_mut() {
             let z = p[2] / size as f32 * region.side;
             let [x, y] = region.place([p[0], p[1]].map(|v| v / size as f32));
@@ -124,7 +158,7 @@ impl<E: Executor> Landmarks<E> {
         if points.as_flattened().iter().any(|v| !v.is_finite()) {
             return Err(Error::no_face("the region of the face holds nothing: choose another face or frame"));
         }
-        let presence = 1.0 / (1.0 + (-flag[0]).exp());
+        let presence = 1.0 / (1.0 + (-flag).exp());
         Ok(DenseFace { points, presence: if presence.is_nan() { 0.0 } else { presence } })
     }
 }

@@ -7,6 +7,7 @@ pub mod blaze;
 pub mod finder;
 pub mod fitter;
 pub mod landmarks;
+pub mod person;
 pub mod refinement;
 pub mod region;
 pub mod tracker;
@@ -24,6 +25,8 @@ pub const SHORT_RANGE: &str = "face_detection_short_range";
 pub const FULL_RANGE: &str = "face_detection_full_range_sparse";
 /// and the mesh with refined lips, eyes and irises.
 pub const FACE_MESH: &str = "face_landmark_with_attention";
+/// The mesh alone, which takes less time and is less exact.
+pub const ROUGH_MESH: &str = "face_landmark";
 
 #[cfg(test)]
 mod parity;

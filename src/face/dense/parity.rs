@@ -114,3 +114,24 @@ fn landmarks() {
     }
     assert!(count >= 6, "{count} faces");
 }
+
+#[test]
+fn persons() {
+    let Some(fixture) = Fixture::new() else { return };
+    let (executor, graph) = fixture.network(Role::Segmentation, "selfie_segmentation");
+    let network = person::Segmentation::new(executor, graph).unwrap();
+    let (mut worst, mut count) = (0.0f32, 0);
+    for (name, image, _) in fixture.pictures() {
+        let stem = name.trim_end_matches(".jpg");
+        let path = shared().unwrap().join(format!("fixtures/mediapipe/{stem}.selfie.png"));
+        let want = crate::face::testdata::image(&path);
+        let matte = network.matte(&image).unwrap();
+        assert_eq!((want.width, want.height), (network.size(), network.size()));
+        let off: f32 = matte.iter().zip(want.data.chunks(4)).map(|(a, b)| (a - b[0]).abs()).sum();
+        let off = off / matte.len() as f32;
+        println!("{name}: {off:.4}");
+        worst = worst.max(off);
+        count += 1;
+    }
+    assert!(worst <= 0.02 && count >= 8, "{worst}");
+}

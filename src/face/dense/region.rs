@@ -80,7 +80,7 @@ impl Region {
 
 /// Bilinear.
 #[inline(always)]
-fn mix(x: f32, y: f32, at: impl Fn(isize, isize) -> [f32; 3]) -> [f32; 3] {
+pub(super) fn mix(x: f32, y: f32, at: impl Fn(isize, isize) -> [f32; 3]) -> [f32; 3] {
     let (x0, y0) = (x.floor(), y.floor());
     let (fx, fy) = (x - x0, y - y0);
     let (px, py) = (x0 as isize, y0 as isize);
@@ -94,7 +94,7 @@ fn mix(x: f32, y: f32, at: impl Fn(isize, isize) -> [f32; 3]) -> [f32; 3] {
 
 /// A pixel, 0..1 in the transfer function that the networks know.
 #[inline(always)]
-fn sample(image: &Frame, x: usize, y: usize) -> [f32; 3] {
+pub(super) fn sample(image: &Frame, x: usize, y: usize) -> [f32; 3] {
     let at = 4 * (y * image.width + x);
     let rgb: [f32; 3] = std::array::from_fn(|k| image.data[at + k]);
     if image.color == Color::Linear {

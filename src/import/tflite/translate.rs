@@ -295,7 +295,7 @@ impl Translation<'_, '_> {
         }
         let [first, kh, kw, last] = kernel_tensor;
         let out = if depthwise { last } else { first };
-        if (depthwise && (first != 1 || last != channels)) || (!depthwise && last != channels) || channels == 0 {
+        if last != channels || channels == 0 || depthwise && first != 1 {
             return Err(Problem::Damaged);
         }
         let (pad, pad_after) = padding(&options, [h, w], [kh, kw], stride)?;

@@ -33,7 +33,9 @@ pub fn bridge_hidden(head: &DenseHead, frames: &mut [Option<FrameFit>]) {
         let seen: Vec<(usize, f32, f32)> = frames
             .iter()
             .enumerate()
-            .filter_map(|(i, f)| f.as_ref().filter(|f| shown(f)).map(|f| (i, f.shapes[k], column.map_or(0.0, |c| f.expr[c]))))
+            .filter_map(|(i, f)| {
+                f.as_ref().filter(|f| shown(f)).map(|f| (i, f.shapes[k], column.map_or(0.0, |c| f.expr[c])))
+            })
             .collect();
         if seen.is_empty() {
             continue;
@@ -70,10 +72,17 @@ mod tests {
             let expr = head.expression(shapes.iter().map(|v| f64::from(*v)));
             Some(FrameFit { camera, shapes, expr, confidence, error: 0.0 })
         };
-        let mut frames =
-            vec![frame(0.9, 0.0, 0.0), frame(0.2, 0.1, 1.0), frame(0.9, 0.5, 0.1), None, frame(0.9, 0.7, 0.1), frame(0.6, 0.2, 1.0)];
+        let mut frames = vec![
+            frame(0.9, 0.0, 0.0),
+            frame(0.2, 0.1, 1.0),
+            frame(0.9, 0.5, 0.1),
+            None,
+            frame(0.9, 0.7, 0.1),
+            frame(0.6, 0.2, 1.0),
+        ];
         bridge_hidden(&head, &mut frames);
-        let of = |shape: ArkitShape| -> Vec<f32> { frames.iter().flatten().map(|f| f.shapes[shape as usize]).collect() };
+        let of =
+            |shape: ArkitShape| -> Vec<f32> { frames.iter().flatten().map(|f| f.shapes[shape as usize]).collect() };
         for (got, want) in of(ArkitShape::JawOpen).iter().zip([0.2, 0.2, 0.3, 0.5, 0.6]) {
             assert!((got - want).abs() < 1e-6, "{got} {want}");
         }

@@ -2,7 +2,7 @@
 //! frame.
 //!
 //! A frame's answer depends on its own points and on the shot's identity alone. The identity depends on the set of the shot's
-//! faces: it is estimated on at most [`SUBSET`] of them, evenly spaced among the frames that have one, so that neither
+//! faces: it is estimated on at most [`SUBSETS`] of them, evenly spaced among the frames that have one, so that neither
 //! threads nor the order of the work matter, and a shot of up to that many faces may come in any order.
 //!
 //! Within this module a face is measured in units of which [`EYES`] lie between the outer corners of its eyes, y up, z
@@ -32,11 +32,11 @@ use rayon::prelude::*;
 
 /// Distance of the outer corners of the mean head's eyes, millimetres.
 const EYES: f64 = 86.0;
-/// Most frames that the identity is estimated on.
-const SUBSET: usize = 48;
-/// How strictly the shapes are held at rest in each round of frames and identity, as a factor: what is constant goes to the
-/// identity first.
-const ROUNDS: [f64; 4] = [20.0, 5.0, 1.0, 1.0];
+/// Most frames that the identity is estimated on: at first, and in the last two rounds.
+const SUBSETS: [usize; 2] = [16, 48];
+/// How strictly the shapes are held at rest in each round of frames and identity, as a factor, and on how many frames: what is
+/// constant goes to the identity first.
+const ROUNDS: [(f64, usize); 4] = [(20.0, SUBSETS[0]), (5.0, SUBSETS[0]), (1.0, SUBSETS[1]), (1.0, SUBSETS[1])];
 
 /// The 478 points of a face in pixels: x right, y down, z in the same unit, smaller nearer.
 pub type DensePoints = [[f32; 3]; POINTS];
@@ -119,9 +119,9 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
     if faces.is_empty() {
         return None;
     }
-    let subset = evenly(faces.len(), SUBSET);
     let mut shape = vec![0.0; head.shape_dim()];
-    for factor in ROUNDS {
+    for (factor, most) in ROUNDS {
+        let subset = evenly(faces.len(), most);
         let actor = Actor::new(head, &shape);
         // Collected in the frames' order, so that sums over frames come out the same on any number of threads.
         let found: Vec<_> = subset

@@ -129,7 +129,7 @@ type Row = (usize, usize, P3, P3, Kind, Area);
 /// where each point lies on average, made symmetric, on the skin; lids and lips on their rims. What is left over of the
 /// average is the fourth column.
 #[rustfmt::skip]
-const HALF: [Row; 248] = [
+static HALF: [Row; 248] = [
     (0, 0, [0.0, -32.5, 117.0], [0.0, 0.34, -0.35], OuterLip, Mouth),
     (1, 1, [0.0, -11.09, 129.14], [0.0, -0.13, 0.69], Face, Nose),
     (2, 2, [0.0, -18.74, 117.5], [0.0, 0.33, 0.32], Face, Jaw),

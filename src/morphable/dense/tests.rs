@@ -115,8 +115,8 @@ fn a_drawn_shot_gives_its_shapes_gaze_and_poses() {
         let frames: Vec<(&Truth, &FrameFit)> =
             drawn.truth.iter().zip(fit.frames.iter().map(|f| f.as_ref().unwrap())).collect();
         for (t, f) in &frames {
-            for k in 0..ArkitShape::COUNT {
-                each[k] += f64::from((t.shapes[k] - f.shapes[k]).abs()) / (40 * seeds) as f64;
+            for (k, each) in each.iter_mut().enumerate() {
+                *each += f64::from((t.shapes[k] - f.shapes[k]).abs()) / (40 * seeds) as f64;
             }
         }
         let shapes = mean(

@@ -153,7 +153,7 @@ impl Networks {
         let (model, identity) = (&*self.morphable, self.embedder.as_ref().map(|e| e as _));
         match &self.fitting {
             Fitting::Regressed { detector, regressor } => {
-                Observer { detector, regressor, model, identity, points: None }
+                Observer { detector: &**detector, regressor, model, identity, points: None }
             }
             Fitting::Dense { finder, fitter } => {
                 Observer { detector: finder, regressor: &**fitter, model, identity, points: Some(&**fitter) }

@@ -44,7 +44,7 @@ pub enum Fitting {
         /// Finds faces.
         detector: Box<Detector<Embedded>>,
         /// Fits them.
-        regressor: Regressor<Embedded>,
+        regressor: Box<Regressor<Embedded>>,
     },
     /// Dense points, and the model fitted to those of a whole shot.
     Dense {
@@ -153,7 +153,7 @@ impl Networks {
         let (model, identity) = (&*self.morphable, self.embedder.as_ref().map(|e| e as _));
         match &self.fitting {
             Fitting::Regressed { detector, regressor } => {
-                Observer { detector: &**detector, regressor, model, identity, points: None }
+                Observer { detector: &**detector, regressor: &**regressor, model, identity, points: None }
             }
             Fitting::Dense { finder, fitter } => {
                 Observer { detector: finder, regressor: &**fitter, model, identity, points: Some(&**fitter) }
@@ -239,7 +239,7 @@ impl Fitting {
         let kind = detector::Kind::from_weights(&weights)?;
         let mut detector = Detector::new(Embedded::new(weights, options), kind);
         component.config::<DetectorOverrides>()?.apply(&mut detector.options);
-        Ok(Fitting::Regressed { detector: Box::new(detector), regressor })
+        Ok(Fitting::Regressed { detector: Box::new(detector), regressor: Box::new(regressor) })
     }
 
     fn dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {

@@ -194,22 +194,27 @@ impl Actor {
 }
 
 /// Vertices and shares of the place of each point: the nearest on the skin to its place on the mean head, irises on the balls.
-type Attached = (Vec<[u32; 3]>, Vec<[f64; 3]>);
+pub(super) type Attached = (Vec<[u32; 3]>, Vec<[f64; 3]>);
 
-fn attach(model: &Morphable, place: &Place) -> Result<Attached> {
+pub(super) fn attach(model: &Morphable, place: &Place) -> Result<Attached> {
     let at: Vec<Vector3<f64>> =
         (0..model.vertex_count() as u32).map(|v| Vector3::from(place.at(vertex(model, v)))).collect();
     let skin_triangles = model.skin_triangles();
     let balls = &model.triangles[skin_triangles.len()..];
     let spots = skin();
     // A closed mouth's lips lie on each other: what tells them apart is that the lower one goes with the jaw.
-    let jaw = model.arkit[ArkitShape::JawOpen as usize] as usize;
-    let drop = |v: u32| {
+    let jaw = model.arkit.get(ArkitShape::JawOpen as usize).map(|&k| k as usize);
+    let drop = |v: u32, jaw: usize| {
         let value = |c: usize| f64::from(model.expr_basis[(3 * v as usize + c) * model.expr_dim + jaw]);
         Vector3::from(place.millimetres(std::array::from_fn(value))).norm()
     };
-    let (lower, upper): (Vec<[u32; 3]>, Vec<[u32; 3]>) =
-        skin_triangles.iter().partition(|t| t.iter().map(|&v| drop(v)).sum::<f64>() >= 3.0 * LOWER_DROP);
+    let (lower, upper): (Vec<[u32; 3]>, Vec<[u32; 3]>) = match jaw {
+        Some(jaw) => {
+            let falls = |t: &&[u32; 3]| t.iter().map(|&v| drop(v, jaw)).sum::<f64>() >= 3.0 * LOWER_DROP;
+            skin_triangles.iter().partition(falls)
+        }
+        None => (skin_triangles.to_vec(), skin_triangles.to_vec()),
+    };
     let mut wanted: Vec<(P3, Vec<[u32; 3]>)> = Vec::new();
     for (first, left) in IRISES.into_iter().zip([false, true]) {
         let own: Vec<[u32; 3]> =

@@ -4,6 +4,7 @@
 //! mean. The second turns both eyes apart, as the look outwards does. The others move the skin around a control point along an
 //! axis, by as many millimetres as their coefficient says. All are smooth but where lids and lips part.
 
+use super::head::attach;
 use super::places::{SKIN, skin};
 use super::solve::cholesky;
 use crate::morphable::canonical::modes::height;
@@ -23,8 +24,8 @@ const SHUT: f64 = 0.4;
 const DEPTH: f64 = 0.5;
 /// Reach of a mode, in mean distances of the three nearest control points.
 const REACH: f64 = 3.0;
-/// Reach of the average's interpolation between points, millimetres, and the share of each point's own value that smooths it.
-const BETWEEN: f64 = 25.0;
+/// Reach of the average's bump around each point, millimetres, and what keeps it smooth: the points' weights are a few.
+const BETWEEN: f64 = 15.0;
 const SMOOTH: f64 = 0.02;
 
 /// The points that residual modes move the skin around: far from each other, closest together at lids and lips.
@@ -57,7 +58,7 @@ pub fn with_residual_modes(model: &Morphable) -> Result<Morphable> {
     }
     let place = Place::new(model)?;
     let lines = Lines::new(model, &place);
-    let modes = Modes::new(&lines);
+    let modes = Modes::new(model, &place, &lines)?;
     // A mode along an axis is its bump times the axis in the model's units.
     let axes: [P3; 3] =
         std::array::from_fn(|a| place.displacement(std::array::from_fn(|c| f64::from(u8::from(a == c)))));
@@ -142,33 +143,53 @@ struct Modes {
 }
 
 impl Modes {
-    fn new(lines: &Lines) -> Modes {
+    fn new(model: &Morphable, place: &Place, lines: &Lines) -> Result<Modes> {
         let spots = skin();
         let lifted: Vec<Lifted> = spots.iter().map(|s| lift(lines, s.at)).collect();
-        let controls = CONTROLS
-            .iter()
-            .map(|&i| {
-                let mut others: Vec<f64> =
-                    CONTROLS.iter().filter(|&&j| j != i).map(|&j| distance(&lifted[i], &lifted[j])).collect();
-                others.sort_by(f64::total_cmp);
-                let near = &others[..others.len().min(3)];
-                (lifted[i], REACH * near.iter().sum::<f64>() / near.len().max(1) as f64)
+        let reach = |i: usize| {
+            let mut others: Vec<f64> =
+                CONTROLS.iter().filter(|&&j| j != i).map(|&j| distance(&lifted[i], &lifted[j])).collect();
+            others.sort_by(f64::total_cmp);
+            let near = &others[..others.len().min(3)];
+            REACH * near.iter().sum::<f64>() / near.len().max(1) as f64
+        };
+        let controls = CONTROLS.iter().map(|&i| (lifted[i], reach(i))).collect();
+        // A bump around each point, as the mesh shows it at the points: least squares, for neither do all points have a vertex of
+        // their own nor may the skin have every dent.
+        let (triangles, weights) = attach(model, place)?;
+        let around = |q: &Lifted, j: usize| bump(distance(q, &lifted[j]) / BETWEEN);
+        let shown: Vec<Vec<f64>> = (0..SKIN)
+            .into_par_iter()
+            .map(|i| {
+                let corners = triangles[i].map(|v| lift(lines, place.at(vertex(model, v))));
+                (0..SKIN).map(|j| (0..3).map(|k| weights[i][k] * around(&corners[k], j)).sum()).collect()
             })
             .collect();
-        let kernel: Vec<f64> = (0..SKIN * SKIN)
-            .map(|k| {
-                let (i, j) = (k / SKIN, k % SKIN);
-                bump(distance(&lifted[i], &lifted[j]) / BETWEEN) + if i == j { SMOOTH } else { 0.0 }
+        let count = |i: usize| spots[i].weight;
+        let columns: Vec<Vec<f64>> = (0..SKIN).map(|j| shown.iter().map(|row| row[j]).collect()).collect();
+        let h: Vec<f64> = (0..SKIN)
+            .into_par_iter()
+            .flat_map_iter(|j| {
+                let (columns, lifted, around) = (&columns, &lifted, &around);
+                (0..SKIN).map(move |l| {
+                    if l > j {
+                        // Not read.
+                        return 0.0;
+                    }
+                    let seen: f64 = (0..SKIN).map(|i| count(i) * columns[j][i] * columns[l][i]).sum();
+                    seen + SMOOTH * around(&lifted[j], l) + if j == l { 1e-9 } else { 0.0 }
+                })
             })
             .collect();
         let axis = |c: usize| {
-            let mut values: Vec<f64> = spots.iter().map(|s| s.average[c]).collect();
+            let mut g: Vec<f64> =
+                columns.iter().map(|a| (0..SKIN).map(|i| count(i) * a[i] * spots[i].average[c]).sum()).collect();
             // Positive definite, as the bump is in five dimensions.
-            if cholesky(&mut kernel.clone(), &mut values) { values } else { vec![0.0; SKIN] }
+            if cholesky(&mut h.clone(), &mut g) { g } else { vec![0.0; SKIN] }
         };
         let axes = [axis(0), axis(1), axis(2)];
         let points = (0..SKIN).map(|i| (lifted[i], std::array::from_fn(|c| axes[c][i]))).collect();
-        Modes { controls, points }
+        Ok(Modes { controls, points })
     }
 
     fn at(&self, lines: &Lines, p: P3) -> Bumps {

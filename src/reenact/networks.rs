@@ -49,7 +49,7 @@ pub enum Fitting {
     /// Dense points, and the model fitted to those of a whole shot.
     Dense {
         /// Finds faces.
-        finder: DenseFinder<Embedded>,
+        finder: Box<DenseFinder<Embedded>>,
         /// Finds their points and fits the model.
         fitter: Box<DenseFitter<Embedded>>,
     },
@@ -156,7 +156,7 @@ impl Networks {
                 Observer { detector: &**detector, regressor: &**regressor, model, identity, points: None }
             }
             Fitting::Dense { finder, fitter } => {
-                Observer { detector: finder, regressor: &**fitter, model, identity, points: Some(&**fitter) }
+                Observer { detector: &**finder, regressor: &**fitter, model, identity, points: Some(&**fitter) }
             }
         }
     }
@@ -263,7 +263,7 @@ impl Fitting {
         let rough = rough.map(|(executor, graph)| landmarks::Landmarks::new(executor, graph)).transpose()?;
         let mesh = landmarks::Landmarks::new(mesh.0, mesh.1)?;
         let fitter = Box::new(DenseFitter::new(mesh, rough, DenseHead::new(model)?));
-        Ok(Fitting::Dense { finder, fitter })
+        Ok(Fitting::Dense { finder: Box::new(finder), fitter })
     }
 }
 

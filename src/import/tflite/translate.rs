@@ -430,21 +430,39 @@ impl Translation<'_, '_> {
             o.options.and_then(|t| t.int(0, 0)).and_then(|f| usize::try_from(f).ok()).ok_or(Problem::Damaged)?;
         let square =
             factor.checked_mul(factor).filter(|s| *s > 0 && channels.is_multiple_of(*s)).ok_or(Problem::Damaged)?;
-        let layer = match self.made(x).filter(|_| alone) {
-            Some(Node::Conv { layer, .. }) => layer.clone(),
-            _ => return Err(Problem::Unknown("it rearranges what no convolution makes".into())),
-        };
+        if !alone {
+            return Err(Problem::Unknown("it rearranges what something else takes too".into()));
+        }
         let out = channels / square;
+        // Channel `c` at place `s` was number `s out + c`.
+        let order: Vec<usize> = (0..out).flat_map(|c| (0..square).map(move |s| s * out + c)).collect();
+        self.reorder(x, &order)?;
+        Ok(self.push(Node::PixelShuffle { x, factor }))
+    }
+
+    /// Makes the convolution that gives a value give its channels in another order: `order[k]` is where the new channel `k` was. One
+    /// that takes each channel by itself must get them in that order too.
+    fn reorder(&mut self, x: Value, order: &[usize]) -> Result<()> {
+        let Some(Node::Conv { x: input, layer, conv }) = self.made(x).cloned() else {
+            return Err(Problem::Unknown("it rearranges what no convolution makes".into()));
+        };
+        if conv.groups > 1 {
+            // What only stands for a padded value takes nothing.
+            let computed = self.nodes.iter().enumerate().filter(|(i, _)| !self.padded.contains_key(&(i + 1)));
+            let takers = computed.flat_map(|(_, node)| node.takes()).filter(|v| *v == Some(input)).count();
+            if conv.groups != order.len() || takers != 1 {
+                return Err(Problem::Unknown("it rearranges groups of channels".into()));
+            }
+            self.reorder(input, order)?;
+        }
         for part in ["weight", "bias"] {
             let array = self.weights.arrays.get_mut(&format!("{layer}.{part}")).ok_or(Problem::Damaged)?;
-            let values = array.as_f32().ok_or(Problem::Damaged)?;
-            let len = values.len() / channels;
-            // Channel `c` at place `s` was number `s out + c`.
-            let order = (0..out).flat_map(|c| (0..square).map(move |s| s * out + c));
-            let values = order.flat_map(|k| values[k * len..(k + 1) * len].to_vec()).collect();
+            let values = array.as_f32().filter(|v| v.len().is_multiple_of(order.len())).ok_or(Problem::Damaged)?;
+            let len = values.len() / order.len();
+            let values = order.iter().flat_map(|k| values[k * len..(k + 1) * len].to_vec()).collect();
             *array = Array::f32(array.shape.clone(), values);
         }
-        Ok(self.push(Node::PixelShuffle { x, factor }))
+        Ok(())
     }
 
     /// The same numbers under another shape: those of one pixel stay what they are, those of a picture may only come out.

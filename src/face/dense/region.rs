@@ -59,11 +59,14 @@ impl Region {
             for i in 0..size {
                 let (x, y) = (rx + cos * step * i as f32, ry + sin * step * i as f32);
                 let rgb = if zeros {
-                    // Between the outermost pixels and black too.
+                    // Between the outermost pixels and black too. In 32nds of a pixel and whole grey levels, as OpenCV warps: a
+                    // detector's box is of many overlapping ones, and small differences decide which.
+                    let [x, y] = [x, y].map(|v| (32.0 * v).round() / 32.0);
                     mix(x, y, |px, py| {
                         let inside = px >= 0 && py >= 0 && (px as usize) < w && (py as usize) < h;
                         if inside { sample(image, px as usize, py as usize) } else { [0.0; 3] }
                     })
+                    .map(|v| (255.0 * v).round() / 255.0)
                 } else {
                     mix(x.clamp(0.0, last_x), y.clamp(0.0, last_y), |px, py| {
                         sample(image, (px as usize).min(w - 1), (py as usize).min(h - 1))

@@ -2,10 +2,10 @@
 //! frame.
 //!
 //! A frame's answer depends on its own points and on the shot's identity alone. The identity depends on the set of the shot's
-//! faces: it is estimated on at most [`SUBSETS`] of them, evenly spaced among the frames that have one, so that neither
+//! faces: it is estimated on at most 48 of them, evenly spaced among the frames that have one, so that neither
 //! threads nor the order of the work matter, and a shot of up to that many faces may come in any order.
 //!
-//! Within this module a face is measured in units of which [`EYES`] lie between the outer corners of its eyes, y up, z
+//! Within this module a face is measured in units of which 86 lie between the outer corners of its eyes, y up, z
 //! towards the viewer: about millimetres of the mean head.
 
 mod bridge;

@@ -379,14 +379,8 @@ impl Ops for Torch {
         };
         let (sx, x0) = side(&cos * &x - &sin * &y, crop.scale.0, w);
         let (sy, y0) = side(&sin * &x + &cos * &y, crop.scale.1, h);
-        let rows = [
-            &cos * &sx,
-            &sin * &sy,
-            &cos * &x0 + &sin * &y0,
-            -(&sin * &sx),
-            &cos * &sy,
-            &cos * &y0 - &sin * &x0,
-        ];
+        let rows =
+            [&cos * &sx, &sin * &sy, &cos * &x0 + &sin * &y0, -(&sin * &sx), &cos * &sy, &cos * &y0 - &sin * &x0];
         Tensor::cat(&rows, 1).reshape([n as i64, 6, 1, 1]).into()
     }
 

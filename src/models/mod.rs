@@ -183,6 +183,11 @@ impl Pack {
         &self.manifest.components
     }
 
+    /// The component of this role whose configuration calls its network by this name.
+    pub fn network(&self, role: Role, name: &str) -> Option<&Component> {
+        self.components().iter().find(|c| c.role == role && c.config.get("network").is_some_and(|n| n == name))
+    }
+
     /// The first component of this role (and architecture).
     pub fn component(&self, role: Role, architecture: Option<&Architecture>) -> Option<&Component> {
         self.components().iter().find(|c| c.role == role && architecture.is_none_or(|a| *a == c.architecture))

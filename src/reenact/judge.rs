@@ -10,19 +10,14 @@ use crate::import::check;
 use crate::models::{Component, ModelSet, Pack, Role};
 use crate::nets::graph::Graph;
 
-fn component<'a>(pack: &'a Pack, role: Role, network: &str) -> Option<&'a Component> {
-    let named = |c: &&Component| c.role == role && c.config.get("network").is_some_and(|n| n == network);
-    pack.components().iter().find(named)
-}
-
 /// The tracker of the first pack that has its networks; `None` where none has them.
 ///
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) for a damaged pack.
-pub fn dense_tracker(models: &ModelSet, options: &cpu::Options) -> Result<Option<DenseTracker<Embedded>>> {
-    let parts = |pack| {
-        let mesh = component(pack, Role::Landmarks, FACE_MESH)?;
-        Some((pack, mesh, component(pack, Role::DenseDetector, SHORT_RANGE)?))
+pub fn dense_tracker<'a>(models: &'a ModelSet, options: &cpu::Options) -> Result<Option<DenseTracker<Embedded>>> {
+    let parts = |pack: &'a Pack| {
+        let mesh = pack.network(Role::Landmarks, FACE_MESH)?;
+        Some((pack, mesh, pack.network(Role::DenseDetector, SHORT_RANGE)?))
     };
     let Some((pack, mesh, short)) = models.packs().iter().find_map(parts) else { return Ok(None) };
     let load = |component: &Component| -> Result<(Embedded, Graph)> {
@@ -33,7 +28,7 @@ pub fn dense_tracker(models: &ModelSet, options: &cpu::Options) -> Result<Option
         let (executor, graph) = load(component)?;
         blaze::Detector::new(executor, graph)
     };
-    let full = component(pack, Role::DenseDetector, FULL_RANGE).map(detector).transpose()?;
+    let full = pack.network(Role::DenseDetector, FULL_RANGE).map(detector).transpose()?;
     let finder = DenseFinder::new(detector(short)?, full);
     let (executor, graph) = load(mesh)?;
     Ok(Some(DenseTracker::new(finder, Landmarks::new(executor, graph)?)))

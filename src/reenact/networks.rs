@@ -244,8 +244,7 @@ impl Fitting {
 
     fn dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
         let mut network = |role: Role, name: &str| -> Result<Option<(Embedded, Graph)>> {
-            let named = |c: &&Component| c.role == role && c.config.get("network").is_some_and(|n| n == name);
-            let Some(component) = home.components().iter().find(named) else { return Ok(None) };
+            let Some(component) = home.network(role, name) else { return Ok(None) };
             ids.push(ModelId::new(home, component));
             let weights = home.load(component, check)?;
             Ok(Some((Embedded::new(weights, options), Graph::from_config(&component.config)?)))

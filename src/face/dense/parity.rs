@@ -27,7 +27,7 @@ impl Fixture {
     }
 
     fn network(&self, role: Role, name: &str) -> (Cpu, Graph) {
-        let component = self.pack.components().iter().find(|c| c.role == role && c.config["network"] == name).unwrap();
+        let component = self.pack.network(role, name).unwrap();
         let weights = self.pack.load(component, check).unwrap();
         (
             Cpu::new(weights, &Options { threads: 1, ..Options::default() }),

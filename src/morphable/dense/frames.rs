@@ -5,8 +5,8 @@ use super::head::{Actor, DenseHead};
 use super::places::{OUTER_CORNERS, POINTS, STEADY};
 use super::solve::{Side, boxed};
 use super::{DensePoints, DenseRegion, EYES, FrameFit};
-use crate::morphable::ArkitShape;
 use crate::morphable::align::{Similarity, procrustes_by};
+use crate::morphable::{ArkitShape, ImageCamera};
 use nalgebra::{Matrix3, Rotation3, SMatrix, SVector, Vector3};
 
 /// Weight of an error in depth against one in the picture: MediaPipe's depth is a guess.
@@ -174,21 +174,26 @@ pub(super) fn solve(head: &DenseHead, actor: &Actor, observed: &Observed, factor
     Some(found)
 }
 
+/// The camera from the model's units to pixels, of one from millimetres to the fit's units. `None` where it is none.
+pub(super) fn image_camera(head: &DenseHead, found: &Similarity, per_pixel: f64) -> Option<ImageCamera> {
+    let to_pixels = Similarity {
+        scale: found.scale * head.place.scale / per_pixel,
+        rotation: found.rotation * head.place.rotation,
+        translation: found.apply(head.place.translation) / per_pixel,
+    };
+    let camera = to_pixels.image_camera();
+    let finite = camera.matrix().iter().all(|v| v.is_finite()) && camera.scale > 0.0;
+    finite.then_some(camera)
+}
+
 /// A frame as the caller gets it.
 pub(super) fn fit(head: &DenseHead, actor: &Actor, observed: &Observed) -> Option<FrameFit> {
     let found = solve(head, actor, observed, 1.0)?;
     let fitted = found.points(head, actor);
     let off: f64 = observed.points.iter().zip(&fitted).map(|(a, b)| (a - b).xy().norm()).sum();
     let (kept, whole) = (per_region(head, |i| found.weights[i]), per_region(head, |i| head.counts[i]));
-    // From the model's units to millimetres to pixels.
-    let to_pixels = Similarity {
-        scale: found.camera.scale * head.place.scale / observed.per_pixel,
-        rotation: found.camera.rotation * head.place.rotation,
-        translation: found.camera.apply(head.place.translation) / observed.per_pixel,
-    };
-    let camera = to_pixels.image_camera();
-    let finite = camera.matrix().iter().all(|v| v.is_finite()) && camera.scale > 0.0;
-    finite.then(|| FrameFit {
+    let camera = image_camera(head, &found.camera, observed.per_pixel)?;
+    Some(FrameFit {
         camera,
         shapes: found.shapes.map(|v| v as f32),
         expr: head.expression(found.shapes.iter().zip(&actor.gains).map(|(b, g)| b * g)),

@@ -1,10 +1,10 @@
 //! Where a face is, before anything is known of who it is or what it does.
 
-use super::frames::Observed;
+use super::frames::{Observed, image_camera};
 use super::places::STEADY;
 use super::{DenseHead, DensePoints};
 use crate::morphable::ImageCamera;
-use crate::morphable::align::{Similarity, procrustes_by};
+use crate::morphable::align::procrustes_by;
 
 impl DenseHead {
     /// Number of the model's expression coefficients.
@@ -17,13 +17,6 @@ impl DenseHead {
         let observed = Observed::new(points)?;
         let (mean, found) = (|i: usize| self.mean[STEADY[i]], |i: usize| observed.points[STEADY[i]]);
         let camera = procrustes_by(STEADY.len(), mean, found, |_| 1.0).ok()?;
-        let to_pixels = Similarity {
-            scale: camera.scale * self.place.scale / observed.per_pixel,
-            rotation: camera.rotation * self.place.rotation,
-            translation: camera.apply(self.place.translation) / observed.per_pixel,
-        };
-        let camera = to_pixels.image_camera();
-        let finite = camera.matrix().iter().all(|v| v.is_finite()) && camera.scale > 0.0;
-        finite.then_some(camera)
+        image_camera(self, &camera, observed.per_pixel)
     }
 }

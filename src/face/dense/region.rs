@@ -106,7 +106,8 @@ impl Line<'_> {
         let rows = red.chunks_mut(4).zip(green.chunks_mut(4)).zip(blue.chunks_mut(4));
         for (i, ((red, green), blue)) in rows.enumerate() {
             let along = f32x4::splat((4 * i) as f32) + of_lane;
-            let [x, y] = [0, 1].map(|k| f32x4::splat(self.start[k]) + f32x4::splat(self.step[k]) * along);
+            let x = f32x4::splat(self.start[0]) + f32x4::splat(self.step[0]) * along;
+            let y = f32x4::splat(self.start[1]) + f32x4::splat(self.step[1]) * along;
             for (to, values) in [red, green, blue].into_iter().zip(rgb(x, y)) {
                 let values = (f32x4::splat(self.scale) * values + f32x4::splat(self.offset)).to_array();
                 match <&mut [f32; 4]>::try_from(&mut *to) {
@@ -145,12 +146,14 @@ fn inside(image: &Frame, x: f32x4, y: f32x4) -> [f32x4; 3] {
     let next = |v: f32x4, last: f32| f32x4::splat(last).fast_min(v + f32x4::ONE).fast_trunc_int().to_array();
     let (right, below) = (next(left, last_x), next(top, last_y));
     let (px, py) = (px.to_array(), py.to_array());
-    let four: [f32x4; 4] = std::array::from_fn(|k| {
+    let mut four = [f32x4::ZERO; 4];
+    for (k, pixel) in four.iter_mut().enumerate() {
         let (top, low) = (py[k] as usize * w, below[k] as usize * w);
         let (left, right) = (px[k] as usize, right[k] as usize);
-        let corners = [top + left, top + right, low + left, low + right].map(|i| held(pixels[i]));
-        bilinear(corners, fx[k], fy[k])
-    });
+        let (a, b) = (held(pixels[top + left]), held(pixels[top + right]));
+        let (c, d) = (held(pixels[low + left]), held(pixels[low + right]));
+        *pixel = bilinear([a, b, c, d], fx[k], fy[k]);
+    }
     let [r, g, b, _] = f32x4::transpose(four);
     [r, g, b]
 }
@@ -171,7 +174,8 @@ fn framed(image: &Frame, x: f32x4, y: f32x4) -> [f32x4; 3] {
         let whole = v.trunc_int().round_float();
         whole - (whole.simd_gt(v) & f32x4::ONE)
     };
-    let [x, y] = [x, y].map(|v| round(f32x4::splat(32.0) * v) * f32x4::splat(1.0 / 32.0));
+    let places = |v: f32x4| round(f32x4::splat(32.0) * v) * f32x4::splat(1.0 / 32.0);
+    let (x, y) = (places(x), places(y));
     let (left, top) = (floor(x), floor(y));
     let (fx, fy) = ((x - left).to_array(), (y - top).to_array());
     let (px, py) = (left.trunc_int().to_array(), top.trunc_int().to_array());
@@ -180,13 +184,14 @@ fn framed(image: &Frame, x: f32x4, y: f32x4) -> [f32x4; 3] {
         let there = (0..w as i64).contains(&x) && (0..h as i64).contains(&y);
         if there { held(pixels[y as usize * w + x as usize]) } else { f32x4::ZERO }
     };
-    let four: [f32x4; 4] = std::array::from_fn(|k| {
+    let mut four = [f32x4::ZERO; 4];
+    for (k, pixel) in four.iter_mut().enumerate() {
         let (x, y) = (i64::from(px[k]), i64::from(py[k]));
-        bilinear([at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)], fx[k], fy[k])
-    });
+        *pixel = bilinear([at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)], fx[k], fy[k]);
+    }
     let levels = |v: f32x4| round(f32x4::splat(255.0) * v) / f32x4::splat(255.0);
     let [r, g, b, _] = f32x4::transpose(four);
-    [r, g, b].map(levels)
+    [levels(r), levels(g), levels(b)]
 }
 
 /// Either, of a picture whose numbers are not those that the networks know.

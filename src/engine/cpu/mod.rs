@@ -6,6 +6,7 @@
 //! This file holds the executor and the operations without a kernel of their own; `conv` holds convolutions, `layers` prepares
 //! their weights, and the kernels' files hold arithmetic on vectors.
 
+mod aligned;
 mod conv;
 mod direct;
 mod gemm;

@@ -17,6 +17,7 @@ mod places;
 mod pose;
 pub mod residual;
 mod solve;
+mod steady;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use bridge::bridge_hidden;
 pub use head::DenseHead;
 pub use places::POINTS;
 pub use residual::with_residual_modes;
+pub use steady::steady_cameras;
 
 use super::{ArkitShape, ImageCamera};
 use frames::Observed;

@@ -11,6 +11,7 @@ mod eyeballs;
 mod face;
 mod lids;
 mod lips;
+mod opening;
 mod shape;
 #[cfg(test)]
 mod sheet;
@@ -20,4 +21,5 @@ mod tests;
 pub use acting::{Own, acting};
 pub use curves::{ArkitCurves, Gaze};
 pub use eyeballs::{IrisVertices, iris_vertices};
+pub use opening::LidOpening;
 pub use shape::ArkitShape;

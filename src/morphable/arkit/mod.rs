@@ -19,5 +19,6 @@ mod tests;
 
 pub use acting::{Own, acting};
 pub use curves::{ArkitCurves, Gaze};
+pub(in crate::morphable) use eyeballs::ball_vertices;
 pub use eyeballs::{IrisVertices, iris_vertices};
 pub use shape::ArkitShape;

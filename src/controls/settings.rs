@@ -32,9 +32,9 @@ pub struct Settings {
     /// A frame of the driving clip, as the clip numbers it.
     pub neutral_frame: usize,
     pub look_at_camera: f32,
-    /// Degrees, as `gaze_pitch`: above 0 to the picture's left, and down.
-    pub gaze_yaw: f32,
-    pub gaze_pitch: f32,
+    /// Degrees, as `gaze_pitch_offset`: above 0 to the picture's left, and down.
+    pub gaze_yaw_offset: f32,
+    pub gaze_pitch_offset: f32,
     pub blink_strength: f32,
     pub override_mode: OverrideMode,
     /// Strengths; the expressions are those of [`Expression`](crate::morphable::Expression).
@@ -118,8 +118,8 @@ impl Settings {
             neutral: Neutral::ALL[read.option("neutral")],
             neutral_frame: read.count("neutral_frame"),
             look_at_camera: read.float("look_at_camera"),
-            gaze_yaw: read.float("gaze_yaw"),
-            gaze_pitch: read.float("gaze_pitch"),
+            gaze_yaw_offset: read.float("gaze_yaw_offset"),
+            gaze_pitch_offset: read.float("gaze_pitch_offset"),
             blink_strength: read.float("blink_strength"),
             override_mode: OverrideMode::ALL[read.option("override_mode")],
             expr_jaw_open: read.float("expr_jaw_open"),

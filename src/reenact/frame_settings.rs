@@ -72,7 +72,7 @@ impl FrameSettings {
             acting: Acting {
                 gaze: controls.region_gaze,
                 camera: controls.look_at_camera,
-                turn: [controls.gaze_yaw, controls.gaze_pitch],
+                turn: [controls.gaze_yaw_offset, controls.gaze_pitch_offset],
                 blink: controls.blink_strength,
                 shapes: controls.arkit.0,
                 replace: controls.rig().replace,

@@ -123,10 +123,6 @@ impl ReferenceMouth {
             let edge = planar_point(&forward.apply(edge).into());
             out.teeth.push((edge - planar_point(&upper[k])).dot(&flat) * inv - PAD * self.width);
         }
-        // Teeth end in a line, whatever the lips' outline does.
-        for _ in 0..2 {
-            even(&mut out.teeth);
-        }
         // Behind the lips and all that hangs in front of them.
         for v in &mut vertices[n..] {
             v[2] -= size;
@@ -182,16 +178,6 @@ impl ReferenceMouth {
         let visible = band * (1.0 - step(0.75, 1.0, across)) * (1.0 - self.open) * step(0.05 * w, 0.12 * w, to);
         synthetic = mix(synthetic, teeth, 0.92 * visible);
         MouthPoint { source, synthetic, weight }
-    }
-}
-
-/// Each value becomes the mean of those within a sixth of the row.
-fn even(row: &mut [f32]) {
-    let reach = row.len() / 6;
-    let before = row.to_vec();
-    for (k, v) in row.iter_mut().enumerate() {
-        let near = &before[k.saturating_sub(reach)..(k + reach + 1).min(before.len())];
-        *v = near.iter().sum::<f32>() / near.len() as f32;
     }
 }
 

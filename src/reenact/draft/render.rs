@@ -248,12 +248,12 @@ impl DraftShot {
                             colour = mix(colour, made_colour, made);
                         }
                         // Only the opening's own triangles: what lies before the eye stays before it.
-                        if let Some(i) = self.model.eyes.iter().position(|e| e.cover.contains(&id)) {
-                            if let (Some(eye), Some(target)) = (&self.eyes[i], &eyes[i]) {
-                                if let Some((put, share)) = eye.at(target, p) {
-                                    colour = mix(colour, put, share);
-                                }
-                            }
+                        let eye = self.model.eyes.iter().position(|e| e.cover.contains(&id));
+                        if let Some(i) = eye
+                            && let (Some(eye), Some(target)) = (&self.eyes[i], &eyes[i])
+                            && let Some((put, share)) = eye.at(target, p)
+                        {
+                            colour = mix(colour, put, share);
                         }
                         if id != NONE {
                             // The outline runs through the two outermost pixels of the face.

@@ -168,7 +168,10 @@ fn framed(image: &Frame, x: f32x4, y: f32x4) -> [f32x4; 3] {
         let size = v.abs();
         let whole = size.trunc_int().round_float();
         let up = whole + ((size - whole).simd_ge(f32x4::HALF) & f32x4::ONE);
-        (up | (v & f32x4::splat(-0.0))) + (v - v)
+        // What is no number stays none.
+        #[allow(clippy::eq_op, reason = "NaN minus NaN is NaN, all else 0")]
+        let zero = v - v;
+        (up | (v & f32x4::splat(-0.0))) + zero
     };
     let floor = |v: f32x4| {
         let whole = v.trunc_int().round_float();

@@ -122,6 +122,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         return None;
     }
     let mut shape = vec![0.0; head.shape_dim()];
+    let mut rested = [0.0; ArkitShape::COUNT];
     for (factor, most) in ROUNDS {
         let subset = evenly(faces.len(), most);
         let actor = Actor::new(head, &shape);
@@ -133,7 +134,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         if found.is_empty() {
             return None;
         }
-        shape = identity::solve(head, &actor, &shape, &found);
+        shape = identity::solve(head, &actor, &shape, &found, &mut rested);
     }
     // As the caller will have it.
     let shape: Vec<f32> = shape.iter().map(|v| *v as f32).collect();

@@ -4,13 +4,12 @@
 use super::{Color, Frame};
 use half::f16;
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 
 /// Pixels that one rayon task converts: large enough that a task costs more than its scheduling.
 const CHUNK: usize = 16 * 1024;
 
-/// Writes the opaque pixels of three equally long planes to memory for as many. Blocks of a fixed size become vectors.
-fn opaque(red: &[u8], green: &[u8], blue: &[u8], to: &mut [MaybeUninit<f32>]) {
+/// Writes the opaque pixels of three equally long planes to as many. Blocks of a fixed size become vectors.
+fn opaque(red: &[u8], green: &[u8], blue: &[u8], to: &mut [f32]) {
     const BLOCK: usize = 16;
     let planes = red.chunks(BLOCK).zip(green.chunks(BLOCK)).zip(blue.chunks(BLOCK));
     for (to, ((r, g), b)) in to.chunks_mut(4 * BLOCK).zip(planes) {
@@ -19,7 +18,7 @@ fn opaque(red: &[u8], green: &[u8], blue: &[u8], to: &mut [MaybeUninit<f32>]) {
             (p[0], p[1], p[2]) = (*r, *g, *b);
         }
         for (to, v) in to.iter_mut().zip(bytes.as_flattened()) {
-            to.write(v.to_unit());
+            *to = v.to_unit();
         }
     }
 }
@@ -130,20 +129,16 @@ impl Frame {
         frame
     }
 
-    /// An opaque picture from planes of eight-bit samples: red, green, blue.
+    /// Overwrites all pixels with opaque ones from planes of eight-bit samples: red, green, blue.
     ///
     /// # Panics
     /// Where a plane does not hold exactly `width * height` values.
-    pub fn from_planes(width: usize, height: usize, planes: [&[u8]; 3], color: Color) -> Frame {
+    pub fn fill_planes(&mut self, planes: [&[u8]; 3]) {
         let [red, green, blue] = planes;
-        assert!(planes.iter().all(|p| p.len() == width * height), "a sample a pixel is needed in each plane");
-        let mut data: Vec<f32> = Vec::with_capacity(4 * width * height);
-        let free = &mut data.spare_capacity_mut()[..4 * width * height];
+        let pixels = self.width * self.height;
+        assert!(planes.iter().all(|p| p.len() == pixels), "a sample a pixel is needed in each plane");
         let pieces = red.par_chunks(CHUNK).zip(green.par_chunks(CHUNK)).zip(blue.par_chunks(CHUNK));
-        free.par_chunks_mut(4 * CHUNK).zip(pieces).for_each(|(to, ((r, g), b))| opaque(r, g, b, to));
-        // SAFETY: `opaque` wrote four values for each pixel.
-        unsafe { data.set_len(4 * width * height) };
-        Frame { width, height, data, color }
+        self.data.par_chunks_mut(4 * CHUNK).zip(pieces).for_each(|(to, ((r, g), b))| opaque(r, g, b, to));
     }
 
     /// Overwrites all pixels with interleaved samples, as [`Frame::from_samples`], without allocating.
@@ -244,8 +239,9 @@ mod tests {
         for (width, height) in [(64, 4), (3, 5), (85, 3)] {
             let pixels: Vec<[u8; 3]> = (0..width * height).map(|v| v as u8).map(|v| [v, 255 - v, v ^ 0x5a]).collect();
             let plane = |c: usize| pixels.iter().map(|p| p[c]).collect::<Vec<u8>>();
-            let frame = Frame::from_planes(width, height, [&plane(0), &plane(1), &plane(2)], Color::Rec709);
-            assert_eq!(frame, Frame::from_rgb8(width, height, pixels.as_flattened(), Color::Rec709));
+            let mut frame = Frame::new(width, height);
+            frame.fill_planes([&plane(0), &plane(1), &plane(2)]);
+            assert_eq!(frame, Frame::from_rgb8(width, height, pixels.as_flattened(), frame.color));
         }
     }
 

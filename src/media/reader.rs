@@ -189,33 +189,24 @@ impl VideoReader {
                 }
             }
         };
-        if planar(&self.info) {
-            let (width, height) = (self.info.width, self.info.height);
-            let (green, rest) = bytes.split_at(width * height);
-            let (blue, red) = rest.split_at(width * height);
-            let frame = Frame::from_planes(width, height, [red, green, blue], self.info.color());
-            return Some(Ok((self.hand_on(bytes), frame)));
-        }
         let mut frame = self.spare.pop().unwrap_or_else(|| Frame::new(self.info.width, self.info.height));
         frame.reshape(self.info.width, self.info.height, self.info.color());
         match (self.info.depth, self.info.alpha) {
+            (Depth::U8, false) if planar(&self.info) => {
+                let (green, rest) = bytes.split_at(self.info.width * self.info.height);
+                let (blue, red) = rest.split_at(self.info.width * self.info.height);
+                frame.fill_planes([red, green, blue]);
+            }
             (Depth::U8, false) => frame.fill_samples::<u8, 3>(&bytes),
             (Depth::U8, true) => frame.fill_samples::<u8, 4>(&bytes),
             (_, false) => frame.fill_samples::<Le16, 3>(bytemuck::cast_slice(&bytes)),
             (_, true) => frame.fill_samples::<Le16, 4>(bytemuck::cast_slice(&bytes)),
         }
-        Some(Ok((self.hand_on(bytes), frame)))
-    }
-
-    /// Gives a buffer back to the pump; the number of the frame that was in it.
-    fn hand_on(&mut self, bytes: Vec<u8>) -> usize {
-        if let Some(running) = &self.running {
-            // The pump may have ended already.
-            let _ = running.empty.send(bytes);
-        }
+        // The pump may have ended already.
+        let _ = running.empty.send(bytes);
         let n = self.next;
         self.next += 1;
-        n
+        Some(Ok((n, frame)))
     }
 
     /// Judges how the decoder ended.

@@ -19,6 +19,7 @@ pub mod generator;
 mod generators;
 pub mod judge;
 mod lids;
+mod lips;
 pub mod networks;
 mod paste;
 pub mod runner;

@@ -12,6 +12,7 @@ use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity}
 use crate::pncc::Rasterizer;
 use crate::reenact::generator::Generator;
 use crate::reenact::lids::Lids;
+use crate::reenact::lips::Lips;
 use crate::reenact::paste::{add_change, cover_home, put_back};
 use crate::reenact::runner::{GeneratorRunner, RunnerScratch, Stack};
 use crate::reenact::window::{flow_in_window, in_window, window_around};
@@ -40,6 +41,8 @@ pub struct Shot {
     track: Track,
     /// Where the model's expressions name what lids do.
     lids: Option<Lids>,
+    /// The same of lips.
+    lips: Option<Lips>,
     audio: Option<AudioInput>,
 }
 
@@ -114,7 +117,9 @@ impl Shot {
         let (runner, audio) = (None, None);
         let eyeballs = generator.as_ref().is_some_and(|g| g.config.eyeballs);
         let lids = Lids::new(model.model(), &shape, &pose.expr, &track);
-        let mut shot = Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, lids, audio };
+        let lips = Lips::new(model.model(), &shape, &pose.expr, &track);
+        let mut shot =
+            Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, lids, lips, audio };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
@@ -137,8 +142,10 @@ impl Shot {
     /// The same reference driven by another track, without sound; what was prepared of the reference is shared.
     pub fn with_track(&self, track: Track) -> Shot {
         let lids = Lids::new(self.model.model(), &self.shape, &self.pose.expr, &track);
+        let lips = Lips::new(self.model.model(), &self.shape, &self.pose.expr, &track);
         Shot {
             lids,
+            lips,
             model: self.model.clone(),
             draft: self.draft.clone(),
             pose: self.pose.clone(),
@@ -195,18 +202,19 @@ impl Shot {
     /// [`Error::Usage`] when `index` lies outside the track.
     pub fn pose(&self, index: usize, settings: &FrameSettings) -> Result<FramePose> {
         let driver = self.driver(index)?;
-        let mut pose = match &self.lids {
-            Some(lids) => {
-                let mut driver = driver.clone();
-                if settings.retarget.self_reenactment {
-                    lids.shut(&self.track.shape, settings.acting.blink, &mut driver.expr);
-                } else {
-                    lids.transfer(&self.shape, &self.track.shape, settings.acting.blink, &mut driver.expr);
-                }
-                retarget(&self.stats, &self.track.stats, index, &driver, &settings.retarget)?
+        let (own, blink) = (&self.track.shape, settings.acting.blink);
+        let mut driver = std::borrow::Cow::Borrowed(driver);
+        if let Some(lids) = &self.lids {
+            let expr = &mut driver.to_mut().expr;
+            match settings.retarget.self_reenactment {
+                true => lids.shut(own, blink, expr),
+                false => lids.transfer(&self.shape, own, blink, expr),
             }
-            None => retarget(&self.stats, &self.track.stats, index, driver, &settings.retarget)?,
-        };
+        }
+        if let Some(lips) = self.lips.as_ref().filter(|_| !settings.retarget.self_reenactment) {
+            lips.transfer(&self.shape, own, &mut driver.to_mut().expr);
+        }
+        let mut pose = retarget(&self.stats, &self.track.stats, index, &driver, &settings.retarget)?;
         if settings.frontalise != 0.0 {
             let q = UnitQuaternion::from_rotation_matrix(&pose.camera.rotation);
             let front = q.try_slerp(&UnitQuaternion::identity(), settings.frontalise, 1e-6);

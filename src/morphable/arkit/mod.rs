@@ -22,5 +22,5 @@ pub use acting::{Own, acting};
 pub use curves::{ArkitCurves, Gaze};
 pub(in crate::morphable) use eyeballs::ball_vertices;
 pub use eyeballs::{IrisVertices, iris_vertices};
-pub use opening::LidOpening;
+pub use opening::{LidOpening, LipOpening};
 pub use shape::ArkitShape;

@@ -1,0 +1,95 @@
+//! Lips from one face to another: how far they are apart goes over as it is, measured by the faces' size, and closed lips are
+//! closed, whatever both mouths' shapes.
+
+use crate::morphable::Morphable;
+use crate::morphable::arkit::LipOpening;
+use crate::shot::Track;
+
+/// Largest gap, as a share of the distance of the eyes, that lips which touch may seem to have: where the two meet is known no better.
+const TOUCHING: f32 = 0.04;
+
+/// The lips of a reference and of a track. Gaps are shares of the distance of the own face's eyes.
+#[derive(Debug, Clone)]
+pub(super) struct Lips {
+    opening: LipOpening,
+    /// Distance of the eyes, in the model's units, of the reference and of the driver.
+    eyes: [f32; 2],
+    /// Gap at which the reference's lips touch, and the driver's.
+    touching: [f32; 2],
+}
+
+impl Lips {
+    /// `None` for a model whose expressions do not name the lips' movements.
+    pub fn new(model: &Morphable, shape: &[f32], rest: &[f32], track: &Track) -> Option<Lips> {
+        Lips::of(model, [shape, &track.shape], rest, track.poses.iter().map(|p| &*p.expr))
+    }
+
+    /// Of the identities of a reference and of a driver, the reference's expression and all of the driver's.
+    fn of<'a>(
+        model: &Morphable,
+        shapes: [&[f32]; 2],
+        rest: &[f32],
+        driver: impl Iterator<Item = &'a [f32]>,
+    ) -> Option<Lips> {
+        let opening = LipOpening::new(model)?;
+        let [shape, own] = shapes;
+        let eyes = shapes.map(|shape| opening.eye_distance(shape));
+        if eyes.iter().any(|d| !(*d > 0.0)) {
+            return None;
+        }
+        let touching = |gap: f32| if gap.abs() <= TOUCHING { gap } else { 0.0 };
+        let least = driver.map(|expr| opening.height(own, expr)).fold(f32::INFINITY, f32::min);
+        let touching = [touching(opening.height(shape, rest) / eyes[0]), touching(least / eyes[1])];
+        Some(Lips { opening, eyes, touching })
+    }
+
+    /// Changes an expression of the driver's to what the reference's lips make of it; `shape` and `own` are the identities of the
+    /// reference and of the driver.
+    pub fn transfer(&self, shape: &[f32], own: &[f32], expr: &mut [f32]) {
+        let gap = self.opening.height(own, expr) / self.eyes[1] - self.touching[1];
+        self.opening.set_height(shape, expr, (gap + self.touching[0]) * self.eyes[0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::morphable::ArkitShape;
+    use crate::synthetic::{acting_head, head};
+
+    #[test]
+    fn closed_lips_are_closed_and_gaps_keep_their_size() {
+        let model = acting_head();
+        let jaw = model.arkit[ArkitShape::JawOpen as usize] as usize;
+        let expr = |open: f32| {
+            let mut expr = vec![0.0; model.expr_dim];
+            expr[jaw] = open;
+            expr
+        };
+        let track: Vec<Vec<f32>> = [0.0, 0.1, 0.6, 0.3].map(expr).into();
+        let opening = LipOpening::new(&model).unwrap();
+        // Each identity mode in turn opens or closes the mouth a little and widens the face.
+        for mode in 0..model.shape_dim.min(6) {
+            let mut own = vec![0.0; model.shape_dim];
+            own[mode] = 1.5;
+            let driver = || track.iter().map(|e| &**e);
+            for (shape, own) in [(&[][..], &own[..]), (&own[..], &[][..])] {
+                let lips = Lips::of(&model, [shape, own], &expr(0.0), driver()).unwrap();
+                let gap = |shape: &[f32], expr: &[f32]| opening.height(shape, expr) / opening.eye_distance(shape);
+                let [closed, rest] = [gap(own, &track[0]), gap(shape, &track[0])];
+                for e in &track {
+                    let mut to = e.clone();
+                    lips.transfer(shape, own, &mut to);
+                    let (wanted, got) = (gap(own, e) - closed, gap(shape, &to) - rest);
+                    assert!((wanted - got).abs() < 1e-3, "mode {mode}: {wanted} {got}");
+                }
+            }
+        }
+        // A reference whose lips are parted closes them with the driver.
+        let parted = Lips::of(&model, [&[], &[]], &expr(0.5), track.iter().map(|e| &**e)).unwrap();
+        let mut to = track[0].clone();
+        parted.transfer(&[], &[], &mut to);
+        assert!(opening.height(&[], &to).abs() < TOUCHING * opening.eye_distance(&[]));
+        assert!(Lips::of(&head(), [&[], &[]], &[], std::iter::empty()).is_none());
+    }
+}

@@ -3,7 +3,9 @@
 use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu};
 use crate::error::Advice;
-use crate::face::dense::{DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, blaze, landmarks};
+use crate::face::dense::{
+    DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, SingleLook, blaze, landmarks,
+};
 use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
 use crate::face::observe::Observer;
@@ -15,9 +17,11 @@ use crate::import::check;
 use crate::key::Key;
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
 use crate::morphable::arrays::morphable_from;
-use crate::morphable::dense::DenseHead;
+use crate::morphable::arkit::{Own, acting};
+use crate::morphable::dense::{DenseHead, with_residual_modes};
 use crate::morphable::{Fit, Morphable, PreparedMorphable};
 use crate::nets::graph::Graph;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -115,9 +119,16 @@ impl Networks {
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
-        let fitting = match home.component(Role::Landmarks, None) {
-            Some(_) => Fitting::dense(home, &model, options, &mut ids)?,
-            None => Fitting::regressed(models, home, &model, detector, options, &mut ids)?,
+        let dense = home.component(Role::Landmarks, None).filter(|_| detector.is_none());
+        let (fitting, model) = match dense {
+            Some(points) if points.architecture == Architecture::DensePoints => {
+                // The pack's head is its regressor's; dense points need one that acts, which follows from it.
+                let model = with_residual_modes(&acting(&model, Own::Replaced)?)?;
+                ids[0].blake3 = Key::new("acting head", &[ids[0].blake3.as_bytes()]).hex();
+                (Fitting::own_dense(home, &model, options, &mut ids)?, model)
+            }
+            Some(_) => (Fitting::dense(home, &model, options, &mut ids)?, model),
+            None => (Fitting::regressed(models, home, &model, detector, options, &mut ids)?, model),
         };
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
@@ -266,6 +277,29 @@ impl Fitting {
     }
 }
 
+impl Fitting {
+    /// The project's own networks of dense points.
+    fn own_dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
+        let mut network = |role: Role, architecture: Architecture| -> Result<Arc<Weights>> {
+            let component = home.component(role, Some(&architecture)).ok_or_else(|| {
+                Error::model(format!(
+                    "the pack '{}' lacks the network '{architecture}': get it again, or choose another pack",
+                    home.name()
+                ))
+            })?;
+            ids.push(ModelId::new(home, component));
+            home.load(component, check)
+        };
+        let finder = network(Role::DenseDetector, Architecture::DenseFinder)?;
+        let points = network(Role::Landmarks, Architecture::DensePoints)?;
+        let finder = DenseFinder::Own(SingleLook::new(Embedded::new(finder, options)));
+        let rough = landmarks::Landmarks::own(Embedded::new(points.clone(), options), true);
+        let points = landmarks::Landmarks::own(Embedded::new(points, options), false);
+        let fitter = Box::new(DenseFitter::new(points, Some(rough), DenseHead::new(model)?));
+        Ok(Fitting::Dense { finder: Box::new(finder), fitter })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +307,7 @@ mod tests {
     use crate::import::fitting;
     use crate::nets::mobilenet;
     use crate::synthetic::head;
-    use crate::weights::{Array, Weights};
+    use crate::weights::Array;
 
     #[test]
     fn a_model_without_a_regressor_is_taken_only_when_asked_for() {

@@ -22,7 +22,7 @@ mod tests;
 
 pub use bridge::bridge_hidden;
 pub use head::DenseHead;
-pub use places::POINTS;
+pub use places::{POINTS, mirrored};
 pub use residual::with_residual_modes;
 
 use super::{ArkitShape, ImageCamera};

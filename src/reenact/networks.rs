@@ -119,7 +119,9 @@ impl Networks {
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
-        let dense = home.component(Role::Landmarks, None).filter(|_| detector.is_none());
+        // Who asks for a detector asks for boxes, and so for a regressor where there is one.
+        let boxes = detector.is_some() && home.component(Role::Regressor, None).is_some();
+        let dense = home.component(Role::Landmarks, None).filter(|_| !boxes);
         let (fitting, model) = match dense {
             Some(points) if points.architecture == Architecture::DensePoints => {
                 // The pack's head is its regressor's; dense points need one that acts, which follows from it.
@@ -308,6 +310,44 @@ mod tests {
     use crate::nets::mobilenet;
     use crate::synthetic::head;
     use crate::weights::Array;
+
+    /// The head with a regressor and dense networks of random weights.
+    #[test]
+    fn own_dense_networks_are_taken_unless_a_detector_is_asked_for() {
+        use crate::models::MANIFEST;
+        use crate::nets::{dense_finder, dense_points};
+        use crate::testing::random_weights;
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("own");
+        fitting::write(&home, &head(), None, fitting::LICENCE, check).unwrap();
+        let mut manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(home.join(MANIFEST)).unwrap()).unwrap();
+        let finder = shape::layers(|ops| {
+            dense_finder::finder(ops, &dense_finder::shape());
+        });
+        let points = shape::layers(|ops| {
+            dense_points::points(ops, &dense_points::shape());
+        });
+        for (role, architecture, layers) in
+            [("dense-detector", "dense-finder", finder), ("landmarks", "dense-points", points)]
+        {
+            let file = format!("{architecture}.safetensors");
+            crate::weights::safetensors::save(&home.join(&file), &random_weights(&layers, 1)).unwrap();
+            let blake3 = crate::weights::safetensors::blake3(&home.join(&file)).unwrap();
+            let part = serde_json::json!({"role": role, "architecture": architecture, "file": file, "blake3": blake3});
+            manifest["components"].as_array_mut().unwrap().push(part);
+        }
+        std::fs::write(home.join(MANIFEST), manifest.to_string()).unwrap();
+        let models = ModelSet::from_folders(&[folder.path().to_owned()]);
+        let networks = Networks::load(&models, None, None, &cpu::Options::default()).unwrap();
+        assert!(matches!(networks.fitting, Fitting::Dense { .. }));
+        assert_eq!(networks.morphable.model().arkit.len(), crate::morphable::ArkitShape::COUNT);
+        // Its coefficients are not those of the pack's own head.
+        let file = models.find(Role::Morphable, None, None).unwrap().1.blake3.clone();
+        assert_ne!(networks.model_hash(), file);
+        assert!(networks.observer().observe(&Frame::new(64, 48)).is_ok());
+        assert!(crate::reenact::judge::dense_tracker(&models, &cpu::Options::default()).unwrap().is_some());
+    }
 
     #[test]
     fn a_model_without_a_regressor_is_taken_only_when_asked_for() {

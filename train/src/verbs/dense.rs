@@ -152,6 +152,8 @@ pub fn measure(args: &Measure) -> Result<()> {
     } else {
         println!("{}", figures.figures.text());
         println!("found in {} of {} frames", figures.found, figures.frames);
+        let [[own, own_least], [other, other_least]] = [figures.own_ms, figures.wanted_ms];
+        println!("a frame: {own:.2} ms (a tenth {own_least:.2}); {}: {other:.2} ms ({other_least:.2})", args.beside);
     }
     Ok(())
 }

@@ -81,36 +81,6 @@ impl Region {
     }
 }
 
-/// Of a pixel's width and height at most so many samples are taken when a picture is reduced.
-const MOST_SAMPLES: usize = 8;
-
-impl Region {
-    /// Its pixels as [`Region::pixels`] has them, 0..1, where one pixel shows many of the picture's: the mean of some of them. Pixel `i`
-    /// is at `(i + 0.5) / size`; outside the picture is black.
-    pub fn reduced(&self, image: &Frame, size: usize) -> Vec<f32> {
-        let mut planes = vec![0.0; 3 * size * size];
-        let n = ((0.5 * self.side / size as f32).ceil() as usize).clamp(1, MOST_SAMPLES);
-        let places: Vec<f32> = (0..n).map(|k| (k as f32 + 0.5) / n as f32).collect();
-        let share = 1.0 / (n * n) as f32;
-        for j in 0..size {
-            for i in 0..size {
-                let mut sum = [0.0; 3];
-                for v in &places {
-                    for u in &places {
-                        let [x, y] = self.place([(i as f32 + u) / size as f32, (j as f32 + v) / size as f32]);
-                        if x >= 0.0 && y >= 0.0 && (x as usize) < image.width && (y as usize) < image.height {
-                            let rgb = sample(image, x as usize, y as usize);
-                            (0..3).for_each(|c| sum[c] += share * rgb[c]);
-                        }
-                    }
-                }
-                (0..3).for_each(|c| planes[c * size * size + j * size + i] = sum[c]);
-            }
-        }
-        planes
-    }
-}
-
 /// Bilinear.
 #[inline(always)]
 pub(super) fn mix(x: f32, y: f32, at: impl Fn(isize, isize) -> [f32; 3]) -> [f32; 3] {

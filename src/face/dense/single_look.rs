@@ -1,6 +1,6 @@
 //! The project's own finder: boxes around the dense points of each face, and the corners of eyes and mouth, from one small picture.
 
-use super::region::Region;
+use super::region::{Region, sample};
 use crate::engine::Executor;
 use crate::face::Detection;
 use crate::frame::{Frame, Rect};
@@ -13,6 +13,9 @@ const LEAST_SCORE: f32 = 0.5;
 const OVERLAP: f32 = 0.3;
 /// Logarithms of a side beyond these are cut off: what they say is no face's size.
 const SIDES: f32 = 3.0;
+
+/// Along each side of a pixel at most so many of the picture's are looked at.
+const MOST_SAMPLES: usize = 8;
 
 /// The network over weights that have passed their check.
 #[derive(Debug)]
@@ -62,8 +65,7 @@ impl<E: Executor> SingleLook<E> {
             return Err(Error::input("a picture without pixels: give another"));
         }
         let region = Region::letterbox(image);
-        let pixels = region.reduced(image, SIZE);
-        let x = self.executor.tensor([1, 3, SIZE, SIZE], &pixels);
+        let x = self.executor.tensor([1, 3, SIZE, SIZE], &reduced(image, &region));
         let mut found = Vec::new();
         for (cells, (side, unit)) in finder(&self.executor, &x).iter().zip(LEVELS) {
             let planes = self.executor.values(cells);
@@ -83,6 +85,34 @@ impl<E: Executor> SingleLook<E> {
         }
         Ok(merge(found))
     }
+}
+
+/// A picture in a square that holds it, level, as planes of [`SIZE`] x [`SIZE`], 0..1: where one pixel shows many of the picture's, the mean
+/// of some of them, black beside the picture.
+fn reduced(image: &Frame, region: &Region) -> Vec<f32> {
+    let n = ((0.5 * region.side / SIZE as f32).ceil() as usize).clamp(1, MOST_SAMPLES);
+    // Which columns, or rows, are looked at, one after the other.
+    let places = |middle: f32, length: usize| -> Vec<Option<usize>> {
+        let count = (SIZE * n) as f32;
+        let at = |k: usize| middle + ((k as f32 + 0.5) / count - 0.5) * region.side;
+        (0..SIZE * n).map(|k| Some(at(k)).filter(|v| (0.0..length as f32).contains(v)).map(|v| v as usize)).collect()
+    };
+    let (columns, rows) = (places(region.centre[0], image.width), places(region.centre[1], image.height));
+    let mut planes = vec![0.0; 3 * SIZE * SIZE];
+    let share = 1.0 / (n * n) as f32;
+    for (j, rows) in rows.chunks(n).enumerate() {
+        for (i, columns) in columns.chunks(n).enumerate() {
+            let mut sum = [0.0; 3];
+            for y in rows.iter().flatten() {
+                for x in columns.iter().flatten() {
+                    let rgb = sample(image, *x, *y);
+                    (0..3).for_each(|c| sum[c] += rgb[c]);
+                }
+            }
+            (0..3).for_each(|c| planes[(c * SIZE + j) * SIZE + i] = share * sum[c]);
+        }
+    }
+    planes
 }
 
 /// Of boxes that overlap, their mean, weighted by score; its score is the best one's.
@@ -122,6 +152,21 @@ mod tests {
             assert!(near(r.x0, rect.x0) && near(r.y0, rect.y0) && near(r.x1, rect.x1) && near(r.y1, rect.y1), "{r:?}");
             assert!(p.as_flattened().iter().zip(points.as_flattened()).all(|(a, b)| near(*a, *b)), "{p:?}");
         }
+    }
+
+    #[test]
+    fn a_picture_is_reduced_to_the_middle_of_a_square() {
+        // White on the right half; half as high as wide.
+        let mut image = Frame::new(512, 256);
+        for i in 0..512 * 256 {
+            let v = if i % 512 >= 256 { 1.0 } else { 0.25 };
+            image.set_pixel(i % 512, i / 512, [v, v, v, 1.0]);
+        }
+        let seen = reduced(&image, &Region::letterbox(&image));
+        let at = |x: usize, y: usize| seen[y * SIZE + x];
+        assert_eq!([at(0, 31), at(0, 32), at(63, 95), at(64, 95), at(64, 96)], [0.0, 0.25, 0.25, 1.0, 0.0]);
+        let small = reduced(&image.resize(64, 32, crate::frame::Filter::Area), &Region::letterbox(&Frame::new(64, 32)));
+        assert!((small[40 * SIZE + 100] - 1.0).abs() < 1e-5);
     }
 
     #[test]

@@ -161,9 +161,12 @@ impl Observer<'_> {
     fn fit_detection(&self, image: &Frame, seen: &Detection) -> Result<Option<Fitted>> {
         if let Some(points) = self.points {
             let [right, left] = seen.landmarks5.map_or([[0.0, 0.0], [1.0, 0.0]], |[right, left, ..]| [right, left]);
-            let Some(mut fitted) = follow_points(points, image, &Region::around(&seen.rect, right, left))? else {
-                return Ok(None);
+            let region = Region::around(&seen.rect, right, left);
+            let found = match seen.landmarks5.filter(|_| points.knows_regions()) {
+                Some(five) => look_once(points, image, &region, &five)?,
+                None => follow_points(points, image, &region)?,
             };
+            let Some(mut fitted) = found else { return Ok(None) };
             if let (Some(network), Some(dense)) = (self.identity, &fitted.dense) {
                 fitted.identity = present(network.identity(image, &five_of_dense(&dense.points[..])))?;
             }
@@ -187,11 +190,27 @@ impl Observer<'_> {
 fn follow_points(points: &dyn PointFitter, image: &Frame, region: &Region) -> Result<Option<Fitted>> {
     let Some(first) = present(points.rough_points(image, region))? else { return Ok(None) };
     let Some(face) = present(points.points(image, &first.region()))? else { return Ok(None) };
+    let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
+    let away = first.points.iter().zip(face.points.iter()).map(apart).sum::<f32>() / face.points.len() as f32;
+    rate_points(points, image, face, away)
+}
+
+/// The points of a dense face that a detector's five stand for: outer corners of the eyes, tip of the nose, corners of the mouth.
+const DETECTED: [usize; 5] = [33, 263, 1, 61, 291];
+
+/// The face in a region that a detector knows exactly, with its five points.
+fn look_once(points: &dyn PointFitter, image: &Frame, region: &Region, five: &[[f32; 2]; 5]) -> Result<Option<Fitted>> {
+    let Some(face) = present(points.points(image, region))? else { return Ok(None) };
+    let apart = |(i, p): (usize, &[f32; 2])| (face.points[i][0] - p[0]).hypot(face.points[i][1] - p[1]);
+    let away = DETECTED.into_iter().zip(five).map(apart).sum::<f32>() / DETECTED.len() as f32;
+    rate_points(points, image, face, away)
+}
+
+/// A face with its confidence; `away` is how far two looks at it differ, pixels.
+fn rate_points(points: &dyn PointFitter, image: &Frame, face: DenseFace, away: f32) -> Result<Option<Fitted>> {
     let Some(fit) = points.place(&face) else { return Ok(None) };
     let bounds = face.bounds();
-    let side = bounds.width().max(bounds.height()).max(1e-6);
-    let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
-    let away = first.points.iter().zip(face.points.iter()).map(apart).sum::<f32>() / (face.points.len() as f32 * side);
+    let away = away / bounds.width().max(bounds.height()).max(1e-6);
     let (w, h) = (image.width as f32, image.height as f32);
     let inside = |p: &&[f32; 3]| p[0] > -1.0 && p[1] > -1.0 && p[0] < w && p[1] < h;
     let share = face.points.iter().filter(inside).count() as f32 / face.points.len() as f32;

@@ -226,7 +226,10 @@ mod tests {
                 let at = ops.tensor([1, 2, 1, 1], &[i as f32, j as f32]);
                 let want = ops.values(&place(&ops, &at, &centre, part));
                 let got = [0, 1].map(|c| seen[c * WINDOW * WINDOW + j * WINDOW + i]);
-                assert!((got[0] - want[0]).abs() < 1e-3 && (got[1] - want[1]).abs() < 1e-3, "{part:?} {got:?} {want:?}");
+                assert!(
+                    (got[0] - want[0]).abs() < 1e-3 && (got[1] - want[1]).abs() < 1e-3,
+                    "{part:?} {got:?} {want:?}"
+                );
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Networks by the architecture names that packs use, their inputs and outputs by name: what export, verification and
 //! benchmarks need to treat them alike.
 
-use super::{dense_finder, dense_points, discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface};
+use super::{
+    dense_finder, dense_points, discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface,
+};
 use crate::engine::{Ops, shape};
 use crate::models::Architecture;
 use crate::weights::Weights;

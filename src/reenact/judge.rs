@@ -2,12 +2,12 @@
 //!
 //! Unlike [`super::networks`] it need not fit the chosen pack's model, so that every way of fitting is judged by the same eyes.
 
+use crate::Result;
 use crate::engine::{Embedded, cpu};
 use crate::face::dense::landmarks::Landmarks;
 use crate::face::dense::{DenseFinder, DenseTracker, FACE_MESH, FULL_RANGE, SHORT_RANGE, SingleLook, blaze};
 use crate::import::check;
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
-use crate::Result;
 use crate::nets::graph::Graph;
 
 /// The tracker of the first pack that has its networks; `None` where none has them.

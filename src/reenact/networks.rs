@@ -16,8 +16,8 @@ use crate::frame::Frame;
 use crate::import::check;
 use crate::key::Key;
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
-use crate::morphable::arrays::morphable_from;
 use crate::morphable::arkit::{Own, acting};
+use crate::morphable::arrays::morphable_from;
 use crate::morphable::dense::{DenseHead, with_residual_modes};
 use crate::morphable::{Fit, Morphable, PreparedMorphable};
 use crate::nets::graph::Graph;
@@ -86,14 +86,18 @@ impl ModelId {
     }
 }
 
-/// The pack to fit faces with, and its morphable model: `pack`, or the first with dense points, or the first with a regressor (one that was
-/// imported or built for its model alone fits nothing), or the first that has a model.
+/// The pack to fit faces with, and its morphable model: `pack`, or the first with MediaPipe's dense points, or the first with the project's own
+/// or with a regressor (one that was imported or built for its model alone fits nothing), or the first that has a model.
 fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a Component)> {
     let with = |role: Role| {
         move |p: &'a Pack| p.component(role, None).and_then(|_| Some((p, p.component(Role::Morphable, None)?)))
     };
-    let dense = models.packs().iter().find_map(with(Role::Landmarks));
-    match dense.or_else(|| models.packs().iter().find_map(with(Role::Regressor))) {
+    let has = |p: &&Pack, role: Role, architecture: &Architecture| p.component(role, Some(architecture)).is_some();
+    let foreign = models.packs().iter().filter(|p| has(p, Role::Landmarks, &Architecture::Graph));
+    let dense = foreign.into_iter().find_map(with(Role::Landmarks));
+    // A pack that somebody brought comes before one that came with the program, whatever it fits with.
+    let any = |p| with(Role::Landmarks)(p).or_else(|| with(Role::Regressor)(p));
+    match dense.or_else(|| models.packs().iter().find_map(any)) {
         Some(found) if pack.is_none() => Ok(found),
         _ => models.find(Role::Morphable, None, pack),
     }
@@ -297,8 +301,9 @@ impl Fitting {
         let finder = DenseFinder::Own(SingleLook::new(Embedded::new(finder, options)));
         let rough = landmarks::Landmarks::own(Embedded::new(points.clone(), options), true);
         let points = landmarks::Landmarks::own(Embedded::new(points, options), false);
-        let fitter = Box::new(DenseFitter::new(points, Some(rough), DenseHead::new(model)?));
-        Ok(Fitting::Dense { finder: Box::new(finder), fitter })
+        let fitter = DenseFitter::new(points, Some(rough), DenseHead::new(model)?);
+        let fitter = if std::env::var_os("HEADGAN_TRY_ONCE").is_some() { fitter.with_exact_regions() } else { fitter };
+        Ok(Fitting::Dense { finder: Box::new(finder), fitter: Box::new(fitter) })
     }
 }
 

@@ -43,14 +43,23 @@ fn labels(folder: &Path) -> (PathBuf, PathBuf) {
             let five = FIVE.map(|k| [head.points[k][0], head.points[k][1]]);
             clip.frames.push(picture.clone());
             let rect = [60.0, 60.0, 220.0, 230.0];
-            clip.faces.push(LabelledFace { frame: i, jpeg: picture, points: head.points.clone(), in_frame: five, rect });
+            clip.faces.push(LabelledFace {
+                frame: i,
+                jpeg: picture,
+                points: head.points.clone(),
+                in_frame: five,
+                rect,
+            });
         }
         let path = labels.join(format!("{name}.safetensors"));
         clip.save(&path).unwrap();
         let again = LabelledClip::load(&path).unwrap();
         assert_eq!((again.name.as_str(), &again.frames), (name, &clip.frames));
         for (a, b) in again.faces.iter().zip(&clip.faces) {
-            assert_eq!((a.frame, &a.jpeg, &a.points, a.in_frame, a.rect), (b.frame, &b.jpeg, &b.points, b.in_frame, b.rect));
+            assert_eq!(
+                (a.frame, &a.jpeg, &a.points, a.in_frame, a.rect),
+                (b.frame, &b.jpeg, &b.points, b.in_frame, b.rect)
+            );
         }
     }
     let held = folder.join("held.txt");
@@ -106,7 +115,8 @@ fn runs_that_were_stopped_go_on_to_the_bit_and_make_a_pack() {
         let log = || std::fs::read_to_string(run.join("log.jsonl")).unwrap();
         let state = || {
             let Checkpoint { tensors, .. } = Checkpoint::load(&place(4), Device::Cpu).unwrap();
-            let bits = |t: &Tensor| Vec::<f32>::try_from(t.reshape([-1])).unwrap().into_iter().map(f32::to_bits).collect();
+            let bits =
+                |t: &Tensor| Vec::<f32>::try_from(t.reshape([-1])).unwrap().into_iter().map(f32::to_bits).collect();
             tensors.iter().map(|(name, t)| (name.clone(), bits(t))).collect::<Vec<(String, Vec<u32>)>>()
         };
         let (whole, lines) = (state(), log());

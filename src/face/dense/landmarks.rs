@@ -54,9 +54,7 @@ enum Network {
     /// MediaPipe's.
     Graph(Graph, Outputs),
     /// The project's own ([`dense_points`]), or its first look alone.
-    Own {
-        rough: bool,
-    },
+    Own { rough: bool },
 }
 
 /// Which outputs are the mesh, lips, right eye, left eye, right iris, left iris, and the flag; or the mesh and the flag.

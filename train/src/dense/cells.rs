@@ -57,12 +57,8 @@ pub fn pictures(clip: &LabelledClip) -> Result<Vec<Picture>> {
 /// A drawn head as a picture with its face.
 pub fn drawn(face: &super::faces::Face) -> Picture {
     let none = Rect { x0: f32::MAX, y0: f32::MAX, x1: f32::MIN, y1: f32::MIN };
-    let grow = |r: Rect, p: &[f32; 3]| Rect {
-        x0: r.x0.min(p[0]),
-        y0: r.y0.min(p[1]),
-        x1: r.x1.max(p[0]),
-        y1: r.y1.max(p[1]),
-    };
+    let grow =
+        |r: Rect, p: &[f32; 3]| Rect { x0: r.x0.min(p[0]), y0: r.y0.min(p[1]), x1: r.x1.max(p[0]), y1: r.y1.max(p[1]) };
     let rect = face.points.iter().fold(none, grow);
     let landmarks = super::label::FIVE.map(|i| [face.points[i][0], face.points[i][1]]);
     Picture::new(face.picture.clone(), vec![Face { rect, landmarks, required: true }])
@@ -241,7 +237,9 @@ impl Trainable for Trainer {
 /// [`Error::Input`] for a checkpoint of another network; [`Error::Model`] where the weights would not run.
 pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
     if checkpoint.metadata.get(super::points::METADATA_KEY).is_none_or(|name| name != NAME) {
-        return Err(Error::input("the checkpoint is none of a finder: name a run of headgan-train dense --network finder"));
+        return Err(Error::input(
+            "the checkpoint is none of a finder: name a run of headgan-train dense --network finder",
+        ));
     }
     let weights = crate::export::halved(weights_of(checkpoint.part("average"))?);
     shape::check(&weights, |ops| {

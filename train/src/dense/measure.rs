@@ -2,6 +2,7 @@
 
 use super::label::{LabelledClip, decode};
 use crate::interrupt;
+use headgan::Result;
 use headgan::engine::{Embedded, cpu};
 use headgan::evaluate::performance::{Signal, Signals, arrival, signals};
 use headgan::face::dense::landmarks::Landmarks;
@@ -9,7 +10,6 @@ use headgan::face::dense::{DenseFace, Region};
 use headgan::frame::Frame;
 use headgan::random::Rng;
 use headgan::weights::Weights;
-use headgan::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -246,26 +246,28 @@ impl Trainer {
         let want = Tensor::cat(&[wanted(batch, Part::RightEye), wanted(batch, Part::LeftEye)], 0);
         let mask = Tensor::cat(&[&person, &person], 0);
         let apart = Tensor::cat(&[&eyes, &eyes], 0);
-        let iris = Tensor::cat(&[mask.ones_like().expand([2 * m, EYE as i64, 1], true), mask.expand([2 * m, IRIS as i64, 1], true)], 1);
+        let iris = Tensor::cat(
+            &[mask.ones_like().expand([2 * m, EYE as i64, 1], true), mask.expand([2 * m, IRIS as i64, 1], true)],
+            1,
+        );
         let eye_scale = f64::from(EYE_SCALE);
         let off_eyes = (&seen - &want).reshape([2 * m, (EYE + IRIS) as i64, 2]).abs() * &self.weights[1] * iris;
         let off_eyes = (off_eyes * eye_scale / &apart).mean(Kind::Float);
-        let mut moved = signal_losses(&self.eye, &seen, &want, &(apart.reshape([2 * m, 1]) / eye_scale), &mask.reshape([2 * m, 1]));
+        let mut moved =
+            signal_losses(&self.eye, &seen, &want, &(apart.reshape([2 * m, 1]) / eye_scale), &mask.reshape([2 * m, 1]));
 
         let seen = lips(&ops, &Shared(look(Part::Lips))).0.reshape([m, 2 * LIPS.len() as i64]);
         let want = wanted(batch, Part::Lips);
         let lips_scale = f64::from(LIPS_SCALE);
         let off_lips = (&seen - &want).reshape([m, LIPS.len() as i64, 2]).abs() * &self.weights[2];
         let off_lips = (off_lips * lips_scale / &eyes).mean(Kind::Float);
-        let lips_moved = signal_losses(&self.lips, &seen, &want, &(eyes.reshape([m, 1]) / lips_scale), &person.reshape([m, 1]));
+        let lips_moved =
+            signal_losses(&self.lips, &seen, &want, &(eyes.reshape([m, 1]) / lips_scale), &person.reshape([m, 1]));
         for (a, b) in moved.iter_mut().zip(lips_moved) {
             *a = &*a + b;
         }
         let [signals, changes] = moved;
-        let there = Tensor::cat(
-            &[Tensor::ones([m], (Kind::Float, n_device(&batch.pixels))), Tensor::zeros([n - m], (Kind::Float, n_device(&batch.pixels)))],
-            0,
-        );
+        let there = Tensor::arange(n, (Kind::Float, batch.pixels.device())).lt(m as f64).to_kind(Kind::Float);
         let flag = flag.0.reshape([n]).binary_cross_entropy_with_logits::<Tensor>(&there, None, None, Reduction::Mean);
         vec![
             ("mesh", off * weight::MESH),
@@ -291,10 +293,6 @@ impl Trainer {
     pub fn averaged(&self) -> Result<Weights> {
         weights_of(self.net.average().iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
     }
-}
-
-fn n_device(t: &Tensor) -> Device {
-    t.device()
 }
 
 /// How far signals are off, and how far their differences between the two of each pair are.
@@ -344,7 +342,9 @@ impl Trainable for Trainer {
 /// [`Error::Input`] for a checkpoint of another network; [`Error::Model`] where the weights would not run.
 pub fn export(checkpoint: &Checkpoint) -> Result<Weights> {
     if checkpoint.metadata.get(METADATA_KEY).is_none_or(|name| name != NAME) {
-        return Err(Error::input("the checkpoint is none of dense points: name a run of headgan-train dense --network points"));
+        return Err(Error::input(
+            "the checkpoint is none of dense points: name a run of headgan-train dense --network points",
+        ));
     }
     let weights = crate::export::halved(weights_of(checkpoint.part("average"))?);
     shape::check(&weights, |ops| {

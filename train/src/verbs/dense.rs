@@ -4,10 +4,10 @@ use super::common::{DeviceArgs, LoaderArgs, networks, newest_checkpoint};
 use headgan::models::{ModelSet, Pack};
 use headgan::reenact::networks::{Fitting, Networks};
 use headgan::{Error, Result};
+use headgan_train::dense::export;
 use headgan_train::dense::label::{self, LabelSettings};
 use headgan_train::dense::measure::{self, Beside};
 use headgan_train::dense::run::{self, Network};
-use headgan_train::dense::export;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -138,9 +138,8 @@ pub fn measure(args: &Measure) -> Result<()> {
     if args.every == 0 {
         return Err(Error::Usage("--every must be above 0".into()));
     }
-    let text = std::fs::read_to_string(&args.list).map_err(|e| {
-        Error::usage(format!("--list {}: cannot be read ({e})", args.list.display())).with_source(e)
-    })?;
+    let text = std::fs::read_to_string(&args.list)
+        .map_err(|e| Error::usage(format!("--list {}: cannot be read ({e})", args.list.display())).with_source(e))?;
     let paths: Vec<PathBuf> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(PathBuf::from).collect();
     let (own, wanted) = (dense_pack(&args.pack)?, dense_pack(&args.beside)?);
     let beside = Beside { own: &own, wanted: &wanted, every: args.every };
@@ -174,8 +173,7 @@ pub fn label(args: &Label) -> Result<()> {
     let settings =
         LabelSettings { networks: networks.models.iter().map(|m| m.blake3.clone()).collect(), every: args.every };
     let observer = networks.observer();
-    let [clips, frames, faces] =
-        label::label(&args.clips, &args.out, &settings, &observer, args.threads, args.quiet)?;
+    let [clips, frames, faces] = label::label(&args.clips, &args.out, &settings, &observer, args.threads, args.quiet)?;
     println!("{}: {clips} new clips, {frames} frames, {faces} faces", args.out.display());
     Ok(())
 }

@@ -302,8 +302,7 @@ impl Fitting {
         let rough = landmarks::Landmarks::own(Embedded::new(points.clone(), options), true);
         let points = landmarks::Landmarks::own(Embedded::new(points, options), false);
         let fitter = DenseFitter::new(points, Some(rough), DenseHead::new(model)?);
-        let fitter = if std::env::var_os("HEADGAN_TRY_ONCE").is_some() { fitter.with_exact_regions() } else { fitter };
-        Ok(Fitting::Dense { finder: Box::new(finder), fitter: Box::new(fitter) })
+        Ok(Fitting::Dense { finder: Box::new(finder), fitter: Box::new(fitter.with_exact_regions()) })
     }
 }
 

@@ -90,6 +90,9 @@ impl Batch {
     }
 }
 
+/// How much more the place of an iris counts than an opening.
+const IRIS_WEIGHT: f64 = 3.0;
+
 /// What is read off a window's points: linear, a column for each.
 struct Signals {
     /// [2 points, signals].
@@ -125,10 +128,10 @@ fn place(table: &[usize], point: usize) -> usize {
 fn eye_signals(device: Device) -> Signals {
     let at = |p: usize| place(&RIGHT_EYE, p);
     let corners = [at(33), at(133)];
-    let beside = |axis: usize, points: &[usize]| {
+    let beside = |axis: usize, points: &[usize], weight: f64| {
         let n = points.len() as f64;
-        let mut terms: Vec<_> = points.iter().map(|p| (*p, axis, 1.0 / n)).collect();
-        terms.extend(corners.map(|c| (c, axis, -0.5)));
+        let mut terms: Vec<_> = points.iter().map(|p| (*p, axis, weight / n)).collect();
+        terms.extend(corners.map(|c| (c, axis, -0.5 * weight)));
         terms
     };
     let opening = |upper: usize, lower: usize| vec![(at(lower), 1, 1.0), (at(upper), 1, -1.0)];
@@ -137,11 +140,12 @@ fn eye_signals(device: Device) -> Signals {
         (opening(160, 144), true),
         (opening(159, 145), true),
         (opening(158, 153), true),
-        (beside(0, &[EYE]), false),
-        (beside(1, &[EYE]), false),
-        (beside(1, &brow), true),
-        (beside(1, &brow[..2]), true),
-        (beside(1, &brow[3..]), true),
+        // An iris moves less than lids do, and within them.
+        (beside(0, &[EYE], IRIS_WEIGHT), false),
+        (beside(1, &[EYE], IRIS_WEIGHT), false),
+        (beside(1, &brow, 1.0), true),
+        (beside(1, &brow[..2], 1.0), true),
+        (beside(1, &brow[3..], 1.0), true),
     ];
     Signals::new(EYE + IRIS, &all, device)
 }

@@ -166,6 +166,39 @@ fn linear_pictures_are_encoded() {
     assert!((back[0].1.data[0] - want).abs() < 0.003);
 }
 
+/// YUV is read as planes; what is asked for interleaved is the same to the bit.
+#[test]
+fn planes_hold_what_interleaved_pixels_do() {
+    let Some(tools) = tools() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["yuv420p", "yuvj420p", "yuv422p", "yuv444p"] {
+        let path = folder.path().join(format!("{format}.mkv"));
+        make(
+            &tools,
+            &path,
+            &format!("-f lavfi -i testsrc2=s=66x50:d=1:r=3,noise=alls=60:allf=t,format={format} -c:v ffv1 -strict -1"),
+        );
+        let frames = read_all(&tools, &path, ReadOptions::default()).unwrap();
+        let info = probe(&tools, &path).unwrap();
+        let range = if info.full_range == Some(true) { "pc" } else { "tv" };
+        let raw = folder.path().join(format!("{format}.rgb"));
+        make(
+            &tools,
+            &raw,
+            &format!(
+                "-i {} -vf scale=in_color_matrix=bt601:in_range={range}:out_range=pc:\
+                 flags=bicubic+accurate_rnd+full_chroma_int,format=rgb24 -f rawvideo -pix_fmt rgb24",
+                path.display()
+            ),
+        );
+        let raw = std::fs::read(raw).unwrap();
+        assert_eq!((frames.len(), raw.len()), (3, 3 * 3 * 66 * 50), "{format}");
+        for ((n, frame), raw) in frames.iter().zip(raw.chunks_exact(3 * 66 * 50)) {
+            assert!(*frame == Frame::from_rgb8(66, 50, raw, frame.color), "{format}: frame {n}");
+        }
+    }
+}
+
 #[test]
 fn any_start_gives_the_same_frames() {
     let Some(tools) = tools() else { return };

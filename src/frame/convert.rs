@@ -8,6 +8,21 @@ use rayon::prelude::*;
 /// Pixels that one rayon task converts: large enough that a task costs more than its scheduling.
 const CHUNK: usize = 16 * 1024;
 
+/// Writes the opaque pixels of three equally long planes to as many. Blocks of a fixed size become vectors.
+fn opaque(red: &[u8], green: &[u8], blue: &[u8], to: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let planes = red.chunks(BLOCK).zip(green.chunks(BLOCK)).zip(blue.chunks(BLOCK));
+    for (to, ((r, g), b)) in to.chunks_mut(4 * BLOCK).zip(planes) {
+        let mut bytes = [[u8::MAX; 4]; BLOCK];
+        for (p, ((r, g), b)) in bytes.iter_mut().zip(r.iter().zip(g).zip(b)) {
+            (p[0], p[1], p[2]) = (*r, *g, *b);
+        }
+        for (to, v) in to.iter_mut().zip(bytes.as_flattened()) {
+            *to = v.to_unit();
+        }
+    }
+}
+
 /// One stored channel value.
 pub trait Sample: Copy + Send + Sync {
     /// The value of full intensity, for a missing alpha channel.
@@ -114,6 +129,18 @@ impl Frame {
         frame
     }
 
+    /// Overwrites all pixels with opaque ones from planes of eight-bit samples: red, green, blue.
+    ///
+    /// # Panics
+    /// Where a plane does not hold exactly `width * height` values.
+    pub fn fill_planes(&mut self, planes: [&[u8]; 3]) {
+        let [red, green, blue] = planes;
+        let pixels = self.width * self.height;
+        assert!(planes.iter().all(|p| p.len() == pixels), "a sample a pixel is needed in each plane");
+        let pieces = red.par_chunks(CHUNK).zip(green.par_chunks(CHUNK)).zip(blue.par_chunks(CHUNK));
+        self.data.par_chunks_mut(4 * CHUNK).zip(pieces).for_each(|(to, ((r, g), b))| opaque(r, g, b, to));
+    }
+
     /// Overwrites all pixels with interleaved samples, as [`Frame::from_samples`], without allocating.
     ///
     /// # Panics
@@ -204,6 +231,18 @@ mod tests {
         assert_eq!(frame.to_rgba8(), bytes);
         let rgb: Vec<u8> = bytes.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
         assert_eq!(Frame::from_rgb8(16, 16, &rgb, Color::Srgb).to_rgb8(), rgb);
+    }
+
+    #[test]
+    fn planes_are_the_same_samples() {
+        // With and without pixels behind the last whole block.
+        for (width, height) in [(64, 4), (3, 5), (85, 3)] {
+            let pixels: Vec<[u8; 3]> = (0..width * height).map(|v| v as u8).map(|v| [v, 255 - v, v ^ 0x5a]).collect();
+            let plane = |c: usize| pixels.iter().map(|p| p[c]).collect::<Vec<u8>>();
+            let mut frame = Frame::new(width, height);
+            frame.fill_planes([&plane(0), &plane(1), &plane(2)]);
+            assert_eq!(frame, Frame::from_rgb8(width, height, pixels.as_flattened(), frame.color));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The layers' weights: how they are found, and the form that each kernel wants them in, made at a layer's first use.
 //! What runs a layer does not belong here.
 
+use super::aligned::Aligned;
 use super::{Cpu, gemm, winograd};
 use crate::engine::ops::{Conv, Layer, Pad};
 use std::collections::HashMap;
@@ -11,11 +12,11 @@ use std::sync::Arc;
 pub(super) enum PackedLayer {
     Winograd(winograd::Weights),
     /// Packed panels `[kh kw c][out]` and the packed bias.
-    Dense(Vec<f32>, Vec<f32>),
+    Dense(Aligned, Aligned),
     /// `[out][kh kw c]` for at most four outputs.
     Few(Vec<f32>, Vec<f32>),
     /// `[kh kw][c]` and the bias; 3x3 or 5x5.
-    Depthwise(Vec<f32>, Vec<f32>),
+    Depthwise(Aligned, Aligned),
     /// A recurrent layer in one direction: the input's part as `Dense`, and the bias of the state's part.
     Recurrent(Vec<f32>, Vec<f32>, Vec<f32>),
     /// Grouped convolutions that no network here uses much: `[out][kh kw c/g]`.
@@ -110,7 +111,7 @@ impl Cpu {
                 }
             }
             bias.resize(cin, 0.0);
-            PackedLayer::Depthwise(w, bias)
+            PackedLayer::Depthwise(Aligned::from(&w[..]), Aligned::from(&bias[..]))
         } else if dense
             && conv.kernel == (3, 3)
             && stride_one
@@ -130,7 +131,7 @@ impl Cpu {
             let level = self.level.for_channels(out);
             let w = gemm::pack(level, taps * cin, out, |k, n| at(n, k % cin, k / cin));
             let bias = if bias.is_empty() { bias } else { gemm::pack(level, 1, out, |_, n| bias[n]) };
-            PackedLayer::Dense(w, bias)
+            PackedLayer::Dense(Aligned::from(&w[..]), Aligned::from(&bias[..]))
         } else {
             let w = (0..out * taps * cg).map(|i| at(i / (taps * cg), i % cg, i / cg % taps)).collect();
             bias.resize(out, 0.0);

@@ -1,5 +1,6 @@
 //! Buffers that are used again: after the first frame an engine allocates nothing for its tensors.
 
+use super::aligned::Aligned;
 use parking_lot::Mutex;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Aligned>,
     /// Buffers made since the pool exists.
     made: usize,
     /// Bytes of all buffers that still exist, in use or free.
@@ -26,7 +27,7 @@ impl Pool {
     /// A buffer of `len` values; what they hold is left from earlier use.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
         if len == 0 {
-            return Buffer { data: Vec::new(), len, pool: self.clone() };
+            return Buffer { data: Aligned::default(), len, pool: self.clone() };
         }
         let mut state = self.free.lock();
         // The smallest that is large enough, unless it would waste more than it holds.
@@ -43,7 +44,7 @@ impl Pool {
                 state.made += 1;
                 state.bytes += 4 * len;
                 drop(state);
-                vec![0.0; len]
+                Aligned::zeros(len)
             }
         };
         Buffer { data, len, pool: self.clone() }
@@ -67,7 +68,7 @@ impl Pool {
 /// `len` values that go back to their pool when dropped.
 #[derive(Debug)]
 pub struct Buffer {
-    data: Vec<f32>,
+    data: Aligned,
     len: usize,
     pool: Arc<Pool>,
 }

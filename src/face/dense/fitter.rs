@@ -6,7 +6,7 @@ use crate::engine::Executor;
 use crate::error::{Error, Result};
 use crate::face::traits::{FaceFitter, PointFit, PointFitter};
 use crate::frame::{Frame, Rect};
-use crate::morphable::dense::{DenseHead, FrameFit, bridge_hidden, fit_shot};
+use crate::morphable::dense::{DenseHead, FrameFit, bridge_hidden, fit_shot, steady_cameras};
 use crate::morphable::{Fit, Params};
 
 /// The landmark network and the model that is fitted to its points.
@@ -79,6 +79,7 @@ impl<E: Executor + Sync> PointFitter for DenseFitter<E> {
         let points: Vec<_> = frames.iter().map(|f| f.map(|f| &*f.points)).collect();
         let Some(mut shot) = fit_shot(&self.head, &points) else { return frames.iter().map(|_| None).collect() };
         bridge_hidden(&self.head, &mut shot.frames);
+        steady_cameras(&self.head, &mut shot.frames);
         let fits = frames.iter().zip(shot.frames);
         fits.map(|(face, frame)| to_fit((*face)?, &shot.shape, frame?)).collect()
     }

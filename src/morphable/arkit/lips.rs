@@ -61,7 +61,7 @@ impl AtLips {
             rim_shares: [share(0, APART), share(1, APART)],
             red: [(borders[0][1] - rims[0][1]).max(0.5), (rims[1][1] - borders[1][1]).max(0.5)],
             off: [(p[1] - rims[0][1]).max(0.0), (rims[1][1] - p[1]).max(0.0)],
-            across: fade(0.3 * corner, 1.05 * corner, p[0].abs()),
+            across: fade(0.45 * corner, 1.05 * corner, p[0].abs()),
             front: smoothstep(0.0, 40.0, p[2]),
         }
     }
@@ -98,7 +98,7 @@ impl AtLips {
         let t = self.off[side] / red;
         let up = 0.15 + 0.55 * smoothstep(0.0, 1.0, t);
         let back = 4.2 * fade(0.2, 2.6, t);
-        let reach = fade(1.0, 1.0 + 13.0 / red, t);
+        let reach = fade(1.0, 1.0 + 10.0 / red, t);
         let w = self.share(side) * self.across * self.front;
         let sign = if side == 0 { -1.0 } else { 1.0 };
         [0.0, sign * up * red * reach * w, -back * w]
@@ -107,7 +107,18 @@ impl AtLips {
 
 /// The jaw and what hangs on it at a coefficient of 1, millimetres.
 pub(super) fn jaw_open(p: P3, face: &Face) -> P3 {
-    hanging(p, modes::jaw_share(p, face.lines.below_lips(p)))
+    // The skin of the chin is drawn further down than the jaw goes, and beside the mouth it does not come inwards.
+    const CHIN: [Bump; 5] = [
+        both([23.0, -51.0], [8.0, 7.0], [3.2, 0.0, 0.0]),
+        both([27.5, -50.0], [5.5, 5.5], [1.6, -1.2, 0.0]),
+        both([26.0, -68.0], [12.0, 13.0], [1.4, 1.0, 0.0]),
+        one([0.0, -57.0], [9.0, 5.5], [0.0, -2.6, 0.0]),
+        one([0.0, -90.0], [20.0, 10.0], [0.0, -3.2, 0.0]),
+    ];
+    let share = modes::jaw_share(p, face.lines.below_lips(p));
+    let (hangs, chin) = (hanging(p, share), sum(&CHIN, p));
+    let front = smoothstep(0.0, 40.0, p[2]);
+    std::array::from_fn(|c| hangs[c] + chin[c] * share * front)
 }
 
 /// How a point with this share of the jaw moves when the jaw opens.
@@ -139,37 +150,50 @@ fn mouth_close(p: P3, face: &Face) -> P3 {
 pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
     use ArkitShape as S;
     // What is on one side is written for the left.
-    const SMILE: [Bump; 4] = [
-        one([25.0, -41.0], [10.0, 10.0], [7.5, 9.0, -4.8]),
+    // The skin below the corner of the mouth goes less far than the corner, here and below.
+    const SMILE: [Bump; 6] = [
+        one([26.0, -39.8], [8.5, 8.5], [8.2, 10.0, -4.8]),
         one([12.0, -40.0], [9.0, 9.0], [1.5, 0.8, -1.5]),
         one([41.0, -8.0], [14.0, 13.0], [2.0, 4.5, 3.2]),
         one([16.0, -14.0], [5.5, 6.0], [1.2, 0.6, -0.4]),
+        one([48.0, -28.0], [10.0, 12.0], [1.5, 0.8, 0.0]),
+        one([28.5, -49.5], [5.0, 5.0], [-1.0, -1.0, 0.2]),
     ];
-    const FROWN: [Bump; 3] = [
-        one([25.0, -42.0], [9.0, 10.0], [1.0, -8.0, -1.0]),
-        one([18.0, -57.0], [10.0, 9.0], [0.0, -2.0, 1.0]),
+    const FROWN: [Bump; 4] = [
+        one([25.0, -41.5], [7.0, 6.5], [1.0, -8.3, -1.0]),
+        one([18.0, -57.0], [10.0, 9.0], [0.0, -0.8, 1.0]),
         one([12.0, -44.0], [8.0, 7.0], [0.0, -0.8, 0.0]),
+        one([28.5, -49.5], [5.0, 5.0], [-0.3, 2.0, 0.2]),
     ];
-    const DIMPLE: [Bump; 2] =
-        [one([26.0, -41.0], [7.0, 9.0], [5.5, 1.0, -5.5]), one([36.0, -40.0], [5.0, 10.0], [-1.0, 0.0, 2.0])];
-    const STRETCH: [Bump; 3] = [
-        one([25.0, -42.0], [10.0, 11.0], [8.5, -3.5, -4.5]),
-        one([38.0, -46.0], [10.0, 15.0], [2.5, -1.5, 1.2]),
+    const DIMPLE: [Bump; 3] = [
+        one([25.5, -41.0], [6.0, 6.5], [5.6, 1.0, -5.5]),
+        one([34.0, -40.0], [6.0, 11.0], [-1.8, 0.0, 2.0]),
+        one([29.0, -49.0], [4.5, 4.5], [-1.5, -0.4, 0.4]),
+    ];
+    const STRETCH: [Bump; 4] = [
+        one([25.0, -41.5], [7.0, 7.5], [9.0, -3.8, -4.5]),
+        one([46.0, -36.0], [11.0, 14.0], [2.6, -1.5, 0.8]),
         one([14.0, -50.0], [9.0, 8.0], [1.0, -2.0, -0.5]),
+        one([28.5, -49.5], [5.0, 5.0], [-2.0, 0.6, 0.5]),
     ];
-    const TIGHT: [Bump; 1] = [one([26.0, -41.0], [6.0, 8.0], [-0.6, 0.8, -1.2])];
-    const FUNNEL: [Bump; 2] =
-        [both([25.0, -41.0], [11.0, 11.0], [-5.5, 0.0, 5.0]), both([37.0, -36.0], [12.0, 16.0], [-2.0, 0.0, -0.6])];
-    const PUCKER: [Bump; 3] = [
-        both([25.0, -41.0], [12.0, 12.0], [-10.0, 0.0, 4.5]),
+    const TIGHT: [Bump; 2] =
+        [one([26.0, -41.0], [6.0, 8.0], [-0.9, 0.6, -1.4]), one([31.0, -40.0], [7.0, 11.0], [1.2, 0.4, 0.4])];
+    const FUNNEL: [Bump; 3] = [
+        both([25.0, -41.0], [7.5, 7.5], [-6.2, 0.0, 5.0]),
+        both([37.0, -36.0], [12.0, 16.0], [-1.0, 0.0, -0.6]),
+        both([30.0, -48.5], [5.0, 5.0], [1.6, 0.0, 0.0]),
+    ];
+    const PUCKER: [Bump; 5] = [
+        both([25.0, -41.0], [8.0, 8.5], [-10.8, 0.0, 4.5]),
+        both([14.0, -41.0], [7.0, 6.5], [-2.6, 0.0, 0.0]),
+        both([29.0, -49.5], [5.0, 5.0], [2.6, -0.6, 0.0]),
         one([0.0, -41.0], [15.0, 12.0], [0.0, 0.0, 7.0]),
-        both([36.0, -35.0], [12.0, 16.0], [-2.8, 0.0, -1.2]),
+        both([44.0, -25.0], [13.0, 16.0], [-2.0, 0.0, -1.0]),
     ];
-    const SIDEWAYS: [Bump; 4] = [
-        one([0.0, -41.5], [24.0, 12.0], [8.0, 0.0, 0.0]),
+    const SIDEWAYS: [Bump; 3] = [
         one([25.0, -41.0], [9.0, 10.0], [1.0, 1.2, -3.5]),
         one([-25.0, -41.0], [9.0, 10.0], [0.0, 0.0, 2.0]),
-        one([0.0, -62.0], [28.0, 14.0], [2.0, 0.0, 0.0]),
+        one([0.0, -62.0], [28.0, 14.0], [0.6, 0.0, 0.0]),
     ];
     const CHIN_UP: [Bump; 1] = [one([0.0, -69.0], [18.0, 12.0], [0.0, 4.0, 1.8])];
 
@@ -196,8 +220,12 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
             add(&[bumps(&FUNNEL, true), upper, lower])
         }
         S::MouthPucker => add(&[bumps(&PUCKER, true), at().together(0.95)]),
-        S::MouthLeft => bumps(&SIDEWAYS, true),
-        S::MouthRight => bumps(&SIDEWAYS, false),
+        S::MouthLeft | S::MouthRight => {
+            let (at, left) = (at(), shape == S::MouthLeft);
+            // The lips, and hardly what is above and below them.
+            let w = bell(p[0], 22.0) * fade(5.0, 17.0, at.off[0]) * fade(6.5, 15.5, at.off[1]) * front;
+            add(&[[if left { 8.2 * w } else { -8.2 * w }, 0.0, 0.0], bumps(&SIDEWAYS, left)])
+        }
         S::MouthSmileLeft => bumps(&SMILE, true),
         S::MouthSmileRight => bumps(&SMILE, false),
         S::MouthFrownLeft => bumps(&FROWN, true),
@@ -230,13 +258,13 @@ pub(super) fn mouth(shape: ArkitShape, p: P3, face: &Face) -> P3 {
         S::MouthLowerDownLeft | S::MouthLowerDownRight => {
             let left = shape == S::MouthLowerDownLeft;
             let (at, q) = (at(), toward_left(p, left));
-            let w = half(p, left) * bell(q[0] - 10.0, 10.0) * at.lower * fade(5.0, 25.0, at.off[1]) * front;
-            toward_left([0.8 * w, -7.0 * w, 0.8 * w], left)
+            let w = half(p, left) * bell(q[0] - 10.0, 10.0) * at.lower * fade(4.5, 16.0, at.off[1]) * front;
+            toward_left([0.4 * w, -7.0 * w, 0.8 * w], left)
         }
         S::MouthUpperUpLeft | S::MouthUpperUpRight => {
             let left = shape == S::MouthUpperUpLeft;
             let (at, q) = (at(), toward_left(p, left));
-            let w = half(p, left) * bell(q[0] - 11.0, 10.0) * at.share(0) * fade(5.0, 23.0, at.off[0]) * front;
+            let w = half(p, left) * bell(q[0] - 10.5, 10.0) * at.share(0) * fade(5.0, 19.0, at.off[0]) * front;
             toward_left([0.6 * w, 7.0 * w, 0.8 * w], left)
         }
         _ => [0.0; 3],

@@ -4,6 +4,7 @@ use super::DenseRegion;
 use super::columns::Columns;
 use super::places::{EYE_CORNERS, IRIS_WEIGHTS, IRISES, LIDS, LOWER_LIP, POINTS, SKIN, UPPER_LIP, skin};
 use crate::morphable::align::Similarity;
+use crate::morphable::arkit::ball_vertices;
 use crate::morphable::canonical::surface::P3;
 use crate::morphable::rig::lines::{Place, vertex};
 use crate::morphable::{ArkitShape, Morphable};
@@ -217,8 +218,9 @@ pub(super) fn attach(model: &Morphable, place: &Place) -> Result<Attached> {
     };
     let mut wanted: Vec<(P3, Vec<[u32; 3]>)> = Vec::new();
     for (first, left) in IRISES.into_iter().zip([false, true]) {
-        let own: Vec<[u32; 3]> =
-            balls.iter().copied().filter(|t| t.iter().all(|&v| (at[v as usize].x > 0.0) == left)).collect();
+        // Without the socket, which does not turn.
+        let ball = ball_vertices(model, left).unwrap_or_default();
+        let own: Vec<[u32; 3]> = balls.iter().copied().filter(|t| t.iter().all(|v| ball.contains(v))).collect();
         let mut points = own.as_flattened().iter().map(|&v| at[v as usize]);
         let middle = points.next().map(|first| points.fold((first, first), |(a, b), p| (a.inf(&p), b.sup(&p))));
         for [x, y] in [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]] {

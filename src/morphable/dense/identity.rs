@@ -14,8 +14,8 @@ const LAMBDA: f64 = 12.0;
 /// What holds the first residual mode at the average face, and the others at 0, per frame.
 const TYPICAL: f64 = 20.0;
 const LOCAL: f64 = 0.3;
-/// Shapes that the person may show at rest: narrow eyes are not half shut.
-const RESTING: [ArkitShape; 15] = [
+/// Shapes that the person may show at rest: narrow eyes are not half shut, thin lips are not rolled in.
+const RESTING: [ArkitShape; 17] = [
     ArkitShape::EyeBlinkLeft,
     ArkitShape::EyeBlinkRight,
     ArkitShape::EyeSquintLeft,
@@ -31,16 +31,54 @@ const RESTING: [ArkitShape; 15] = [
     ArkitShape::CheekSquintRight,
     ArkitShape::NoseSneerLeft,
     ArkitShape::NoseSneerRight,
+    ArkitShape::MouthRollLower,
+    ArkitShape::MouthRollUpper,
 ];
 /// The share of frames below which such a shape is at rest.
 const REST: f64 = 0.2;
+/// The same of shapes of the mouth: who speaks closes it now and then.
+const MOUTH_REST: f64 = 0.1;
+/// What a mouth never goes below is the actor's rest while it is small; beyond this it is a performance, such as a smile
+/// throughout. Nobody holds the lips apart or pursed as long, but a person's may be short or narrow.
+const RESTING_MOUTH: f64 = 0.3;
+const RESTING_LIPS: f64 = 0.8;
 
-/// The identity coefficients that the frames ask for; `actor` is who the frames were solved for, of identity `before`.
-pub(super) fn solve(head: &DenseHead, actor: &Actor, before: &[f64], frames: &[(&Observed, Solution)]) -> Vec<f64> {
+/// What of a value that a shape of the mouth never goes below belongs to the person: nearly all of little, hardly any of much.
+fn rest_of_mouth(shape: ArkitShape, floor: f64) -> f64 {
+    use ArkitShape as S;
+    let lips = matches!(
+        shape,
+        S::MouthFunnel
+            | S::MouthPucker
+            | S::MouthUpperUpLeft
+            | S::MouthUpperUpRight
+            | S::MouthLowerDownLeft
+            | S::MouthLowerDownRight
+    );
+    floor / (1.0 + (floor / if lips { RESTING_LIPS } else { RESTING_MOUTH }).powi(2)).powi(2)
+}
+
+/// The identity coefficients that the frames ask for; `actor` is who the frames were solved for, of identity `before`, which
+/// holds `rested` of the shapes of the mouth.
+pub(super) fn solve(
+    head: &DenseHead,
+    actor: &Actor,
+    before: &[f64],
+    frames: &[(&Observed, Solution)],
+    rested: &mut [f64; ArkitShape::COUNT],
+) -> Vec<f64> {
     // What a shape shows in most frames belongs to the person.
+    let floor = |k: usize, share: f64| quantile(frames.iter().map(|(_, s)| s.shapes[k]).collect(), share);
     let mut rest = [0.0; ArkitShape::COUNT];
     for shape in RESTING {
-        rest[shape as usize] = quantile(frames.iter().map(|(_, s)| s.shapes[shape as usize]).collect(), REST);
+        rest[shape as usize] = floor(shape as usize, REST);
+    }
+    for (k, shape) in ArkitShape::ALL.iter().enumerate() {
+        let mouth = shape.name().starts_with("mouth") || shape.name().starts_with("jaw");
+        if mouth && !RESTING.contains(shape) {
+            let whole = rest_of_mouth(*shape, rested[k] + floor(k, MOUTH_REST));
+            (rest[k], rested[k]) = (whole - rested[k], whole);
+        }
     }
     // Of each point: the sum of its metrics in the head's space, and what pulls it away from the mean.
     let mut metrics = vec![Matrix3::zeros(); SKIN];
@@ -106,4 +144,26 @@ fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     let at = share * last as f64;
     let below = at as usize;
     values[below] + (at - below as f64) * (values[(below + 1).min(last)] - values[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_little_is_rest_and_much_is_not() {
+        let rest = |v| rest_of_mouth(ArkitShape::MouthSmileLeft, v);
+        assert!(rest(0.05) > 0.045 && rest(0.1) > 0.08 && rest(0.6) < 0.05 && rest(1.0) < 0.02 && rest(0.0) == 0.0);
+        // Lips that stand apart or are narrow are longer taken for the person's.
+        for v in [0.1, 0.3, 0.5, 0.8] {
+            assert!(rest_of_mouth(ArkitShape::MouthFunnel, v) > rest(v));
+        }
+    }
+
+    #[test]
+    fn quantiles_lie_between_values() {
+        let q = |share| quantile(vec![4.0, 0.0, 2.0], share);
+        assert_eq!((q(0.0), q(0.25), q(0.5), q(1.0)), (0.0, 1.0, 2.0, 4.0));
+        assert_eq!(quantile(Vec::new(), 0.5), 0.0);
+    }
 }

@@ -17,6 +17,7 @@ mod places;
 mod pose;
 pub mod residual;
 mod solve;
+mod steady;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use bridge::bridge_hidden;
 pub use head::DenseHead;
 pub use places::{POINTS, mirrored};
 pub use residual::with_residual_modes;
+pub use steady::steady_cameras;
 
 use super::{ArkitShape, ImageCamera};
 use frames::Observed;
@@ -120,6 +122,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         return None;
     }
     let mut shape = vec![0.0; head.shape_dim()];
+    let mut rested = [0.0; ArkitShape::COUNT];
     for (factor, most) in ROUNDS {
         let subset = evenly(faces.len(), most);
         let actor = Actor::new(head, &shape);
@@ -131,7 +134,7 @@ pub fn fit_shot(head: &DenseHead, frames: &[Option<&DensePoints>]) -> Option<Sho
         if found.is_empty() {
             return None;
         }
-        shape = identity::solve(head, &actor, &shape, &found);
+        shape = identity::solve(head, &actor, &shape, &found, &mut rested);
     }
     // As the caller will have it.
     let shape: Vec<f32> = shape.iter().map(|v| *v as f32).collect();

@@ -49,6 +49,11 @@ fn normal(rng: &mut Rng) -> f64 {
 
 /// A random person, in each frame a random pose and 3 to 6 random shapes, at 200 pixels between the eyes.
 fn draw(seed: u64, frames: usize, noise: f64) -> Drawn {
+    draw_over(seed, frames, noise, &[])
+}
+
+/// As [`draw`], with shapes that never go below these values.
+fn draw_over(seed: u64, frames: usize, noise: f64, floor: &[(ArkitShape, f32)]) -> Drawn {
     let (model, head) = model();
     let mut rng = Rng(seed);
     let own = head.identity.count();
@@ -65,6 +70,7 @@ fn draw(seed: u64, frames: usize, noise: f64) -> Drawn {
         for _ in 0..3 + rng.below(4) {
             shapes[rng.below(ArkitShape::COUNT - 1)] = (0.8 * rng.unit()) as f32;
         }
+        floor.iter().for_each(|(s, v)| shapes[*s as usize] = shapes[*s as usize].max(*v));
         let expr = head.expression(shapes.iter().zip(&actor.gains).map(|(b, g)| f64::from(*b) * g));
         let per_unit = 200.0 / 86_000.0;
         let camera = ImageCamera::new(per_unit, euler.rotation(), [320.0, 240.0, 0.0]);
@@ -136,6 +142,37 @@ fn a_drawn_shot_gives_its_shapes_gaze_and_poses() {
     by.sort_by(|a, b| b.0.total_cmp(&a.0));
     eprintln!("{totals:.3?}; {:.2?}", &by[..12]);
     assert!(totals[0] < 0.1 && totals[1] < 3.0 && totals[2] < 1.0, "{totals:?}");
+}
+
+/// What a mouth never goes below.
+fn floors(drawn: &Drawn) -> impl Fn(ArkitShape) -> f32 + use<> {
+    let fit = fit_shot(&model().1, &drawn.frames()).unwrap();
+    move |shape| {
+        let mut all: Vec<f32> = fit.frames.iter().flatten().map(|f| f.shapes[shape as usize]).collect();
+        all.sort_by(f32::total_cmp);
+        all[all.len() / 10]
+    }
+}
+
+/// A mouth that is never quite at the model's rest is at its own; one that smiles throughout performs.
+#[test]
+fn a_little_of_the_mouth_throughout_is_rest_and_much_is_a_performance() {
+    use ArkitShape as S;
+    let little = [(S::JawOpen, 0.12), (S::MouthPucker, 0.14), (S::MouthFunnel, 0.12), (S::MouthRollUpper, 0.16)];
+    let smile = [(S::MouthSmileLeft, 0.6), (S::MouthSmileRight, 0.6)];
+    let (mut open, mut smiles, mut still) = (0.0, 0.0, 0.0);
+    for seed in 0..4 {
+        let rest = floors(&draw_over(200 + seed, 40, 0.3, &little));
+        let smiling = floors(&draw_over(300 + seed, 40, 0.3, &smile));
+        let one = floors(&draw_over(400 + seed, 1, 0.3, &smile));
+        open += f64::from(rest(S::JawOpen)) / 4.0;
+        smile.iter().for_each(|(s, _)| {
+            smiles += f64::from(smiling(*s)) / 8.0;
+            still += f64::from(one(*s)) / 8.0;
+        });
+    }
+    eprintln!("an open mouth at rest {open:.3}, a smile throughout {smiles:.2}, in a still {still:.2}");
+    assert!(open < 0.07 && smiles > 0.45 && still > 0.5, "{open} {smiles} {still}");
 }
 
 /// What the caller computes with camera, identity and expression is what the fit says of it.

@@ -161,9 +161,12 @@ impl Observer<'_> {
     fn fit_detection(&self, image: &Frame, seen: &Detection) -> Result<Option<Fitted>> {
         if let Some(points) = self.points {
             let [right, left] = seen.landmarks5.map_or([[0.0, 0.0], [1.0, 0.0]], |[right, left, ..]| [right, left]);
-            let Some(mut fitted) = follow_points(points, image, &Region::around(&seen.rect, right, left))? else {
-                return Ok(None);
+            let region = Region::around(&seen.rect, right, left);
+            let found = match seen.landmarks5.filter(|_| points.knows_regions()) {
+                Some(five) => look_once(points, image, &region, &five)?,
+                None => follow_points(points, image, &region)?,
             };
+            let Some(mut fitted) = found else { return Ok(None) };
             if let (Some(network), Some(dense)) = (self.identity, &fitted.dense) {
                 fitted.identity = present(network.identity(image, &five_of_dense(&dense.points[..])))?;
             }
@@ -187,11 +190,35 @@ impl Observer<'_> {
 fn follow_points(points: &dyn PointFitter, image: &Frame, region: &Region) -> Result<Option<Fitted>> {
     let Some(first) = present(points.rough_points(image, region))? else { return Ok(None) };
     let Some(face) = present(points.points(image, &first.region()))? else { return Ok(None) };
+    let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
+    let away = first.points.iter().zip(face.points.iter()).map(apart).sum::<f32>() / face.points.len() as f32;
+    rate_points(points, image, face, away)
+}
+
+/// The points of a dense face that a detector's five stand for: outer corners of the eyes, tip of the nose, corners of the mouth.
+const DETECTED: [usize; 5] = [33, 263, 1, 61, 291];
+
+/// Of a face's longer side: a detector's points that are farther off were those of another region, or of another face.
+const OFF: f32 = 0.04;
+
+/// The face in a region that a detector knows exactly, with its five points: one look, or a second one where they differ.
+fn look_once(points: &dyn PointFitter, image: &Frame, region: &Region, five: &[[f32; 2]; 5]) -> Result<Option<Fitted>> {
+    let Some(mut face) = present(points.points(image, region))? else { return Ok(None) };
+    let apart = |(i, p): (usize, &[f32; 2])| (face.points[i][0] - p[0]).hypot(face.points[i][1] - p[1]);
+    let away = DETECTED.into_iter().zip(five).map(apart).sum::<f32>() / DETECTED.len() as f32;
+    let bounds = face.bounds();
+    if away > OFF * bounds.width().max(bounds.height()) {
+        let Some(again) = present(points.points(image, &face.region()))? else { return Ok(None) };
+        face = again;
+    }
+    rate_points(points, image, face, away)
+}
+
+/// A face with its confidence; `away` is how far two looks at it differ, pixels.
+fn rate_points(points: &dyn PointFitter, image: &Frame, face: DenseFace, away: f32) -> Result<Option<Fitted>> {
     let Some(fit) = points.place(&face) else { return Ok(None) };
     let bounds = face.bounds();
-    let side = bounds.width().max(bounds.height()).max(1e-6);
-    let apart = |(a, b): (&[f32; 3], &[f32; 3])| (a[0] - b[0]).hypot(a[1] - b[1]);
-    let away = first.points.iter().zip(face.points.iter()).map(apart).sum::<f32>() / (face.points.len() as f32 * side);
+    let away = away / bounds.width().max(bounds.height()).max(1e-6);
     let (w, h) = (image.width as f32, image.height as f32);
     let inside = |p: &&[f32; 3]| p[0] > -1.0 && p[1] > -1.0 && p[0] < w && p[1] < h;
     let share = face.points.iter().filter(inside).count() as f32 / face.points.len() as f32;
@@ -309,6 +336,52 @@ mod tests {
         let crop = Rect { x0: 300.0, y0: 0.0, x1: 380.0, y1: 80.0 };
         let nothing = observer(&stage).follow(&Frame::new(400, 300), &crop).unwrap().unwrap();
         assert!(nothing.confidence(0.9) < 0.6, "{}", nothing.confidence(0.9));
+    }
+
+    /// A dense face that stands still and is seen where it is; it counts the looks.
+    struct Dense {
+        face: DenseFace,
+        looks: std::sync::atomic::AtomicUsize,
+        exact: bool,
+    }
+
+    impl PointFitter for Dense {
+        fn points(&self, _: &Frame, _: &Region) -> Result<DenseFace> {
+            self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(self.face.clone())
+        }
+
+        fn knows_regions(&self) -> bool {
+            self.exact
+        }
+
+        fn place(&self, _: &DenseFace) -> Option<Fit> {
+            let roi = Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
+            Some(Fit { params: Params { camera: [0.0; 12], shape: vec![], expr: vec![] }, roi })
+        }
+
+        fn fit_points(&self, frames: &[Option<&DenseFace>]) -> Vec<Option<crate::face::traits::PointFit>> {
+            frames.iter().map(|_| None).collect()
+        }
+    }
+
+    #[test]
+    fn an_exact_detection_needs_one_look() {
+        let mut rng = Rng(5);
+        let points = std::array::from_fn(|_| [200.0 + 40.0 * rng.signed(), 150.0 + 40.0 * rng.signed(), 0.0]);
+        let face = DenseFace { points: Box::new(points), presence: 1.0 };
+        let looks = |off: f32, exact: bool| {
+            let five = DETECTED.map(|i| [face.points[i][0] + off, face.points[i][1]]);
+            let seen = Detection { landmarks5: Some(five), ..super::tests::face(200.0, 150.0, SIDE) };
+            let stage = Stage { detections: vec![seen], noise: 0.0 };
+            let dense = Dense { face: face.clone(), looks: Default::default(), exact };
+            let observer = Observer { points: Some(&dense), ..observer(&stage) };
+            let found = observer.observe(&Frame::new(400, 300)).unwrap();
+            (dense.looks.into_inner(), found.faces[0].confidence())
+        };
+        let ((once, sure), (again, unsure)) = (looks(0.0, true), looks(8.0, true));
+        assert_eq!((once, again, looks(0.0, false).0), (1, 2, 2));
+        assert!(sure > 0.85 && unsure < 0.5, "{sure} {unsure}");
     }
 
     #[test]

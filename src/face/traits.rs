@@ -43,6 +43,11 @@ pub trait PointFitter: Sync {
         self.points(image, region)
     }
 
+    /// Whether a detector's box and points are as exact as a rough look, so that none is needed.
+    fn knows_regions(&self) -> bool {
+        false
+    }
+
     /// Where the model's mean face lies on these points: pose alone. `None` where they are none of a face's.
     fn place(&self, face: &DenseFace) -> Option<Fit>;
 

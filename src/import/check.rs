@@ -6,7 +6,7 @@ use crate::face::{detector, embedder, regress};
 use crate::models::{Architecture, Component};
 use crate::morphable::arrays;
 use crate::nets::graph::Graph;
-use crate::nets::{discriminator, generator};
+use crate::nets::{dense_finder, dense_points, discriminator, generator};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -29,6 +29,14 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
         Architecture::MobileNetV1 => regress::check(weights).map(drop),
         Architecture::MobileFaceNet => embedder::check(weights),
         Architecture::Graph => Graph::from_config(&component.config)?.check(weights).map(drop),
+        Architecture::DenseFinder => shape::check(weights, |ops| {
+            dense_finder::finder(ops, &dense_finder::shape());
+        })
+        .map(drop),
+        Architecture::DensePoints => shape::check(weights, |ops| {
+            dense_points::points(ops, &dense_points::shape());
+        })
+        .map(drop),
         Architecture::DeepSpeech2 => speech::check_component(component, weights),
         Architecture::LinearMorphable | Architecture::Other(_) => default_check(component, weights),
     }

@@ -24,6 +24,10 @@ pub enum Architecture {
     MobileFaceNet,
     /// Hears characters.
     DeepSpeech2,
+    /// The project's own finder of faces for dense points.
+    DenseFinder,
+    /// The project's own network of dense points.
+    DensePoints,
     /// A network that is data: its configuration holds the graph.
     Graph,
     /// One that this version does not know: a pack with it is listed, its weights are refused. Made by `From` only, so
@@ -34,7 +38,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every architecture that a component may have.
-    pub const ALL: [Architecture; 9] = [
+    pub const ALL: [Architecture; 11] = [
         Architecture::RetinaFace,
         Architecture::FaceBoxes,
         Architecture::MobileNetV1,
@@ -43,6 +47,8 @@ impl Architecture {
         Architecture::HeadganDiscriminator,
         Architecture::MobileFaceNet,
         Architecture::DeepSpeech2,
+        Architecture::DenseFinder,
+        Architecture::DensePoints,
         Architecture::Graph,
     ];
 
@@ -57,6 +63,8 @@ impl Architecture {
             Architecture::HeadganDiscriminator => "headgan-discriminator",
             Architecture::MobileFaceNet => "mobilefacenet",
             Architecture::DeepSpeech2 => "deepspeech2",
+            Architecture::DenseFinder => "dense-finder",
+            Architecture::DensePoints => "dense-points",
             Architecture::Graph => "graph",
             Architecture::Other(name) => name,
         }
@@ -108,6 +116,8 @@ mod tests {
             "headgan-discriminator",
             "mobilefacenet",
             "deepspeech2",
+            "dense-finder",
+            "dense-points",
             "graph",
             "yolo",
         ];

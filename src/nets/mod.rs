@@ -4,6 +4,8 @@
 //! inputs and interpret the outputs; [`crate::engine`] does the arithmetic.
 
 pub mod deepspeech2;
+pub mod dense_finder;
+pub mod dense_points;
 pub mod discriminator;
 mod export;
 pub mod faceboxes;

@@ -1,7 +1,9 @@
 //! Networks by the architecture names that packs use, their inputs and outputs by name: what export, verification and
 //! benchmarks need to treat them alike.
 
-use super::{discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface};
+use super::{
+    dense_finder, dense_points, discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface,
+};
 use crate::engine::{Ops, shape};
 use crate::models::Architecture;
 use crate::weights::Weights;
@@ -9,13 +11,15 @@ use crate::{Error, Result};
 use serde_json::{Value, json};
 
 /// The architectures that [`Network`] knows.
-pub const ARCHITECTURES: [Architecture; 6] = [
+pub const ARCHITECTURES: [Architecture; 8] = [
     Architecture::HeadganGenerator,
     Architecture::HeadganDiscriminator,
     Architecture::RetinaFace,
     Architecture::FaceBoxes,
     Architecture::MobileNetV1,
     Architecture::MobileFaceNet,
+    Architecture::DenseFinder,
+    Architecture::DensePoints,
 ];
 
 /// A network and its configuration.
@@ -27,6 +31,8 @@ pub enum Network {
     FaceBoxes,
     MobileNet(mobilenet::Config),
     MobileFaceNet,
+    DenseFinder,
+    DensePoints,
 }
 
 /// A named input and its shape: `[n, c, h, w]`, or `[n, c]` for a vector.
@@ -45,6 +51,8 @@ impl Network {
             Architecture::FaceBoxes => Network::FaceBoxes,
             Architecture::MobileNetV1 => Network::MobileNet(mobilenet::Config::from_weights(weights)?),
             Architecture::MobileFaceNet => Network::MobileFaceNet,
+            Architecture::DenseFinder => Network::DenseFinder,
+            Architecture::DensePoints => Network::DensePoints,
             other => return Err(unknown(other)),
         })
     }
@@ -66,6 +74,8 @@ impl Network {
                 Network::MobileNet(mobilenet::Config { width: 0.5, head: "fc".into(), outputs: 62, lids: false })
             }
             Architecture::MobileFaceNet => Network::MobileFaceNet,
+            Architecture::DenseFinder => Network::DenseFinder,
+            Architecture::DensePoints => Network::DensePoints,
             other => return Err(unknown(other)),
         })
     }
@@ -79,6 +89,8 @@ impl Network {
             Network::FaceBoxes => Architecture::FaceBoxes,
             Network::MobileNet(_) => Architecture::MobileNetV1,
             Network::MobileFaceNet => Architecture::MobileFaceNet,
+            Network::DenseFinder => Architecture::DenseFinder,
+            Network::DensePoints => Architecture::DensePoints,
         }
     }
 
@@ -96,7 +108,7 @@ impl Network {
             }
             Network::MobileNet(c) if c.lids => json!({"width": c.width, "outputs": c.outputs, "lids": true}),
             Network::MobileNet(c) => json!({"width": c.width, "outputs": c.outputs}),
-            Network::FaceBoxes | Network::MobileFaceNet => json!({}),
+            Network::FaceBoxes | Network::MobileFaceNet | Network::DenseFinder | Network::DensePoints => json!({}),
         }
     }
 
@@ -107,6 +119,8 @@ impl Network {
             Network::RetinaFace(_) | Network::FaceBoxes => 640,
             Network::MobileNet(_) => mobilenet::SIZE,
             Network::MobileFaceNet => mobilefacenet::HEIGHT,
+            Network::DenseFinder => dense_finder::SIZE,
+            Network::DensePoints => dense_points::SIZE,
         }
     }
 
@@ -121,7 +135,9 @@ impl Network {
             Network::Discriminator(c) => (1, 8 << c.scales),
             Network::RetinaFace(_) => (1, 32),
             Network::FaceBoxes => (1, 128),
-            Network::MobileNet(_) | Network::MobileFaceNet => (size.max(1), self.usual_size()),
+            Network::MobileNet(_) | Network::MobileFaceNet | Network::DenseFinder | Network::DensePoints => {
+                (size.max(1), self.usual_size())
+            }
         };
         let most = if multiple == size { least } else { 4096 };
         if !size.is_multiple_of(multiple) || !(least..=most).contains(&size) {
@@ -185,6 +201,13 @@ impl Network {
             Network::MobileFaceNet => "MobileFaceNet. Input: 'picture', RGB aligned face, (value - 127.5) / 128. Output: \
                 'embedding', not normalised."
                 .into(),
+            Network::DenseFinder => "Finder of faces for dense points. Input: 'picture', RGB 0..1. Outputs 'small' and 'large', 16 x 16 \
+                and 8 x 8 cells: a logit; the box's middle from the cell's, and the logarithms of width and height; five points from the \
+                box's middle: all in units of 0.2 and 0.5 of the picture's side."
+                .into(),
+            Network::DensePoints => "Dense points of a face. Input: 'picture', RGB 0..1, a level square around the face. Outputs in pixels of \
+                it: 'mesh', x, y, z of 468 points; x, y of 'lips', 'right_eye', 'left_eye', 'right_iris', 'left_iris'; 'flag', a logit."
+                .into(),
         }
     }
 
@@ -233,6 +256,15 @@ impl Network {
                 named
             }
             Network::MobileFaceNet => vec![("embedding".to_owned(), mobilefacenet::mobilefacenet(ops, &xs[0]))],
+            Network::DenseFinder => {
+                let [small, large] = dense_finder::finder(ops, &xs[0]);
+                vec![("small".to_owned(), small), ("large".to_owned(), large)]
+            }
+            Network::DensePoints => {
+                let found = dense_points::points(ops, &xs[0]);
+                let named = dense_points::NAMES.into_iter().zip(found.tensors());
+                named.map(|(name, t)| (name.to_owned(), t.clone())).collect()
+            }
         }
     }
 

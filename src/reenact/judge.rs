@@ -1,13 +1,13 @@
-//! Loading what reads performances off pictures: the dense tracker of whichever pack has one.
+//! Loading what reads performances off pictures: the dense tracker of whichever pack has one, MediaPipe's before the project's own.
 //!
 //! Unlike [`super::networks`] it need not fit the chosen pack's model, so that every way of fitting is judged by the same eyes.
 
 use crate::Result;
 use crate::engine::{Embedded, cpu};
 use crate::face::dense::landmarks::Landmarks;
-use crate::face::dense::{DenseFinder, DenseTracker, FACE_MESH, FULL_RANGE, SHORT_RANGE, blaze};
+use crate::face::dense::{DenseFinder, DenseTracker, FACE_MESH, FULL_RANGE, SHORT_RANGE, SingleLook, blaze};
 use crate::import::check;
-use crate::models::{Component, ModelSet, Pack, Role};
+use crate::models::{Architecture, Component, ModelSet, Pack, Role};
 use crate::nets::graph::Graph;
 
 /// The tracker of the first pack that has its networks; `None` where none has them.
@@ -19,7 +19,7 @@ pub fn dense_tracker<'a>(models: &'a ModelSet, options: &cpu::Options) -> Result
         let mesh = pack.network(Role::Landmarks, FACE_MESH)?;
         Some((pack, mesh, pack.network(Role::DenseDetector, SHORT_RANGE)?))
     };
-    let Some((pack, mesh, short)) = models.packs().iter().find_map(parts) else { return Ok(None) };
+    let Some((pack, mesh, short)) = models.packs().iter().find_map(parts) else { return own_tracker(models, options) };
     let load = |component: &Component| -> Result<(Embedded, Graph)> {
         let weights = pack.load(component, check)?;
         Ok((Embedded::new(weights, options), Graph::from_config(&component.config)?))
@@ -32,6 +32,19 @@ pub fn dense_tracker<'a>(models: &'a ModelSet, options: &cpu::Options) -> Result
     let finder = DenseFinder::new(detector(short)?, full);
     let (executor, graph) = load(mesh)?;
     Ok(Some(DenseTracker::new(finder, Landmarks::new(executor, graph)?)))
+}
+
+/// The tracker of the first pack with the project's own networks.
+fn own_tracker(models: &ModelSet, options: &cpu::Options) -> Result<Option<DenseTracker<Embedded>>> {
+    let parts = |pack: &'_ Pack| {
+        let part = |role, architecture| pack.component(role, Some(&architecture)).cloned();
+        let points = part(Role::Landmarks, Architecture::DensePoints)?;
+        Some((pack.clone(), points, part(Role::DenseDetector, Architecture::DenseFinder)?))
+    };
+    let Some((pack, points, finder)) = models.packs().iter().find_map(parts) else { return Ok(None) };
+    let load = |component: &Component| Ok(Embedded::new(pack.load(component, check)?, options));
+    let finder = DenseFinder::Own(SingleLook::new(load(&finder)?));
+    Ok(Some(DenseTracker::new(finder, Landmarks::own(load(&points)?, false))))
 }
 
 #[cfg(test)]

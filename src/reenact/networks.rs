@@ -3,7 +3,9 @@
 use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu};
 use crate::error::Advice;
-use crate::face::dense::{DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, blaze, landmarks};
+use crate::face::dense::{
+    DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, SingleLook, blaze, landmarks,
+};
 use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
 use crate::face::observe::Observer;
@@ -14,10 +16,12 @@ use crate::frame::Frame;
 use crate::import::check;
 use crate::key::Key;
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
+use crate::morphable::arkit::{Own, acting};
 use crate::morphable::arrays::morphable_from;
-use crate::morphable::dense::DenseHead;
+use crate::morphable::dense::{DenseHead, with_residual_modes};
 use crate::morphable::{Fit, Morphable, PreparedMorphable};
 use crate::nets::graph::Graph;
+use crate::weights::Weights;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -82,14 +86,18 @@ impl ModelId {
     }
 }
 
-/// The pack to fit faces with, and its morphable model: `pack`, or the first with dense points, or the first with a regressor (one that was
-/// imported or built for its model alone fits nothing), or the first that has a model.
+/// The pack to fit faces with, and its morphable model: `pack`, or the first with MediaPipe's dense points, or the first with the project's own
+/// or with a regressor (one that was imported or built for its model alone fits nothing), or the first that has a model.
 fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a Component)> {
     let with = |role: Role| {
         move |p: &'a Pack| p.component(role, None).and_then(|_| Some((p, p.component(Role::Morphable, None)?)))
     };
-    let dense = models.packs().iter().find_map(with(Role::Landmarks));
-    match dense.or_else(|| models.packs().iter().find_map(with(Role::Regressor))) {
+    let has = |p: &&Pack, role: Role, architecture: &Architecture| p.component(role, Some(architecture)).is_some();
+    let foreign = models.packs().iter().filter(|p| has(p, Role::Landmarks, &Architecture::Graph));
+    let dense = foreign.into_iter().find_map(with(Role::Landmarks));
+    // A pack that somebody brought comes before one that came with the program, whatever it fits with.
+    let any = |p| with(Role::Landmarks)(p).or_else(|| with(Role::Regressor)(p));
+    match dense.or_else(|| models.packs().iter().find_map(any)) {
         Some(found) if pack.is_none() => Ok(found),
         _ => models.find(Role::Morphable, None, pack),
     }
@@ -115,9 +123,18 @@ impl Networks {
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
-        let fitting = match home.component(Role::Landmarks, None) {
-            Some(_) => Fitting::dense(home, &model, options, &mut ids)?,
-            None => Fitting::regressed(models, home, &model, detector, options, &mut ids)?,
+        // Who asks for a detector asks for boxes, and so for a regressor where there is one.
+        let boxes = detector.is_some() && home.component(Role::Regressor, None).is_some();
+        let dense = home.component(Role::Landmarks, None).filter(|_| !boxes);
+        let (fitting, model) = match dense {
+            Some(points) if points.architecture == Architecture::DensePoints => {
+                // The pack's head is its regressor's; dense points need one that acts, which follows from it.
+                let model = with_residual_modes(&acting(&model, Own::Replaced)?)?;
+                ids[0].blake3 = Key::new("acting head", &[ids[0].blake3.as_bytes()]).hex();
+                (Fitting::own_dense(home, &model, options, &mut ids)?, model)
+            }
+            Some(_) => (Fitting::dense(home, &model, options, &mut ids)?, model),
+            None => (Fitting::regressed(models, home, &model, detector, options, &mut ids)?, model),
         };
         let embedder = match models.find(Role::Embedder, None, Some(&name)) {
             Ok((pack, component)) => {
@@ -266,6 +283,29 @@ impl Fitting {
     }
 }
 
+impl Fitting {
+    /// The project's own networks of dense points.
+    fn own_dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
+        let mut network = |role: Role, architecture: Architecture| -> Result<Arc<Weights>> {
+            let component = home.component(role, Some(&architecture)).ok_or_else(|| {
+                Error::model(format!(
+                    "the pack '{}' lacks the network '{architecture}': get it again, or choose another pack",
+                    home.name()
+                ))
+            })?;
+            ids.push(ModelId::new(home, component));
+            home.load(component, check)
+        };
+        let finder = network(Role::DenseDetector, Architecture::DenseFinder)?;
+        let points = network(Role::Landmarks, Architecture::DensePoints)?;
+        let finder = DenseFinder::Own(SingleLook::new(Embedded::new(finder, options)));
+        let rough = landmarks::Landmarks::own(Embedded::new(points.clone(), options), true);
+        let points = landmarks::Landmarks::own(Embedded::new(points, options), false);
+        let fitter = DenseFitter::new(points, Some(rough), DenseHead::new(model)?);
+        Ok(Fitting::Dense { finder: Box::new(finder), fitter: Box::new(fitter.with_exact_regions()) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,7 +313,45 @@ mod tests {
     use crate::import::fitting;
     use crate::nets::mobilenet;
     use crate::synthetic::head;
-    use crate::weights::{Array, Weights};
+    use crate::weights::Array;
+
+    /// The head with a regressor and dense networks of random weights.
+    #[test]
+    fn own_dense_networks_are_taken_unless_a_detector_is_asked_for() {
+        use crate::models::MANIFEST;
+        use crate::nets::{dense_finder, dense_points};
+        use crate::testing::random_weights;
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("own");
+        fitting::write(&home, &head(), None, fitting::LICENCE, check).unwrap();
+        let mut manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(home.join(MANIFEST)).unwrap()).unwrap();
+        let finder = shape::layers(|ops| {
+            dense_finder::finder(ops, &dense_finder::shape());
+        });
+        let points = shape::layers(|ops| {
+            dense_points::points(ops, &dense_points::shape());
+        });
+        for (role, architecture, layers) in
+            [("dense-detector", "dense-finder", finder), ("landmarks", "dense-points", points)]
+        {
+            let file = format!("{architecture}.safetensors");
+            crate::weights::safetensors::save(&home.join(&file), &random_weights(&layers, 1)).unwrap();
+            let blake3 = crate::weights::safetensors::blake3(&home.join(&file)).unwrap();
+            let part = serde_json::json!({"role": role, "architecture": architecture, "file": file, "blake3": blake3});
+            manifest["components"].as_array_mut().unwrap().push(part);
+        }
+        std::fs::write(home.join(MANIFEST), manifest.to_string()).unwrap();
+        let models = ModelSet::from_folders(&[folder.path().to_owned()]);
+        let networks = Networks::load(&models, None, None, &cpu::Options::default()).unwrap();
+        assert!(matches!(networks.fitting, Fitting::Dense { .. }));
+        assert_eq!(networks.morphable.model().arkit.len(), crate::morphable::ArkitShape::COUNT);
+        // Its coefficients are not those of the pack's own head.
+        let file = models.find(Role::Morphable, None, None).unwrap().1.blake3.clone();
+        assert_ne!(networks.model_hash(), file);
+        assert!(networks.observer().observe(&Frame::new(64, 48)).is_ok());
+        assert!(crate::reenact::judge::dense_tracker(&models, &cpu::Options::default()).unwrap().is_some());
+    }
 
     #[test]
     fn a_model_without_a_regressor_is_taken_only_when_asked_for() {

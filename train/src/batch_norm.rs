@@ -91,6 +91,17 @@ impl BatchNormTrainer {
         Ok(())
     }
 
+    /// Gives a weight its first values, in the averages too.
+    ///
+    /// # Panics
+    /// Where there is no such weight, or it is of another size.
+    pub fn preset(&mut self, name: &str, values: &Tensor) {
+        no_grad(|| {
+            self.net.weights[name].shallow_clone().copy_(values);
+            self.average[name].shallow_clone().copy_(values);
+        });
+    }
+
     /// An executor of the network with batch norms as training has them.
     pub fn ops(&self) -> Torch {
         let all = self.net.weights.iter().chain(&self.running);

@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod ctc;
 pub mod data;
+pub mod dense;
 pub mod detector;
 pub mod export;
 pub mod html_report;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 mod verbs {
     pub mod common;
     pub mod data;
+    pub mod dense;
     pub mod detector;
     pub mod generator;
     pub mod lids;
@@ -61,6 +62,15 @@ enum Verb {
     DetectorMeasure(verbs::detector::Measure),
     /// Write a run's detector as a model pack.
     DetectorExport(verbs::detector::Export),
+    /// See the faces of clips with another pack's dense points, once, for training a network of them.
+    DenseLabel(verbs::dense::Label),
+    /// Train the project's own network of dense points, or its finder, on labelled clips and drawn heads; goes on where the
+    /// run's folder has a checkpoint.
+    Dense(verbs::dense::Train),
+    /// Measure a pack's dense points beside another's on clips.
+    DenseMeasure(verbs::dense::Measure),
+    /// Write a pack again, with the dense networks of two runs.
+    DenseExport(verbs::dense::Export),
     /// Train the second look of a pack's regressor, at the lids, on drawn heads; goes on where the run's
     /// folder has a checkpoint.
     Lids(verbs::lids::Train),
@@ -86,6 +96,10 @@ fn main() -> ExitCode {
         Verb::Detector(args) => verbs::detector::train(&args),
         Verb::DetectorMeasure(args) => verbs::detector::measure(&args),
         Verb::DetectorExport(args) => verbs::detector::export_pack(&args),
+        Verb::DenseLabel(args) => verbs::dense::label(&args),
+        Verb::Dense(args) => verbs::dense::train(&args),
+        Verb::DenseMeasure(args) => verbs::dense::measure(&args),
+        Verb::DenseExport(args) => verbs::dense::export_pack(&args),
         Verb::Lids(args) => verbs::lids::train(&args),
         Verb::LidsExport(args) => verbs::lids::export_pack(&args),
     });

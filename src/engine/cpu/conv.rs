@@ -13,9 +13,9 @@ impl Cpu {
     /// A convolution; `slopes` are those of a PReLU after it.
     pub(super) fn convolve(&self, x: &Tensor, parts: Parts, conv: Conv, slopes: Option<&[f32]>) -> Tensor {
         let [n, c, h, w] = x.shape;
-        let prepared = self.prepare(parts, &conv, c);
         let out = if matches!(parts, Parts::Pair(..)) { 2 * conv.out } else { conv.out };
         let (oh, ow) = conv.out_size(h, w);
+        let prepared = self.prepare(parts, &conv, c, oh * ow);
         // The kernels read by pointer: windows must lie inside.
         let padded = conv.padded_size(h, w);
         assert!(padded.0 >= conv.kernel.0 && padded.1 >= conv.kernel.1, "input below the kernel's size");

@@ -38,6 +38,9 @@ pub(super) struct PackedLayers {
     kept: usize,
 }
 
+/// Winograd's weights are four times as many as the layer's: for fewer pixels they take longer to read than they save.
+const LEAST_PIXELS: usize = 100;
+
 impl Cpu {
     /// A layer's values. A layer that is not there is a programming error: the shape checker ran before.
     pub(super) fn layer(&self, layer: &str, part: &str) -> &[f32] {
@@ -47,8 +50,8 @@ impl Cpu {
             .unwrap_or_else(|| panic!("layer '{layer}.{part}' is missing: weights must pass shape::check first"))
     }
 
-    /// The layer in the form its kernel wants, made at its first use.
-    pub(super) fn prepare(&self, parts: Parts, conv: &Conv, cin: usize) -> Arc<PackedLayer> {
+    /// The layer in the form its kernel wants, made at its first use, for pictures of about so many pixels.
+    pub(super) fn prepare(&self, parts: Parts, conv: &Conv, cin: usize, pixels: usize) -> Arc<PackedLayer> {
         let pair;
         let key = match parts {
             Parts::One(layer) | Parts::Bn(layer, _, _) => layer,
@@ -109,7 +112,12 @@ impl Cpu {
             }
             bias.resize(cin, 0.0);
             PackedLayer::Depthwise(Aligned::from(&w[..]), Aligned::from(&bias[..]))
-        } else if dense && conv.kernel == (3, 3) && stride_one && winograd::suits(wide, cin, out) {
+        } else if dense
+            && conv.kernel == (3, 3)
+            && stride_one
+            && pixels >= LEAST_PIXELS
+            && winograd::suits(wide, cin, out)
+        {
             let mut weights = winograd::Weights::new(wide, cin, out, at, &bias);
             if state.kept + weights.transformed_bytes() <= self.keep {
                 state.kept += weights.transformed_bytes();

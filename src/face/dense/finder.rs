@@ -1,36 +1,53 @@
-//! Finding the faces of a picture with BlazeFace: near ones first, else farther ones.
+//! Finding the faces of a picture: with BlazeFace, near ones first, else farther ones; or with the project's own finder.
 
 use super::blaze::Detector;
+use super::single_look::SingleLook;
 use crate::engine::Executor;
 use crate::error::Result;
 use crate::face::Detection;
 use crate::face::traits::FaceDetector;
 use crate::frame::Frame;
 
-/// The detector of short range, and that of full range for pictures in which it finds nothing.
+/// What finds faces for dense points.
 #[derive(Debug)]
-pub struct DenseFinder<E> {
-    short: Detector<E>,
-    full: Option<Detector<E>>,
+pub enum DenseFinder<E> {
+    /// BlazeFace of short range, and that of full range for pictures in which it finds nothing. `full` may be missing: then small faces
+    /// are not found.
+    Blaze {
+        /// Up to two metres from a telephone.
+        short: Detector<E>,
+        /// Farther.
+        full: Option<Detector<E>>,
+    },
+    /// The project's own.
+    Own(SingleLook<E>),
 }
 
 impl<E: Executor> DenseFinder<E> {
-    /// `full` may be missing: then small faces are not found.
+    /// BlazeFace.
     pub fn new(short: Detector<E>, full: Option<Detector<E>>) -> DenseFinder<E> {
-        DenseFinder { short, full }
+        DenseFinder::Blaze { short, full }
     }
 
     /// What runs the networks.
     pub fn executors(&self) -> impl Iterator<Item = &E> {
-        [Some(&self.short), self.full.as_ref()].into_iter().flatten().map(Detector::executor)
+        let all = match self {
+            DenseFinder::Blaze { short, full } => [Some(short.executor()), full.as_ref().map(Detector::executor)],
+            DenseFinder::Own(finder) => [Some(finder.executor()), None],
+        };
+        all.into_iter().flatten()
     }
 }
 
-/// Of the five points the last two are both the middle of the mouth: BlazeFace does not know its corners.
+/// Of BlazeFace's five points the last two are both the middle of the mouth: it does not know its corners.
 impl<E: Executor + Sync> FaceDetector for DenseFinder<E> {
     fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
-        let mut found = self.short.find(image)?;
-        if let (true, Some(full)) = (found.is_empty(), &self.full) {
+        let (short, full) = match self {
+            DenseFinder::Own(finder) => return finder.find(image),
+            DenseFinder::Blaze { short, full } => (short, full),
+        };
+        let mut found = short.find(image)?;
+        if let (true, Some(full)) = (found.is_empty(), full) {
             found = full.find(image)?;
         }
         let detection = |f: super::BlazeFace| {

@@ -15,12 +15,18 @@ pub struct DenseFitter<E> {
     network: Landmarks<E>,
     rough: Option<Landmarks<E>>,
     head: DenseHead,
+    knows_regions: bool,
 }
 
 impl<E: Executor> DenseFitter<E> {
     /// What finds the points, what finds them roughly and fast (`network` too, where it is missing), and what is fitted to them.
     pub fn new(network: Landmarks<E>, rough: Option<Landmarks<E>>, head: DenseHead) -> DenseFitter<E> {
-        DenseFitter { network, rough, head }
+        DenseFitter { network, rough, head, knows_regions: false }
+    }
+
+    /// For a detector whose boxes are around the dense points: then a face that it found is looked at once.
+    pub fn with_exact_regions(self) -> DenseFitter<E> {
+        DenseFitter { knows_regions: true, ..self }
     }
 
     /// What is fitted.
@@ -56,6 +62,10 @@ impl<E: Executor + Sync> PointFitter for DenseFitter<E> {
 
     fn rough_points(&self, image: &Frame, region: &Region) -> Result<DenseFace> {
         self.rough.as_ref().unwrap_or(&self.network).find(image, region)
+    }
+
+    fn knows_regions(&self) -> bool {
+        self.knows_regions
     }
 
     fn place(&self, face: &DenseFace) -> Option<Fit> {

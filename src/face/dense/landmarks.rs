@@ -1,4 +1,4 @@
-//! The 478 points of a face: the mesh network with refined lips, eyes and irises.
+//! The 478 points of a face: a mesh with refined lips, eyes and irises, by MediaPipe's network or the project's own.
 //!
 //! Kartynnik et al. 2019, <https://arxiv.org/abs/1907.06724>; Grishchenko et al. 2020, <https://arxiv.org/abs/2006.10962>.
 
@@ -6,6 +6,7 @@ use super::refinement::{self, MESH, POINTS};
 use super::region::Region;
 use crate::engine::Executor;
 use crate::frame::{Frame, Rect};
+use crate::nets::dense_points;
 use crate::nets::graph::Graph;
 use crate::{Error, Result};
 
@@ -44,8 +45,16 @@ impl DenseFace {
 #[derive(Debug)]
 pub struct Landmarks<E> {
     executor: E,
-    graph: Graph,
-    outputs: Outputs,
+    network: Network,
+}
+
+/// What computes the points.
+#[derive(Debug)]
+enum Network {
+    /// MediaPipe's.
+    Graph(Graph, Outputs),
+    /// The project's own ([`dense_points`]), or its first look alone.
+    Own { rough: bool },
 }
 
 /// Which outputs are the mesh, lips, right eye, left eye, right iris, left iris, and the flag; or the mesh and the flag.
@@ -87,7 +96,12 @@ impl<E: Executor> Landmarks<E> {
         let outputs = outputs.filter(|_| matches!(graph.input, [3, h, w] if h == w));
         let outputs = outputs
             .ok_or_else(|| Error::model("the landmark network is not MediaPipe's face mesh: import it again"))?;
-        Ok(Landmarks { executor, graph, outputs })
+        Ok(Landmarks { executor, network: Network::Graph(graph, outputs) })
+    }
+
+    /// The project's own network over weights that have passed their check; with `rough` its first look alone.
+    pub fn own(executor: E, rough: bool) -> Landmarks<E> {
+        Landmarks { executor, network: Network::Own { rough } }
     }
 
     /// What runs the network.
@@ -103,16 +117,31 @@ impl<E: Executor> Landmarks<E> {
         if !region.is_sound() || image.width == 0 || image.height == 0 {
             return Err(Error::no_face("the region of the face holds nothing: choose another face or frame"));
         }
-        let size = self.graph.input[2];
+        let size = match &self.network {
+            Network::Graph(graph, _) => graph.input[2],
+            Network::Own { .. } => dense_points::SIZE,
+        };
         let x = self.executor.tensor([1, 3, size, size], &region.pixels(image, size, false, (1.0, 0.0)));
-        let out = self.graph.run(&self.executor, &x);
-        let values = |i: &usize| self.executor.values(&out[*i].1);
+        let (out, outputs) = match &self.network {
+            Network::Graph(graph, outputs) => {
+                (graph.run(&self.executor, &x).into_iter().map(|(_, t)| t).collect::<Vec<_>>(), *outputs)
+            }
+            Network::Own { rough: true } => {
+                let (mesh, flag) = dense_points::face(&self.executor, &x);
+                (vec![mesh, flag], Outputs::Mesh([0, 1]))
+            }
+            Network::Own { rough: false } => {
+                let found = dense_points::points(&self.executor, &x);
+                (found.tensors().map(E::Tensor::clone).into(), Outputs::Refined([0, 1, 2, 3, 4, 5, 6]))
+            }
+        };
+        let values = |i: &usize| self.executor.values(&out[*i]);
         let other = || Error::model("the landmark network gives other numbers than MediaPipe's: import it again");
         let mut points = Box::new([[0.0f32; 3]; POINTS]);
         let lids = |points: &[[f32; 3]; POINTS], lids: &[usize]| -> [f32; 3] {
             std::array::from_fn(|c| lids.iter().map(|i| points[*i][c]).sum::<f32>() / lids.len() as f32)
         };
-        let flag = match &self.outputs {
+        let flag = match &outputs {
             Outputs::Mesh(places) => {
                 let [mesh, flag] = places.each_ref().map(values);
                 if (mesh.len(), flag.len()) != (SIZES[0], SIZES[6]) {

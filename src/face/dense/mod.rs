@@ -1,7 +1,7 @@
-//! Dense faces: BlazeFace, and the 478 points of MediaPipe's face mesh.
+//! Dense faces: the 478 points of MediaPipe's face mesh, by its networks or the project's own, and what finds faces for them.
 //!
-//! This module prepares the inputs of these networks and interprets their outputs. Layers are data here ([`crate::nets::graph`]);
-//! [`crate::import`] makes them from MediaPipe's files.
+//! This module prepares the inputs of these networks and interprets their outputs. MediaPipe's layers are data ([`crate::nets::graph`]),
+//! which [`crate::import`] makes from its files; the project's own are [`crate::nets::dense_finder`] and [`crate::nets::dense_points`].
 
 pub mod blaze;
 pub mod finder;
@@ -10,6 +10,7 @@ pub mod landmarks;
 pub mod person;
 pub mod refinement;
 pub mod region;
+pub mod single_look;
 pub mod tracker;
 
 pub use blaze::BlazeFace;
@@ -17,6 +18,7 @@ pub use finder::DenseFinder;
 pub use fitter::DenseFitter;
 pub use landmarks::DenseFace;
 pub use region::Region;
+pub use single_look::SingleLook;
 pub use tracker::DenseTracker;
 
 /// The networks of the pack `mediapipe`, as their components' configurations name them: BlazeFace of short range,

@@ -23,7 +23,7 @@ mod tests;
 
 pub use bridge::bridge_hidden;
 pub use head::DenseHead;
-pub use places::POINTS;
+pub use places::{POINTS, mirrored};
 pub use residual::with_residual_modes;
 pub use steady::steady_cameras;
 

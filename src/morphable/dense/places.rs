@@ -380,6 +380,19 @@ static HALF: [Row; 248] = [
     (247, 467, [-45.08, 30.87, 87.47], [-0.21, -0.43, 0.77], Face, Eye),
 ];
 
+/// Of each of the 478 points the one that it becomes in a mirror.
+pub fn mirrored() -> [usize; POINTS] {
+    let mut out: [usize; POINTS] = std::array::from_fn(|i| i);
+    for &(i, j, ..) in &HALF {
+        (out[i], out[j]) = (j, i);
+    }
+    // The rims of the irises begin at the picture's right.
+    for (i, j) in [0, 3, 2, 1, 4].into_iter().enumerate() {
+        (out[SKIN + i], out[SKIN + 5 + j]) = (SKIN + 5 + j, SKIN + i);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,6 +410,9 @@ mod tests {
             assert!(i != j || average[0] == 0.0, "{i}");
         }
         assert!(seen.iter().all(|s| *s));
+        let mirror = mirrored();
+        assert!((0..POINTS).all(|i| mirror[mirror[i]] == i));
+        assert_eq!([33, 1, 468, 469, 470].map(|i| mirror[i]), [263, 1, 473, 476, 475]);
         let [right, left] = OUTER_CORNERS.map(|i| all[i].at);
         assert_eq!(left[0] - right[0], super::super::EYES);
     }

@@ -12,12 +12,14 @@ use crate::face::traits::{FaceDetector, FaceFitter};
 use crate::face::{Detection, roi};
 use crate::frame::Frame;
 use crate::import::check;
-use crate::key::Key;
+use crate::key::{Key, KeyHasher};
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
+use crate::morphable::arkit::{Own, acting};
 use crate::morphable::arrays::morphable_from;
-use crate::morphable::dense::DenseHead;
+use crate::morphable::dense::{DenseHead, with_residual_modes};
 use crate::morphable::{Fit, Morphable, PreparedMorphable};
 use crate::nets::graph::Graph;
+use crate::shot::live_link::Performer;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -64,7 +66,7 @@ pub struct ModelId {
     pub pack: String,
     /// What kind of network or model.
     pub architecture: Architecture,
-    /// Of the weights file, 64 digits.
+    /// Of the weights file, 64 digits; of a model that was made of a file's ([`Networks::load_with_points`]), of what it came out as.
     pub blake3: String,
     /// The pack's licence.
     pub licence: String,
@@ -95,6 +97,22 @@ fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a C
     }
 }
 
+/// Stands for a model that was made of a file's: its bases may change with the program.
+fn made(of: &str, model: &Morphable) -> String {
+    let mut hasher = KeyHasher::new("model made to act");
+    let parts: [&[u8]; 4] = [
+        of.as_bytes(),
+        bytemuck::cast_slice(&model.mean),
+        bytemuck::cast_slice(&model.shape_basis),
+        bytemuck::cast_slice(&model.expr_basis),
+    ];
+    for part in parts {
+        hasher.begin(part.len());
+        hasher.update(part);
+    }
+    hasher.finish().hex()
+}
+
 impl Networks {
     /// Loads from `pack` (or the first pack that has a morphable model with dense points, or with a regressor), with the detector of the
     /// architecture `detector` (`None`: the pack's own).
@@ -109,9 +127,9 @@ impl Networks {
     ) -> Result<Networks> {
         let (home, model) = home(models, pack)?;
         let mut ids = vec![ModelId::new(home, model)];
-        let name = home.name().to_owned();
         if pack.is_none() {
             // What cannot be used may be what was meant.
+            let name = home.name();
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
@@ -119,7 +137,42 @@ impl Networks {
             Some(_) => Fitting::dense(home, &model, options, &mut ids)?,
             None => Fitting::regressed(models, home, &model, detector, options, &mut ids)?,
         };
-        let embedder = match models.find(Role::Embedder, None, Some(&name)) {
+        Networks::complete(models, home.name(), fitting, model, ids, options)
+    }
+
+    /// Loads the morphable model of `pack` and fits it to the dense points of the pack `points`. A model that does not act gets
+    /// ARKit's 52 shapes, eyeballs and residual modes here; what it had stays. Motions and caches of it are not those of the
+    /// model as it is in its pack.
+    ///
+    /// # Errors
+    /// As [`Networks::load`]; [`Error::Model`] where `points` has no networks for dense points, or the model has not 68 landmarks like
+    /// those of a face.
+    pub fn load_with_points(models: &ModelSet, pack: &str, points: &str, options: &cpu::Options) -> Result<Networks> {
+        let (points, _) = models.find(Role::Landmarks, None, Some(points))?;
+        let (home, component) = models.find(Role::Morphable, None, Some(pack))?;
+        let mut ids = vec![ModelId::new(home, component)];
+        let mut model = morphable_from(&*home.load(component, check)?)?;
+        if model.arkit.is_empty() {
+            model = acting(&model, Own::Kept)?;
+        }
+        if model.residual_modes == 0 {
+            model = with_residual_modes(&model)?;
+        }
+        ids[0].blake3 = made(&ids[0].blake3, &model);
+        let fitting = Fitting::dense(points, &model, options, &mut ids)?;
+        Networks::complete(models, home.name(), fitting, model, ids, options)
+    }
+
+    /// With what is the same however faces are fitted.
+    fn complete(
+        models: &ModelSet,
+        name: &str,
+        fitting: Fitting,
+        model: Morphable,
+        mut ids: Vec<ModelId>,
+        options: &cpu::Options,
+    ) -> Result<Networks> {
+        let embedder = match models.find(Role::Embedder, None, Some(name)) {
             Ok((pack, component)) => {
                 ids.push(ModelId::new(pack, component));
                 Some(Embedder::new(Embedded::new(pack.load(component, check)?, options)))
@@ -128,7 +181,7 @@ impl Networks {
         };
         let draft = DraftModel::from_morphable(&model)?;
         let morphable = Arc::new(PreparedMorphable::new(model)?);
-        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
+        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name.into(), models: ids })
     }
 
     /// Gives buffers that are not in use back to the system.
@@ -146,6 +199,15 @@ impl Networks {
         if let Some(embedder) = &self.embedder {
             embedder.executor().release();
         }
+    }
+
+    /// Who performs a Live Link Face recording: the person of the model with these identity coefficients.
+    pub fn performer<'a>(&'a self, shape: &'a [f32]) -> Performer<'a> {
+        let lids = match &self.fitting {
+            Fitting::Dense { fitter, .. } => fitter.head().lid_gains(shape),
+            Fitting::Regressed { .. } => [1.0; 2],
+        };
+        Performer { model: self.morphable.model(), hash: self.model_hash(), shape, lids }
     }
 
     /// What observes pictures.

@@ -27,7 +27,9 @@ pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
     let typed: String = typed.trim().to_lowercase().chars().take(64).collect();
     let cost = |name: &str| {
         let name = name.to_lowercase();
-        if typed.chars().count() > 2 && name.contains(&typed) { 1 } else { strsim::osa_distance(&typed, &name) }
+        // Of several names that contain it, the shortest says the least else.
+        let contained = typed.chars().count() > 2 && name.contains(&typed);
+        if contained { (1, name.len()) } else { (strsim::osa_distance(&typed, &name), 0) }
     };
     names.min_by_key(|name| cost(name))
 }

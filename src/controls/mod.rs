@@ -12,6 +12,7 @@
 //! Three rules keep old presets and projects rendering the same: an id is never reused, a default never changes,
 //! options and controls are only added (`released.txt` records them, a test compares).
 
+mod arkit_strengths;
 pub mod choices;
 pub mod curve;
 pub mod guide;
@@ -23,6 +24,7 @@ pub mod tree;
 pub mod value;
 pub mod values;
 
+pub use arkit_strengths::ArkitStrengths;
 pub use curve::{Curve, Interp, Key};
 pub use presets::{Preset, Presets};
 pub use settings::Settings;

@@ -42,6 +42,10 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "smile",
     "wide-awake",
     "stabilise",
+    "eyes-to-camera",
+    "no-blinks",
+    "calm-brows",
+    "lips-only",
 ];
 
 /// A preset. Every value in it is legal.

@@ -5,6 +5,7 @@
 use super::choices::{Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
 use super::tree;
 use super::values::Values;
+use crate::controls::arkit_strengths::ArkitStrengths;
 use crate::controls::value::Value;
 use crate::face::choose::Choice;
 use crate::morphable::RigSettings;
@@ -24,11 +25,17 @@ pub struct Settings {
     pub region_jaw: f32,
     pub region_eyes: f32,
     pub region_brows: f32,
+    pub region_gaze: f32,
     /// Multiplies `motion_strength` and `pose_strength`.
     pub region_head: f32,
     pub neutral: Neutral,
     /// A frame of the driving clip, as the clip numbers it.
     pub neutral_frame: usize,
+    pub look_at_camera: f32,
+    /// Degrees, as `gaze_pitch_offset`: above 0 to the picture's left, and down.
+    pub gaze_yaw_offset: f32,
+    pub gaze_pitch_offset: f32,
+    pub blink_strength: f32,
     pub override_mode: OverrideMode,
     /// Strengths; the expressions are those of [`Expression`](crate::morphable::Expression).
     pub expr_jaw_open: f32,
@@ -82,6 +89,10 @@ pub struct Settings {
     pub view: View,
     pub quality: Quality,
     pub device: Device,
+    /// Strengths of the controls `arkit_...`, in the order of
+    /// [`ArkitShape::ALL`](crate::morphable::ArkitShape::ALL).
+    #[serde(flatten)]
+    pub arkit: ArkitStrengths,
 }
 
 impl Default for Settings {
@@ -102,9 +113,14 @@ impl Settings {
             region_jaw: read.float("region_jaw"),
             region_eyes: read.float("region_eyes"),
             region_brows: read.float("region_brows"),
+            region_gaze: read.float("region_gaze"),
             region_head: read.float("region_head"),
             neutral: Neutral::ALL[read.option("neutral")],
             neutral_frame: read.count("neutral_frame"),
+            look_at_camera: read.float("look_at_camera"),
+            gaze_yaw_offset: read.float("gaze_yaw_offset"),
+            gaze_pitch_offset: read.float("gaze_pitch_offset"),
+            blink_strength: read.float("blink_strength"),
             override_mode: OverrideMode::ALL[read.option("override_mode")],
             expr_jaw_open: read.float("expr_jaw_open"),
             expr_smile: read.float("expr_smile"),
@@ -150,6 +166,7 @@ impl Settings {
             view: View::ALL[read.option("view")],
             quality: Quality::ALL[read.option("quality")],
             device: Device::ALL[read.option("device")],
+            arkit: ArkitStrengths::from_values(values, frame),
         }
     }
 

@@ -69,6 +69,8 @@ pub enum Kind {
 pub enum Group {
     /// How much of the performance is taken over.
     Performance,
+    /// Where the eyes look, and how far they blink.
+    Eyes,
     /// Named expressions.
     Expression,
     /// Turns and shifts of the head.
@@ -85,12 +87,15 @@ pub enum Group {
     Composite,
     /// What is delivered.
     Output,
+    /// ARKit's 52 shapes.
+    Arkit,
 }
 
 impl Group {
     /// In the order in which they are shown.
     pub const ALL: &'static [Group] = &[
         Group::Performance,
+        Group::Eyes,
         Group::Expression,
         Group::HeadPose,
         Group::Stabilise,
@@ -99,12 +104,14 @@ impl Group {
         Group::Faces,
         Group::Composite,
         Group::Output,
+        Group::Arkit,
     ];
 
     /// Stable name (snake_case).
     pub const fn id(self) -> &'static str {
         match self {
             Group::Performance => "performance",
+            Group::Eyes => "eyes",
             Group::Expression => "expression",
             Group::HeadPose => "head_pose",
             Group::Stabilise => "stabilise",
@@ -113,6 +120,7 @@ impl Group {
             Group::Faces => "faces",
             Group::Composite => "compositing",
             Group::Output => "output",
+            Group::Arkit => "arkit",
         }
     }
 
@@ -120,6 +128,7 @@ impl Group {
     pub const fn label(self) -> &'static str {
         match self {
             Group::Performance => "Performance",
+            Group::Eyes => "Eyes",
             Group::Expression => "Expression",
             Group::HeadPose => "Head pose",
             Group::Stabilise => "Stabilise",
@@ -128,6 +137,7 @@ impl Group {
             Group::Faces => "Faces",
             Group::Composite => "Composite",
             Group::Output => "Output",
+            Group::Arkit => "ARKit shapes",
         }
     }
 
@@ -135,6 +145,7 @@ impl Group {
     pub const fn hint(self) -> &'static str {
         match self {
             Group::Performance => "How much of the driver's performance the reference's face takes over.",
+            Group::Eyes => "Where the eyes look, and how far they blink; with a pack whose head has eyes (mediapipe).",
             Group::Expression => {
                 "Expressions by name, at a strength of your own. Left and right are the face's own: its left is the \
                  picture's right."
@@ -148,6 +159,9 @@ impl Group {
             Group::Faces => "Which face, and which frame of the reference.",
             Group::Composite => "How the new head goes back into the plate.",
             Group::Output => "What is rendered, and with what.",
+            Group::Arkit => {
+                "ARKit's 52 blend shapes by name, on top of the performance; with a pack whose head has them (mediapipe)."
+            }
         }
     }
 
@@ -238,6 +252,11 @@ const fn expression(of: Expression, id: &'static str, label: &'static str, hint:
     animated_since("0.2.0", Group::Expression, id, label, float(0.0, min, max, Unit::Strength), hint)
 }
 
+/// The strength of one of ARKit's shapes; `id` is `arkit_` and the shape's name in snake case.
+const fn arkit(id: &'static str, label: &'static str, hint: &'static str) -> Control {
+    animated_since("0.3.0", Group::Arkit, id, label, float(0.0, -1.0, 1.0, Unit::Strength), hint)
+}
+
 /// Over how many frames a part of the driver's track is smoothed.
 const fn stabilise(id: &'static str, label: &'static str, hint: &'static str) -> Control {
     fixed_since("0.2.0", Group::Stabilise, id, label, float(0.0, 0.0, 25.0, Unit::Frames), hint)
@@ -302,6 +321,15 @@ pub static CONTROLS: &[Control] = &[
         "How far brows and forehead follow the driver's expression: 0 stays at the face at rest, 1 follows, above 1 \
          exaggerates (factor).",
     ),
+    animated_since(
+        "0.3.0",
+        Group::Performance,
+        "region_gaze",
+        "Region gaze",
+        float(1.0, 0.0, 2.0, Unit::Factor),
+        "How far the eyes look where the driver's look: 0 stays where they look at rest, 1 follows, above 1 exaggerates \
+         (factor).",
+    ),
     region(
         "region_head",
         "Region head",
@@ -323,6 +351,40 @@ pub static CONTROLS: &[Control] = &[
         "Neutral frame",
         int(0, 0, 9_999_999, Unit::Frames),
         "With Neutral at A frame: the driving frame that shows the face at rest, as the clip numbers it (frames).",
+    ),
+    // Eyes.
+    animated_since(
+        "0.3.0",
+        Group::Eyes,
+        "look_at_camera",
+        "Look at camera",
+        float(0.0, 0.0, 1.0, Unit::Share),
+        "Turns the eyes to the camera however the head is turned (share): 0 leaves them, 1 looks into the camera, before the \
+         offsets are added.",
+    ),
+    animated_since(
+        "0.3.0",
+        Group::Eyes,
+        "gaze_yaw_offset",
+        "Gaze yaw offset",
+        float(0.0, -40.0, 40.0, Unit::Degrees),
+        "Turns both eyes sideways (degrees): above 0 towards the picture's left edge, below 0 towards its right.",
+    ),
+    animated_since(
+        "0.3.0",
+        Group::Eyes,
+        "gaze_pitch_offset",
+        "Gaze pitch offset",
+        float(0.0, -30.0, 30.0, Unit::Degrees),
+        "Turns both eyes up or down (degrees): above 0 down, below 0 up.",
+    ),
+    animated_since(
+        "0.3.0",
+        Group::Eyes,
+        "blink_strength",
+        "Blink strength",
+        float(1.0, 0.0, 2.0, Unit::Factor),
+        "How far the lids close where the driver's do: 0 keeps the eyes open, 1 follows, above 1 exaggerates (factor).",
     ),
     // Expression.
     fixed_since(
@@ -607,6 +669,239 @@ pub static CONTROLS: &[Control] = &[
         Kind::Choice { default: Device::Auto as usize, options: Device::OPTIONS },
         "What computes. A frame that cannot be computed as asked is an error, never a different look.",
     ),
+    // ARKit's shapes.
+    arkit(
+        "arkit_eye_blink_left",
+        "ARKit eye blink left",
+        "Adds ARKit's eyeBlinkLeft: the left eye closes; 1 is closed (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_down_left",
+        "ARKit eye look down left",
+        "Adds ARKit's eyeLookDownLeft: the left eye looks down by 20 degrees, its upper lid follows (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_in_left",
+        "ARKit eye look in left",
+        "Adds ARKit's eyeLookInLeft: the left eye looks towards the nose by 25 degrees (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_out_left",
+        "ARKit eye look out left",
+        "Adds ARKit's eyeLookOutLeft: the left eye looks away from the nose by 25 degrees (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_up_left",
+        "ARKit eye look up left",
+        "Adds ARKit's eyeLookUpLeft: the left eye looks up by 20 degrees, its upper lid follows (strength).",
+    ),
+    arkit(
+        "arkit_eye_squint_left",
+        "ARKit eye squint left",
+        "Adds ARKit's eyeSquintLeft: the left eye narrows, mostly by its lower lid (strength).",
+    ),
+    arkit(
+        "arkit_eye_wide_left",
+        "ARKit eye wide left",
+        "Adds ARKit's eyeWideLeft: the left eye's lids part further (strength).",
+    ),
+    arkit("arkit_eye_blink_right", "ARKit eye blink right", "Adds ARKit's eyeBlinkRight: as on the left (strength)."),
+    arkit(
+        "arkit_eye_look_down_right",
+        "ARKit eye look down right",
+        "Adds ARKit's eyeLookDownRight: as on the left (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_in_right",
+        "ARKit eye look in right",
+        "Adds ARKit's eyeLookInRight: as on the left (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_out_right",
+        "ARKit eye look out right",
+        "Adds ARKit's eyeLookOutRight: as on the left (strength).",
+    ),
+    arkit(
+        "arkit_eye_look_up_right",
+        "ARKit eye look up right",
+        "Adds ARKit's eyeLookUpRight: as on the left (strength).",
+    ),
+    arkit(
+        "arkit_eye_squint_right",
+        "ARKit eye squint right",
+        "Adds ARKit's eyeSquintRight: as on the left (strength).",
+    ),
+    arkit("arkit_eye_wide_right", "ARKit eye wide right", "Adds ARKit's eyeWideRight: as on the left (strength)."),
+    arkit("arkit_jaw_forward", "ARKit jaw forward", "Adds ARKit's jawForward: the lower jaw forward (strength)."),
+    arkit("arkit_jaw_right", "ARKit jaw right", "Adds ARKit's jawRight: the lower jaw to the face's right (strength)."),
+    arkit("arkit_jaw_left", "ARKit jaw left", "Adds ARKit's jawLeft: the lower jaw to the face's left (strength)."),
+    arkit(
+        "arkit_jaw_open",
+        "ARKit jaw open",
+        "Adds ARKit's jawOpen: the lower jaw opens, and the lips part with it (strength).",
+    ),
+    arkit(
+        "arkit_mouth_close",
+        "ARKit mouth close",
+        "Adds ARKit's mouthClose: the lips meet however the jaw stands: at 1 they meet where jaw open is 1 (strength).",
+    ),
+    arkit(
+        "arkit_mouth_funnel",
+        "ARKit mouth funnel",
+        "Adds ARKit's mouthFunnel: the lips forward and apart, as an open O (strength).",
+    ),
+    arkit(
+        "arkit_mouth_pucker",
+        "ARKit mouth pucker",
+        "Adds ARKit's mouthPucker: the lips together, narrow and forward, as for a kiss (strength).",
+    ),
+    arkit(
+        "arkit_mouth_right",
+        "ARKit mouth right",
+        "Adds ARKit's mouthRight: both lips to the face's right (strength).",
+    ),
+    arkit("arkit_mouth_left", "ARKit mouth left", "Adds ARKit's mouthLeft: both lips to the face's left (strength)."),
+    arkit(
+        "arkit_mouth_smile_left",
+        "ARKit mouth smile left",
+        "Adds ARKit's mouthSmileLeft: the left corner of the mouth up and out (strength).",
+    ),
+    arkit(
+        "arkit_mouth_smile_right",
+        "ARKit mouth smile right",
+        "Adds ARKit's mouthSmileRight: the right corner of the mouth up and out (strength).",
+    ),
+    arkit(
+        "arkit_mouth_frown_left",
+        "ARKit mouth frown left",
+        "Adds ARKit's mouthFrownLeft: the left corner of the mouth down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_frown_right",
+        "ARKit mouth frown right",
+        "Adds ARKit's mouthFrownRight: the right corner of the mouth down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_dimple_left",
+        "ARKit mouth dimple left",
+        "Adds ARKit's mouthDimpleLeft: the left corner of the mouth back, into the cheek (strength).",
+    ),
+    arkit(
+        "arkit_mouth_dimple_right",
+        "ARKit mouth dimple right",
+        "Adds ARKit's mouthDimpleRight: the right corner of the mouth back, into the cheek (strength).",
+    ),
+    arkit(
+        "arkit_mouth_stretch_left",
+        "ARKit mouth stretch left",
+        "Adds ARKit's mouthStretchLeft: the left corner of the mouth out and a little down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_stretch_right",
+        "ARKit mouth stretch right",
+        "Adds ARKit's mouthStretchRight: the right corner of the mouth out and a little down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_roll_lower",
+        "ARKit mouth roll lower",
+        "Adds ARKit's mouthRollLower: the lower lip rolls in over the teeth (strength).",
+    ),
+    arkit(
+        "arkit_mouth_roll_upper",
+        "ARKit mouth roll upper",
+        "Adds ARKit's mouthRollUpper: the upper lip rolls in over the teeth (strength).",
+    ),
+    arkit(
+        "arkit_mouth_shrug_lower",
+        "ARKit mouth shrug lower",
+        "Adds ARKit's mouthShrugLower: the lower lip and the chin up and out (strength).",
+    ),
+    arkit(
+        "arkit_mouth_shrug_upper",
+        "ARKit mouth shrug upper",
+        "Adds ARKit's mouthShrugUpper: the upper lip up and out (strength).",
+    ),
+    arkit(
+        "arkit_mouth_press_left",
+        "ARKit mouth press left",
+        "Adds ARKit's mouthPressLeft: the left half of the lips pressed on each other (strength).",
+    ),
+    arkit(
+        "arkit_mouth_press_right",
+        "ARKit mouth press right",
+        "Adds ARKit's mouthPressRight: the right half of the lips pressed on each other (strength).",
+    ),
+    arkit(
+        "arkit_mouth_lower_down_left",
+        "ARKit mouth lower down left",
+        "Adds ARKit's mouthLowerDownLeft: the left half of the lower lip down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_lower_down_right",
+        "ARKit mouth lower down right",
+        "Adds ARKit's mouthLowerDownRight: the right half of the lower lip down (strength).",
+    ),
+    arkit(
+        "arkit_mouth_upper_up_left",
+        "ARKit mouth upper up left",
+        "Adds ARKit's mouthUpperUpLeft: the left half of the upper lip up (strength).",
+    ),
+    arkit(
+        "arkit_mouth_upper_up_right",
+        "ARKit mouth upper up right",
+        "Adds ARKit's mouthUpperUpRight: the right half of the upper lip up (strength).",
+    ),
+    arkit(
+        "arkit_brow_down_left",
+        "ARKit brow down left",
+        "Adds ARKit's browDownLeft: the left brow down and in (strength).",
+    ),
+    arkit(
+        "arkit_brow_down_right",
+        "ARKit brow down right",
+        "Adds ARKit's browDownRight: the right brow down and in (strength).",
+    ),
+    arkit(
+        "arkit_brow_inner_up",
+        "ARKit brow inner up",
+        "Adds ARKit's browInnerUp: the inner ends of both brows up (strength).",
+    ),
+    arkit(
+        "arkit_brow_outer_up_left",
+        "ARKit brow outer up left",
+        "Adds ARKit's browOuterUpLeft: the outer part of the left brow up (strength).",
+    ),
+    arkit(
+        "arkit_brow_outer_up_right",
+        "ARKit brow outer up right",
+        "Adds ARKit's browOuterUpRight: the outer part of the right brow up (strength).",
+    ),
+    arkit("arkit_cheek_puff", "ARKit cheek puff", "Adds ARKit's cheekPuff: both cheeks blown up (strength)."),
+    arkit(
+        "arkit_cheek_squint_left",
+        "ARKit cheek squint left",
+        "Adds ARKit's cheekSquintLeft: the left cheek up, towards the eye (strength).",
+    ),
+    arkit(
+        "arkit_cheek_squint_right",
+        "ARKit cheek squint right",
+        "Adds ARKit's cheekSquintRight: the right cheek up, towards the eye (strength).",
+    ),
+    arkit(
+        "arkit_nose_sneer_left",
+        "ARKit nose sneer left",
+        "Adds ARKit's noseSneerLeft: the left side of the nose up (strength).",
+    ),
+    arkit(
+        "arkit_nose_sneer_right",
+        "ARKit nose sneer right",
+        "Adds ARKit's noseSneerRight: the right side of the nose up (strength).",
+    ),
+    arkit(
+        "arkit_tongue_out",
+        "ARKit tongue out",
+        "Adds ARKit's tongueOut: the tongue out; these models have none, so that nothing moves (strength).",
+    ),
 ];
 
 #[cfg(test)]
@@ -684,6 +979,19 @@ mod tests {
         for r in crate::morphable::Region::ALL {
             assert!(find(&format!("region_{}", r.id())).is_some());
         }
+    }
+
+    #[test]
+    fn arkit_shapes_are_the_heads() {
+        let listed: Vec<&str> = Group::Arkit.controls().map(|c| c.id).collect();
+        let snake = |name: &str| {
+            name.chars().fold(String::from("arkit_"), |id, c| match c.is_ascii_uppercase() {
+                true => id + "_" + &c.to_ascii_lowercase().to_string(),
+                false => id + &c.to_string(),
+            })
+        };
+        let wanted: Vec<String> = crate::morphable::ArkitShape::ALL.iter().map(|s| snake(s.name())).collect();
+        assert_eq!(listed, wanted);
     }
 
     /// The directions that the hints of the offsets promise, against the model's angles (y up, z to the viewer).

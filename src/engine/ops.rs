@@ -256,6 +256,7 @@ macro_rules! operations {
             fn conv2d_pair(&self, x: &Self::Tensor; first: Layer, second: Layer, conv: Conv);
             fn conv_prelu(&self, x: &Self::Tensor; layer: Layer, conv: Conv, slopes: Layer);
             fn add_prelu(&self, a: &Self::Tensor, b: &Self::Tensor; slopes: Layer);
+            fn add_relu(&self, a: &Self::Tensor, b: &Self::Tensor;);
             fn norm_modulate(&self, x: &Self::Tensor, gamma_beta: &Self::Tensor; act: Act);
         }
     };
@@ -373,6 +374,13 @@ pub trait Ops {
     /// `prelu(a + b)`.
     fn add_prelu(&self, a: &Self::Tensor, b: &Self::Tensor, slopes: Layer) -> Self::Tensor {
         self.prelu(&self.add(a, b), slopes)
+    }
+
+    /// `max(a + b, 0)`; where `a` has fewer channels, zeros are in place of the others.
+    fn add_relu(&self, a: &Self::Tensor, b: &Self::Tensor) -> Self::Tensor {
+        let channels = self.shape(b)[1];
+        let sum = if self.shape(a)[1] < channels { self.add(&self.widen(a, channels), b) } else { self.add(a, b) };
+        self.relu(&sum)
     }
 
     /// `act(instance_norm(x) * (1 + gamma) + beta)`, `gamma_beta = [gamma | beta]` of `2c` channels, as

@@ -3,6 +3,7 @@
 use super::performance::{Performance, arrival, signals};
 use crate::Result;
 use crate::face::dense::refinement::{LIPS, POINTS, lids};
+use crate::morphable::{Mesh, ShapeIdentity};
 use crate::reenact::networks::{Fitting, Networks};
 use crate::shot::analyse::Analysis;
 use serde::Serialize;
@@ -29,13 +30,16 @@ pub fn fit_quality(networks: &Networks, analysis: &Analysis) -> Result<Option<Fi
     let fine: Vec<usize> = lids().concat().into_iter().chain(LIPS).collect();
     let (mut all, mut close, mut frames) = (0.0, 0.0, 0);
     let (mut found, mut made) = (Vec::new(), Vec::new());
+    // The same person in every frame: known after the first.
+    let (mut identity, mut mesh) = (ShapeIdentity::default(), Mesh::default());
     for face in &analysis.faces {
         let Some((face, dense)) = face.as_ref().and_then(|f| Some((f, f.dense.as_ref()?))) else {
             found.push(None);
             made.push(None);
             continue;
         };
-        let mesh = networks.morphable.mesh(&face.fit)?;
+        networks.morphable.identity_into(&face.fit.params.shape, &mut identity)?;
+        networks.morphable.fit_mesh_into(&identity, &face.fit, &mut mesh)?;
         let points: Vec<[f32; 3]> = (0..POINTS)
             .map(|i| {
                 let (triangle, weights) = head.place_of(i);

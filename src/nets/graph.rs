@@ -159,6 +159,17 @@ impl Node {
     }
 }
 
+/// How an operation is run.
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    /// By itself.
+    Own,
+    /// Together with the one that takes it.
+    Later,
+    /// As [`Ops::add_relu`].
+    AddRelu(Value, Value),
+}
+
 /// A network with one input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,28 +199,62 @@ impl Graph {
     /// # Panics
     /// For a graph that would not pass.
     pub fn run<O: Ops>(&self, ops: &O, x: &O::Tensor) -> Vec<(String, O::Tensor)> {
+        let (plan, takes) = self.plan();
         // A value is let go after its last use, so that its memory serves again.
         let mut last = vec![0; self.nodes.len() + 1];
-        for (i, node) in self.nodes.iter().enumerate() {
-            node.takes().into_iter().flatten().for_each(|v| last[v] = i + 1);
+        for (i, takes) in takes.iter().enumerate() {
+            takes.iter().flatten().for_each(|v| last[*v] = i + 1);
         }
         self.outputs.iter().for_each(|(_, v)| last[*v] = usize::MAX);
         let mut values: Vec<Option<O::Tensor>> = Vec::with_capacity(self.nodes.len() + 1);
         values.push(Some(x.clone()));
-        for (i, node) in self.nodes.iter().enumerate() {
+        for (i, (node, plan)) in self.nodes.iter().zip(plan).enumerate() {
             let new = {
                 let at =
                     |v: Value| values[v].as_ref().unwrap_or_else(|| panic!("value {v} is used after its last use"));
-                step(ops, node, &at)
+                match plan {
+                    Plan::Own => Some(step(ops, node, &at)),
+                    Plan::Later => None,
+                    Plan::AddRelu(a, b) => Some(ops.add_relu(at(a), at(b))),
+                }
             };
-            values.push(Some(new));
-            for v in node.takes().into_iter().flatten().filter(|v| last[*v] == i + 1) {
-                values[v] = None;
+            values.push(new);
+            for v in takes[i].iter().flatten().filter(|v| last[**v] == i + 1) {
+                values[*v] = None;
             }
         }
         let out =
             |(name, v): &(String, Value)| (name.clone(), values[*v].clone().unwrap_or_else(|| panic!("'{name}'")));
         self.outputs.iter().map(out).collect()
+    }
+
+    /// How each operation is run, and what it then takes: `max(a + b, 0)` in one, where nothing else takes the sum.
+    fn plan(&self) -> (Vec<Plan>, Vec<[Option<Value>; 2]>) {
+        let mut takes: Vec<[Option<Value>; 2]> = self.nodes.iter().map(Node::takes).collect();
+        let mut uses = vec![0; self.nodes.len() + 1];
+        let taken = takes.iter().flatten().flatten().chain(self.outputs.iter().map(|(_, v)| v));
+        taken.for_each(|v| uses[*v] += 1);
+        // What makes a value that one operation alone takes.
+        let only = |v: Value| v.checked_sub(1).and_then(|i| self.nodes.get(i)).filter(|_| uses[v] == 1);
+        let mut plan = vec![Plan::Own; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate() {
+            let Node::Relu { x } = node else { continue };
+            let Some(Node::Add { a, b }) = only(*x) else { continue };
+            let mut gone = vec![*x - 1];
+            let mut pair = (*a, *b);
+            for (wide, other) in [(*a, *b), (*b, *a)] {
+                if let Some(Node::Widen { x, .. }) = only(wide) {
+                    gone.push(wide - 1);
+                    pair = (*x, other);
+                    break;
+                }
+            }
+            for n in gone {
+                (plan[n], takes[n]) = (Plan::Later, [None; 2]);
+            }
+            (plan[i], takes[i]) = (Plan::AddRelu(pair.0, pair.1), [Some(pair.0), Some(pair.1)]);
+        }
+        (plan, takes)
     }
 
     /// Checks that it can be run and that `weights` fit it. A graph may come from a file that somebody made by hand: after this

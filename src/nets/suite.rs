@@ -163,6 +163,8 @@ fn others<E: Executor>(make: &impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
             keep(&format!("norm_modulate by channels, {act:?}"), ops.norm_modulate(&y, &adain, act));
         }
         keep("add_prelu", ops.add_prelu(&y, &x, "n"));
+        keep("add_relu", ops.add_relu(&y, &x));
+        keep("add_relu of fewer channels", ops.add_relu(&y, &ops.widen(&x, c + 3)));
         keep("widen", ops.widen(&y, c + 3));
         keep("batch_norm", ops.batch_norm(&y, "n", 1e-5));
         keep("prelu", ops.prelu(&y, "n"));

@@ -1,5 +1,6 @@
 //! What the controls say about one frame, in the terms of the renderer.
 
+use super::acting::Acting;
 use super::draft::DraftSettings;
 use crate::controls::Settings;
 use crate::controls::choices::{Composite, Quality, View};
@@ -17,6 +18,8 @@ pub struct FrameSettings {
     pub retarget: RetargetSettings,
     /// Region weights and named expressions.
     pub rig: RigSettings,
+    /// Gaze, blinks and ARKit's shapes.
+    pub acting: Acting,
     /// Degrees added to the pose.
     pub turn: Euler,
     /// 0 the pose as it is, 1 facing the camera.
@@ -36,6 +39,7 @@ impl Default for FrameSettings {
             view: View::Result,
             retarget: RetargetSettings::default(),
             rig: RigSettings::default(),
+            acting: Acting::default(),
             turn: Euler::default(),
             frontalise: 0.0,
             identity_mix: 0.0,
@@ -65,6 +69,14 @@ impl FrameSettings {
                 ..RetargetSettings::default()
             },
             rig: controls.rig(),
+            acting: Acting {
+                gaze: controls.region_gaze,
+                camera: controls.look_at_camera,
+                turn: [controls.gaze_yaw_offset, controls.gaze_pitch_offset],
+                blink: controls.blink_strength,
+                shapes: controls.arkit.0,
+                replace: controls.rig().replace,
+            },
             turn: Euler { yaw: controls.yaw_offset, pitch: controls.pitch_offset, roll: controls.roll_offset },
             frontalise: controls.frontalise,
             identity_mix: controls.identity_mix,
@@ -100,6 +112,11 @@ impl FrameSettings {
         let plain = self.quality == Quality::Draft && self.view == View::Result;
         // With no expression regions have nothing to weigh.
         let still = r.motion == 0.0 && r.pose == 0.0 && r.expression == 0.0 && !r.self_reenactment;
-        plain && still && !turned && self.rig.expressions.iter().all(|e| *e == 0.0) && !self.rig.replace
+        plain
+            && still
+            && !turned
+            && self.rig.expressions.iter().all(|e| *e == 0.0)
+            && !self.rig.replace
+            && self.acting.is_default()
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! [`crate::nets`] defines the networks, [`crate::controls`] the meaning of the controls.
 
+pub mod acting;
 pub mod audio_input;
 #[allow(missing_docs, reason = "the variants have the names of the engines that they stand for")]
 pub mod backend;
@@ -17,6 +18,7 @@ pub mod frame_settings;
 pub mod generator;
 mod generators;
 pub mod judge;
+mod lids;
 pub mod networks;
 mod paste;
 pub mod runner;

@@ -11,6 +11,7 @@ use crate::morphable::retarget::{FramePose, ShotStats, retarget};
 use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity};
 use crate::pncc::Rasterizer;
 use crate::reenact::generator::Generator;
+use crate::reenact::lids::Lids;
 use crate::reenact::paste::{add_change, cover_home, put_back};
 use crate::reenact::runner::{GeneratorRunner, RunnerScratch, Stack};
 use crate::reenact::window::{flow_in_window, in_window, window_around};
@@ -37,6 +38,8 @@ pub struct Shot {
     eyeballs: bool,
     runner: Option<Arc<GeneratorRunner>>,
     track: Track,
+    /// Where the model's expressions name what lids do.
+    lids: Option<Lids>,
     audio: Option<AudioInput>,
 }
 
@@ -110,7 +113,8 @@ impl Shot {
         let shape = fit.params.shape.clone();
         let (runner, audio) = (None, None);
         let eyeballs = generator.as_ref().is_some_and(|g| g.config.eyeballs);
-        let mut shot = Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, audio };
+        let lids = Lids::new(model.model(), &shape, &pose.expr, &track);
+        let mut shot = Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, lids, audio };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
@@ -132,7 +136,9 @@ impl Shot {
 
     /// The same reference driven by another track, without sound; what was prepared of the reference is shared.
     pub fn with_track(&self, track: Track) -> Shot {
+        let lids = Lids::new(self.model.model(), &self.shape, &self.pose.expr, &track);
         Shot {
+            lids,
             model: self.model.clone(),
             draft: self.draft.clone(),
             pose: self.pose.clone(),
@@ -189,7 +195,18 @@ impl Shot {
     /// [`Error::Usage`] when `index` lies outside the track.
     pub fn pose(&self, index: usize, settings: &FrameSettings) -> Result<FramePose> {
         let driver = self.driver(index)?;
-        let mut pose = retarget(&self.stats, &self.track.stats, index, driver, &settings.retarget)?;
+        let mut pose = match &self.lids {
+            Some(lids) => {
+                let mut driver = driver.clone();
+                if settings.retarget.self_reenactment {
+                    lids.shut(&self.track.shape, settings.acting.blink, &mut driver.expr);
+                } else {
+                    lids.transfer(&self.shape, &self.track.shape, settings.acting.blink, &mut driver.expr);
+                }
+                retarget(&self.stats, &self.track.stats, index, &driver, &settings.retarget)?
+            }
+            None => retarget(&self.stats, &self.track.stats, index, driver, &settings.retarget)?,
+        };
         if settings.frontalise != 0.0 {
             let q = UnitQuaternion::from_rotation_matrix(&pose.camera.rotation);
             let front = q.try_slerp(&UnitQuaternion::identity(), settings.frontalise, 1e-6);
@@ -219,13 +236,15 @@ impl Shot {
     ) -> Result<()> {
         self.model.identity_into(&self.shape(settings), &mut scratch.identity)?;
         let Scratch { identity, mesh, rest, .. } = scratch;
-        if settings.rig.is_default() {
+        if settings.rig.is_default() && settings.acting.is_default() {
             return self.model.mesh_into(identity, &pose.expr, camera, mesh);
         }
         // The face at rest is the one that retargeting falls back to.
         let home = if settings.retarget.self_reenactment { &self.track.stats } else { &self.stats };
+        let (mut expr, mut neutral) = (pose.expr.clone(), home.neutral_expr.clone());
+        settings.acting.apply(self.model.model(), &pose.camera.rotation, &mut expr, &mut neutral)?;
         let rig = self.model.rig()?;
-        rig.mesh_into(&self.model, identity, &pose.expr, &home.neutral_expr, camera, &settings.rig, rest, mesh)
+        rig.mesh_into(&self.model, identity, &expr, &neutral, camera, &settings.rig, rest, mesh)
     }
 
     /// Renders driving frame `index` (0 is the track's first); `settings` gives the settings of every frame, since a

@@ -60,8 +60,34 @@ macro_rules! depthwise_row {
                         *k = S::load(weights.add(tap * c + i));
                     }
                     let b = S::load(bias.add(i));
-                    for x in 0..ow {
+                    let mut x = 0;
+                    while x < ow {
                         let x0 = (x * stride) as isize - pad as isize;
+                        if stride == 1 && x0 >= 0 && x0 + 3 + $k <= w as isize && x + 4 <= ow {
+                            // Four pixels, whose windows overlap: each value is loaded once for all of them. The sums are
+                            // those of one pixel at a time.
+                            let mut all = [S::splat(0.0); 4];
+                            for (y, row) in rows.iter().enumerate() {
+                                let p = row.add(x0 as usize * c + i);
+                                let mut sums = [if y == 0 { b } else { S::splat(0.0) }; 4];
+                                for column in 0..$k + 3 {
+                                    let v = S::load(p.add(column * c));
+                                    for (j, sum) in sums.iter_mut().enumerate() {
+                                        if column >= j && column - j < $k {
+                                            *sum = S::fma(v, k[$k * y + column - j], *sum);
+                                        }
+                                    }
+                                }
+                                for (all, sum) in all.iter_mut().zip(sums) {
+                                    *all = if y == 0 { sum } else { S::add(*all, sum) };
+                                }
+                            }
+                            for (j, v) in all.into_iter().enumerate() {
+                                S::store(out.add((x + j) * c + i), activate::<S>(v, act));
+                            }
+                            x += 4;
+                            continue;
+                        }
                         // A sum for each row, so that not every addition waits for the one before.
                         let mut sums = [S::splat(0.0); $k];
                         sums[0] = b;
@@ -87,6 +113,7 @@ macro_rules! depthwise_row {
                             v = S::add(v, *s);
                         }
                         S::store(out.add(x * c + i), activate::<S>(v, act));
+                        x += 1;
                     }
                 }
             }
@@ -151,6 +178,96 @@ unsafe fn add_prelu_kernel<S: Simd>(a: &[f32], b: &[f32], slopes: &[f32], out: *
             for i in whole..c {
                 let v = a[i] + b[i];
                 *out.add(i) = if v >= 0.0 { v } else { v * slopes[i] };
+            }
+        }
+    }
+}
+
+/// `out = max(a + b, 0)` for `pixels` pixels: `a` of `ca` channels, zeros in place of those that it lacks, `b` and `out` of `cb`.
+///
+/// # Safety
+/// All must be readable, or writable, for so many values.
+pub unsafe fn add_relu(level: Level, a: *const f32, ca: usize, b: *const f32, cb: usize, pixels: usize, out: *mut f32) {
+    // Of as many channels, a row is one long pixel.
+    let (ca, cb, pixels) = if ca == cb { (pixels * ca, pixels * cb, 1) } else { (ca, cb, pixels) };
+    dispatch!(
+        level,
+        add_relu_kernel(a: *const f32, ca: usize, b: *const f32, cb: usize, pixels: usize, out: *mut f32)
+    );
+}
+
+#[inline(always)]
+unsafe fn add_relu_kernel<S: Simd>(a: *const f32, ca: usize, b: *const f32, cb: usize, pixels: usize, out: *mut f32) {
+    for p in 0..pixels {
+        let mut i = 0;
+        while i < cb {
+            // SAFETY: pixel p, channels i .. i + n, of which `a` has the first.
+            unsafe {
+                let (a, b, out) = (a.add(p * ca + i.min(ca)), b.add(p * cb + i), out.add(p * cb + i));
+                if i + S::N <= ca {
+                    S::store(out, S::max(S::add(S::load(a), S::load(b)), S::splat(0.0)));
+                } else {
+                    let n = (cb - i).min(S::N);
+                    let a = S::load_some(a, ca.saturating_sub(i).min(S::N));
+                    S::store_some(out, S::max(S::add(a, S::load_some(b, n)), S::splat(0.0)), n);
+                }
+            }
+            i += S::N;
+        }
+    }
+}
+
+/// One row of a maximum over windows: of the rows in `rows`, each of `w` pixels, and columns `stride` apart, `kernel` wide, the first
+/// `pad` columns outside.
+///
+/// # Safety
+/// Every row must be readable for `w * c` values, `out` writable for `ow * c`.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn max_row(
+    level: Level,
+    rows: &[*const f32],
+    w: usize,
+    c: usize,
+    (kernel, stride, pad): (usize, usize, usize),
+    out: *mut f32,
+    ow: usize,
+) {
+    dispatch!(
+        level,
+        max_row_kernel(
+            rows: &[*const f32], w: usize, c: usize, kernel: usize, stride: usize, pad: usize, out: *mut f32, ow: usize,
+        )
+    );
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn max_row_kernel<S: Simd>(
+    rows: &[*const f32],
+    w: usize,
+    c: usize,
+    kernel: usize,
+    stride: usize,
+    pad: usize,
+    out: *mut f32,
+    ow: usize,
+) {
+    for ox in 0..ow {
+        let columns = (ox * stride).saturating_sub(pad)..(ox * stride + kernel).saturating_sub(pad).min(w);
+        for i in (0..c).step_by(S::N) {
+            let n = (c - i).min(S::N);
+            // SAFETY: channels i .. i + n of pixels that lie in the rows.
+            unsafe {
+                let mut most = S::splat(f32::NEG_INFINITY);
+                for row in rows {
+                    for x in columns.clone() {
+                        let p = row.add(x * c + i);
+                        let v = if n == S::N { S::load(p) } else { S::load_some(p, n) };
+                        // What is not a number is passed over.
+                        most = S::max(v, most);
+                    }
+                }
+                S::store_some(out.add(ox * c + i), most, n);
             }
         }
     }

@@ -206,11 +206,9 @@ impl Tile {
                         S::store(out.add(q * S::N), *v);
                     }
                 } else {
-                    let mut whole = [0.0f32; 32];
                     for (q, v) in row.iter().enumerate() {
-                        S::store(whole.as_mut_ptr().add(q * S::N), *v);
+                        S::store_some(out.add(q * S::N), *v, (self.columns - q * S::N).min(S::N));
                     }
-                    std::ptr::copy_nonoverlapping(whole.as_ptr(), out, self.columns);
                 }
             }
         }

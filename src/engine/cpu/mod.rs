@@ -242,6 +242,16 @@ impl Ops for Cpu {
         })
     }
 
+    fn add_relu(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        let (ca, cb) = (a.shape[1], b.shape[1]);
+        assert!(a.shape == [b.shape[0], ca, b.shape[2], b.shape[3]] && ca <= cb, "pictures of other sizes");
+        self.rows(b.shape, |n, y, out| {
+            let (a, b) = (a.row(n, y), b.row(n, y));
+            // SAFETY: three rows of as many pixels, of ca, cb and cb channels.
+            unsafe { direct::add_relu(self.level, a.as_ptr(), ca, b.as_ptr(), cb, out.len() / cb, out.as_mut_ptr()) };
+        })
+    }
+
     fn linear(&self, x: &Tensor, layer: Layer, out: usize) -> Tensor {
         let [n, c, h, w] = x.shape;
         let (weights, bias) = (self.layer(layer, "weight"), self.layer(layer, "bias"));
@@ -353,17 +363,10 @@ impl Ops for Cpu {
         let [n, c, h, w] = x.shape;
         let (oh, ow) = (pooled(h, kernel, stride, pad, ceil), pooled(w, kernel, stride, pad, ceil));
         self.rows([n, c, oh, ow], |n, oy, out| {
-            out.fill(f32::NEG_INFINITY);
-            for y in (oy * stride).saturating_sub(pad)..(oy * stride + kernel).saturating_sub(pad).min(h) {
-                let row = x.row(n, y);
-                for (ox, out) in out.chunks_exact_mut(c).enumerate() {
-                    for i in (ox * stride).saturating_sub(pad)..(ox * stride + kernel).saturating_sub(pad).min(w) {
-                        for (o, &v) in out.iter_mut().zip(&row[i * c..]) {
-                            *o = o.max(v);
-                        }
-                    }
-                }
-            }
+            let range = (oy * stride).saturating_sub(pad)..(oy * stride + kernel).saturating_sub(pad).min(h);
+            let rows: Vec<*const f32> = range.map(|y| x.row(n, y).as_ptr()).collect();
+            // SAFETY: whole rows of w pixels, and one of ow.
+            unsafe { direct::max_row(self.level, &rows, w, c, (kernel, stride, pad), out.as_mut_ptr(), ow) };
         })
     }
 

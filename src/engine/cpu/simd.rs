@@ -17,6 +17,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// The instruction set must exist; `p` must be writable for `N` values.
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// The first `n` values, at most `N`; zeros in place of the others.
+    /// # Safety
+    /// The instruction set must exist; `p` must be readable for `n` values.
+    unsafe fn load_some(p: *const f32, n: usize) -> Self::V;
+    /// Stores the first `n` lanes, at most `N`.
+    /// # Safety
+    /// The instruction set must exist; `p` must be writable for `n` values.
+    unsafe fn store_some(p: *mut f32, v: Self::V, n: usize);
     /// # Safety
     /// The instruction set must exist (so for the functions below).
     unsafe fn splat(x: f32) -> Self::V;
@@ -76,6 +84,18 @@ impl Simd for Portable {
         unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn load_some(p: *const f32, n: usize) -> [f32; 8] {
+        // SAFETY: the caller promises `n` readable values.
+        std::array::from_fn(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn store_some(p: *mut f32, v: [f32; 8], n: usize) {
+        for (i, v) in v.into_iter().enumerate().take(n) {
+            // SAFETY: the caller promises `n` writable values.
+            unsafe { *p.add(i) = v };
+        }
+    }
+    #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 8] {
         [x; 8]
     }
@@ -110,9 +130,52 @@ mod x86 {
     use super::Simd;
     use std::arch::x86_64::*;
 
+    /// All bits of the first `n` of eight lanes.
+    ///
+    /// # Safety
+    /// The instruction set must exist; `n` is 8 at most.
+    #[inline(always)]
+    unsafe fn first(n: usize) -> __m256i {
+        const LANES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        // SAFETY: eight numbers from 8 - n on.
+        unsafe { _mm256_loadu_si256(LANES.as_ptr().add(8 - n).cast()) }
+    }
+
+    /// # Safety
+    /// As [`Simd::load_some`].
+    #[inline(always)]
+    unsafe fn load_some_256(p: *const f32, n: usize) -> __m256 {
+        // SAFETY: as the trait asks of the caller.
+        unsafe { _mm256_maskload_ps(p, first(n)) }
+    }
+
+    /// # Safety
+    /// As [`Simd::store_some`].
+    #[inline(always)]
+    unsafe fn store_some_256(p: *mut f32, v: __m256, n: usize) {
+        // SAFETY: as the trait asks of the caller.
+        unsafe { _mm256_maskstore_ps(p, first(n), v) }
+    }
+
+    /// # Safety
+    /// As [`Simd::load_some`].
+    #[inline(always)]
+    unsafe fn load_some_512(p: *const f32, n: usize) -> __m512 {
+        // SAFETY: as the trait asks of the caller.
+        unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p) }
+    }
+
+    /// # Safety
+    /// As [`Simd::store_some`].
+    #[inline(always)]
+    unsafe fn store_some_512(p: *mut f32, v: __m512, n: usize) {
+        // SAFETY: as the trait asks of the caller.
+        unsafe { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as __mmask16, v) }
+    }
+
     macro_rules! vector {
-        ($name:ident, $v:ty, $n:expr, $load:ident, $store:ident, $set1:ident, $fma:ident, $add:ident, $sub:ident,
-         $mul:ident, $max:ident) => {
+        ($name:ident, $v:ty, $n:expr, $load:ident, $store:ident, $load_some:ident, $store_some:ident, $set1:ident, $fma:ident,
+         $add:ident, $sub:ident, $mul:ident, $max:ident) => {
             #[derive(Clone, Copy)]
             pub struct $name;
             // SAFETY (of every body): the caller promises the instruction set and the memory.
@@ -128,6 +191,16 @@ mod x86 {
                 unsafe fn store(p: *mut f32, v: $v) {
                     // SAFETY: as the trait asks of the caller.
                     unsafe { $store(p, v) }
+                }
+                #[inline(always)]
+                unsafe fn load_some(p: *const f32, n: usize) -> $v {
+                    // SAFETY: as the trait asks of the caller.
+                    unsafe { $load_some(p, n) }
+                }
+                #[inline(always)]
+                unsafe fn store_some(p: *mut f32, v: $v, n: usize) {
+                    // SAFETY: as the trait asks of the caller.
+                    unsafe { $store_some(p, v, n) }
                 }
                 #[inline(always)]
                 unsafe fn splat(x: f32) -> $v {
@@ -176,6 +249,8 @@ mod x86 {
         8,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
+        load_some_256,
+        store_some_256,
         _mm256_set1_ps,
         _mm256_fmadd_ps,
         _mm256_add_ps,
@@ -189,6 +264,8 @@ mod x86 {
         16,
         _mm512_loadu_ps,
         _mm512_storeu_ps,
+        load_some_512,
+        store_some_512,
         _mm512_set1_ps,
         _mm512_fmadd_ps,
         _mm512_add_ps,

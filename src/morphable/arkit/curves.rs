@@ -47,6 +47,28 @@ impl Gaze {
     }
 }
 
+impl Gaze {
+    /// The look shapes with the coefficients that stand for the angles; one of two that oppose each other is 0.
+    pub fn to_curves(&self) -> [(ArkitShape, f32); 8] {
+        use ArkitShape::*;
+        let eye = |[yaw, pitch]: [f32; 2]| {
+            let (side, up) = (yaw / SIDEWAYS, pitch / UP_DOWN);
+            [side.max(0.0), (-side).max(0.0), up.max(0.0), (-up).max(0.0)]
+        };
+        let (l, r) = (eye(self.left), eye(self.right));
+        [
+            (EyeLookOutLeft, l[0]),
+            (EyeLookInLeft, l[1]),
+            (EyeLookUpLeft, l[2]),
+            (EyeLookDownLeft, l[3]),
+            (EyeLookInRight, r[0]),
+            (EyeLookOutRight, r[1]),
+            (EyeLookUpRight, r[2]),
+            (EyeLookDownRight, r[3]),
+        ]
+    }
+}
+
 impl Morphable {
     /// The 52 curves of an expression; `None` where the model has no such shapes, or the expression is another model's.
     pub fn arkit_curves(&self, expr: &[f32]) -> Option<ArkitCurves> {

@@ -11,6 +11,7 @@ mod eyeballs;
 mod face;
 mod lids;
 mod lips;
+mod opening;
 mod shape;
 #[cfg(test)]
 mod sheet;
@@ -21,4 +22,5 @@ pub use acting::{Own, acting};
 pub use curves::{ArkitCurves, Gaze};
 pub(in crate::morphable) use eyeballs::ball_vertices;
 pub use eyeballs::{IrisVertices, iris_vertices};
+pub use opening::LidOpening;
 pub use shape::ArkitShape;

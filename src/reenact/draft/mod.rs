@@ -4,21 +4,26 @@
 //!
 //! Inside the face the two meshes say where each pixel comes from. Around it a membrane carries that motion into hair,
 //! neck and background, held by the head's rigid motion at the hair and by rest far away and at the picture's border.
-//! Surface that the reference hides takes its colours from the face's other side; an opened mouth gets an inside.
+//! Surface that the reference hides takes its colours from the face's other side; an opened mouth gets an inside; eyes whose lids or irises move are put
+//! together anew.
 //!
 //! [`DraftModel`] is made once per model, [`DraftShot`] once per reference picture; [`DraftShot::render`] runs per frame.
 
+mod eyes;
 mod field;
+mod iris;
 mod mask;
 mod model;
 mod motion;
 mod mouth;
+mod outline;
 mod raster;
 mod render;
 mod sample;
 mod shot;
 #[cfg(test)]
 mod tests;
+mod texture;
 
 pub use model::DraftModel;
 pub use render::{DraftOutput, DraftScratch, DraftSettings};

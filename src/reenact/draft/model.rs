@@ -1,9 +1,11 @@
 //! What Draft derives once per morphable model: neighbours, rims, mirror images, the mouth's outline.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::morphable::Morphable;
+use crate::morphable::arkit::iris_vertices;
 use crate::morphable::topology::{border_loops, lip_chains};
 use crate::reenact::draft::raster::area2;
 
@@ -17,6 +19,8 @@ const RIM: f32 = 0.055;
 const INSET: f32 = 0.15;
 /// Two surface points count as mirror images within this distance, in face widths.
 const MIRROR_TOLERANCE: f32 = 0.03;
+/// How far from the lid to the brow a lid's skin reaches.
+const FOLD: f32 = 0.72;
 /// Columns of the patch that closes the mouth.
 pub(super) const MOUTH_COLUMNS: usize = 33;
 
@@ -41,6 +45,19 @@ impl SurfacePoint {
 pub(super) struct MouthRim {
     pub upper: Vec<SurfacePoint>,
     pub lower: Vec<SurfacePoint>,
+}
+
+/// The opening of an eye of the mesh: points on the rims of its lids from the picture's left to its right, and its iris.
+#[derive(Debug, Clone)]
+pub(super) struct EyeRim {
+    pub upper: Vec<SurfacePoint>,
+    pub lower: Vec<SurfacePoint>,
+    /// Points on the skin above those of the upper lid, below the brow: so far a lid's skin stretches.
+    pub fold: Vec<SurfacePoint>,
+    /// Vertices of the iris' rim, at equal angles, among those of the whole mesh.
+    pub iris: Range<u32>,
+    /// The triangles that cover the opening.
+    pub cover: Range<u32>,
 }
 
 /// A morphable model prepared for Draft reenactment. One per model, shared between shots.
@@ -69,6 +86,10 @@ pub struct DraftModel {
     /// 0 on the outer border, 1 from [`INSET`] inwards.
     pub(super) inset: Vec<f32>,
     pub(super) mouth: Option<MouthRim>,
+    /// The eyes that the mesh has openings and eyeballs for.
+    pub(super) eyes: Vec<EyeRim>,
+    /// The border of each opening above the nose and the triangles that cover it.
+    openings: Vec<(Vec<u32>, Range<u32>)>,
     /// Vertices that move with the skull and not with the jaw.
     pub(super) rigid: Vec<u32>,
 }
@@ -121,8 +142,11 @@ impl DraftModel {
         let jaw = landmarks.get(33).map_or(0.35, |&v| ncc[v as usize][1]);
         // Eyes that are openings of the mesh move with their lids: they are covered like the skin around them.
         let mut triangles = triangles.to_vec();
+        let mut openings = Vec::new();
         for eye in loops.iter().filter(|l| l.iter().all(|&v| ncc[v as usize][1] > jaw)) {
+            let first = triangles.len() as u32;
             cover(eye, &mut triangles);
+            openings.push((eye.clone(), first..triangles.len() as u32));
         }
         let mut closed = triangles.clone();
         if mouth.is_some() {
@@ -154,6 +178,8 @@ impl DraftModel {
             rim,
             inset,
             mouth,
+            eyes: Vec::new(),
+            openings,
             rigid,
         })
     }
@@ -165,7 +191,21 @@ impl DraftModel {
     pub fn from_morphable(model: &Morphable) -> Result<DraftModel> {
         let skin = model.skin_vertex_count();
         let draft = DraftModel::new(model.skin_triangles(), &model.ncc[..skin], &model.landmarks)?;
-        Ok(DraftModel { beyond: model.vertex_count() - skin, ..draft })
+        let mut eyes = Vec::new();
+        for (border, cover) in &draft.openings {
+            let chains = lip_chains(border, |v| draft.ncc[v as usize]);
+            let middle = border.iter().map(|&v| draft.ncc[v as usize][0]).sum::<f32>() / border.len() as f32;
+            // The face's left is at the picture's right.
+            let iris = iris_vertices(model, middle > draft.symmetry_x);
+            if let (Some((upper, lower)), Some(iris)) = (chains, iris) {
+                let (upper, lower) = (resample(&upper, &draft.ncc), resample(&lower, &draft.ncc));
+                let fold = upper.as_ref().and_then(|upper| fold(&draft, upper));
+                if let (Some(upper), Some(lower), Some(fold)) = (upper, lower, fold) {
+                    eyes.push(EyeRim { upper, lower, fold, iris: iris.rim, cover: cover.clone() });
+                }
+            }
+        }
+        Ok(DraftModel { beyond: model.vertex_count() - skin, eyes, ..draft })
     }
 
     /// Number of vertices of every mesh of this model.
@@ -326,6 +366,46 @@ fn mouth_rim(loops: &[Vec<u32>], ncc: &[[f32; 3]], landmarks: &[u32]) -> Option<
     let mouth = loops.iter().filter(|l| away(l) < 0.06).min_by(|a, b| away(a).total_cmp(&away(b)))?;
     let (upper, lower) = lip_chains(mouth, |v| ncc[v as usize])?;
     Some(MouthRim { upper: resample(&upper, ncc)?, lower: resample(&lower, ncc)? })
+}
+
+/// The points of the skin as far above those of an upper lid as its skin stretches.
+fn fold(model: &DraftModel, upper: &[SurfacePoint]) -> Option<Vec<SurfacePoint>> {
+    let y = |i: usize| model.landmarks.get(i).map(|&v| model.ncc[v as usize][1]);
+    let left = upper.first()?.read(&model.ncc)[0] > model.symmetry_x;
+    let (brow, lid) = if left { (22..27, [43, 44]) } else { (17..22, [37, 38]) };
+    let brow = brow.filter_map(y).sum::<f32>() / 5.0;
+    let rise = FOLD * (brow - 0.5 * (y(lid[0])? + y(lid[1])?));
+    if rise <= 0.0 {
+        return None;
+    }
+    let skin = &model.triangles[..model.openings.first().map_or(model.triangles.len(), |o| o.1.start as usize)];
+    upper
+        .iter()
+        .map(|p| {
+            let p = p.read(&model.ncc);
+            on_front(&model.ncc, skin, [p[0], p[1] + rise])
+        })
+        .collect()
+}
+
+/// The foremost point of the mean face at a place seen from its front.
+fn on_front(ncc: &[[f32; 3]], triangles: &[[u32; 3]], at: [f32; 2]) -> Option<SurfacePoint> {
+    let mut found: Option<(f32, SurfacePoint)> = None;
+    for t in triangles {
+        let [a, b, c] = t.map(|v| ncc[v as usize]);
+        let p = [at[0], at[1], 0.0];
+        let w = [area2(b, c, p), area2(c, a, p), area2(a, b, p)];
+        let total = w[0] + w[1] + w[2];
+        let w = w.map(|v| v / total);
+        if total != 0.0 && w.iter().all(|v| *v >= -1e-4) {
+            let point = SurfacePoint { vertices: *t, weights: w };
+            let z = point.read(ncc)[2];
+            if found.is_none_or(|f| z > f.0) {
+                found = Some((z, point));
+            }
+        }
+    }
+    found.map(|f| f.1)
 }
 
 /// [`MOUTH_COLUMNS`] points at equal distances along a chain.

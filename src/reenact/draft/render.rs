@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::morphable::Mesh;
+use crate::reenact::draft::eyes::TargetEye;
 use crate::reenact::draft::field::{Anchor, Field};
 use crate::reenact::draft::mask::{self, Distance};
 use crate::reenact::draft::motion::{HeadMotion, Similarity};
@@ -70,6 +71,7 @@ pub struct DraftScratch {
     /// Per vertex: source x, source y, weight of the face's own flow, weight of the made-up colour.
     attributes: Vec<[f32; 4]>,
     mouth: TargetMouth,
+    eyes: Vec<Option<TargetEye>>,
     /// Per pixel, how many of the five pixels around it in its row the face covers.
     pub(super) runs: Vec<u8>,
     /// Pixels at steps of the flow and their smoothed colours.
@@ -90,18 +92,27 @@ impl DraftShot {
         out: &mut DraftOutput,
     ) -> Result<()> {
         check_mesh(&self.model, target, "target")?;
-        let target = &target.vertices[..self.mesh.len()];
+        let whole = &target.vertices[..];
+        let target = &whole[..self.mesh.len()];
         let flat = || Error::Input("the target mesh has no volume; leave the frame out or refit the face".into());
         let forward = Similarity::fit(&self.mesh, target, &self.model.rigid).ok_or_else(flat)?;
         let motion = HeadMotion::new(forward, &self.affine, &self.hull, self.model.symmetry_x).ok_or_else(flat)?;
         let (width, height) = (self.picture.width, self.picture.height);
-        let DraftScratch { vertices, raster, field, anchors, attributes, mouth, runs, softened, distance } = scratch;
+        let DraftScratch { vertices, raster, field, anchors, attributes, mouth, eyes, runs, softened, distance } =
+            scratch;
 
         vertices.clear();
         vertices.extend_from_slice(target);
         if let (Some(reference), Some(rim)) = (&self.mouth, &self.model.mouth) {
             reference.target(rim, &motion, vertices, mouth);
         }
+        eyes.clear();
+        eyes.extend(
+            self.eyes
+                .iter()
+                .zip(&self.model.eyes)
+                .map(|(eye, rim)| eye.as_ref().and_then(|eye| eye.target(rim, &motion.forward, target, whole))),
+        );
         anchors.clear();
         let toward = motion.forward.rotation.row(2).transpose();
         anchors.extend(self.model.border.iter().zip(&self.border).map(|(&v, away)| {
@@ -124,7 +135,7 @@ impl DraftShot {
                 self.attributes(&motion, attributes);
             },
         );
-        self.compose(vertices, raster, field, attributes, mouth, runs, settings.fill_mouth, out);
+        self.compose(vertices, raster, field, attributes, mouth, eyes, runs, settings.fill_mouth, out);
         soften_steps(raster, &out.flow, &mut out.picture, softened);
 
         let (grow, soft) = (settings.grow.max(0.0) * self.face_size, settings.softness.max(0.0) * self.face_size);
@@ -160,6 +171,7 @@ impl DraftShot {
         field: &Field,
         attributes: &[[f32; 4]],
         mouth: &TargetMouth,
+        eyes: &[Option<TargetEye>],
         runs: &[u8],
         fill_mouth: bool,
         out: &mut DraftOutput,
@@ -205,9 +217,20 @@ impl DraftShot {
                             let w = weights(vertices[t[0]], vertices[t[1]], vertices[t[2]], p[0], p[1]);
                             if (id as usize) < face {
                                 let at = |k: usize| -> f32 { (0..3).map(|i| w[i] * attributes[t[i]][k]).sum() };
-                                d = mix(around, [at(0) - p[0], at(1) - p[1]], at(2));
+                                let mut from = [at(0), at(1)];
+                                let mut lid = None;
+                                for (eye, target) in self.eyes.iter().zip(eyes) {
+                                    if let (Some(eye), Some(target)) = (eye, target) {
+                                        let (at, painted) = eye.lid(target, p, from);
+                                        from = at;
+                                        lid = lid.or(painted);
+                                    }
+                                }
+                                d = mix(around, [from[0] - p[0], from[1] - p[1]], at(2));
                                 made = at(3);
-                                if made > 0.0 {
+                                if let Some((colour, share)) = lid {
+                                    (made_colour, made) = (colour, share);
+                                } else if made > 0.0 {
                                     made_colour =
                                         std::array::from_fn(|k| (0..3).map(|i| w[i] * self.fill[t[i]][k]).sum());
                                 }
@@ -223,6 +246,14 @@ impl DraftShot {
                         let mut colour = self.read(source, p, &mut d);
                         if made > 0.0 {
                             colour = mix(colour, made_colour, made);
+                        }
+                        // Only the opening's own triangles: what lies before the eye stays before it.
+                        let eye = self.model.eyes.iter().position(|e| e.cover.contains(&id));
+                        if let Some(i) = eye
+                            && let (Some(eye), Some(target)) = (&self.eyes[i], &eyes[i])
+                            && let Some((put, share)) = eye.at(target, p)
+                        {
+                            colour = mix(colour, put, share);
                         }
                         if id != NONE {
                             // The outline runs through the two outermost pixels of the face.

@@ -7,6 +7,7 @@ use nalgebra::{Vector2, Vector3};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::morphable::Mesh;
+use crate::reenact::draft::eyes::ReferenceEye;
 use crate::reenact::draft::mask;
 use crate::reenact::draft::model::DraftModel;
 use crate::reenact::draft::motion::{Affine, Hull};
@@ -44,6 +45,8 @@ pub struct DraftShot {
     /// zero where the face hides the vertex.
     pub(super) border: Vec<Vector2<f32>>,
     pub(super) mouth: Option<ReferenceMouth>,
+    /// For each eye of the model, where the picture shows it.
+    pub(super) eyes: Vec<Option<ReferenceEye>>,
     /// Share of each grid node's neighbourhood that the reference's face covers.
     pub(super) covered: Vec<f32>,
     /// Side of a square as large as the mesh's bounding box, pixels.
@@ -78,8 +81,8 @@ impl DraftShot {
         if w == 0 || h == 0 || picture.data.len() != 4 * w * h {
             return Err(Error::input(format!("the reference picture is {w}x{h}; give it at least one pixel")));
         }
-        let mut mesh = mesh.vertices;
-        mesh.truncate(model.ncc.len());
+        let whole = mesh.vertices;
+        let mesh = whole[..model.ncc.len()].to_vec();
         let flat = || Error::Input("the reference mesh has no volume; refit the face".into());
         let affine = Affine::fit(&model.ncc, &mesh).ok_or_else(flat)?;
         let hull = Hull::new(&affine, model.symmetry_x).ok_or_else(flat)?;
@@ -114,6 +117,7 @@ impl DraftShot {
             let skin = mean(skin[skin.len() / 2..].iter().map(|&v| fill[v]));
             ReferenceMouth::new(rim, &mesh, down, lip, skin, picture.color)
         });
+        let eyes = model.eyes.iter().map(|rim| ReferenceEye::new(rim, source, &mesh, &whole)).collect();
         let covered = mask::coverage(&raster);
         Ok(DraftShot {
             premultiplied,
@@ -125,6 +129,7 @@ impl DraftShot {
             hull,
             border,
             mouth,
+            eyes,
             covered,
             face_size,
             model,

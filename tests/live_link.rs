@@ -28,7 +28,8 @@ fn performed(expr_dim: usize, identity: &[f32]) -> Motion {
             pitch: 6.0 * at(0.4, 1.0) as f32,
             roll: 4.0 * at(0.2, 2.0) as f32,
         };
-        let camera = ImageCamera::new(1.5e-3, euler.rotation(), [300.0, 220.0, 0.0]);
+        let place = [300.0 + 30.0 * at(0.25, 0.5) as f32, 220.0 + 15.0 * at(0.35, 1.5) as f32, 0.0];
+        let camera = ImageCamera::new(1.5e-3 * (1.0 + 0.1 * at(0.15, 0.0) as f32), euler.rotation(), place);
         let mut expr: Vec<f32> = waves.iter().map(|[r, p]| (0.4 * at(*r, *p)).max(0.0) as f32).collect();
         expr.resize(expr_dim, 0.0);
         let seen = ![9, 10].contains(&i);
@@ -61,9 +62,7 @@ fn a_recording_drives_as_its_clip_does() {
     let render = |motion: &Motion| -> Vec<Frame> {
         let track = Track::new(motion, &Head::from_model(plain), &TrackSettings::default()).unwrap();
         let shot = Shot::with_model(model.clone(), draft.clone(), portrait.clone(), &fit, track, None).unwrap();
-        let mut settings = FrameSettings::default();
-        // A recording has no place.
-        settings.retarget.motion = 0.0;
+        let settings = FrameSettings::default();
         let mut scratch = Scratch::default();
         (0..shot.len()).map(|i| shot.render(i, &|_| settings.clone(), &mut scratch).unwrap().clone()).collect()
     };

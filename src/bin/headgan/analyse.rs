@@ -29,10 +29,13 @@ pub struct Args {
     /// Put the actor's face shape into the motion file too; identity_mix needs it.
     #[arg(long, requires = "motion")]
     with_identity: bool,
-    /// Export ARKit's 52 curves and the head's angles as a Live Link Face recording, for Blender, Unreal, Maya or --driving; needs a head
+    /// Export ARKit's 52 curves, the head's angles and its place as a Live Link Face recording, for Blender, Unreal, Maya or --driving; needs a head
     /// with ARKit's shapes (the pack mediapipe).
     #[arg(long, value_name = "FILE.csv")]
     arkit: Option<PathBuf>,
+    /// Leave the head's place out of the recording, as the app does: without the three columns of ours behind its 63.
+    #[arg(long, requires = "arkit")]
+    without_place: bool,
     /// Print everything, frame by frame, as one JSON document.
     #[arg(long)]
     json: bool,
@@ -78,6 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let shape = motion.identity.as_deref().unwrap_or_default();
             let fps = motion.fps.unwrap_or(Rational::whole(25));
             let performance = Performance::of_motion(&motion, fps, &networks.performer(shape))?;
+            let performance = if args.without_place { performance.without_place() } else { performance };
             performance.save(path)?;
             Ok(performance.samples().len())
         })

@@ -1,7 +1,7 @@
 //! The text of a recording: its columns by name, its rows.
 
 use super::timecode::{self, Timecode};
-use super::{EYES, HEAD, Performance, Sample};
+use super::{EYES, HEAD, PLACE, Performance, Place, Sample};
 use crate::morphable::ArkitShape;
 use crate::morphable::arkit::{ArkitCurves, Gaze};
 use crate::{Error, Result};
@@ -11,9 +11,11 @@ use std::io::{BufRead, Read};
 /// No line is longer, and no recording has more rows: 4.6 hours at 60 a second.
 const LONGEST: u64 = 1 << 16;
 const MOST: usize = 1_000_000;
-/// A coefficient may leave 0 to 1 by this much, as calibrated ones do; it is brought back. Angles are within a few turns.
+/// A coefficient may leave 0 to 1 by this much, as calibrated ones do; it is brought back. Angles are within a few turns, a place within as
+/// many metres, and sizes within these multiples.
 const BEYOND: f32 = 1.0;
 const TURNS: f32 = 20.0;
+const SCALES: [f32; 2] = [0.01, 100.0];
 
 /// Values of a row besides the shapes: head, then left eye, then right eye.
 const ANGLES: usize = HEAD.len() + EYES.len();
@@ -25,6 +27,7 @@ enum Column {
     Count,
     Shape(ArkitShape),
     Angle(usize),
+    Place(usize),
     Other,
 }
 
@@ -32,12 +35,13 @@ impl Column {
     fn named(name: &str) -> Column {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         let angle = || HEAD.iter().chain(&EYES).position(|n| is(n)).map(Column::Angle);
+        let place = || PLACE.iter().position(|n| is(n)).map(Column::Place);
         if is("Timecode") {
             Column::Timecode
         } else if is("BlendShapeCount") {
             Column::Count
         } else {
-            ArkitShape::parse(name).map(Column::Shape).or_else(angle).unwrap_or(Column::Other)
+            ArkitShape::parse(name).map(Column::Shape).or_else(angle).or_else(place).unwrap_or(Column::Other)
         }
     }
 }
@@ -112,7 +116,8 @@ pub fn read(mut from: impl BufRead, name: &str) -> Result<Performance> {
                 "{found} values where the header has {due} columns: the file is damaged or cut off"
             )));
         }
-        let mut sample = Sample { seconds: 0.0, curves: [0.0; ArkitShape::COUNT], head: [0.0; 3] };
+        let mut sample =
+            Sample { seconds: 0.0, curves: [0.0; ArkitShape::COUNT], head: [0.0; 3], place: Place::default() };
         let mut angles = [0.0; ANGLES];
         let mut code = None;
         for (i, (column, text)) in columns.iter().zip(&values).enumerate() {
@@ -128,6 +133,9 @@ pub fn read(mut from: impl BufRead, name: &str) -> Result<Performance> {
                 Column::Timecode => code = Timecode::parse(text),
                 Column::Shape(shape) => sample.curves[shape as usize] = value(1.0 + BEYOND, -BEYOND)?.clamp(0.0, 1.0),
                 Column::Angle(k) => angles[k] = value(TURNS, -TURNS)?,
+                Column::Place(0) => sample.place.x = value(TURNS, -TURNS)?,
+                Column::Place(1) => sample.place.y = value(TURNS, -TURNS)?,
+                Column::Place(_) => sample.place.scale = value(SCALES[1], SCALES[0])?,
                 Column::Count | Column::Other => {}
             }
         }
@@ -178,7 +186,9 @@ pub fn write(performance: &Performance) -> String {
         let (first, rest) = name.split_at(1);
         let _ = write!(out, ",{}{rest}", first.to_ascii_uppercase());
     }
-    for name in HEAD.iter().chain(&EYES) {
+    let placed = performance.samples.iter().any(|s| s.place != Place::default());
+    let place = if placed { PLACE.as_slice() } else { &[] };
+    for name in HEAD.iter().chain(&EYES).chain(place) {
         let _ = write!(out, ",{name}");
     }
     out.push('\n');
@@ -187,7 +197,10 @@ pub fn write(performance: &Performance) -> String {
         let gaze = Gaze::from_curves(&sample.curves);
         let eyes = [gaze.left, gaze.right].map(|[yaw, up]| [yaw.to_radians(), -up.to_radians(), 0.0]);
         let _ = write!(out, "{},{count}", Timecode::write(sample.seconds));
-        for value in sample.curves.iter().chain(&sample.head).chain(eyes.as_flattened()) {
+        let Place { x, y, scale } = sample.place;
+        let place = [x, y, scale];
+        let place = if placed { place.as_slice() } else { &[] };
+        for value in sample.curves.iter().chain(&sample.head).chain(eyes.as_flattened()).chain(place) {
             // No -0.
             let _ = write!(out, ",{:.6}", value + 0.0);
         }

@@ -4,7 +4,10 @@
 //! PascalCase; those that are missing are 0. Angles turn about the face's own axes, each to the right hand: yaw about the one that
 //! points up, positive towards the face's left; pitch about the one towards its left, positive down; roll about the one that comes
 //! out of the face, positive towards its right shoulder. The head is rolled first, then pitched, then turned. An eye's angles are relative
-//! to the head and have the same signs. There is no place and no distance: the head stays where the reference's is.
+//! to the head and have the same signs.
+//!
+//! The app records no place: there the head stays where the reference's is. Three columns of our own, behind all others, say it where it is
+//! known: metres to the picture's right and up, and the head's size in the picture as a multiple of its mean.
 
 mod csv;
 #[cfg(test)]
@@ -24,6 +27,8 @@ use std::path::Path;
 pub const EXTENSION: &str = "csv";
 /// The columns of the head's angles, and of the left and the right eye's.
 const HEAD: [&str; 3] = ["HeadYaw", "HeadPitch", "HeadRoll"];
+/// Columns of our own: the head's place, as [`Place`] has it.
+const PLACE: [&str; 3] = ["HeadX", "HeadY", "HeadScale"];
 const EYES: [&str; 6] = ["LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll"];
 /// A hole between rows is one where it is so many times longer than usual.
 const HOLE: f64 = 1.5;
@@ -31,9 +36,28 @@ const HOLE: f64 = 1.5;
 const EXACT: f64 = 0.005;
 /// Frames that a performance has at most, whatever its timecodes say.
 const MOST_FRAMES: f64 = 1e6;
-/// The picture that a performance is thought to be seen in: its side, and the part of it that a thousand units of the model take.
+/// The picture that a performance is thought to be seen in: its side in pixels, pixels that a unit of the model takes, and those that a metre
+/// takes. A unit is a micrometre.
 const SIDE: usize = 1000;
 const PER_UNIT: f32 = 1e-3;
+const PER_METRE: f32 = 1e6 * PER_UNIT;
+
+/// Where the head is in its picture, as a plane at its mean distance shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// Metres to the picture's right, from its middle.
+    pub x: f32,
+    /// Metres up, from its middle.
+    pub y: f32,
+    /// Size in the picture, as a multiple of its mean.
+    pub scale: f32,
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place { x: 0.0, y: 0.0, scale: 1.0 }
+    }
+}
 
 /// One row of a recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +68,8 @@ pub struct Sample {
     pub curves: ArkitCurves,
     /// Yaw, pitch and roll of the head, radians.
     pub head: [f32; 3],
+    /// Its place; the default where it is not recorded.
+    pub place: Place,
 }
 
 /// A recording: at least one row, by rising time.
@@ -83,6 +109,12 @@ impl Performance {
         &self.samples
     }
 
+    /// The same without the head's place, as the app records it.
+    pub fn without_place(mut self) -> Performance {
+        self.samples.iter_mut().for_each(|s| s.place = Place::default());
+        self
+    }
+
     /// Reads a CSV.
     ///
     /// # Errors
@@ -94,7 +126,8 @@ impl Performance {
         csv::read(BufReader::new(file), &name.to_string())
     }
 
-    /// Writes a CSV, whole or not at all, with times in sixtieths of a second. Returns its bytes.
+    /// Writes a CSV, whole or not at all, with times in sixtieths of a second; the head's place only where it is not the default all along.
+    /// Returns its bytes.
     ///
     /// # Errors
     /// [`Error::Input`] where it cannot be written.
@@ -157,7 +190,7 @@ impl Performance {
             .collect())
     }
 
-    /// The performance as a motion of a model: the head turns where it is, in a picture of its own.
+    /// The performance as a motion of a model: in a picture of its own.
     ///
     /// # Errors
     /// [`Error::Model`] for a model that does not act; as [`Performance::resampled`].
@@ -170,7 +203,9 @@ impl Performance {
         }
         let middle = SIDE as f32 / 2.0;
         let frame = |sample: Sample| {
-            let camera = ImageCamera::new(PER_UNIT, rotation(sample.head), [middle, middle, 0.0]);
+            let Place { x, y, scale } = sample.place;
+            let at = [middle + PER_METRE * x, middle - PER_METRE * y, 0.0];
+            let camera = ImageCamera::new(PER_UNIT * scale, rotation(sample.head), at);
             let mut expr = vec![0.0; model.expr_dim];
             for (shape, (&column, value)) in ArkitShape::ALL.iter().zip(model.arkit.iter().zip(sample.curves)) {
                 expr[column as usize] += value * gain(*shape, lids);
@@ -183,7 +218,7 @@ impl Performance {
     }
 
     /// What an analysed motion performs; frames without a face are left out, but the first and the last, which are those of the
-    /// nearest that show it. Of the pose the angles stay.
+    /// nearest that show it.
     ///
     /// # Errors
     /// [`Error::Model`] for a model that does not act, [`Error::NoFace`] for a motion without a face.
@@ -193,15 +228,23 @@ impl Performance {
                 "ARKit's curves need a head with ARKit's shapes: choose the pack 'mediapipe', or fit with its points",
             )
         };
+        let cameras: Vec<Option<ImageCamera>> =
+            motion.frames.iter().map(|f| ImageCamera::from_matrix(&f.as_ref()?.camera.map(f64::from)).ok()).collect();
+        let seen = || cameras.iter().flatten();
+        let mean = seen().map(|c| c.scale).sum::<f32>() / (seen().count().max(1) as f32);
+        let per_metre = 1e6 * mean;
+        let middle = [motion.size.0, motion.size.1].map(|side| side as f32 / 2.0);
         let mut samples: Vec<Sample> = Vec::new();
-        for (i, frame) in motion.frames.iter().enumerate() {
-            let Some(frame) = frame else { continue };
-            let Ok(camera) = ImageCamera::from_matrix(&frame.camera.map(f64::from)) else { continue };
+        for ((i, frame), camera) in motion.frames.iter().enumerate().zip(&cameras) {
+            let (Some(frame), Some(camera)) = (frame, camera) else { continue };
             let mut curves = performer.model.arkit_curves(&frame.expr).ok_or_else(unnamed)?;
             for (value, shape) in curves.iter_mut().zip(ArkitShape::ALL) {
                 *value = (*value / gain(*shape, performer.lids)).clamp(0.0, 1.0);
             }
-            samples.push(Sample { seconds: i as f64 / fps.as_f64(), curves, head: angles(&camera.rotation) });
+            let [x, y, _] = camera.translation;
+            let [x, y] = [(x - middle[0]) / per_metre, (middle[1] - y) / per_metre];
+            let place = Place { x, y, scale: camera.scale / mean };
+            samples.push(Sample { seconds: i as f64 / fps.as_f64(), curves, head: angles(&camera.rotation), place });
         }
         // As long as the clip: its ends are held.
         let end = motion.frames.len().saturating_sub(1) as f64 / fps.as_f64();
@@ -242,5 +285,11 @@ fn mixed(a: &Sample, b: &Sample, t: f32) -> Sample {
     let [p, q] = [a, b].map(|s| UnitQuaternion::from_rotation_matrix(&rotation(s.head)));
     let head = angles(&p.try_slerp(&q, t, 1e-6).unwrap_or(p).to_rotation_matrix());
     let curves = std::array::from_fn(|k| a.curves[k] + t * (b.curves[k] - a.curves[k]));
-    Sample { seconds: a.seconds, curves, head }
+    let between = |a: f32, b: f32| a + t * (b - a);
+    let place = Place {
+        x: between(a.place.x, b.place.x),
+        y: between(a.place.y, b.place.y),
+        scale: between(a.place.scale, b.place.scale),
+    };
+    Sample { seconds: a.seconds, curves, head, place }
 }

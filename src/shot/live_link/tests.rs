@@ -22,6 +22,7 @@ fn performance(frames: usize, seed: u64) -> Performance {
         seconds: i as f64 / 60.0,
         curves: std::array::from_fn(|_| rng.unit() as f32),
         head: [0.5, 0.3, 0.2].map(|reach| rng.within(reach) as f32),
+        place: Place { x: rng.within(0.2) as f32, y: rng.within(0.1) as f32, scale: 1.0 + rng.within(0.2) as f32 },
     });
     Performance::new(samples.collect()).unwrap()
 }
@@ -31,7 +32,8 @@ fn performer<'a>(model: &'a Morphable, shape: &'a [f32]) -> Performer<'a> {
 }
 
 fn close(a: &Sample, b: &Sample, within: f32) -> bool {
-    let both = a.curves.iter().chain(&a.head).zip(b.curves.iter().chain(&b.head));
+    let [p, q] = [a, b].map(|s| [s.place.x, s.place.y, s.place.scale]);
+    let both = a.curves.iter().chain(&a.head).chain(&p).zip(b.curves.iter().chain(&b.head).chain(&q));
     (a.seconds - b.seconds).abs() < 2e-5 && both.into_iter().all(|(a, b)| (a - b).abs() <= within)
 }
 
@@ -46,8 +48,13 @@ fn what_is_written_is_read() {
     let text = std::fs::read_to_string(&path).unwrap();
     let header = text.lines().next().unwrap();
     assert!(header.starts_with("Timecode,BlendShapeCount,EyeBlinkLeft,EyeLookDownLeft,"), "{header}");
+    assert!(header.ends_with(",RightEyeYaw,RightEyePitch,RightEyeRoll,HeadX,HeadY,HeadScale"));
+    // As the app writes it.
+    let plain = csv::write(&took.clone().without_place());
+    let header = plain.lines().next().unwrap();
     assert!(header.ends_with(",TongueOut,HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,RightEyePitch,RightEyeRoll"));
     assert_eq!(header.split(',').count(), 63);
+    assert_eq!(parse(&plain).unwrap().samples()[7].place, Place::default());
     assert!(text.lines().nth(61).unwrap().starts_with("00:00:01:00.000,61,"));
     let read = Performance::load(&path).unwrap();
     assert!(read.samples().len() == 130 && read.samples().iter().zip(took.samples()).all(|(a, b)| close(a, b, 1e-6)));
@@ -104,11 +111,11 @@ fn frames_that_were_dropped_are_holes() {
     assert_eq!(frames.len(), 31);
     let (a, b, mid) = (&all.samples()[19], &all.samples()[21], frames[10].as_ref().unwrap());
     assert!((0..ArkitShape::COUNT).all(|k| (mid.curves[k] - 0.5 * (a.curves[k] + b.curves[k])).abs() < 1e-3));
-    // Half a second.
+    // Half a second: 0.32 to 0.80 s lie between rows 19 and 50.
     let many = kept(&|i| !(20..50).contains(&i));
     let holes = many.holes(0.25);
     assert!(holes.len() == 1 && (holes[0][1] - holes[0][0] - 31.0 / 60.0).abs() < 1e-9);
-    assert_eq!(many.resampled(Rational::whole(25)).unwrap().iter().filter(|f| f.is_none()).count(), 12);
+    assert_eq!(many.resampled(Rational::whole(25)).unwrap().iter().filter(|f| f.is_none()).count(), 13);
     // Rates that do not fit: between the rows.
     let frames = all.resampled(Rational::whole(25)).unwrap();
     assert_eq!(frames.len(), 26);
@@ -130,7 +137,8 @@ fn angles_turn_the_head_as_they_say() {
     let shape = vec![0.0; model.model().shape_dim];
     let identity = model.identity(&shape).unwrap();
     let landmarks = |head: [f32; 3]| {
-        let sample = Sample { seconds: 0.0, curves: [0.0; ArkitShape::COUNT], head };
+        let place = Place { x: 0.05, y: 0.02, scale: 1.2 };
+        let sample = Sample { seconds: 0.0, curves: [0.0; ArkitShape::COUNT], head, place };
         let motion =
             Performance::new(vec![sample]).unwrap().motion(Rational::whole(25), &performer(model.model(), &shape));
         let motion = motion.unwrap();
@@ -175,17 +183,28 @@ fn a_motion_goes_through_a_recording() {
     assert_eq!(read.rate(), fps);
     let back = read.motion(fps, &who).unwrap();
     assert_eq!((back.frames.len(), back.identity.as_deref(), back.model.as_str()), (40, Some(&shape[..]), "model"));
+    let mut scales = Vec::new();
     for (i, (a, b)) in motion.frames.iter().zip(&back.frames).enumerate() {
         match (a, b) {
             (Some(a), Some(b)) => {
                 assert!(a.expr.iter().zip(&b.expr).all(|(a, b)| (a - b).abs() < 2e-6), "{i}");
-                assert!((0..3).all(|c| (a.camera[4 * c] - b.camera[4 * c]).abs() < 1e-6), "{i}");
+                // One picture of the head is as large as the other, at a mean scale of its own.
+                let [p, q] = [a, b].map(|f| ImageCamera::from_matrix(&f.camera.map(f64::from)).unwrap());
+                assert!(p.rotation.angle_to(&q.rotation) < 1e-4, "{i}");
+                let k = q.scale / p.scale;
+                scales.push(k);
+                let middle = SIDE as f32 / 2.0;
+                for c in 0..2 {
+                    let [p, q] = [p, q].map(|p| p.translation[c] - middle);
+                    assert!((k * p - q).abs() < 0.02, "{i} {p} {q}");
+                }
             }
             // The ends are held.
             (None, Some(_)) => assert!(i == 0 || i == 39),
             (a, b) => assert_eq!(a.is_some(), b.is_some(), "{i}"),
         }
     }
+    assert!(scales.iter().all(|k| (k / scales[0] - 1.0).abs() < 1e-4), "{scales:?}");
     let plain = crate::synthetic::head();
     assert!(matches!(took.motion(fps, &performer(&plain, &shape)), Err(Error::Model(_))));
     assert!(matches!(Performance::of_motion(&motion, fps, &performer(&plain, &shape)), Err(Error::Model(_))));
@@ -208,6 +227,7 @@ fn other_files_are_one_line_errors() {
     assert!(line("Timecode,JawOpen\n00:00:00:00,nan\n").contains("JawOpen"));
     assert!(line("Timecode,JawOpen\n00:00:00:00,40\n").contains("40"));
     assert!(line("Timecode,JawOpen,HeadYaw\n00:00:00:00,0,45\n").contains("HeadYaw"));
+    assert!(line("Timecode,JawOpen,HeadScale\n00:00:00:00,0,0\n").contains("HeadScale"));
     assert!(line("Timecode,JawOpen\n12.5,0\n").contains("timecode"));
     assert!(line("Timecode,JawOpen\n00:00:05:00,0\n00:00:04:00,0\n").contains("backwards"));
     assert!(csv::read(&b"Timecode,JawOpen\n\xff\xfe,0\n"[..], "take.csv").unwrap_err().to_string().contains("no text"));

@@ -195,7 +195,7 @@ fn a_motion_goes_through_a_recording() {
                 scales.push(k);
                 let middle = SIDE as f32 / 2.0;
                 for c in 0..2 {
-                    let [p, q] = [p, q].map(|p| p.translation[c] - middle);
+                    let [p, q] = [&p, &q].map(|p| p.translation[c] - middle);
                     assert!((k * p - q).abs() < 0.02, "{i} {p} {q}");
                 }
             }

@@ -202,6 +202,20 @@ fn a_motion_file_renders_as_its_clip_does() {
     fails(&mut reenact(&dir, Path::new("none.hgm"), "x_%03d.png"), 3, &["none.hgm"]);
     fails(headgan(&w.models, &dir).args(["analyse", "--set", "device=cuda"]).arg(&driving), 6, &["cuda"]);
     fails(headgan(&w.models, &dir).args(["analyse", "--motion", "a.txt"]).arg(&driving), 2, &["a.txt", ".hgm"]);
+    // Recordings need a head that acts, which this pack has not.
+    fails(headgan(&w.models, &dir).args(["analyse", "--arkit", "a.txt"]).arg(&driving), 2, &["a.txt", ".csv"]);
+    fails(
+        headgan(&w.models, &dir).args(["analyse", "-q", "--arkit", "a.csv"]).arg(&driving),
+        4,
+        &["ARKit", "mediapipe"],
+    );
+    std::fs::write(dir.join("take.csv"), "Timecode,JawOpen\n00:00:00:00,0.5\n").unwrap();
+    fails(&mut reenact(&dir, Path::new("take.csv"), "x_%03d.png"), 4, &["take.csv", "ARKit", "mediapipe"]);
+    std::fs::write(dir.join("other.csv"), "a,b\n1,2\n").unwrap();
+    fails(&mut reenact(&dir, Path::new("other.csv"), "x_%03d.png"), 3, &["other.csv", "Timecode"]);
+    fails(reenact(&dir, &driving, "x_%03d.png").args(["--fps", "25"]), 2, &["--fps", ".csv"]);
+    let mut points = reenact(&dir, &driving, "x_%03d.png");
+    fails(points.args(["--pack", "synthetic", "--points", "nobody"]), 4, &["nobody"]);
     assert!(!names(&dir).iter().any(|n| n.starts_with("x_")));
 }
 

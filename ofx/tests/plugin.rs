@@ -700,6 +700,42 @@ fn sound_comes_from_a_file() {
     assert_eq!(ok(plugin.render(&other, request)).samples(), heard);
 }
 
+/// A recording performs without an analysis; what is wrong with it, or with the head that is to perform it, is said.
+#[test]
+fn a_performance_file_performs_instead_of_source() {
+    let (_one, plugin, _) = plugin();
+    let mut effect = wired(plugin, Layout::FLOAT);
+    let request = Request::at(FIRST + 1.0, (SIDE, SIDE));
+    let said = |effect: &Effect| {
+        assert_eq!(plugin.render(effect, request).0, kOfxStatFailed);
+        LASTING.lock().clone().unwrap()
+    };
+    // Rows are counted in time, which this host does not tell yet.
+    effect.set("performance_file", Val::Text("/nowhere/take.csv".into()));
+    assert!(said(&effect).contains("frame rate"));
+    effect.clip("Source").props.put(kOfxImageEffectPropFrameRate, &[Val::Double(25.0)]);
+    assert!(said(&effect).contains("/nowhere/take.csv"));
+    assert_eq!(plugin.edited(&mut effect, "performance_file"), kOfxStatOK);
+    assert!(effect.text("status").contains("/nowhere/take.csv"), "{}", effect.text("status"));
+    let take = world::workshop().join("take.csv");
+    effect.set("performance_file", Val::Text(take.display().to_string()));
+    for (text, wrong) in [("a,b\n1,2\n", "Timecode"), ("Timecode,JawOpen\n00:00:00:00,x\n", "JawOpen is 'x'")] {
+        std::fs::write(&take, text).unwrap();
+        assert!(said(&effect).contains(wrong), "{:?}", LASTING.lock());
+    }
+    std::fs::write(&take, "Timecode,JawOpen\n00:00:01:00,0.5\n00:00:02:00,0.25\n").unwrap();
+    assert_eq!(plugin.edited(&mut effect, "performance_file"), kOfxStatOK);
+    assert!(effect.text("status").contains("2 rows in 1.0 s"), "{}", effect.text("status"));
+    // The world's head does not act.
+    let line = said(&effect);
+    assert!(line.contains("ARKit") && line.contains("Performance file"), "{line}");
+    // Source performs again.
+    effect.set("performance_file", Val::Text(String::new()));
+    assert_eq!(plugin.edited(&mut effect, "performance_file"), kOfxStatOK);
+    assert!(effect.text("status").contains("Not analysed"), "{}", effect.text("status"));
+    ok(plugin.render(&effect, request));
+}
+
 /// A host that stops a rendering need not wait until a long sound is heard, and the thread that listens goes on.
 #[test]
 fn who_waits_for_a_sound_may_be_stopped() {

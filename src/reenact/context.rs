@@ -54,7 +54,15 @@ impl RenderContext {
         options.device.map(|device| generators.backend(device, &options)).transpose()?;
         // On this program's own engine whatever the device is. Small networks: one thread each is fastest.
         let small = cpu::Options { threads: 1, ..cpu::Options::default() };
-        let networks = Networks::load(&models, options.pack.as_deref(), options.detector.as_ref(), &small)?;
+        let networks = match (&options.pack, &options.points) {
+            (Some(pack), Some(points)) => Networks::load_with_points(&models, pack, points, &small)?,
+            (None, Some(points)) => {
+                return Err(Error::usage(format!(
+                    "the points of '{points}' are given to no pack's model: name that pack too"
+                )));
+            }
+            (pack, None) => Networks::load(&models, pack.as_deref(), options.detector.as_ref(), &small)?,
+        };
         Ok(RenderContext {
             models,
             networks,

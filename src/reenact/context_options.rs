@@ -9,6 +9,10 @@ use std::path::PathBuf;
 pub struct ContextOptions {
     /// The pack to fit faces with; `None`: the first that can be used.
     pub pack: Option<String>,
+    /// The pack whose dense points the model of `pack` is fitted to ([`Networks::load_with_points`]); `None`: what `pack` fits with.
+    ///
+    /// [`Networks::load_with_points`]: super::networks::Networks::load_with_points
+    pub points: Option<String>,
     /// The detector's architecture (`retinaface`, `faceboxes`); `None`: the pack's own.
     pub detector: Option<crate::models::Architecture>,
     /// The generator: a pack's name or a safetensors file; `None`: that of `pack`, or of the first pack that has one.

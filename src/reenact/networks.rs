@@ -14,13 +14,14 @@ use crate::face::traits::{FaceDetector, FaceFitter};
 use crate::face::{Detection, roi};
 use crate::frame::Frame;
 use crate::import::check;
-use crate::key::Key;
+use crate::key::{Key, KeyHasher};
 use crate::models::{Architecture, Component, ModelSet, Pack, Role};
 use crate::morphable::arkit::{Own, acting};
 use crate::morphable::arrays::morphable_from;
 use crate::morphable::dense::{DenseHead, with_residual_modes};
 use crate::morphable::{Fit, Morphable, PreparedMorphable};
 use crate::nets::graph::Graph;
+use crate::shot::live_link::Performer;
 use crate::weights::Weights;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -68,7 +69,7 @@ pub struct ModelId {
     pub pack: String,
     /// What kind of network or model.
     pub architecture: Architecture,
-    /// Of the weights file, 64 digits.
+    /// Of the weights file, 64 digits; of a model that was made of a file's ([`Networks::load_with_points`]), of what it came out as.
     pub blake3: String,
     /// The pack's licence.
     pub licence: String,
@@ -103,6 +104,29 @@ fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a C
     }
 }
 
+/// A model that dense points can be fitted to: it gets ARKit's shapes, eyeballs and residual modes where it has none. `id` then stands for what was
+/// made of the file's, which may change with the program.
+fn acting_model(model: Morphable, own: Own, id: &mut ModelId) -> Result<Morphable> {
+    if !model.arkit.is_empty() && model.residual_modes > 0 {
+        return Ok(model);
+    }
+    let model = if model.arkit.is_empty() { acting(&model, own)? } else { model };
+    let model = if model.residual_modes == 0 { with_residual_modes(&model)? } else { model };
+    let mut hasher = KeyHasher::new("model made to act");
+    let parts: [&[u8]; 4] = [
+        id.blake3.as_bytes(),
+        bytemuck::cast_slice(&model.mean),
+        bytemuck::cast_slice(&model.shape_basis),
+        bytemuck::cast_slice(&model.expr_basis),
+    ];
+    for part in parts {
+        hasher.begin(part.len());
+        hasher.update(part);
+    }
+    id.blake3 = hasher.finish().hex();
+    Ok(model)
+}
+
 impl Networks {
     /// Loads from `pack` (or the first pack that has a morphable model with dense points, or with a regressor), with the detector of the
     /// architecture `detector` (`None`: the pack's own).
@@ -117,9 +141,9 @@ impl Networks {
     ) -> Result<Networks> {
         let (home, model) = home(models, pack)?;
         let mut ids = vec![ModelId::new(home, model)];
-        let name = home.name().to_owned();
         if pack.is_none() {
             // What cannot be used may be what was meant.
+            let name = home.name();
             models.problems().iter().for_each(|problem| tracing::warn!("{problem}; faces are fitted with '{name}'"));
         }
         let model = morphable_from(&*home.load(model, check)?)?;
@@ -127,16 +151,43 @@ impl Networks {
         let boxes = detector.is_some() && home.component(Role::Regressor, None).is_some();
         let dense = home.component(Role::Landmarks, None).filter(|_| !boxes);
         let (fitting, model) = match dense {
-            Some(points) if points.architecture == Architecture::DensePoints => {
-                // The pack's head is its regressor's; dense points need one that acts, which follows from it.
-                let model = with_residual_modes(&acting(&model, Own::Replaced)?)?;
-                ids[0].blake3 = Key::new("acting head", &[ids[0].blake3.as_bytes()]).hex();
-                (Fitting::own_dense(home, &model, options, &mut ids)?, model)
+            Some(_) => {
+                // A head that is its regressor's becomes one that acts, which dense points need.
+                let model = acting_model(model, Own::Replaced, &mut ids[0])?;
+                (Fitting::dense(home, &model, options, &mut ids)?, model)
             }
-            Some(_) => (Fitting::dense(home, &model, options, &mut ids)?, model),
             None => (Fitting::regressed(models, home, &model, detector, options, &mut ids)?, model),
         };
-        let embedder = match models.find(Role::Embedder, None, Some(&name)) {
+        Networks::complete(models, home.name(), fitting, model, ids, options)
+    }
+
+    /// Loads the morphable model of `pack` and fits it to the dense points of the pack `points`. A model that does not act gets
+    /// ARKit's 52 shapes, eyeballs and residual modes here; what it had stays. Motions and caches of it are not those of the
+    /// model as it is in its pack.
+    ///
+    /// # Errors
+    /// As [`Networks::load`]; [`Error::Model`] where `points` has no networks for dense points, or the model has not 68 landmarks like
+    /// those of a face.
+    pub fn load_with_points(models: &ModelSet, pack: &str, points: &str, options: &cpu::Options) -> Result<Networks> {
+        let (points, _) = models.find(Role::Landmarks, None, Some(points))?;
+        let (home, component) = models.find(Role::Morphable, None, Some(pack))?;
+        let mut ids = vec![ModelId::new(home, component)];
+        let model = morphable_from(&*home.load(component, check)?)?;
+        let model = acting_model(model, Own::Kept, &mut ids[0])?;
+        let fitting = Fitting::dense(points, &model, options, &mut ids)?;
+        Networks::complete(models, home.name(), fitting, model, ids, options)
+    }
+
+    /// With what is the same however faces are fitted.
+    fn complete(
+        models: &ModelSet,
+        name: &str,
+        fitting: Fitting,
+        model: Morphable,
+        mut ids: Vec<ModelId>,
+        options: &cpu::Options,
+    ) -> Result<Networks> {
+        let embedder = match models.find(Role::Embedder, None, Some(name)) {
             Ok((pack, component)) => {
                 ids.push(ModelId::new(pack, component));
                 Some(Embedder::new(Embedded::new(pack.load(component, check)?, options)))
@@ -145,7 +196,7 @@ impl Networks {
         };
         let draft = DraftModel::from_morphable(&model)?;
         let morphable = Arc::new(PreparedMorphable::new(model)?);
-        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name, models: ids })
+        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name.into(), models: ids })
     }
 
     /// Gives buffers that are not in use back to the system.
@@ -163,6 +214,15 @@ impl Networks {
         if let Some(embedder) = &self.embedder {
             embedder.executor().release();
         }
+    }
+
+    /// Who performs a Live Link Face recording: the person of the model with these identity coefficients.
+    pub fn performer<'a>(&'a self, shape: &'a [f32]) -> Performer<'a> {
+        let lids = match &self.fitting {
+            Fitting::Dense { fitter, .. } => fitter.head().lid_gains(shape),
+            Fitting::Regressed { .. } => [1.0; 2],
+        };
+        Performer { model: self.morphable.model(), hash: self.model_hash(), shape, lids }
     }
 
     /// What observes pictures.
@@ -260,6 +320,14 @@ impl Fitting {
     }
 
     fn dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
+        match home.component(Role::Landmarks, None).map(|points| &points.architecture) {
+            Some(Architecture::DensePoints) => Fitting::own_dense(home, model, options, ids),
+            _ => Fitting::mediapipe(home, model, options, ids),
+        }
+    }
+
+    /// MediaPipe's networks.
+    fn mediapipe(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
         let mut network = |role: Role, name: &str| -> Result<Option<(Embedded, Graph)>> {
             let Some(component) = home.network(role, name) else { return Ok(None) };
             ids.push(ModelId::new(home, component));
@@ -281,9 +349,7 @@ impl Fitting {
         let fitter = Box::new(DenseFitter::new(mesh, rough, DenseHead::new(model)?));
         Ok(Fitting::Dense { finder: Box::new(finder), fitter })
     }
-}
 
-impl Fitting {
     /// The project's own networks of dense points.
     fn own_dense(home: &Pack, model: &Morphable, options: &cpu::Options, ids: &mut Vec<ModelId>) -> Result<Fitting> {
         let mut network = |role: Role, architecture: Architecture| -> Result<Arc<Weights>> {

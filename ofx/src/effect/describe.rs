@@ -218,6 +218,13 @@ impl<'a> ParamDefiner<'a> {
             "The sound that belongs to Source, from its first frame on, for generators that listen; without one they hear \
              nothing. The host's own sound does not reach the effect.",
         )?;
+        self.string(
+            params::PERFORMANCE_FILE,
+            "Performance file",
+            kOfxParamStringIsFilePath,
+            "A Live Link Face recording (.csv) that performs instead of Source, from Source's first frame on. Source gives \
+             frame rate and length. Needs a head with ARKit's shapes.",
+        )?;
         let analyse = self.define(
             kOfxParamTypePushButton,
             params::ANALYSE,

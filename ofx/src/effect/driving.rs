@@ -1,8 +1,10 @@
-//! The motion that drives a frame: that of the shot's analysis where it contains this frame, else that of an analysis of three frames.
+//! The motion that drives a frame: that of the performance file where one is chosen; else that of the shot's analysis where it contains
+//! this frame, else that of an analysis of three frames.
 //! `analyse.rs` analyses a whole shot.
 
-use super::clip_image::ClipImage;
+use super::clip_image::{ClipImage, ConvertedImage};
 use super::params::{PluginParams, ShotRecord};
+use super::recording::{self, Recording};
 use super::{SOURCE, colour, shared};
 use crate::host::Effect;
 use headgan::controls::Settings;
@@ -15,9 +17,15 @@ use headgan::shot::{Cache, Motion, StoredAnalysis, TrackSettings};
 use headgan::{Error, Result};
 use std::sync::Arc;
 
+/// What is known of who performs.
+enum Known {
+    Analysis(Arc<StoredAnalysis>),
+    Recording(Arc<Recording>),
+}
+
 /// The motion that drives a frame.
 pub struct Driving {
-    known: Arc<StoredAnalysis>,
+    known: Known,
     /// The motion in images of another size, for a proxy.
     resized: Option<Motion>,
     /// Stands for the motion.
@@ -25,17 +33,32 @@ pub struct Driving {
     /// The frame's index in it.
     pub index: usize,
     pub track: TrackSettings,
+    /// All of the performance is known, not three frames of it.
     pub analysed: bool,
 }
 
 impl Driving {
     pub fn motion(&self) -> &Motion {
-        self.resized.as_ref().unwrap_or(&self.known.motion)
+        self.resized.as_ref().unwrap_or(match &self.known {
+            Known::Analysis(known) => &known.motion,
+            Known::Recording(recording) => &recording.motion,
+        })
     }
 
-    /// The shot's frames where it was analysed, else the few that were analysed.
+    /// The shot's frames where it was analysed, else the few that were analysed; none of a recording.
     pub fn pixels(&self) -> &[Key] {
-        &self.known.pixels
+        match &self.known {
+            Known::Analysis(known) => &known.pixels,
+            Known::Recording(_) => &[],
+        }
+    }
+
+    /// The recording that performs instead of Source.
+    pub fn recording(&self) -> Option<&Recording> {
+        match &self.known {
+            Known::Analysis(_) => None,
+            Known::Recording(recording) => Some(recording),
+        }
     }
 }
 
@@ -49,18 +72,23 @@ pub struct SourceFrame<'a> {
     pub is_final: bool,
 }
 
-/// Finds what drives a frame.
+/// Finds what drives a frame; `plate` shows who performs a recording.
 ///
 /// # Errors
-/// `Usage` for a final render of a shot that was not analysed, unless that is allowed; else as the analysis.
+/// `Usage` for a final render of a shot that was not analysed, unless that is allowed; else as the analysis or the recording.
 pub fn find(
     effect: &Effect,
     context: &RenderContext,
     params: &PluginParams,
     settings: &Settings,
     frame: &SourceFrame,
+    plate: &ConvertedImage,
     cache: Option<&Cache>,
 ) -> Result<Driving> {
+    if !params.performance_file.is_empty() {
+        let recording = recording::performed(effect, context, &params.performance_file, plate, cache)?;
+        return Ok(recorded(effect, settings, frame, recording));
+    }
     let record = ShotRecord::from_text(&params.shot);
     let known = record.and_then(|record| Some((record, shared::analysis(&record.key, cache)?)));
     if let Some((record, known)) = known
@@ -76,6 +104,16 @@ pub fn find(
         )));
     }
     around(effect, context, params, settings, frame, cache)
+}
+
+/// The frame of a recording that begins with Source; behind its end the last one is held.
+fn recorded(effect: &Effect, settings: &Settings, frame: &SourceFrame, recording: Arc<Recording>) -> Driving {
+    let start = effect.clip(SOURCE).and_then(|clip| clip.frame_range()).map_or(0.0, |(first, _)| first);
+    let last = recording.motion.frames.len() - 1;
+    let index = ((frame.time - start).round().max(0.0) as usize).min(last);
+    let key = recording.key;
+    let known = Known::Recording(recording);
+    Driving { known, resized: None, key, index, track: settings.track(), analysed: true }
 }
 
 /// The frame's motion in an analysed shot; `None` where the analysis is of other frames, networks or another face.
@@ -100,6 +138,7 @@ fn in_shot(
     } else {
         (known.find(&frame.image.key(), expected)?, None)
     };
+    let known = Known::Analysis(known);
     Some(Driving { known, resized, key: record.key, index, track: settings.track(), analysed: true })
 }
 
@@ -152,5 +191,5 @@ fn around(
     let neutral = if settings.neutral == Neutral::Frame { Neutral::Automatic } else { settings.neutral };
     let track = Settings { neutral, ..settings.clone() }.track();
     let index = images.len() - 1;
-    Ok(Driving { known, resized: None, key, index, track, analysed: false })
+    Ok(Driving { known: Known::Analysis(known), resized: None, key, index, track, analysed: false })
 }

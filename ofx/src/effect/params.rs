@@ -10,6 +10,7 @@ pub const ENABLED: &str = "enabled";
 pub const REFERENCE_FILE: &str = "reference_file";
 pub const REFERENCE_TIME: &str = "reference_time";
 pub const AUDIO_FILE: &str = "audio_file";
+pub const PERFORMANCE_FILE: &str = "performance_file";
 pub const ANALYSE: &str = "analyse";
 pub const ALLOW_UNANALYSED: &str = "allow_unanalysed";
 pub const CACHE_FOLDER: &str = "cache_folder";
@@ -36,6 +37,8 @@ pub struct PluginParams {
     pub reference_follows: bool,
     /// Empty where none is chosen.
     pub audio_file: String,
+    /// A recording that performs instead of Source; empty where none is chosen.
+    pub performance_file: String,
     pub allow_unanalysed: bool,
     /// Empty for the usual one.
     pub cache_folder: String,
@@ -57,6 +60,7 @@ impl PluginParams {
             reference_file: text(REFERENCE_FILE).trim().into(),
             reference_follows: int(REFERENCE_TIME) == Some(1),
             audio_file: text(AUDIO_FILE).trim().into(),
+            performance_file: text(PERFORMANCE_FILE).trim().into(),
             allow_unanalysed: int(ALLOW_UNANALYSED) == Some(1),
             cache_folder: text(CACHE_FOLDER).trim().into(),
             color,

@@ -14,7 +14,7 @@ use openfx::sys::generic::core::{OfxStatus, kOfxPropName, kOfxPropTime, kOfxStat
 use openfx::sys::image_effect_v1::image_effect::*;
 use std::ffi::{CStr, CString};
 
-/// Frames before the current one that a render reads.
+/// Frames before the current one that a render reads where Source performs.
 const FRAMES_BEFORE: f64 = 2.0;
 
 /// The name of a property of one clip: hosts put the clip's name behind that of the property.
@@ -91,7 +91,8 @@ pub fn frames_needed(effect: &Effect, args: Properties, out: Properties) -> Resu
         out.set_double(&property, 0, first).and_then(|()| out.set_double(&property, 1, last))
     };
     let begin = effect.clip(SOURCE).and_then(|clip| clip.frame_range()).map_or(f64::NEG_INFINITY, |(first, _)| first);
-    set(SOURCE, (time - FRAMES_BEFORE).max(begin).min(time), time)?;
+    let before = if params.performance_file.is_empty() { FRAMES_BEFORE } else { 0.0 };
+    set(SOURCE, (time - before).max(begin).min(time), time)?;
     if let Some(clip) = effect.clip(REFERENCE).filter(|clip| clip.is_connected() == Some(true)) {
         let at = reference::clip_time(&clip, &params, settings(effect, time)?.reference_frame, time);
         set(REFERENCE, at, at)?;

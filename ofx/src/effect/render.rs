@@ -86,19 +86,20 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
     let proxy = args.is_proxy();
     let is_final = effect.host.is_background() && !args.interactive;
     let frame = SourceFrame { time: args.time, image: &source, proxy, is_final };
-    let driving = driving::find(effect, &context, &params, settings, &frame, cache.as_deref())?;
+    let driving = driving::find(effect, &context, &params, settings, &frame, &plate, cache.as_deref())?;
     // The host gets Source's image back.
     drop(source);
     effect.check_abort()?;
 
     let now = frame_settings(settings, &params, args.interactive, false);
-    let same = is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
+    let same = driving.recording().is_none()
+        && is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
     let audio_request = sound::request(effect, &context, &params, settings, now.quality)?;
     let find_audio = |request| sound::find(effect, &context, request, &driving, args.time, cache.as_ref());
     let audio_input = audio_request.as_ref().map(find_audio).transpose()?;
     let cast = ShotSpec {
         reference: &plate.frame,
-        fit: ReferenceFit::Detect("Reference"),
+        fit: driving.recording().map_or(ReferenceFit::Detect("Reference"), |r| ReferenceFit::Given(&r.fit)),
         driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
         audio: audio_input,
         quality: now.quality,

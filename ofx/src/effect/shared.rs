@@ -2,6 +2,7 @@
 //! instance. `listening.rs` keeps the extracted audio.
 
 use super::listening::{forget_audio, stop_threads};
+use super::recording;
 use headgan::controls::choices::Device;
 use headgan::engine::cpu;
 use headgan::frame::{Color, Filter, Frame};
@@ -172,6 +173,7 @@ pub fn purge() {
     ANALYSES.lock().clear();
     SHORT_ANALYSES.lock().clear();
     FILE_FRAMES.lock().clear();
+    recording::forget();
     forget_audio();
 }
 
@@ -183,6 +185,7 @@ pub fn unload() {
     ANALYSES.lock().clear();
     SHORT_ANALYSES.lock().clear();
     FILE_FRAMES.lock().clear();
+    recording::forget();
     *MESSAGES.lock() = None;
 }
 

@@ -3,16 +3,16 @@
 
 use super::SOURCE;
 use super::driving::Driving;
+use super::frame_rate::frame_rate;
 use super::listening::{self, AudioRequest};
 use super::params::PluginParams;
 use crate::host::Effect;
+use headgan::Result;
 use headgan::controls::Settings;
 use headgan::controls::choices::Quality;
-use headgan::media::Rational;
 use headgan::reenact::AudioInput;
 use headgan::reenact::context::RenderContext;
 use headgan::shot::Cache;
-use headgan::{Error, Result};
 use std::sync::Arc;
 
 /// The audio that `quality` needs: `None` where no file is chosen, or the generator takes no audio.
@@ -32,14 +32,7 @@ pub fn request(
     {
         return Ok(None);
     }
-    let rate = effect.clip(SOURCE).and_then(|clip| clip.frame_rate()).or_else(|| effect.frame_rate());
-    let fps = rate.and_then(Rational::nearest).ok_or_else(|| {
-        Error::Input(
-            "the host does not say how many frames a second Source has, which the Audio file needs: set the project's \
-             frame rate, or clear Audio file"
-                .into(),
-        )
-    })?;
+    let fps = frame_rate(effect, "Audio file")?;
     // The extraction reports a file that cannot be read.
     let state = std::fs::metadata(&params.audio_file).ok();
     let state = state.and_then(|m| Some((m.modified().ok()?, m.len())));
@@ -60,8 +53,8 @@ pub fn find(
     cache: Option<&Arc<Cache>>,
 ) -> Result<AudioInput> {
     let extracted = listening::wait(request, context, cache, &effect.cancel_token())?;
-    // An analysed shot begins with Source's first frame, a few frames around one begin somewhere.
-    let first = match driving.analysed {
+    // An analysed shot begins with Source's first frame, a few frames around one begin somewhere. A recording's last frame is held.
+    let first = match driving.analysed && driving.recording().is_none() {
         true => 0.0,
         false => {
             let start = effect.clip(SOURCE).and_then(|clip| clip.frame_range()).map_or(0.0, |(first, _)| first);

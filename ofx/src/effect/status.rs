@@ -2,7 +2,7 @@
 
 use super::params::{self, PluginParams, ShotRecord};
 use super::values::Controls;
-use super::{advice, reference, shared};
+use super::{advice, recording, reference, shared};
 use crate::host::Effect;
 use headgan::Result;
 use headgan::controls::choices::Quality;
@@ -37,6 +37,16 @@ fn text(effect: &Effect) -> Result<String> {
     if let Err(e) = reference::find(effect, &params) {
         return Ok(advice::message_with_advice(&e));
     }
+    let silent = silence(effect, &params)?;
+    if !params.performance_file.is_empty() {
+        return Ok(match recording::load(&params.performance_file) {
+            Ok(recording) => {
+                let (rows, seconds) = (recording.samples().len(), recording.seconds());
+                format!("Performance file: {rows} rows in {seconds:.1} s{silent}")
+            }
+            Err(e) => advice::message_with_advice(&e),
+        });
+    }
     let Some(record) = ShotRecord::from_text(&params.shot) else {
         return Ok("Not analysed: press Analyse shot".into());
     };
@@ -47,12 +57,16 @@ fn text(effect: &Effect) -> Result<String> {
             let without = if gaps > 0 { format!(", no face in {gaps}") } else { String::new() };
             let last = record.first + record.frames as i64 - 1;
             let settings = Controls::new(&effect.params()?).at(0.0)?.resolve(0.0);
-            let no_audio =
-                settings.quality == Quality::Full && params.audio_file.is_empty() && shared::has_audio_generator();
-            let silent = if no_audio { "; the generator listens and hears nothing: choose an Audio file" } else { "" };
             let engine = shared::engine_description(settings.device);
             format!("Analysed: frames {} to {last}{without}; {engine}{silent}", record.first)
         }
         None => "Its analysis is not in the cache folder: choose that folder, or press Analyse shot".into(),
     })
+}
+
+/// What is said where a generator that takes audio gets none.
+fn silence(effect: &Effect, params: &PluginParams) -> Result<&'static str> {
+    let settings = Controls::new(&effect.params()?).at(0.0)?.resolve(0.0);
+    let none = settings.quality == Quality::Full && params.audio_file.is_empty() && shared::has_audio_generator();
+    Ok(if none { "; the generator listens and hears nothing: choose an Audio file" } else { "" })
 }

@@ -4,11 +4,12 @@ use crate::common::{self, CacheArgs, ControlArgs, ModelArgs};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::evaluate::fitted::fit_quality;
-use headgan::media::Source;
+use headgan::media::{Rational, Source};
 use headgan::morphable::Euler;
 use headgan::morphable::arkit::{ArkitShape, Gaze};
 use headgan::morphable::retarget::FramePose;
 use headgan::reenact::context::no_face;
+use headgan::shot::live_link::{Performance, is_recording_name};
 use headgan::shot::motion::{EXTENSION, is_motion_name};
 use headgan::shot::track::Mark;
 use headgan::shot::{Head, crop, steadiness};
@@ -28,6 +29,13 @@ pub struct Args {
     /// Put the actor's face shape into the motion file too; identity_mix needs it.
     #[arg(long, requires = "motion")]
     with_identity: bool,
+    /// Export ARKit's 52 curves, the head's angles and its place as a Live Link Face recording, for Blender, Unreal, Maya or --driving; needs a head
+    /// with ARKit's shapes (the pack mediapipe).
+    #[arg(long, value_name = "FILE.csv")]
+    arkit: Option<PathBuf>,
+    /// Leave the head's place out of the recording, as the app does: without the three columns of ours behind its 63.
+    #[arg(long, requires = "arkit")]
+    without_place: bool,
     /// Print everything, frame by frame, as one JSON document.
     #[arg(long)]
     json: bool,
@@ -50,6 +58,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         headgan::media::atomic::check_writable(path)?;
     }
+    if let Some(path) = &args.arkit {
+        if !is_recording_name(path) {
+            return Err(Error::usage(format!("{}: the name of a recording ends in .csv", path.display())));
+        }
+        headgan::media::atomic::check_writable(path)?;
+    }
     let source = Source::open(&args.clip)?.cancelled_by(interrupt::token());
     let context = args.models.context(base.device)?;
     let networks = context.networks();
@@ -60,6 +74,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let track = context.track(&motion, &base.track())?;
     let head = Head::from_model(networks.morphable.model());
     let bytes = args.motion.as_ref().map(|path| motion.save(path, args.with_identity)).transpose()?;
+    let rows = args
+        .arkit
+        .as_ref()
+        .map(|path| {
+            let shape = motion.identity.as_deref().unwrap_or_default();
+            let fps = motion.fps.unwrap_or(Rational::whole(25));
+            let performance = Performance::of_motion(&motion, fps, &networks.performer(shape))?;
+            let performance = if args.without_place { performance.without_place() } else { performance };
+            performance.save(path)?;
+            Ok(performance.samples().len())
+        })
+        .transpose()?;
     let exported = bytes.map(|bytes| (bytes, bytes as f64 / motion.frames.len() as f64, motion.numbers_per_frame()));
     let steadiness = steadiness::steadiness(&networks.morphable, &track)?;
     let squares: Vec<crop::Square> = track.poses.iter().map(|p| crop::Square::around(&p.camera, &head)).collect();
@@ -107,6 +133,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "motion": exported.map(|(bytes, per_frame, numbers)| {
                 json!({"file": args.motion, "bytes": bytes, "bytes_per_frame": per_frame, "numbers_per_frame": numbers})
             }),
+            "arkit": rows.map(|rows| json!({"file": args.arkit, "rows": rows})),
             "work": analysis.work,
             "per_frame": frames,
         }))?;
@@ -136,6 +163,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     if let Some((bytes, per_frame, numbers)) = exported {
         say!("motion: {bytes} bytes, {per_frame:.1} a frame, {numbers} numbers a frame");
+    }
+    if let (Some(rows), Some(path)) = (rows, &args.arkit) {
+        say!("{}: {rows} rows of ARKit's curves and the head's angles", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

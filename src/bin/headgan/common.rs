@@ -30,6 +30,9 @@ pub struct ModelArgs {
     /// Model pack to fit faces with (`headgan models list`).
     #[arg(long, value_name = "NAME")]
     pub pack: Option<String>,
+    /// Fit the model of --pack to the 478 points of this pack (mediapipe), instead of with its own network.
+    #[arg(long, value_name = "NAME", requires = "pack", conflicts_with = "detector")]
+    pub points: Option<String>,
     /// Detector to find faces with, where a pack has it.
     #[arg(long, value_name = "NAME", value_parser = ["retinaface", "faceboxes"])]
     pub detector: Option<String>,
@@ -54,6 +57,7 @@ impl ModelArgs {
     pub fn options(&self, device: Device) -> ContextOptions {
         ContextOptions {
             pack: self.pack.clone(),
+            points: self.points.clone(),
             detector: self.detector.as_deref().map(Architecture::from),
             threads: self.threads,
             device: (device != Device::Auto).then_some(device),

@@ -1,4 +1,4 @@
-//! Who performs, as several verbs take it: a clip or a motion file.
+//! Who performs, as several verbs take it: a clip, a motion file or a Live Link Face recording.
 
 use crate::{common, interrupt};
 use headgan::controls::{Settings, Values};
@@ -9,6 +9,7 @@ use headgan::reenact::RenderContext;
 use headgan::reenact::generator::Generator;
 use headgan::reenact::networks::Networks;
 use headgan::shot::audio::ShotAudio;
+use headgan::shot::live_link::{Performance, is_recording_name};
 use headgan::shot::motion::is_motion_name;
 use headgan::shot::{Analysis, AudioSource, Cache, Motion};
 use headgan::{Error, Result};
@@ -78,10 +79,14 @@ fn say_once(text: &'static str) {
     }
 }
 
-/// Who performs: a clip that is to be analysed, or a motion that is known.
+/// A hole in a recording that is named: longer than a few dropped frames, seconds.
+const HOLE: f64 = 0.5;
+
+/// Who performs: a clip that is to be analysed, a motion that is known, or a recording, which becomes the motion of whom it drives.
 pub enum Driving {
     Clip(Source),
     Motion(Motion),
+    Recording(Performance),
 }
 
 impl Driving {
@@ -89,13 +94,38 @@ impl Driving {
         if is_motion_name(Path::new(name)) {
             return Ok(Driving::Motion(Motion::load(Path::new(name))?));
         }
+        if is_recording_name(Path::new(name)) {
+            return Ok(Driving::Recording(Performance::load(Path::new(name))?));
+        }
         Ok(Driving::Clip(Source::open(name)?.cancelled_by(interrupt::token())))
+    }
+
+    /// A recording as the motion of a reference's face, at `fps` frames a second (`None`: as it was recorded); others as they are.
+    pub fn performed_by(
+        self,
+        networks: &Networks,
+        fit: &Fit,
+        fps: Option<Rational>,
+        name: &str,
+        quiet: bool,
+    ) -> Result<Driving> {
+        let Driving::Recording(performance) = self else { return Ok(self) };
+        let fps = fps.unwrap_or(performance.rate());
+        let named = |e: Error| e.map_text(|text| format!("{name}: {text}"));
+        let motion = performance.motion(fps, &networks.performer(&fit.params.shape)).map_err(named)?;
+        for [from, to] in performance.holes(HOLE).into_iter().filter(|_| !quiet) {
+            eprintln!(
+                "headgan: {name}: no rows between {from:.2} s and {to:.2} s; the face goes from one to the other"
+            );
+        }
+        Ok(Driving::Motion(motion))
     }
 
     pub fn first(&self) -> usize {
         match self {
             Driving::Clip(source) => source.info().first,
             Driving::Motion(motion) => motion.first,
+            Driving::Recording(_) => 0,
         }
     }
 
@@ -105,6 +135,7 @@ impl Driving {
             Driving::Clip(source) if certain && source.video().is_some_and(|v| !v.frames_exact) => None,
             Driving::Clip(source) => source.info().frames,
             Driving::Motion(motion) => Some(motion.frames.len()),
+            Driving::Recording(_) => None,
         }
     }
 
@@ -112,6 +143,7 @@ impl Driving {
         let fps = match self {
             Driving::Clip(source) => source.info().fps,
             Driving::Motion(motion) => motion.fps,
+            Driving::Recording(performance) => Some(performance.rate()),
         };
         fps.unwrap_or(Rational::whole(25))
     }
@@ -128,7 +160,7 @@ impl Driving {
     pub fn audio_source<'a>(&'a self, named: Option<&'a Path>) -> Option<AudioSource<'a>> {
         named.map(AudioSource::File).or(match self {
             Driving::Clip(source) => AudioSource::from_clip(source),
-            Driving::Motion(_) => None,
+            Driving::Motion(_) | Driving::Recording(_) => None,
         })
     }
 
@@ -160,6 +192,8 @@ impl Driving {
     ) -> Result<(Motion, Option<Analysis>)> {
         match self {
             Driving::Motion(motion) => Ok((motion.clone(), None)),
+            // Each verb that takes one makes a motion of it first.
+            Driving::Recording(_) => Err(Error::usage("a recording drives a reference: say whose face performs")),
             Driving::Clip(source) => {
                 let choice = |width, height| base.face(width, height);
                 let analysis = common::analyse(context, source, choice, cache, quiet)?;

@@ -8,8 +8,9 @@ use headgan::controls::Values;
 use headgan::controls::choices::{Quality, View};
 use headgan::engine::library::Precision;
 use headgan::frame::Frame;
+use headgan::media::source::SourceKind;
 use headgan::media::still::Format;
-use headgan::media::{AudioFrom, Progress, Sink, SinkSpec, Source, SourceInfo};
+use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::shot::{Scratch, Shot};
@@ -29,7 +30,8 @@ pub struct Args {
     /// Whose face it is: an image, a video or an image sequence.
     #[arg(long, value_name = "R")]
     reference: String,
-    /// Who performs: a video, an image sequence, an image, or a motion file (`headgan analyse CLIP --motion FILE.hgm`).
+    /// Who performs: a video, an image sequence, an image, a motion file (`headgan analyse CLIP --motion FILE.hgm`), or a Live Link Face
+    /// recording (.csv).
     #[arg(long, value_name = "D")]
     driving: String,
     /// .mp4, .mov or .mkv, or frames such as f_%04d.png (png, exr, tiff, jpg).
@@ -40,6 +42,9 @@ pub struct Args {
     frames: Option<FrameRange>,
     #[command(flatten)]
     controls: ControlArgs,
+    /// Frames a second that a recording is performed at; else those of a reference that is a clip, else the recording's own.
+    #[arg(long, value_name = "RATE")]
+    fps: Option<Rational>,
     /// Keyframes of controls, as JSON.
     #[arg(long, value_name = "FILE.json")]
     keys: Option<PathBuf>,
@@ -119,6 +124,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Everything that can be wrong with files is found before any work.
     let reference = Source::open(&args.reference)?.cancelled_by(interrupt::token());
     let driving = Driving::open(&args.driving)?;
+    if args.fps.is_some() && !matches!(driving, Driving::Recording(_)) {
+        let text = format!("{} has frames of its own: --fps is for Live Link Face recordings (.csv)", args.driving);
+        return Err(Error::usage(text));
+    }
     if let Some(audio) = &args.audio {
         if writer::is_video_name(Path::new(&args.output)) {
             writer::check_sound(&*Tools::find()?, audio)?;
@@ -150,6 +159,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Of a clip that performs itself the analysis will tell.
     let fit = if same { None } else { Some(context.reference_fit(&picture, &args.reference, None)?) };
 
+    let driving = match &fit {
+        Some(fit) => {
+            let clip = (reference.info().kind == SourceKind::Video).then_some(reference.info().fps).flatten();
+            driving.performed_by(networks, fit, args.fps.or(clip), &args.driving, args.quiet)?
+        }
+        None => driving,
+    };
     driving.check(networks, &values, &args.driving)?;
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
     if let Some(frames) = driving.frames(true) {

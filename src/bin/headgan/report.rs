@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let driving = Driving::open(&args.shot)?;
     let reference = match (&args.reference, &driving) {
         (Some(reference), _) => Some(Source::open(reference)?.cancelled_by(interrupt::token())),
-        (None, Driving::Motion(_)) => {
+        (None, Driving::Motion(_) | Driving::Recording(_)) => {
             let text = format!("{} holds no picture: say whose face performs with --reference R", args.shot);
             return Err(Error::usage(text));
         }
@@ -86,6 +86,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let networks = context.networks();
     let full = base.quality == Quality::Full;
     let generator = full.then(|| context.generator(base.device)).transpose()?;
+    let driving = match &reference {
+        Some(source) if matches!(driving, Driving::Recording(_)) => {
+            let picture = source.frame(source.info().first + base.reference_frame)?;
+            let fit = context.reference_fit(&picture, &source.path().display().to_string(), None)?;
+            driving.performed_by(networks, &fit, None, &args.shot, args.quiet)?
+        }
+        _ => driving,
+    };
     driving.check(networks, &values, &args.shot)?;
 
     let cache = args.cache.open()?;
@@ -102,7 +110,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             (source.frame(source.info().first + base.reference_frame)?, name)
         }
         (None, Driving::Clip(source)) => (source.frame(first + seen)?, args.shot.clone()),
-        (None, Driving::Motion(_)) => return Err(Error::Usage("say whose face performs with --reference R".into())),
+        (None, Driving::Motion(_) | Driving::Recording(_)) => {
+            return Err(Error::Usage("say whose face performs with --reference R".into()));
+        }
     };
     let same = args.reference.as_ref().is_none_or(|r| same_file(r, &args.shot));
     let fit = match &analysis {

@@ -32,6 +32,19 @@ impl Gaze {
             right: eye(EyeLookInRight, EyeLookOutRight, EyeLookUpRight, EyeLookDownRight),
         }
     }
+
+    /// Sets the look shapes to these angles; beyond what a coefficient of 1 stands for they stay at 1.
+    pub fn set(&self, curves: &mut ArkitCurves) {
+        use ArkitShape::*;
+        let mut put = |plus: ArkitShape, minus: ArkitShape, value: f32| {
+            curves[plus as usize] = value.clamp(0.0, 1.0);
+            curves[minus as usize] = (-value).clamp(0.0, 1.0);
+        };
+        put(EyeLookOutLeft, EyeLookInLeft, self.left[0] / SIDEWAYS);
+        put(EyeLookUpLeft, EyeLookDownLeft, self.left[1] / UP_DOWN);
+        put(EyeLookInRight, EyeLookOutRight, self.right[0] / SIDEWAYS);
+        put(EyeLookUpRight, EyeLookDownRight, self.right[1] / UP_DOWN);
+    }
 }
 
 impl Gaze {
@@ -99,6 +112,11 @@ mod tests {
         other[ArkitShape::EyeLookInLeft as usize] = 1.0;
         other[ArkitShape::EyeLookUpLeft as usize] = 1.0;
         assert_eq!(Gaze::from_curves(&other).left, [-25.0, 20.0]);
+        let wanted = Gaze { left: [-10.0, 5.0], right: [20.0, -15.0] };
+        wanted.set(&mut other);
+        let found = Gaze::from_curves(&other);
+        let off = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
+        assert!(off(found.left, wanted.left) < 1e-5 && off(found.right, wanted.right) < 1e-5, "{found:?}");
     }
 
     #[test]

@@ -152,6 +152,17 @@ impl DenseHead {
         (self.triangles[point], self.weights[point].map(|w| w as f32))
     }
 
+    /// How many times the model's blink shuts the left and the right eye of a person of these identity coefficients: above 1 where their
+    /// eyes are wider than the model's. 1 for coefficients that are none of the model's.
+    pub fn lid_gains(&self, shape: &[f32]) -> [f32; 2] {
+        if shape.len() != self.shape_dim() {
+            return [1.0; 2];
+        }
+        let shape: Vec<f64> = shape.iter().map(|v| f64::from(*v)).collect();
+        let gains = Actor::new(self, &shape).gains;
+        [ArkitShape::EyeBlinkLeft, ArkitShape::EyeBlinkRight].map(|s| gains[s as usize] as f32)
+    }
+
     /// Coefficients of the model's expression basis for ARKit's.
     pub(super) fn expression(&self, arkit: impl Iterator<Item = f64>) -> Vec<f32> {
         let mut expr = vec![0.0f32; self.expr_dim];

@@ -29,6 +29,8 @@ use crate::morphable::{Fit, ImageCamera, Params};
 pub const SMALLEST: f32 = 16.0;
 /// By how much the crop is moved, in its sides.
 const MOVE: f32 = 1.0 / 25.0;
+/// Of dense points that are less certain to be a face's, a slower detector is asked.
+const PRESENT: f32 = 0.5;
 /// How many faces of a picture are fitted: the largest ones.
 pub const MOST: usize = 16;
 
@@ -107,7 +109,21 @@ impl Observer<'_> {
     /// # Errors
     /// Those of the networks; a picture without faces is none.
     pub fn observe(&self, image: &Frame) -> Result<Observation> {
-        let found = self.detector.find(image)?;
+        let mut seen = self.observed(image, self.detector.find(image)?)?;
+        // A fast detector also takes a shirt's pattern for a face; the points' network does not.
+        let is_face =
+            |f: &Seen| f.fitted.as_ref().and_then(|f| f.dense.as_ref()).is_some_and(|d| d.presence >= PRESENT);
+        if self.points.is_some() && !seen.faces.iter().any(is_face) {
+            let slowly = self.observed(image, self.detector.find_slowly(image)?)?;
+            if slowly.faces.iter().any(is_face) {
+                seen = slowly;
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What was found in a picture, fitted.
+    fn observed(&self, image: &Frame, found: Vec<Detection>) -> Result<Observation> {
         let side = |d: &Detection| 0.5 * (d.rect.width() + d.rect.height());
         let mut large: Vec<usize> = (0..found.len()).filter(|&i| side(&found[i]) >= SMALLEST).collect();
         large.sort_by(|&a, &b| side(&found[b]).total_cmp(&side(&found[a])));
@@ -382,6 +398,56 @@ mod tests {
         let ((once, sure), (again, unsure)) = (looks(0.0, true), looks(8.0, true));
         assert_eq!((once, again, looks(0.0, false).0), (1, 2, 2));
         assert!(sure > 0.85 && unsure < 0.5, "{sure} {unsure}");
+    }
+
+    #[test]
+    fn what_is_no_face_is_looked_for_slowly() {
+        struct Two {
+            fast: Vec<Detection>,
+            slow: Vec<Detection>,
+        }
+        impl FaceDetector for Two {
+            fn find(&self, _: &Frame) -> Result<Vec<Detection>> {
+                Ok(self.fast.clone())
+            }
+            fn find_slowly(&self, _: &Frame) -> Result<Vec<Detection>> {
+                Ok(self.slow.clone())
+            }
+        }
+        /// Nobody in the picture's left half.
+        struct Right;
+        impl PointFitter for Right {
+            fn points(&self, _: &Frame, region: &Region) -> Result<DenseFace> {
+                let presence = if region.centre[0] < 200.0 { 0.1 } else { 0.9 };
+                Ok(DenseFace { points: Box::new([[region.centre[0], region.centre[1], 0.0]; 478]), presence })
+            }
+            fn place(&self, _: &DenseFace) -> Option<Fit> {
+                let roi = Rect { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 };
+                Some(Fit { params: Params { camera: [0.0; 12], shape: vec![], expr: vec![] }, roi })
+            }
+            fn fit_points(&self, frames: &[Option<&DenseFace>]) -> Vec<Option<crate::face::traits::PointFit>> {
+                frames.iter().map(|_| None).collect()
+            }
+        }
+        let stage = Stage { detections: vec![], noise: 0.0 };
+        let [left, right] = [100.0, 300.0].map(|x| face(x, 150.0, SIDE));
+        let found = |fast: &[&Detection], slow: &[&Detection]| -> Vec<f32> {
+            let all = |list: &[&Detection]| list.iter().map(|d| (*d).clone()).collect();
+            let detector = Two { fast: all(fast), slow: all(slow) };
+            let observer = Observer { detector: &detector, points: Some(&Right), ..observer(&stage) };
+            observer
+                .observe(&Frame::new(400, 300))
+                .unwrap()
+                .faces
+                .iter()
+                .map(|f| f.detection.rect.center()[0])
+                .collect()
+        };
+        assert_eq!(found(&[&left], &[&right]), [right.rect.center()[0]]);
+        assert_eq!(found(&[], &[&right]), [right.rect.center()[0]]);
+        // A face that was found is not looked for again, and what is no face either is no better.
+        assert_eq!(found(&[&right], &[&left, &right]), [right.rect.center()[0]]);
+        assert_eq!(found(&[&left], &[&left, &left]), [left.rect.center()[0]]);
     }
 
     #[test]

@@ -15,6 +15,15 @@ pub trait FaceDetector: Sync {
     /// # Errors
     /// A picture or an engine that cannot be used.
     fn find(&self, image: &Frame) -> Result<Vec<Detection>>;
+
+    /// The same by another, slower way, for a picture in which what [`FaceDetector::find`] found turned out to be no face. None where there
+    /// is no such way.
+    ///
+    /// # Errors
+    /// As [`FaceDetector::find`].
+    fn find_slowly(&self, _image: &Frame) -> Result<Vec<Detection>> {
+        Ok(Vec::new())
+    }
 }
 
 /// What fits the morphable model ([`Regressor`](super::regress::Regressor)).

@@ -2,6 +2,7 @@
 //!
 //! Unlike [`super::networks`] it need not fit the chosen pack's model, so that every way of fitting is judged by the same eyes.
 
+use super::networks;
 use crate::Result;
 use crate::engine::{Embedded, cpu};
 use crate::face::dense::landmarks::Landmarks;
@@ -43,7 +44,11 @@ fn own_tracker(models: &ModelSet, options: &cpu::Options) -> Result<Option<Dense
     };
     let Some((pack, points, finder)) = models.packs().iter().find_map(parts) else { return Ok(None) };
     let load = |component: &Component| Ok(Embedded::new(pack.load(component, check)?, options));
-    let finder = DenseFinder::Own(SingleLook::new(load(&finder)?));
+    let small = match pack.component(Role::Detector, None) {
+        Some(component) => Some(networks::box_detector(&pack, component, options)?),
+        None => None,
+    };
+    let finder = DenseFinder::Own { finder: SingleLook::new(load(&finder)?), small };
     Ok(Some(DenseTracker::new(finder, Landmarks::own(load(&points)?, false))))
 }
 

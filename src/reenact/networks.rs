@@ -104,6 +104,15 @@ fn home<'a>(models: &'a ModelSet, pack: Option<&str>) -> Result<(&'a Pack, &'a C
     }
 }
 
+/// A pack's detector of boxes.
+pub(super) fn box_detector(pack: &Pack, component: &Component, options: &cpu::Options) -> Result<Detector<Embedded>> {
+    let weights = pack.load(component, check)?;
+    let kind = detector::Kind::from_weights(&weights)?;
+    let mut detector = Detector::new(Embedded::new(weights, options), kind);
+    component.config::<DetectorOverrides>()?.apply(&mut detector.options);
+    Ok(detector)
+}
+
 /// A model that dense points can be fitted to: it gets ARKit's shapes, eyeballs and residual modes where it has none. `id` then stands for what was
 /// made of the file's, which may change with the program.
 fn acting_model(model: Morphable, own: Own, id: &mut ModelId) -> Result<Morphable> {
@@ -312,10 +321,7 @@ impl Fitting {
 
         let (pack, component) = models.find(Role::Detector, detector, Some(name))?;
         ids.push(ModelId::new(pack, component));
-        let weights = pack.load(component, check)?;
-        let kind = detector::Kind::from_weights(&weights)?;
-        let mut detector = Detector::new(Embedded::new(weights, options), kind);
-        component.config::<DetectorOverrides>()?.apply(&mut detector.options);
+        let detector = box_detector(pack, component, options)?;
         Ok(Fitting::Regressed { detector: Box::new(detector), regressor: Box::new(regressor) })
     }
 
@@ -364,7 +370,14 @@ impl Fitting {
         };
         let finder = network(Role::DenseDetector, Architecture::DenseFinder)?;
         let points = network(Role::Landmarks, Architecture::DensePoints)?;
-        let finder = DenseFinder::Own(SingleLook::new(Embedded::new(finder, options)));
+        let small = match home.component(Role::Detector, None) {
+            Some(component) => {
+                ids.push(ModelId::new(home, component));
+                Some(box_detector(home, component, options)?)
+            }
+            None => None,
+        };
+        let finder = DenseFinder::Own { finder: SingleLook::new(Embedded::new(finder, options)), small };
         let rough = landmarks::Landmarks::own(Embedded::new(points.clone(), options), true);
         let points = landmarks::Landmarks::own(Embedded::new(points, options), false);
         let fitter = DenseFitter::new(points, Some(rough), DenseHead::new(model)?);

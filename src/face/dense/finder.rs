@@ -5,6 +5,7 @@ use super::single_look::SingleLook;
 use crate::engine::Executor;
 use crate::error::Result;
 use crate::face::Detection;
+use crate::face::detector;
 use crate::face::traits::FaceDetector;
 use crate::frame::Frame;
 
@@ -19,8 +20,13 @@ pub enum DenseFinder<E> {
         /// Farther.
         full: Option<Detector<E>>,
     },
-    /// The project's own.
-    Own(SingleLook<E>),
+    /// The project's own, which does not see faces of less than a tenth of the picture; and a detector of boxes that does, where there is one.
+    Own {
+        /// Asked first.
+        finder: SingleLook<E>,
+        /// Asked where that found no face.
+        small: Option<detector::Detector<E>>,
+    },
 }
 
 impl<E: Executor> DenseFinder<E> {
@@ -33,7 +39,9 @@ impl<E: Executor> DenseFinder<E> {
     pub fn executors(&self) -> impl Iterator<Item = &E> {
         let all = match self {
             DenseFinder::Blaze { short, full } => [Some(short.executor()), full.as_ref().map(Detector::executor)],
-            DenseFinder::Own(finder) => [Some(finder.executor()), None],
+            DenseFinder::Own { finder, small } => {
+                [Some(finder.executor()), small.as_ref().map(detector::Detector::executor)]
+            }
         };
         all.into_iter().flatten()
     }
@@ -43,7 +51,7 @@ impl<E: Executor> DenseFinder<E> {
 impl<E: Executor + Sync> FaceDetector for DenseFinder<E> {
     fn find(&self, image: &Frame) -> Result<Vec<Detection>> {
         let (short, full) = match self {
-            DenseFinder::Own(finder) => return finder.find(image),
+            DenseFinder::Own { finder, .. } => return finder.find(image),
             DenseFinder::Blaze { short, full } => (short, full),
         };
         let mut found = short.find(image)?;
@@ -55,5 +63,12 @@ impl<E: Executor + Sync> FaceDetector for DenseFinder<E> {
             Detection { rect: f.rect, score: f.score, landmarks5: Some([right, left, nose, mouth, mouth]) }
         };
         Ok(found.into_iter().map(detection).collect())
+    }
+
+    fn find_slowly(&self, image: &Frame) -> Result<Vec<Detection>> {
+        match self {
+            DenseFinder::Own { small: Some(small), .. } => small.find(image),
+            _ => Ok(Vec::new()),
+        }
     }
 }

@@ -45,7 +45,18 @@ impl<E: Executor + Sync> DenseTracker<E> {
     }
 
     fn largest_of(&self, picture: &Frame, meant: impl Fn(&Detection) -> bool) -> Result<Option<DenseFace>> {
-        let found = self.finder.find(picture)?;
+        match self.largest_found(picture, self.finder.find(picture)?, &meant)? {
+            None => self.largest_found(picture, self.finder.find_slowly(picture)?, &meant),
+            face => Ok(face),
+        }
+    }
+
+    fn largest_found(
+        &self,
+        picture: &Frame,
+        found: Vec<Detection>,
+        meant: &impl Fn(&Detection) -> bool,
+    ) -> Result<Option<DenseFace>> {
         let area = |face: &Detection| face.rect.width() * face.rect.height();
         let largest = found.into_iter().filter(meant).max_by(|a, b| area(a).total_cmp(&area(b)));
         let Some(Detection { rect, landmarks5: Some([right, left, ..]), .. }) = largest else { return Ok(None) };

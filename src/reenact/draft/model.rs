@@ -45,6 +45,8 @@ impl SurfacePoint {
 pub(super) struct MouthRim {
     pub upper: Vec<SurfacePoint>,
     pub lower: Vec<SurfacePoint>,
+    /// Whether the teeth end in an even arch. On a head that does not act they end as in earlier versions, along its upper lip at rest.
+    pub arch: bool,
 }
 
 /// The opening of an eye of the mesh: points on the rims of its lids from the picture's left to its right, and its iris.
@@ -190,7 +192,10 @@ impl DraftModel {
     /// As [`DraftModel::new`].
     pub fn from_morphable(model: &Morphable) -> Result<DraftModel> {
         let skin = model.skin_vertex_count();
-        let draft = DraftModel::new(model.skin_triangles(), &model.ncc[..skin], &model.landmarks)?;
+        let mut draft = DraftModel::new(model.skin_triangles(), &model.ncc[..skin], &model.landmarks)?;
+        if let Some(mouth) = &mut draft.mouth {
+            mouth.arch = !model.arkit.is_empty();
+        }
         let mut eyes = Vec::new();
         for (border, cover) in &draft.openings {
             let chains = lip_chains(border, |v| draft.ncc[v as usize]);
@@ -365,7 +370,7 @@ fn mouth_rim(loops: &[Vec<u32>], ncc: &[[f32; 3]], landmarks: &[u32]) -> Option<
     };
     let mouth = loops.iter().filter(|l| away(l) < 0.06).min_by(|a, b| away(a).total_cmp(&away(b)))?;
     let (upper, lower) = lip_chains(mouth, |v| ncc[v as usize])?;
-    Some(MouthRim { upper: resample(&upper, ncc)?, lower: resample(&lower, ncc)? })
+    Some(MouthRim { upper: resample(&upper, ncc)?, lower: resample(&lower, ncc)?, arch: false })
 }
 
 /// The points of the skin as far above those of an upper lid as its skin stretches.

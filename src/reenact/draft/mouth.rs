@@ -17,6 +17,8 @@ const UPPER_SHARE: f32 = 0.55;
 
 /// Lengths below are in mouth widths. Where the lower edge of the upper teeth lies under the closed upper lip.
 const TEETH: f32 = 0.075;
+/// How much higher the teeth at the corners end than those in the middle: the dental arch goes back there.
+const ARCH: f32 = 0.04;
 /// How far the patch reaches under the lips.
 const PAD: f32 = 0.03;
 /// Softness of synthetic edges.
@@ -45,6 +47,8 @@ pub(super) struct TargetMouth {
     gap: Vec<f32>,
     /// Length of the upper teeth that show below the upper lip.
     teeth: Vec<f32>,
+    /// Whether these end in an even arch.
+    arch: bool,
 }
 
 /// What to show at one place of the mouth.
@@ -113,16 +117,23 @@ impl ReferenceMouth {
         let size = self.width * forward.scale;
         let (upper, lower) = vertices[n..].split_at_mut(MOUTH_COLUMNS);
         pad(upper, lower, flat, size);
+        let inv = 1.0 / forward.scale;
+        // Teeth hang from the skull: the reference's upper lip carried along rigidly, and a little lower.
+        let lower_by = self.down.normalize() * ((TEETH + PAD) * self.width);
+        let edges = self.upper.iter().map(|&p| planar_point(&forward.apply(Vector3::from(p) + lower_by).into()));
+        out.arch = rim.arch;
         out.gap.clear();
         out.teeth.clear();
-        let inv = 1.0 / forward.scale;
-        for k in 0..MOUTH_COLUMNS {
-            out.gap.push(gap(&upper[k], &lower[k], flat) * inv);
-            // Teeth hang from the skull: the reference's upper lip carried along rigidly, and a little lower.
-            let edge = Vector3::from(self.upper[k]) + self.down.normalize() * ((TEETH + PAD) * self.width);
-            let edge = planar_point(&forward.apply(edge).into());
-            out.teeth.push((edge - planar_point(&upper[k])).dot(&flat) * inv - PAD * self.width);
+        if rim.arch {
+            out.teeth.extend(edges.map(|edge| edge.dot(&flat) * inv));
+            arch(&mut out.teeth, ARCH * self.width);
+            let lip = |k: usize| planar_point(&upper[k]).dot(&flat) * inv;
+            out.teeth.iter_mut().enumerate().for_each(|(k, edge)| *edge -= lip(k) + PAD * self.width);
+        } else {
+            let lips = upper.iter().map(planar_point);
+            out.teeth.extend(edges.zip(lips).map(|(e, lip)| (e - lip).dot(&flat) * inv - PAD * self.width));
         }
+        out.gap.extend(upper.iter().zip(&*lower).map(|(u, l)| gap(u, l, flat) * inv));
         // Behind the lips and all that hangs in front of them.
         for v in &mut vertices[n..] {
             v[2] -= size;
@@ -171,7 +182,7 @@ impl ReferenceMouth {
         let tongue = step(0.32 * w, 0.08 * w, under) * step(0.12 * w, 0.3 * w, to) * corner * 0.8;
         let mut synthetic = mix(self.hollow, self.tongue, tongue);
         let edge = lerp(&target.teeth).min(0.22 * w);
-        let arc = edge * (1.0 - 0.35 * across * across);
+        let arc = if target.arch { edge } else { edge * (1.0 - 0.35 * across * across) };
         let band = step(arc + soft, arc - soft, u) * step(0.0, 0.04 * w, arc);
         let shade = 0.7 + 0.3 * step(0.0, 0.06 * w, u) - 0.4 * step(0.2, 0.95, across);
         let teeth = [self.teeth[0] * shade, self.teeth[1] * shade, self.teeth[2] * shade, self.teeth[3]];
@@ -198,6 +209,23 @@ fn pad(upper: &mut [[f32; 3]], lower: &mut [[f32; 3]], down: Vector2<f32>, width
     }
 }
 
+/// Makes heights, from one corner of the mouth to the other, the arch nearest to them: a straight line that is `rise` higher at its ends. A lip's bow is none of
+/// the teeth's.
+fn arch(heights: &mut [f32], rise: f32) {
+    let last = (heights.len().max(2) - 1) as f32;
+    let across = |k: usize| 2.0 * k as f32 / last - 1.0;
+    let (mut sum, mut mean, mut slope, mut spread) = (0.0, 0.0, 0.0, 0.0);
+    for (k, h) in heights.iter().enumerate() {
+        let x = across(k);
+        let w = 1.0 - x * x;
+        (sum, mean, slope, spread) = (sum + w, mean + w * h, slope + w * x * h, spread + w * x * x);
+    }
+    for (k, h) in heights.iter_mut().enumerate() {
+        let x = across(k);
+        *h = mean / sum + slope / spread * x - rise * x * x;
+    }
+}
+
 fn planar_point(p: &[f32; 3]) -> Vector2<f32> {
     Vector2::new(p[0], p[1])
 }
@@ -210,4 +238,26 @@ fn planar(v: Vector3<f32>) -> Vector2<f32> {
 /// How far the lower lip lies below the upper one.
 fn gap(upper: &[f32; 3], lower: &[f32; 3], down: Vector2<f32>) -> f32 {
     (planar_point(lower) - planar_point(upper)).dot(&down).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bow_becomes_an_arch() {
+        let across = |k: usize| k as f32 / 16.0 - 1.0;
+        let mut heights: Vec<f32> = (0..MOUTH_COLUMNS).map(|k| 5.0 + 0.5 * across(k)).collect();
+        let line = heights.clone();
+        arch(&mut heights, 2.0);
+        for (k, (h, l)) in heights.iter().zip(&line).enumerate() {
+            assert!((h - (l - 2.0 * across(k).powi(2))).abs() < 1e-4, "{k}");
+        }
+        // Ripples of a lip are gone: nothing bends but the arch.
+        heights.iter_mut().enumerate().for_each(|(k, h)| *h += if k % 4 < 2 { 1.0 } else { -1.0 });
+        arch(&mut heights, 2.0);
+        for w in heights.windows(3) {
+            assert!((w[0] - 2.0 * w[1] + w[2] + 4.0 / 256.0).abs() < 1e-4);
+        }
+    }
 }

@@ -145,7 +145,9 @@ impl Group {
     pub const fn hint(self) -> &'static str {
         match self {
             Group::Performance => "How much of the driver's performance the reference's face takes over.",
-            Group::Eyes => "Where the eyes look, and how far they blink; with a pack whose head has eyes (mediapipe).",
+            Group::Eyes => {
+                "Where the eyes look, and how far they blink; with a pack whose head has eyes (mediapipe, starter-face)."
+            }
             Group::Expression => {
                 "Expressions by name, at a strength of your own. Left and right are the face's own: its left is the \
                  picture's right."
@@ -160,7 +162,7 @@ impl Group {
             Group::Composite => "How the new head goes back into the plate.",
             Group::Output => "What is rendered, and with what.",
             Group::Arkit => {
-                "ARKit's 52 blend shapes by name, on top of the performance; with a pack whose head has them (mediapipe)."
+                "ARKit's 52 blend shapes by name, on top of the performance; with a pack whose head has them (mediapipe, starter-face)."
             }
         }
     }

@@ -61,7 +61,7 @@ impl Acting {
                 return Ok(());
             }
             return Err(Error::Usage(
-                "where the eyes look and ARKit's shapes need a head that has them: fit the faces with the pack mediapipe"
+                "where the eyes look and ARKit's shapes need a head that has them: fit the faces with the pack mediapipe or starter-face"
                     .into(),
             ));
         };

@@ -29,8 +29,8 @@ use crate::morphable::{Fit, ImageCamera, Params};
 pub const SMALLEST: f32 = 16.0;
 /// By how much the crop is moved, in its sides.
 const MOVE: f32 = 1.0 / 25.0;
-/// Of dense points that are less certain to be a face's, a slower detector is asked.
-const PRESENT: f32 = 0.5;
+/// Where no face is as certain, a slower detector is asked.
+const SURE: f32 = 0.1;
 /// How many faces of a picture are fitted: the largest ones.
 pub const MOST: usize = 16;
 
@@ -109,28 +109,26 @@ impl Observer<'_> {
     /// # Errors
     /// Those of the networks; a picture without faces is none.
     pub fn observe(&self, image: &Frame) -> Result<Observation> {
-        let mut seen = self.observed(image, self.detector.find(image)?)?;
-        // A fast detector also takes a shirt's pattern for a face; the points' network does not.
-        let is_face =
-            |f: &Seen| f.fitted.as_ref().and_then(|f| f.dense.as_ref()).is_some_and(|d| d.presence >= PRESENT);
-        if self.points.is_some() && !seen.faces.iter().any(is_face) {
-            let slowly = self.observed(image, self.detector.find_slowly(image)?)?;
-            if slowly.faces.iter().any(is_face) {
-                seen = slowly;
-            }
+        let knows = self.points.is_some_and(|p| p.knows_regions());
+        let seen = self.observed(image, self.detector.find(image)?, knows)?;
+        // A fast detector also takes a shirt's pattern for a face; the points' network does not, or not twice.
+        let best = |o: &Observation| o.faces.iter().map(Seen::confidence).fold(0.0, f32::max);
+        if self.points.is_none() || best(&seen) >= SURE {
+            return Ok(seen);
         }
-        Ok(seen)
+        let slowly = self.observed(image, self.detector.find_slowly(image)?, false)?;
+        Ok(if best(&slowly) > best(&seen) { slowly } else { seen })
     }
 
-    /// What was found in a picture, fitted.
-    fn observed(&self, image: &Frame, found: Vec<Detection>) -> Result<Observation> {
+    /// What was found in a picture, fitted; `knows` where the boxes are as exact as a rough look.
+    fn observed(&self, image: &Frame, found: Vec<Detection>, knows: bool) -> Result<Observation> {
         let side = |d: &Detection| 0.5 * (d.rect.width() + d.rect.height());
         let mut large: Vec<usize> = (0..found.len()).filter(|&i| side(&found[i]) >= SMALLEST).collect();
         large.sort_by(|&a, &b| side(&found[b]).total_cmp(&side(&found[a])));
         large.truncate(MOST);
         let mut faces = Vec::with_capacity(found.len());
         for (i, detection) in found.into_iter().enumerate() {
-            let fitted = if large.contains(&i) { self.fit_detection(image, &detection)? } else { None };
+            let fitted = if large.contains(&i) { self.fit_detection(image, &detection, knows)? } else { None };
             faces.push(Seen { detection, fitted });
         }
         Ok(Observation { faces })
@@ -174,11 +172,11 @@ impl Observer<'_> {
     }
 
     /// A fit from a detection: once from its box, then, as upstream does it for video, from the landmarks found there.
-    fn fit_detection(&self, image: &Frame, seen: &Detection) -> Result<Option<Fitted>> {
+    fn fit_detection(&self, image: &Frame, seen: &Detection, knows: bool) -> Result<Option<Fitted>> {
         if let Some(points) = self.points {
             let [right, left] = seen.landmarks5.map_or([[0.0, 0.0], [1.0, 0.0]], |[right, left, ..]| [right, left]);
             let region = Region::around(&seen.rect, right, left);
-            let found = match seen.landmarks5.filter(|_| points.knows_regions()) {
+            let found = match seen.landmarks5.filter(|_| knows) {
                 Some(five) => look_once(points, image, &region, &five)?,
                 None => follow_points(points, image, &region)?,
             };
@@ -418,7 +416,7 @@ mod tests {
         struct Right;
         impl PointFitter for Right {
             fn points(&self, _: &Frame, region: &Region) -> Result<DenseFace> {
-                let presence = if region.centre[0] < 200.0 { 0.1 } else { 0.9 };
+                let presence = if region.centre[0] < 200.0 { 0.05 } else { 0.9 };
                 Ok(DenseFace { points: Box::new([[region.centre[0], region.centre[1], 0.0]; 478]), presence })
             }
             fn place(&self, _: &DenseFace) -> Option<Fit> {

@@ -5,7 +5,8 @@ use crate::morphable::Morphable;
 use crate::morphable::arkit::LipOpening;
 use crate::shot::Track;
 
-/// Largest gap, as a share of the distance of the eyes, that lips which touch may seem to have: where the two meet is known no better.
+/// How far the gap of lips that touch may seem to differ from that of the model's own face, as a share of the distance of the eyes: where the
+/// two meet is known no better.
 const TOUCHING: f32 = 0.04;
 
 /// The lips of a reference and of a track. Gaps are shares of the distance of the own face's eyes.
@@ -37,7 +38,9 @@ impl Lips {
         if eyes.iter().any(|d| !(*d > 0.0)) {
             return None;
         }
-        let touching = |gap: f32| if gap.abs() <= TOUCHING { gap } else { 0.0 };
+        // On the model's own face lips touch.
+        let usual = opening.height(&[], &[]) / opening.eye_distance(&[]);
+        let touching = |gap: f32| if (gap - usual).abs() <= TOUCHING { gap } else { usual };
         let least = driver.map(|expr| opening.height(own, expr)).fold(f32::INFINITY, f32::min);
         let touching = [touching(opening.height(shape, rest) / eyes[0]), touching(least / eyes[1])];
         Some(Lips { opening, eyes, touching })
@@ -71,7 +74,7 @@ mod tests {
         // Each identity mode in turn opens or closes the mouth a little and widens the face.
         for mode in 0..model.shape_dim.min(6) {
             let mut own = vec![0.0; model.shape_dim];
-            own[mode] = 1.5;
+            own[mode] = 0.7;
             let driver = || track.iter().map(|e| &**e);
             for (shape, own) in [(&[][..], &own[..]), (&own[..], &[][..])] {
                 let lips = Lips::of(&model, [shape, own], &expr(0.0), driver()).unwrap();
@@ -89,7 +92,7 @@ mod tests {
         let parted = Lips::of(&model, [&[], &[]], &expr(0.5), track.iter().map(|e| &**e)).unwrap();
         let mut to = track[0].clone();
         parted.transfer(&[], &[], &mut to);
-        assert!(opening.height(&[], &to).abs() < TOUCHING * opening.eye_distance(&[]));
+        assert!((opening.height(&[], &to) - opening.height(&[], &[])).abs() < 1e-3 * opening.eye_distance(&[]));
         assert!(Lips::of(&head(), [&[], &[]], &[], std::iter::empty()).is_none());
     }
 }

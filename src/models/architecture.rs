@@ -26,6 +26,8 @@ pub enum Architecture {
     DeepSpeech2,
     /// A network that is data: its configuration holds the graph.
     Graph,
+    /// Paints an eye or a mouth.
+    WindowGenerator,
     /// One that this version does not know: a pack with it is listed, its weights are refused. Made by `From` only, so
     /// that a known name is never here.
     #[non_exhaustive]
@@ -34,7 +36,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every architecture that a component may have.
-    pub const ALL: [Architecture; 9] = [
+    pub const ALL: [Architecture; 10] = [
         Architecture::RetinaFace,
         Architecture::FaceBoxes,
         Architecture::MobileNetV1,
@@ -44,6 +46,7 @@ impl Architecture {
         Architecture::MobileFaceNet,
         Architecture::DeepSpeech2,
         Architecture::Graph,
+        Architecture::WindowGenerator,
     ];
 
     /// Its name in packs and in the metadata of weights files.
@@ -58,6 +61,7 @@ impl Architecture {
             Architecture::MobileFaceNet => "mobilefacenet",
             Architecture::DeepSpeech2 => "deepspeech2",
             Architecture::Graph => "graph",
+            Architecture::WindowGenerator => "window-generator",
             Architecture::Other(name) => name,
         }
     }
@@ -109,6 +113,7 @@ mod tests {
             "mobilefacenet",
             "deepspeech2",
             "graph",
+            "window-generator",
             "yolo",
         ];
         for (i, name) in names.into_iter().enumerate() {

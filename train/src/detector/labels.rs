@@ -189,7 +189,7 @@ fn label_file(
 }
 
 /// Clips and images beneath a folder, with their names from it on.
-fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
+pub(crate) fn collect(folder: &Path, within: &str, files: &mut Vec<(String, PathBuf)>) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|e| {
         Error::input(format!("{}: cannot be read ({e}): name a folder of images", folder.display())).with_source(e)
     })?;

@@ -72,6 +72,8 @@ enum Verb {
     /// Train the network that paints eyes, or the one that paints mouths, on such windows; goes on where the run's folder has a
     /// checkpoint.
     Windows(verbs::windows::Train),
+    /// Train the windows of a pack further on a clip of the person who is to perform, for minutes, and write a pack of them.
+    Adapt(verbs::windows::Adapt),
     /// Write runs of windows as a model pack, which quality full uses.
     WindowsExport(verbs::windows::Export),
 }
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Verb::LidsExport(args) => verbs::lids::export_pack(&args),
         Verb::WindowsPrepare(args) => verbs::windows::prepare_windows(&args),
         Verb::Windows(args) => verbs::windows::train(&args),
+        Verb::Adapt(args) => verbs::windows::adapt_windows(&args),
         Verb::WindowsExport(args) => verbs::windows::export_pack(&args),
     });
     match result {

@@ -7,7 +7,7 @@ use headgan::shot::Cache;
 use headgan::shot::cache::DEFAULT_LIMIT;
 use headgan::{Error, Result};
 use headgan_train::windows::store::Kind;
-use headgan_train::windows::{export, prepare, run};
+use headgan_train::windows::{adapt, export, prepare, run};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -91,6 +91,80 @@ pub struct Export {
     /// As the manifest states it.
     #[arg(long, value_name = "TEXT", default_value = "research and evaluation only")]
     licence: String,
+}
+
+#[derive(clap::Args)]
+pub struct Adapt {
+    /// A clip of the person who is to perform.
+    #[arg(long, value_name = "CLIP")]
+    reference: PathBuf,
+    /// The new pack's folder, whose name is the pack's.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// The pack whose windows are adapted; the first that has any unless told.
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Minutes of training, after the clip has been analysed; it ends earlier where nothing gets better.
+    #[arg(long, value_name = "MINUTES", default_value_t = 12.0)]
+    minutes: f64,
+    /// The pack that fits faces to dense points.
+    #[arg(long, value_name = "NAME", default_value = "mediapipe")]
+    pack: String,
+    /// Windows a step, two and two that follow each other.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    batch: usize,
+    #[arg(long, value_name = "RATE", default_value_t = 2e-4)]
+    rate: f64,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Compute in float32.
+    #[arg(long)]
+    exact: bool,
+    #[command(flatten)]
+    device_args: DeviceArgs,
+}
+
+pub fn adapt_windows(args: &Adapt) -> Result<()> {
+    if args.batch < 2 || args.minutes.is_nan() || args.minutes <= 0.0 || args.rate.is_nan() || args.rate <= 0.0 {
+        return Err(Error::Usage("--batch must be 2 at least, --minutes and --rate above 0".into()));
+    }
+    headgan_train::export::pack_name(&args.output)?;
+    let device = args.device_args.device()?;
+    let models = ModelSet::discover(&[]);
+    let pack = match &args.from {
+        Some(name) => models.pack(name)?,
+        None => models.find(Role::Window, None, None)?.0,
+    }
+    .clone();
+    let options = ContextOptions {
+        pack: Some(args.pack.clone()),
+        threads: args.device_args.threads,
+        ..ContextOptions::default()
+    };
+    let context = RenderContext::load(models.clone(), options)?;
+    let settings = adapt::Settings {
+        reference: &args.reference,
+        minutes: args.minutes,
+        batch: args.batch,
+        rate: args.rate,
+        seed: args.seed,
+        bf16: !args.exact,
+        device,
+        quiet: args.device_args.quiet,
+    };
+    let adapted = adapt::adapt(&context, None, &models, &pack, &settings)?;
+    for a in &adapted {
+        let ([features, then], [l1, l1_then]) = (a.features, a.l1);
+        println!(
+            "{}: {} steps; on the clip's last tenth features {features:.3} before, {then:.3} after, L1 {l1:.2}, {l1_then:.2}",
+            a.kind.name(),
+            a.steps
+        );
+    }
+    let parts = adapted.into_iter().map(|a| (a.kind, a.weights)).collect();
+    let size = export::write(parts, &args.output, &pack.manifest.licence)?;
+    println!("{}: {size} bytes; HEADGAN_MODELS names the folder that holds it", args.output.display());
+    Ok(())
 }
 
 pub fn prepare_windows(args: &Prepare) -> Result<()> {

@@ -5,35 +5,45 @@ use super::trainer::weights;
 use crate::checkpoint::Checkpoint;
 use crate::export::{PackComponent, halved, write_pack};
 use headgan::models::Role;
-use headgan::nets::window::ARCHITECTURE;
+use headgan::nets::window;
 use headgan::weights::Weights;
 use headgan::{Error, Result};
 use std::path::Path;
 
-/// Writes a pack of the name of `folder`, which is made where it is not there, and returns the size of the weights in bytes.
+/// Writes a pack of runs' averaged networks of the name of `folder`, and returns the size of the weights in bytes.
 ///
 /// # Errors
-/// [`Error::Usage`] where two runs are of the same window or the folder's name is no pack's; [`Error::Input`] for a file that cannot be
-/// written; [`Error::Model`] where a network would not run.
+/// [`Error::Usage`] where two runs are of the same window; those of [`write`].
 pub fn export_pack(checkpoints: &[Checkpoint], folder: &Path, licence: &str) -> Result<u64> {
-    let mut parts: Vec<(Kind, serde_json::Map<String, serde_json::Value>, Weights)> = Vec::new();
+    let mut parts: Vec<(Kind, Weights)> = Vec::new();
     for checkpoint in checkpoints {
-        let (kind, config, weights) = weights(checkpoint)?;
+        let (kind, _, weights) = weights(checkpoint)?;
         if parts.iter().any(|p| p.0 == kind) {
             return Err(Error::usage(format!("two runs are of the same window, '{}': name one of each", kind.name())));
         }
-        let weights = halved(weights);
-        let mut described = serde_json::to_value(&config).ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
-        described.insert("network".into(), kind.name().into());
-        parts.push((kind, described, weights));
+        parts.push((kind, weights));
     }
-    let files: Vec<String> = parts.iter().map(|p| format!("{}.safetensors", p.0.name())).collect();
+    write(parts, folder, licence)
+}
+
+/// Writes a pack of networks of the name of `folder`, which is made where it is not there, and returns the size of the weights in bytes.
+///
+/// # Errors
+/// [`Error::Usage`] where the folder's name is no pack's; [`Error::Input`] for a file that cannot be written; [`Error::Model`] where a
+/// network would not run.
+pub fn write(parts: Vec<(Kind, Weights)>, folder: &Path, licence: &str) -> Result<u64> {
+    let parts = parts.into_iter().map(|(kind, weights)| {
+        let config = serde_json::to_value(window::Config::infer(&weights)?);
+        let mut described = config.ok().and_then(|v| v.as_object().cloned()).unwrap_or_default();
+        described.insert("network".into(), kind.name().into());
+        Ok((format!("{}.safetensors", kind.name()), described, halved(weights)))
+    });
+    let parts: Vec<_> = parts.collect::<Result<_>>()?;
     let components: Vec<PackComponent> = parts
         .iter()
-        .zip(&files)
-        .map(|((_, config, weights), file)| PackComponent {
+        .map(|(file, config, weights)| PackComponent {
             role: Role::Window,
-            architecture: ARCHITECTURE,
+            architecture: window::ARCHITECTURE,
             config: config.clone(),
             file,
             weights,

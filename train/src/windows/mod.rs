@@ -1,5 +1,6 @@
 //! Window generators: the networks that paint eyes and mouth.
 
+pub mod adapt;
 pub mod export;
 pub mod features;
 pub mod prepare;

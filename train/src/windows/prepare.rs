@@ -25,12 +25,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// References of a clip.
-const REFERENCES: usize = 3;
-/// Pairs of driving frames.
-const PAIRS: usize = 12;
-/// Longer clips are looked at so far, frames.
-const LONGEST: usize = 240;
+/// How much is made of a clip.
+#[derive(Debug, Clone, Copy)]
+pub struct Amount {
+    pub references: usize,
+    /// Pairs of driving frames.
+    pub pairs: usize,
+    /// Longer clips are looked at so far, frames.
+    pub longest: usize,
+}
+
+/// Of each of many clips.
+const MANY: Amount = Amount { references: 3, pairs: 12, longest: 240 };
+/// Of the one clip that a network is adapted to.
+pub const ONE: Amount = Amount { references: 4, pairs: 80, longest: 1000 };
 /// Fewer frames with a face make no clip.
 const SHORTEST: usize = 16;
 /// Faces of which the networks are less certain are not used.
@@ -157,7 +165,11 @@ pub fn prepare(context: &RenderContext, cache: Option<&Cache>, settings: &Settin
                 // Who is held may have changed; what was rejected stays so.
                 Some(known) => ClipNote { held: job.note.held, ..known },
                 None => {
-                    let note = match prepare_clip(context, cache, &places, job, settings.data) {
+                    let made = prepare_clip(context, cache, &places, job, &MANY).and_then(|(note, clips)| {
+                        clips.iter().try_for_each(|clip| clip.save(&path(settings.data, &note.name, clip.kind)))?;
+                        Ok(note)
+                    });
+                    let note = match made {
                         Ok(note) => note,
                         Err(Error::Interrupted) => return Err(Error::Interrupted),
                         Err(error) => ClipNote { rejected: Some(error.to_string()), ..job.note.clone() },
@@ -189,11 +201,11 @@ pub fn prepare(context: &RenderContext, cache: Option<&Cache>, settings: &Settin
 }
 
 /// Analyses the beginning of a clip.
-fn analyse(context: &RenderContext, cache: Option<&Cache>, source: &Source) -> Result<Analysis> {
+fn analyse(context: &RenderContext, cache: Option<&Cache>, source: &Source, longest: usize) -> Result<Analysis> {
     with_clip(source, |clip| {
         let frames = |asked: Option<FrameRange>| match asked {
             Some(range) => (clip.frames)(Some(range)),
-            None => Ok(Box::new((clip.frames)(None)?.take(LONGEST)) as ClipFrames),
+            None => Ok(Box::new((clip.frames)(None)?.take(longest)) as ClipFrames),
         };
         // A part of a file is not that file: its frames are kept by themselves.
         let part = Clip { identity: None, frames: &frames, ..*clip };
@@ -242,10 +254,10 @@ fn prepare_clip(
     cache: Option<&Cache>,
     places: &PointPlaces,
     job: &Job,
-    data: &Path,
-) -> Result<ClipNote> {
+    amount: &Amount,
+) -> Result<(ClipNote, Vec<WindowClip>)> {
     let source = Source::open(&job.path.to_string_lossy())?.cancelled_by(interrupt::token()).tolerant(true);
-    let analysis = analyse(context, cache, &source)?;
+    let analysis = analyse(context, cache, &source, amount.longest)?;
     let networks = context.networks();
     let track = context.track(&analysis.motion(networks.model_hash()), &TrackSettings::default())?;
     let usable = |i: usize| {
@@ -255,14 +267,14 @@ fn prepare_clip(
         dense.filter(|_| track.marks[i] == Mark::Seen)
     };
     let looks: Vec<_> = (0..track.poses.len()).filter_map(|i| Some((i, look(&*usable(i)?.points)))).collect();
-    let rejected = |why: String| Ok(ClipNote { rejected: Some(why), ..job.note.clone() });
+    let rejected = |why: String| Ok((ClipNote { rejected: Some(why), ..job.note.clone() }, Vec::new()));
     if looks.len() < SHORTEST {
         return rejected(format!("a face is well seen in {} frames only ({SHORTEST} are needed)", looks.len()));
     }
-    let references = unlike(&looks, REFERENCES);
+    let references = unlike(&looks, amount.references);
     let pairs: Vec<_> = looks.iter().filter(|(i, _)| usable(i + 1).is_some()).copied().collect();
     let seed = job.note.name.bytes().fold(7u64, |sum, b| sum.wrapping_mul(31).wrapping_add(u64::from(b)));
-    let targets: Vec<usize> = varied(&pairs, PAIRS, seed).into_iter().flat_map(|i| [i, i + 1]).collect();
+    let targets: Vec<usize> = varied(&pairs, amount.pairs, seed).into_iter().flat_map(|i| [i, i + 1]).collect();
 
     // The shots of the references.
     let mut pictures: BTreeMap<usize, Frame> = BTreeMap::new();
@@ -341,10 +353,31 @@ fn prepare_clip(
     if !clips.iter().any(enough) {
         return rejected("eyes and mouth are too small, hidden or turned away in all chosen frames".into());
     }
-    for clip in clips.iter().filter(|c| enough(c)) {
-        clip.save(&path(data, &note.name, clip.kind))?;
+    Ok((note, clips.into_iter().filter(enough).collect()))
+}
+
+/// The windows of one clip, whoever it shows.
+///
+/// # Errors
+/// [`Error::Input`] where it cannot be read, or shows too little; [`Error::Interrupted`].
+pub fn prepare_one(context: &RenderContext, cache: Option<&Cache>, clip: &Path) -> Result<Vec<WindowClip>> {
+    let name = stem(&clip.to_string_lossy());
+    let note = ClipNote {
+        person: name.clone(),
+        name,
+        held: false,
+        clean: false,
+        references: Vec::new(),
+        targets: Vec::new(),
+        has_sound: false,
+        rejected: None,
+    };
+    let places = PointPlaces::new(context.networks().morphable.model())?;
+    let (note, clips) = prepare_clip(context, cache, &places, &Job { path: clip.to_owned(), note }, &ONE)?;
+    match note.rejected {
+        Some(why) => Err(Error::input(format!("{}: {why}", clip.display()))),
+        None => Ok(clips),
     }
-    Ok(note)
 }
 
 /// The file of a clip's windows.

@@ -108,14 +108,8 @@ pub fn run(settings: &Settings, models: &ModelSet, start: Option<&Weights>) -> R
     let place = (settings.device, if settings.bf16 { Number::BFloat16 } else { Number::Float });
     let features = Features::load(models, settings.kind, place)?;
     let adversarial_from = (settings.plain * settings.steps as f64) as u64;
-    let mut trainer = Trainer::new(
-        settings.kind,
-        config(settings.kind),
-        Some(features),
-        adversarial_from,
-        settings.seed,
-        place,
-    );
+    let mut trainer =
+        Trainer::new(settings.kind, config(settings.kind), Some(features), adversarial_from, settings.seed, place);
     match checkpoint::newest(&folder.checkpoints(), settings.device)? {
         Some(checkpoint) => trainer.restore(&checkpoint)?,
         None => start.map(|weights| trainer.begin_with(weights)).transpose()?.unwrap_or_default(),
@@ -133,7 +127,7 @@ pub fn run(settings: &Settings, models: &ModelSet, start: Option<&Weights>) -> R
         let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
         let now = trainer.step;
         if (now.is_multiple_of(settings.validate) || now == settings.steps) && !held.is_empty() {
-            let (figures, sheet) = validate(trainer, &held);
+            let (figures, sheet) = validate(trainer, held_items(&held));
             still::write(&pictures.join(format!("step_{now:08}.png")), &sheet, &StillOptions::default())?;
             folder.log("validation.jsonl", &figures)?;
             if !settings.quiet {
@@ -171,7 +165,7 @@ fn batch(settings: &Settings, persons: &[Vec<&WindowClip>], step: u64) -> Batch 
 }
 
 /// A person, a clip, a window, a reference, and a frame that is rather unlike it. `None` where the window is never seen.
-fn draw<'a>(persons: &[Vec<&'a WindowClip>], rng: &mut Rng) -> Option<Item<'a>> {
+pub(super) fn draw<'a>(persons: &[Vec<&'a WindowClip>], rng: &mut Rng) -> Option<Item<'a>> {
     let clips = &persons[rng.below(persons.len())];
     let clip = clips[rng.below(clips.len())];
     let window = rng.below(clip.kind.parts().len());
@@ -229,7 +223,7 @@ impl std::fmt::Display for Figures {
 }
 
 /// What of a held-out person's windows is looked at: the first reference against all frames, evenly over all.
-fn held_items(held: &[WindowClip]) -> Vec<Item<'_>> {
+pub(super) fn held_items(held: &[WindowClip]) -> Vec<Item<'_>> {
     let mut all = Vec::new();
     for clip in held {
         for window in 0..clip.kind.parts().len() {
@@ -245,8 +239,8 @@ fn held_items(held: &[WindowClip]) -> Vec<Item<'_>> {
     (0..pairs).map(|i| all[i * all.len() / pairs]).collect()
 }
 
-fn validate(trainer: &Trainer, held: &[WindowClip]) -> (Figures, Frame) {
-    let mut items = held_items(held);
+/// Figures of the averaged network on items, and their neighbours; and a picture of some.
+pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Frame) {
     let mut sums: Vec<[f64; 13]> = Vec::new();
     for some in items.chunks(AT_ONCE / 2) {
         let pairs: Vec<(Item, Augmentation)> = some
@@ -399,7 +393,7 @@ mod tests {
             1,
             (Device::Cpu, Number::Float),
         );
-        let (figures, sheet) = validate(&trainer, &held);
+        let (figures, sheet) = validate(&trainer, held_items(&held));
         assert_eq!((figures.windows, sheet.width, sheet.height), (8, 64, 320));
         assert!((figures.shares.iter().sum::<f64>() - 1.0).abs() < 1e-3 && figures.l1[0] > 0.0, "{figures:?}");
     }

@@ -399,6 +399,17 @@ impl Trainer {
         Ok(())
     }
 
+    /// The averaged weights, with what they say of themselves.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where they cannot be read.
+    pub fn averaged(&self) -> Result<Weights> {
+        let mut weights = weights_of(self.average.iter().map(|(name, t)| (name.clone(), t.shallow_clone())))?;
+        weights.metadata = self.config.metadata();
+        weights.metadata.insert("steps".into(), self.step.to_string());
+        Ok(weights)
+    }
+
     /// Begins with the weights of an exported network.
     ///
     /// # Errors

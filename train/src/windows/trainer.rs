@@ -25,7 +25,7 @@ const KIND: &str = "kind";
 /// Longest gradient that is followed as it is.
 const CLIP: f64 = 5.0;
 /// Logits of the shares of Draft, reference and paint before anything is learned.
-const FIRST_SHARES: [f32; 3] = [2.5, 0.0, 0.0];
+const FIRST_SHARES: [f32; 3] = [1.5, 0.0, 0.0];
 const BETAS: [f64; 2] = [0.5, 0.99];
 /// How slowly averaged weights follow, once there are many steps.
 const AVERAGE: f64 = 0.998;
@@ -35,8 +35,8 @@ const SEQUENCE: i64 = 2;
 /// Weights of the losses.
 mod weight {
     pub const PICTURE: f64 = 10.0;
-    /// Of Draft's window and the reference's under their flows.
-    pub const MOVED: f64 = 2.0;
+    /// Of Draft's window and the reference's under their flows, and of what is painted: each learns, however small its share.
+    pub const PARTS: f64 = 2.0;
     pub const FEATURES: f64 = 1.5;
     pub const POINTS: f64 = 10.0;
     pub const TEMPORAL: f64 = 5.0;
@@ -188,8 +188,8 @@ pub struct Record {
 pub struct Made {
     pub image: Tensor,
     pub shares: Tensor,
-    from_draft: Tensor,
-    from_reference: Tensor,
+    /// What the image is a mixture of.
+    parts: [Tensor; 3],
 }
 
 /// The state of a run.
@@ -283,8 +283,8 @@ impl Trainer {
         };
         let (from_draft, from_reference) = (moved(&batch.target, 0), moved(&batch.reference, 2));
         let share = |k: i64| shares.narrow(1, k, 1);
-        let image = &from_draft * share(0) + &from_reference * share(1) + paint * share(2);
-        Made { image, shares, from_draft, from_reference }
+        let image = &from_draft * share(0) + &from_reference * share(1) + &paint * share(2);
+        Made { image, shares, parts: [from_draft, from_reference, paint] }
     }
 
     /// What the averaged network makes of a batch.
@@ -314,7 +314,7 @@ impl Trainer {
         let l1 = |picture: &Tensor| losses::weighted_l1(picture, &batch.truth, &batch.weight);
         let mut all = vec![
             ("picture", l1(&made.image) * weight::PICTURE),
-            ("moved", (l1(&made.from_draft) + l1(&made.from_reference)) * weight::MOVED),
+            ("parts", made.parts.iter().map(l1).sum::<Tensor>() * weight::PARTS),
         ];
         let change = |t: &Tensor| losses::frame_differences(t, SEQUENCE);
         let later = losses::drop_first_frames(&batch.weight, SEQUENCE);

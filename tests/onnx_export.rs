@@ -4,7 +4,7 @@ use headgan::engine::plain::Plain;
 use headgan::engine::{Act, Conv, Ops, Resize, onnx, shape};
 use headgan::models::Architecture;
 use headgan::nets::named::{Network, logical};
-use headgan::nets::{discriminator, generator, mobilenet};
+use headgan::nets::{discriminator, generator, mobilenet, window};
 use headgan::testing::{Rng, load_f32, random_weights, shared};
 use headgan::weights::{Weights, spectral};
 use rten::{Model, ValueOrView};
@@ -300,6 +300,8 @@ fn the_other_networks() {
         (Network::published(&Architecture::MobileNetV1).unwrap(), 120),
         (Network::MobileNet(mobilenet::Config { width: 0.125, head: "fc".into(), outputs: 62, lids: true }), 120),
         (Network::published(&Architecture::MobileFaceNet).unwrap(), 112),
+        (Network::Window(window::Config { side: 16, width: 4, spade: 6, conditions: 4, audio: 300 }), 16),
+        (Network::Window(window::Config { side: 16, width: 4, spade: 6, conditions: 4, audio: 0 }), 16),
     ];
     for (network, size) in small {
         let inputs = network.inputs(size).unwrap();

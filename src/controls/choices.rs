@@ -89,7 +89,7 @@ choice! {
     /// How the head is made.
     Quality {
         Draft "draft" "Draft" "Moves the reference's pixels along with the mesh: fast, needs no generator.",
-        Full "full" "Full" "Runs the generator of the model pack.",
+        Full "full" "Full" "Paints eyes and mouth over the moved picture where a model pack has windows and faces are fitted to dense points; else runs the generator of the model pack.",
     }
 }
 

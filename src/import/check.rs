@@ -6,7 +6,7 @@ use crate::face::{detector, embedder, regress};
 use crate::models::{Architecture, Component};
 use crate::morphable::arrays;
 use crate::nets::graph::Graph;
-use crate::nets::{dense_finder, dense_points, discriminator, generator};
+use crate::nets::{dense_finder, dense_points, discriminator, generator, window};
 use crate::weights::Weights;
 use crate::{Error, Result};
 
@@ -18,6 +18,15 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
     check_finite(weights)?;
     match &component.architecture {
         Architecture::HeadganGenerator => check_generator(weights).map(drop),
+        Architecture::WindowGenerator => {
+            let config = window::Config::infer(weights)?;
+            let [reference, target, audio] = config.shapes(1);
+            shape::check(weights, |ops| {
+                let reference = window::reference(ops, &config, &reference);
+                window::forward(ops, &config, &reference, &target, (config.audio > 0).then_some(&audio));
+            })
+            .map(drop)
+        }
         Architecture::HeadganDiscriminator => {
             let config = discriminator::Config::infer(weights)?;
             shape::check(weights, |ops| {

@@ -30,6 +30,8 @@ pub enum Architecture {
     DensePoints,
     /// A network that is data: its configuration holds the graph.
     Graph,
+    /// Paints an eye or a mouth.
+    WindowGenerator,
     /// One that this version does not know: a pack with it is listed, its weights are refused. Made by `From` only, so
     /// that a known name is never here.
     #[non_exhaustive]
@@ -38,7 +40,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every architecture that a component may have.
-    pub const ALL: [Architecture; 11] = [
+    pub const ALL: [Architecture; 12] = [
         Architecture::RetinaFace,
         Architecture::FaceBoxes,
         Architecture::MobileNetV1,
@@ -50,6 +52,7 @@ impl Architecture {
         Architecture::DenseFinder,
         Architecture::DensePoints,
         Architecture::Graph,
+        Architecture::WindowGenerator,
     ];
 
     /// Its name in packs and in the metadata of weights files.
@@ -66,6 +69,7 @@ impl Architecture {
             Architecture::DenseFinder => "dense-finder",
             Architecture::DensePoints => "dense-points",
             Architecture::Graph => "graph",
+            Architecture::WindowGenerator => "window-generator",
             Architecture::Other(name) => name,
         }
     }
@@ -119,6 +123,7 @@ mod tests {
             "dense-finder",
             "dense-points",
             "graph",
+            "window-generator",
             "yolo",
         ];
         for (i, name) in names.into_iter().enumerate() {

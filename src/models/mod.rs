@@ -55,6 +55,8 @@ pub enum Role {
     Iris,
     /// Tells a person from what is around.
     Segmentation,
+    /// Paints an eye or a mouth: the configuration calls the network `eye` or `mouth`.
+    Window,
 }
 
 impl fmt::Display for Role {
@@ -71,6 +73,7 @@ impl fmt::Display for Role {
             Role::Landmarks => "landmarks",
             Role::Iris => "iris",
             Role::Segmentation => "segmentation",
+            Role::Window => "window",
         })
     }
 }
@@ -341,6 +344,12 @@ impl ModelSet {
             (Role::Embedder, _) => "mobilefacenet",
             (Role::Speech, _) => "deepspeech2",
             (Role::DenseDetector | Role::Landmarks | Role::Iris | Role::Segmentation, _) => "mediapipe",
+            (Role::Window, _) => {
+                return Err(Error::model(format!(
+                    "no model pack has a {role} (headgan-train windows makes one) {}",
+                    self.there()
+                )));
+            }
         };
         let which = architecture.map_or(String::new(), |a| format!(" of the architecture '{a}'"));
         Err(Error::model(format!("no model pack has a {role}{which} {}", self.there()))

@@ -22,6 +22,7 @@ pub mod retinaface;
 #[doc(hidden)]
 pub mod suite;
 pub mod verify;
+pub mod window;
 
 pub use export::export_onnx;
 

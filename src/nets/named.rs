@@ -2,7 +2,7 @@
 //! benchmarks need to treat them alike.
 
 use super::{
-    dense_finder, dense_points, discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface,
+    dense_finder, dense_points, discriminator, faceboxes, generator, lids, mobilefacenet, mobilenet, retinaface, window,
 };
 use crate::engine::{Ops, shape};
 use crate::models::Architecture;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use serde_json::{Value, json};
 
 /// The architectures that [`Network`] knows.
-pub const ARCHITECTURES: [Architecture; 8] = [
+pub const ARCHITECTURES: [Architecture; 9] = [
     Architecture::HeadganGenerator,
     Architecture::HeadganDiscriminator,
     Architecture::RetinaFace,
@@ -20,6 +20,7 @@ pub const ARCHITECTURES: [Architecture; 8] = [
     Architecture::MobileFaceNet,
     Architecture::DenseFinder,
     Architecture::DensePoints,
+    Architecture::WindowGenerator,
 ];
 
 /// A network and its configuration.
@@ -33,6 +34,7 @@ pub enum Network {
     MobileFaceNet,
     DenseFinder,
     DensePoints,
+    Window(window::Config),
 }
 
 /// A named input and its shape: `[n, c, h, w]`, or `[n, c]` for a vector.
@@ -53,6 +55,7 @@ impl Network {
             Architecture::MobileFaceNet => Network::MobileFaceNet,
             Architecture::DenseFinder => Network::DenseFinder,
             Architecture::DensePoints => Network::DensePoints,
+            Architecture::WindowGenerator => Network::Window(window::Config::infer(weights)?),
             other => return Err(unknown(other)),
         })
     }
@@ -76,6 +79,7 @@ impl Network {
             Architecture::MobileFaceNet => Network::MobileFaceNet,
             Architecture::DenseFinder => Network::DenseFinder,
             Architecture::DensePoints => Network::DensePoints,
+            Architecture::WindowGenerator => Network::Window(window::MOUTH),
             other => return Err(unknown(other)),
         })
     }
@@ -91,6 +95,7 @@ impl Network {
             Network::MobileFaceNet => Architecture::MobileFaceNet,
             Network::DenseFinder => Architecture::DenseFinder,
             Network::DensePoints => Architecture::DensePoints,
+            Network::Window(_) => Architecture::WindowGenerator,
         }
     }
 
@@ -108,6 +113,7 @@ impl Network {
             }
             Network::MobileNet(c) if c.lids => json!({"width": c.width, "outputs": c.outputs, "lids": true}),
             Network::MobileNet(c) => json!({"width": c.width, "outputs": c.outputs}),
+            Network::Window(c) => json!(c),
             Network::FaceBoxes | Network::MobileFaceNet | Network::DenseFinder | Network::DensePoints => json!({}),
         }
     }
@@ -121,6 +127,7 @@ impl Network {
             Network::MobileFaceNet => mobilefacenet::HEIGHT,
             Network::DenseFinder => dense_finder::SIZE,
             Network::DensePoints => dense_points::SIZE,
+            Network::Window(c) => c.side,
         }
     }
 
@@ -135,9 +142,11 @@ impl Network {
             Network::Discriminator(c) => (1, 8 << c.scales),
             Network::RetinaFace(_) => (1, 32),
             Network::FaceBoxes => (1, 128),
-            Network::MobileNet(_) | Network::MobileFaceNet | Network::DenseFinder | Network::DensePoints => {
-                (size.max(1), self.usual_size())
-            }
+            Network::MobileNet(_)
+            | Network::MobileFaceNet
+            | Network::DenseFinder
+            | Network::DensePoints
+            | Network::Window(_) => (size.max(1), self.usual_size()),
         };
         let most = if multiple == size { least } else { 4096 };
         if !size.is_multiple_of(multiple) || !(least..=most).contains(&size) {
@@ -161,6 +170,14 @@ impl Network {
                 inputs
             }
             Network::Discriminator(c) => vec![("picture", vec![1, c.input, size, size])],
+            Network::Window(c) => {
+                let [reference, target, audio] = c.shapes(1);
+                let mut inputs = vec![("reference", reference.to_vec()), ("target", target.to_vec())];
+                if c.audio > 0 {
+                    inputs.push(("audio", audio[..2].to_vec()));
+                }
+                inputs
+            }
             Network::MobileFaceNet => vec![("picture", vec![1, 3, size, mobilefacenet::WIDTH])],
             Network::MobileNet(c) if c.lids => {
                 vec![("picture", vec![1, 3, size, size]), ("eyes", lids::shape(2).to_vec())]
@@ -197,6 +214,14 @@ impl Network {
                 if c.lids { "; 'eyes', both eyes as these parameters place them" } else { "" },
                 if c.lids { "s" } else { "" },
                 if c.lids { "; 'closed', how far each eye is closed, 0..1, which replaces the blinks" } else { "" }
+            ),
+            Network::Window(c) => format!(
+                "Window generator. Inputs: 'reference', RGB (-1..1) of the reference, RGB of the bank (zeros where there is none), {n} \
+                 drawn contours (0..1); 'target', Draft's RGB, {n} drawn contours{}. Outputs: 'image', RGB (-1..1), the mixture of \
+                 Draft's picture, the reference's and 'paint' by 'shares' (sum 1), after the first two were read at 'flow' (x, y of \
+                 each, relative, in pixels).",
+                if c.audio > 0 { "; 'audio', the frame's audio features" } else { "" },
+                n = c.conditions
             ),
             Network::MobileFaceNet => "MobileFaceNet. Input: 'picture', RGB aligned face, (value - 127.5) / 128. Output: \
                 'embedding', not normalised."
@@ -254,6 +279,13 @@ impl Network {
                     named.push(("closed".to_owned(), lids::lids(ops, &xs[1])));
                 }
                 named
+            }
+            Network::Window(config) => {
+                let reference = window::reference(ops, config, &xs[0]);
+                let audio = xs.get(2).filter(|_| config.audio > 0);
+                let y = window::forward(ops, config, &reference, &xs[1], audio);
+                let named = [("image", y.image), ("shares", y.shares), ("flow", y.flow), ("paint", y.paint)];
+                named.map(|(name, t)| (name.to_owned(), t)).into()
             }
             Network::MobileFaceNet => vec![("embedding".to_owned(), mobilefacenet::mobilefacenet(ops, &xs[0]))],
             Network::DenseFinder => {
@@ -318,7 +350,10 @@ mod tests {
             let network = Network::published(&architecture).unwrap();
             assert_eq!(network.architecture(), architecture);
             let layers = network.layers(0).unwrap();
-            let weights = random_weights(&layers, 1);
+            let mut weights = random_weights(&layers, 1);
+            if let Network::Window(config) = &network {
+                weights.metadata = config.metadata();
+            }
             assert_eq!(Network::from_weights(&architecture, &weights).unwrap(), network);
             let checked = network.check(&weights, 0).unwrap();
             assert_eq!(checked.unused, Vec::<String>::new());

@@ -6,7 +6,7 @@
 use crate::engine::ops::{Act, Cell, Conv, Crop, Executor, Ops, Pad, Resize, Rnn};
 use crate::engine::shape;
 use crate::nets::named::Network;
-use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, verify};
+use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, verify, window};
 use crate::testing::{Rng, load_f32, random_weights, shared};
 use crate::weights::{Array, Weights};
 use std::sync::Arc;
@@ -280,6 +280,8 @@ fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
     let regressor =
         |width: f32| Network::MobileNet(mobilenet::Config { width, head: "fc".into(), outputs: 62, lids: false });
     let disc = discriminator::Config { input: 6, ndf: 8, layers: 4, scales: 2 };
+    let small = window::Config { side: 20, width: 5, spade: 8, conditions: 4, audio: 300 };
+    let still = window::Config { audio: 0, conditions: 3, ..small.clone() };
     vec![
         (Network::Generator(full), vec![[2, 6, 36, 44], [2, 9, 36, 44], [2, 300, 1, 1]]),
         (Network::Generator(no_audio), vec![[1, 6, 32, 32], [1, 9, 32, 32]]),
@@ -295,6 +297,8 @@ fn cases() -> Vec<(Network, Vec<[usize; 4]>)> {
             vec![[1, 3, mobilenet::SIZE, mobilenet::SIZE], lids::shape(4)],
         ),
         (Network::MobileFaceNet, picture(mobilefacenet::HEIGHT, mobilefacenet::WIDTH)),
+        (Network::Window(small.clone()), small.shapes(2).into()),
+        (Network::Window(still.clone()), still.shapes(1)[..2].into()),
     ]
 }
 

@@ -17,8 +17,9 @@ use crate::morphable::Fit;
 use crate::reenact::FrameSettings;
 use crate::reenact::backend::Backend;
 use crate::reenact::generator::Generator;
-use crate::reenact::networks::Networks;
+use crate::reenact::networks::{Fitting, Networks};
 use crate::reenact::shot::{Scratch, Shot};
+use crate::reenact::windows::WindowNetworks;
 use crate::shot::analyse::{Analysis, Clip, with_clip};
 use crate::shot::audio::ShotAudio;
 use crate::shot::{Analyser, AudioExtractor, AudioSource, Cache, Head, Motion, Track, TrackSettings};
@@ -39,6 +40,8 @@ pub struct RenderContext {
     networks: Networks,
     options: ContextOptions,
     generators: Generators,
+    /// Looked for once.
+    windows: Mutex<Option<Option<Arc<WindowNetworks>>>>,
     references: Mutex<LruCache<Arc<Shot>>>,
     shots: Mutex<LruCache<Arc<Shot>>>,
     scratches: Mutex<Vec<Scratch>>,
@@ -68,6 +71,7 @@ impl RenderContext {
             networks,
             options,
             generators,
+            windows: Mutex::default(),
             references: Mutex::new(LruCache::new(REFERENCES)),
             shots: Mutex::new(LruCache::new(SHOTS)),
             scratches: Mutex::default(),
@@ -156,6 +160,34 @@ impl RenderContext {
         self.generators.backend(device, &self.options)
     }
 
+    /// The networks that paint eyes and mouth in quality full; `None` where a generator is named or wanted, no pack has any, or faces are not
+    /// fitted to dense points, as these networks' windows are placed by.
+    ///
+    /// # Errors
+    /// As [`WindowNetworks::load`].
+    pub fn windows(&self) -> Result<Option<Arc<WindowNetworks>>> {
+        let dense = matches!(self.networks.fitting, Fitting::Dense { .. });
+        if !dense || self.options.whole_face || self.options.generator.is_some() {
+            return Ok(None);
+        }
+        let mut windows = self.windows.lock();
+        if windows.is_none() {
+            *windows = Some(WindowNetworks::load(&self.models)?.map(Arc::new));
+        }
+        Ok(windows.clone().flatten())
+    }
+
+    /// What paints quality full: windows where there are any, else the generator on `device`.
+    ///
+    /// # Errors
+    /// Those of [`RenderContext::windows`] and [`RenderContext::generator`].
+    pub fn painter(&self, device: Device) -> Result<FullPainter> {
+        Ok(match self.windows()? {
+            Some(windows) => FullPainter::Windows(windows),
+            None => FullPainter::Generator(self.generator(device)?),
+        })
+    }
+
     /// The generator that runs on `device`, loaded when it is first asked for.
     ///
     /// # Errors
@@ -168,17 +200,21 @@ impl RenderContext {
         self.generators.at(backend, &self.models, &self.options)
     }
 
-    /// Whether the generator on a backend that [`RenderContext::backend`] returned takes audio.
+    /// Whether what paints quality full, windows or the generator on a backend that [`RenderContext::backend`] returned, takes audio.
     ///
     /// # Errors
     /// [`Error::Model`] where there is none, or it is damaged.
     pub fn takes_audio(&self, backend: &Backend) -> Result<bool> {
+        if let Some(windows) = self.windows()? {
+            return Ok(windows.takes_audio());
+        }
         Ok(self.generator_at(backend)?.config.audio > 0)
     }
 
-    /// Whether any generator that has been loaded takes audio.
+    /// Whether any generator or window that has been loaded takes audio.
     pub fn some_take_audio(&self) -> bool {
-        self.generators.some_take_audio()
+        let windows = self.windows.lock().as_ref().is_some_and(|w| w.as_ref().is_some_and(|w| w.takes_audio()));
+        windows || self.generators.some_take_audio()
     }
 
     fn analyser<'a>(
@@ -207,8 +243,14 @@ impl RenderContext {
         if let Driver::Motion { motion, .. } = &spec.driver {
             motion.check_model(self.networks.model_hash(), &self.networks.pack, "the analysed shot")?;
         }
-        let backend = self.generator_backend(&spec)?;
-        let runner = backend.as_ref().map_or(String::new(), Backend::to_string);
+        let full = spec.quality == Quality::Full;
+        let windows = if full { self.windows()? } else { None };
+        let backend = self.generator_backend(&spec, full && windows.is_none())?;
+        let runner = match (&windows, &backend) {
+            (Some(windows), _) => format!("windows {}", windows.blake3.join(" ")),
+            (None, Some(backend)) => backend.to_string(),
+            (None, None) => String::new(),
+        };
         let reference = spec.reference_key(&runner);
         let key = spec.key(&reference);
         if let Some(shot) = key.and_then(|key| self.shots.lock().get(&key)) {
@@ -233,6 +275,10 @@ impl RenderContext {
                     }
                 };
                 let shot = Shot::new(&self.networks, spec.reference.clone(), fit, track, generator)?;
+                let shot = match windows {
+                    Some(windows) => shot.with_windows(windows)?,
+                    None => shot,
+                };
                 references.put(reference, Arc::new(shot.with_audio(spec.audio)))
             }
         };
@@ -244,15 +290,14 @@ impl RenderContext {
     }
 
     /// The backend of a shot's generator; `None` where it needs no generator.
-    fn generator_backend(&self, spec: &ShotSpec) -> Result<Option<Backend>> {
-        let full = spec.quality == Quality::Full;
+    fn generator_backend(&self, spec: &ShotSpec, needed: bool) -> Result<Option<Backend>> {
         // A device that is asked for must be there, whether this frame needs it or not. An automatic one always is: without a generator
         // no engine library is loaded to find it.
-        if !full && spec.device == Device::Auto {
+        if !needed && spec.device == Device::Auto {
             return Ok(None);
         }
         let backend = self.backend(spec.device)?;
-        Ok(full.then_some(backend))
+        Ok(needed.then_some(backend))
     }
 
     /// Renders frame `index` of a shot and hands it to `deliver`; `cancel` as in [`Shot::render_cancellable`].
@@ -284,6 +329,52 @@ impl RenderContext {
         // Last: what a reference holds goes back to its engine's buffers.
         self.networks.release();
         self.generators.release();
+        if let Some(Some(windows)) = &*self.windows.lock() {
+            windows.release();
+        }
+    }
+}
+
+/// What paints quality full.
+#[derive(Clone)]
+pub enum FullPainter {
+    /// Eyes and mouth, over Draft.
+    Windows(Arc<WindowNetworks>),
+    /// The whole face.
+    Generator(Generator),
+}
+
+impl FullPainter {
+    /// Whether it takes audio.
+    pub fn takes_audio(&self) -> bool {
+        match self {
+            FullPainter::Windows(windows) => windows.takes_audio(),
+            FullPainter::Generator(generator) => generator.config.audio > 0,
+        }
+    }
+
+    /// The pack or file that it comes from.
+    pub fn name(&self) -> &str {
+        match self {
+            FullPainter::Windows(windows) => &windows.name,
+            FullPainter::Generator(generator) => &generator.name,
+        }
+    }
+
+    /// Its weights' blake3; of several, joined by `+`.
+    pub fn blake3(&self) -> String {
+        match self {
+            FullPainter::Windows(windows) => windows.blake3.join("+"),
+            FullPainter::Generator(generator) => generator.blake3.clone(),
+        }
+    }
+
+    /// Of the pack; empty where it is not known.
+    pub fn licence(&self) -> &str {
+        match self {
+            FullPainter::Windows(windows) => &windows.licence,
+            FullPainter::Generator(generator) => &generator.licence,
+        }
     }
 }
 

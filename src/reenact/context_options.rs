@@ -17,6 +17,9 @@ pub struct ContextOptions {
     pub detector: Option<crate::models::Architecture>,
     /// The generator: a pack's name or a safetensors file; `None`: that of `pack`, or of the first pack that has one.
     pub generator: Option<String>,
+    /// Whether [`Quality::Full`](crate::controls::choices::Quality) paints the whole face with a generator even where a pack has windows. One that
+    /// is named in `generator` always does.
+    pub whole_face: bool,
     /// What the generator computes in; `None`: fp32.
     pub precision: Option<Precision>,
     /// Bytes that the generator's weights and frames may take together on an engine library; 0: no limit.

@@ -27,9 +27,10 @@ pub mod shot;
 pub mod shot_spec;
 pub mod view;
 pub mod window;
+pub mod windows;
 
 pub use audio_input::AudioInput;
-pub use context::RenderContext;
+pub use context::{FullPainter, RenderContext};
 pub use context_options::ContextOptions;
 pub use frame_settings::FrameSettings;
 pub use generator::Generator;
@@ -37,3 +38,4 @@ pub use networks::Networks;
 pub use shot::{Scratch, Shot};
 pub use shot_spec::{Driver, ReferenceFit, ShotSpec};
 pub use window::CROP;
+pub use windows::{WindowNetworks, WindowPainter};

@@ -16,6 +16,7 @@ use crate::reenact::lips::Lips;
 use crate::reenact::paste::{add_change, cover_home, put_back};
 use crate::reenact::runner::{GeneratorRunner, RunnerScratch, Stack};
 use crate::reenact::window::{flow_in_window, in_window, window_around};
+use crate::reenact::windows::{self, PointPlaces, SeenWindow, WindowNetworks, WindowPainter};
 use crate::reenact::{AudioInput, CROP, FrameSettings};
 use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
@@ -44,6 +45,8 @@ pub struct Shot {
     /// The same of lips.
     lips: Option<Lips>,
     audio: Option<AudioInput>,
+    /// What paints eyes and mouth in [`Quality::Full`], instead of a generator.
+    windows: Option<Arc<WindowPainter>>,
 }
 
 /// Memory that is kept between frames; one per thread that renders.
@@ -118,8 +121,22 @@ impl Shot {
         let eyeballs = generator.as_ref().is_some_and(|g| g.config.eyeballs);
         let lids = Lids::new(model.model(), &shape, &pose.expr, &track);
         let lips = Lips::new(model.model(), &shape, &pose.expr, &track);
-        let mut shot =
-            Shot { model, draft, stats, shape, pose, window, head, eyeballs, runner, track, lids, lips, audio };
+        let mut shot = Shot {
+            model,
+            draft,
+            stats,
+            shape,
+            pose,
+            window,
+            head,
+            eyeballs,
+            runner,
+            track,
+            lids,
+            lips,
+            audio,
+            windows: None,
+        };
         if let Some(generator) = generator {
             let mut scratch = Scratch::default();
             let pncc = shot.pncc_in_window(&shot.pose, shot.window, &FrameSettings::default(), &mut scratch)?;
@@ -134,9 +151,54 @@ impl Shot {
         Shot { audio, ..self }
     }
 
-    /// Whether the generator takes audio.
+    /// The same shot with networks that paint eyes and mouth: they, not a generator, are what [`Quality::Full`] is then.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the morphable model does not act.
+    pub fn with_windows(self, networks: Arc<WindowNetworks>) -> Result<Shot> {
+        let mesh = self.reference_mesh()?;
+        let painter = WindowPainter::new(networks, self.model.model(), self.draft.picture(), &mesh.vertices)?;
+        Ok(Shot { windows: Some(Arc::new(painter)), ..self })
+    }
+
+    fn reference_mesh(&self) -> Result<Mesh> {
+        let mut mesh = Mesh::default();
+        let identity = self.model.identity(&self.shape)?;
+        self.model.mesh_into(&identity, &self.pose.expr, &self.pose.camera, &mut mesh)?;
+        Ok(mesh)
+    }
+
+    /// The windows of the reference's picture, in the order of [`Part::ALL`](super::windows::Part::ALL).
+    ///
+    /// # Errors
+    /// [`Error::Model`] where the model has no such mesh.
+    pub fn reference_windows(&self, places: &PointPlaces) -> Result<[Option<SeenWindow>; 3]> {
+        Ok(windows::see(self.draft.picture(), &places.of(&self.reference_mesh()?.vertices)))
+    }
+
+    /// The windows of Draft's picture of driving frame `index`: what the networks that paint them are given.
+    ///
+    /// # Errors
+    /// As [`Shot::render`].
+    pub fn see_windows(
+        &self,
+        index: usize,
+        settings: &FrameSettings,
+        places: &PointPlaces,
+        scratch: &mut Scratch,
+    ) -> Result<[Option<SeenWindow>; 3]> {
+        let pose = self.pose(index, settings)?;
+        self.mesh_into(&pose, &pose.camera, settings, scratch)?;
+        self.draft.render(&scratch.mesh, &settings.mask, &mut scratch.draft, &mut scratch.out)?;
+        Ok(windows::see(&scratch.out.picture, &places.of(&scratch.mesh.vertices)))
+    }
+
+    /// Whether the generator, or what paints the mouth, takes audio.
     pub fn takes_audio(&self) -> bool {
-        self.runner.as_ref().is_some_and(|p| p.takes_audio())
+        match &self.windows {
+            Some(windows) => windows.takes_audio(),
+            None => self.runner.as_ref().is_some_and(|p| p.takes_audio()),
+        }
     }
 
     /// The same reference driven by another track, without sound; what was prepared of the reference is shared.
@@ -157,6 +219,7 @@ impl Shot {
             runner: self.runner.clone(),
             track,
             audio: None,
+            windows: self.windows.clone(),
         }
     }
 
@@ -319,7 +382,20 @@ impl Shot {
                         }
                         result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
                     }
-                    Quality::Full => self.paint(index, settings, cancel, &mut result, scratch)?,
+                    Quality::Full => match &self.windows {
+                        Some(windows) => {
+                            if scratch.keeps_warped {
+                                let window = self.window_at(index, settings)?;
+                                scratch.warped = Some(self.warp_by_draft(window, scratch));
+                            }
+                            cancel.check()?;
+                            let sound = self.sound(index, &now).filter(|_| windows.takes_audio());
+                            let sound = sound.as_ref().map(|s| &s[..]);
+                            windows.paint(&scratch.mesh.vertices, sound, &mut scratch.out.picture)?;
+                            result.paste_masked(&scratch.out.picture, &scratch.out.mask, 0, 0)?;
+                        }
+                        None => self.paint(index, settings, cancel, &mut result, scratch)?,
+                    },
                 }
             }
         }
@@ -377,10 +453,7 @@ impl Shot {
             flow_in_window(&scratch.out.flow, size, window, self.window, &mut scratch.prior);
         }
         let prior = runner.takes_flow_prior().then_some(&scratch.prior[..]);
-        let sound: Option<[f32; ALL]> =
-            self.audio.as_ref().filter(|_| runner.takes_audio()).map(|input| {
-                input.conditioning.at(input.first + index as f64 - f64::from(settings(index).audio_offset))
-            });
+        let sound = self.sound(index, &settings(index)).filter(|_| runner.takes_audio());
         let patch = runner.paint(stack, sound.as_ref().map(|s| &s[..]), prior, cancel, &mut scratch.painting)?;
         match base {
             // What it changes goes onto Draft's picture, which is as sharp as the plate and has a mouth that opens.
@@ -397,6 +470,12 @@ impl Shot {
         }
         scratch.warped = scratch.painting.take_warped();
         Ok(())
+    }
+
+    /// The audio values of a frame.
+    fn sound(&self, index: usize, settings: &FrameSettings) -> Option<[f32; ALL]> {
+        let at = |input: &AudioInput| input.first + index as f64 - f64::from(settings.audio_offset);
+        self.audio.as_ref().map(|input| input.conditioning.at(at(input)))
     }
 
     /// The reference's crop under the flow of Draft's last output, seen in `window`.

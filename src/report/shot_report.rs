@@ -8,9 +8,9 @@ use crate::morphable::arkit::Gaze;
 use crate::morphable::retarget::FramePose;
 use crate::morphable::rig::{Row, check};
 use crate::morphable::{Expression, Fit, PreparedMorphable, RetargetSettings, RigSettings};
+use crate::reenact::context::FullPainter;
 use crate::reenact::draft::DraftModel;
 use crate::reenact::frame_settings::FrameSettings;
-use crate::reenact::generator::Generator;
 use crate::reenact::networks::ModelId;
 use crate::reenact::shot::{Scratch, Shot};
 use crate::report::{
@@ -320,12 +320,16 @@ pub fn models(ids: &[ModelId]) -> Vec<ModelLine> {
 }
 
 /// A generator as a line of the report.
-pub fn generator(generator: &Generator) -> ModelLine {
+pub fn painter(painter: &FullPainter) -> ModelLine {
+    let role = match painter {
+        FullPainter::Windows(_) => "windows",
+        FullPainter::Generator(_) => "generator",
+    };
     ModelLine {
-        role: "generator".into(),
-        name: generator.name.clone(),
-        hash: generator.blake3.clone(),
-        licence: generator.licence.clone(),
+        role: role.into(),
+        name: painter.name().into(),
+        hash: painter.blake3(),
+        licence: painter.licence().into(),
     }
 }
 

@@ -31,6 +31,7 @@ pub mod trainer;
 pub mod validate;
 pub mod vgg;
 pub mod voxceleb2;
+pub mod windows;
 
 pub use config::TrainConfig;
 pub use trainer::Trainer;

@@ -62,6 +62,11 @@ pub fn frame_differences(pictures: &Tensor, sequence_length: i64) -> Tensor {
     (rows.narrow(1, 1, sequence_length - 1) - earlier).flatten(0, 1)
 }
 
+/// The first of each row.
+pub fn first_frames(pictures: &Tensor, sequence_length: i64) -> Tensor {
+    rows(pictures, sequence_length).select(1, 0)
+}
+
 /// All but the first of each row.
 pub fn drop_first_frames(pictures: &Tensor, sequence_length: i64) -> Tensor {
     rows(pictures, sequence_length).narrow(1, 1, sequence_length - 1).flatten(0, 1)

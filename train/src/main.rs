@@ -15,6 +15,7 @@ mod verbs {
     pub mod lids;
     pub mod regressor;
     pub mod speech;
+    pub mod windows;
 }
 
 /// Trains generators for HeadGAN Reenact.
@@ -76,6 +77,15 @@ enum Verb {
     Lids(verbs::lids::Train),
     /// Write a pack again, with a run's second look in its regressor.
     LidsExport(verbs::lids::Export),
+    /// Turn folders of clips into windows around eyes and mouth, with Draft's picture of them; goes on where it was left.
+    WindowsPrepare(verbs::windows::Prepare),
+    /// Train the network that paints eyes, or the one that paints mouths, on such windows; goes on where the run's folder has a
+    /// checkpoint.
+    Windows(verbs::windows::Train),
+    /// Train the windows of a pack further on a clip of the person who is to perform, for minutes, and write a pack of them.
+    Adapt(verbs::windows::Adapt),
+    /// Write runs of windows as a model pack, which quality full uses.
+    WindowsExport(verbs::windows::Export),
 }
 
 fn main() -> ExitCode {
@@ -102,6 +112,10 @@ fn main() -> ExitCode {
         Verb::DenseExport(args) => verbs::dense::export_pack(&args),
         Verb::Lids(args) => verbs::lids::train(&args),
         Verb::LidsExport(args) => verbs::lids::export_pack(&args),
+        Verb::WindowsPrepare(args) => verbs::windows::prepare_windows(&args),
+        Verb::Windows(args) => verbs::windows::train(&args),
+        Verb::Adapt(args) => verbs::windows::adapt_windows(&args),
+        Verb::WindowsExport(args) => verbs::windows::export_pack(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,9 +5,8 @@ use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
 use headgan::morphable::Fit;
-use headgan::reenact::RenderContext;
-use headgan::reenact::generator::Generator;
 use headgan::reenact::networks::Networks;
+use headgan::reenact::{FullPainter, RenderContext};
 use headgan::shot::audio::ShotAudio;
 use headgan::shot::live_link::{Performance, is_recording_name};
 use headgan::shot::motion::is_motion_name;
@@ -31,7 +30,8 @@ pub fn own_fit(analysis: &Analysis, index: usize, name: &str) -> Result<Fit> {
 /// What a generator takes of the sound of a shot. A generator without audio decodes no sound.
 pub struct AudioOptions<'a> {
     pub context: &'a RenderContext,
-    pub generator: Option<&'a Generator>,
+    /// What paints, if anything does.
+    pub painter: Option<&'a FullPainter>,
     pub cache: Option<&'a Cache>,
     /// Of the controls.
     pub gain: f32,
@@ -65,7 +65,7 @@ impl AudioOptions<'_> {
     }
 
     pub fn takes_audio(&self) -> bool {
-        self.generator.is_some_and(|g| g.config.audio > 0)
+        self.painter.is_some_and(FullPainter::takes_audio)
     }
 }
 

@@ -16,9 +16,8 @@ use headgan::face::dense::DenseTracker;
 use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source};
 use headgan::reenact::frame_settings::FrameSettings;
-use headgan::reenact::generator::Generator;
 use headgan::reenact::judge::dense_tracker;
-use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
+use headgan::reenact::{AudioInput, ContextOptions, Driver, FullPainter, ReferenceFit, RenderContext, ShotSpec};
 use headgan::shot::{AudioSource, Cache};
 use headgan::{Error, Result};
 use serde_json::json;
@@ -47,6 +46,9 @@ pub struct Args {
     /// Measure this generator too: a pack's name, a .safetensors file, or 'any' for the first pack that has one.
     #[arg(long, value_name = "NAME|FILE")]
     generator: Option<String>,
+    /// Measure quality full too, as reenact makes it: windows where a pack has them, else the first generator.
+    #[arg(long, conflicts_with = "generator")]
+    full: bool,
     /// Measure LPIPS too, in self-reenactment: the state dict of lpips.LPIPS(net='alex') or of net='vgg', .pth or .safetensors.
     #[arg(long, value_name = "FILE")]
     lpips: Option<PathBuf>,
@@ -70,7 +72,7 @@ pub struct Args {
 /// What results are made and measured with.
 struct Tools {
     context: RenderContext,
-    generator: Option<Generator>,
+    painter: Option<FullPainter>,
     lpips: Option<Lpips>,
     inception: Option<Inception>,
     tracker: Option<DenseTracker<Embedded>>,
@@ -86,16 +88,17 @@ struct Pair {
 pub fn run(args: Args) -> Result<ExitCode> {
     let pairs = pairs(&args)?;
     let settings = args.controls.values(&args.models)?.resolve(0.0);
-    let generator = args.generator.clone().filter(|name| name != "any");
-    let context_options = ContextOptions { generator, ..args.models.options(args.models.device()) };
+    let (generator, whole_face) = (args.generator.clone().filter(|name| name != "any"), args.generator.is_some());
+    let context_options = ContextOptions { generator, whole_face, ..args.models.options(args.models.device()) };
     let packs = common::packs();
     let options = cpu::Options { threads: args.models.threads, ..cpu::Options::default() };
     let tracker = dense_tracker(&packs, &options)?;
     let context = RenderContext::load(packs, context_options)?;
-    let generator = args.generator.is_some().then(|| context.generator(settings.device)).transpose()?;
+    let full = args.full || args.generator.is_some();
+    let painter = full.then(|| context.painter(settings.device)).transpose()?;
     let tools = Tools {
         context,
-        generator,
+        painter,
         lpips: args.lpips.as_deref().map(|file| Lpips::load(file, &options)).transpose()?,
         inception: args.fid.as_deref().map(|file| Inception::load(file, &options)).transpose()?,
         tracker,
@@ -125,7 +128,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                     "performance": tools.tracker.as_ref().map(|_| performance)})
             })
             .collect();
-        let generator = tools.generator.as_ref().map(|g| json!({"name": g.name, "blake3": g.blake3}));
+        let generator = tools.painter.as_ref().map(|p| json!({"name": p.name(), "blake3": p.blake3()}));
         let lpips = tools.lpips.as_ref().map(|l| json!({"trunk": l.trunk(), "blake3": l.blake3}));
         let fid = tools.inception.as_ref().map(|network| {
             json!({"blake3": network.blake3, "frames": fid.as_ref().map_or(0, |f| f.frames),
@@ -240,7 +243,7 @@ fn pairs(args: &Args) -> Result<Vec<Pair>> {
 }
 
 fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Result<ClipScores> {
-    let Tools { context, generator, cache, .. } = tools;
+    let Tools { context, painter, cache, .. } = tools;
     let networks = context.networks();
     let source = Source::open(&pair.driving)?.cancelled_by(interrupt::token());
     let choice = |width, height| settings.face(width, height);
@@ -268,14 +271,14 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
     };
     let audio_options = AudioOptions {
         context,
-        generator: generator.as_ref(),
+        painter: painter.as_ref(),
         cache: cache.as_ref(),
         gain: settings.audio_gain,
         quiet: args.quiet,
     };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let shot_audio = audio_options.extract(AudioSource::from_clip(&source), fps)?;
-    let (quality, device) = match generator {
+    let (quality, device) = match painter {
         Some(_) => (Quality::Full, settings.device),
         // Nothing runs on the controls' device.
         None => (Quality::Draft, Device::Auto),
@@ -296,7 +299,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         networks,
         shot: &shot,
         settings: frame_settings,
-        full: generator.is_some(),
+        full: painter.is_some(),
         own,
         chosen,
         lpips: tools.lpips.as_ref(),

@@ -80,7 +80,7 @@ enum Action {
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// What to export; the generator, or what the pack has, unless told.
-        #[arg(long, value_name = "ROLE", value_parser = ["detector", "regressor", "generator", "discriminator", "embedder", "dense-detector", "landmarks", "iris", "segmentation"])]
+        #[arg(long, value_name = "ROLE", value_parser = ["detector", "regressor", "generator", "discriminator", "embedder", "dense-detector", "landmarks", "iris", "segmentation", "window"])]
         role: Option<String>,
         /// Which of several networks of that role, as `models info` calls its file.
         #[arg(long, value_name = "NAME")]

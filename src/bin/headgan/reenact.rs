@@ -12,9 +12,10 @@ use headgan::media::source::SourceKind;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo};
 use headgan::media::{FrameRange, ffmpeg::Tools, writer};
+use headgan::reenact::backend::Backend;
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::shot::{Scratch, Shot};
-use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec, view};
+use headgan::reenact::{AudioInput, ContextOptions, Driver, FullPainter, ReferenceFit, RenderContext, ShotSpec, view};
 use headgan::shot::cache;
 use headgan::shot::track::Mark;
 use headgan::{Error, Result};
@@ -148,8 +149,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let context = RenderContext::load(common::packs(), options)?;
     let networks = context.networks();
     let frame_settings = FrameSettings::from_controls(&base, false);
-    let generator = full.then(|| context.generator(base.device)).transpose()?;
-    let takes_audio = generator.as_ref().is_some_and(|g| g.config.audio > 0);
+    let painter = full.then(|| context.painter(base.device)).transpose()?;
+    let takes_audio = painter.as_ref().is_some_and(FullPainter::takes_audio);
     if args.audio.is_some() && !takes_audio && !writer::is_video_name(Path::new(&args.output)) {
         return Err(no_use(&args.output));
     }
@@ -206,7 +207,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let audio_options = AudioOptions {
         context: &context,
-        generator: generator.as_ref(),
+        painter: painter.as_ref(),
         cache: cache.as_ref(),
         gain: base.audio_gain,
         quiet: args.quiet,
@@ -237,7 +238,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "headgan: {repeated} frames were not numbers in the generator's precision and were computed again in fp32"
         );
     }
-    let engine = full.then(|| context.backend(base.device)).transpose()?.map(|backend| backend.to_string());
+    let engine = match &painter {
+        Some(FullPainter::Windows(_)) => Some(Backend::Embedded.to_string()),
+        Some(FullPainter::Generator(_)) => Some(context.backend(base.device)?.to_string()),
+        None => None,
+    };
     let frames = last - range.first + 1;
     let fps = frames as f64 / (analysed + rendered).as_secs_f64();
     if args.json {

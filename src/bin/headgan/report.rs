@@ -16,7 +16,7 @@ use headgan::reenact::judge::dense_tracker;
 use headgan::reenact::shot::Scratch;
 use headgan::reenact::{AudioInput, ContextOptions, Driver, ReferenceFit, RenderContext, ShotSpec};
 use headgan::report::performance::{Measured, performance_charts};
-use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, generator as generator_line, models};
+use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, models, painter as painter_line};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
 use headgan::{Error, Result};
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let context = RenderContext::load(packs, options)?;
     let networks = context.networks();
     let full = base.quality == Quality::Full;
-    let generator = full.then(|| context.generator(base.device)).transpose()?;
+    let painter = full.then(|| context.painter(base.device)).transpose()?;
     let driving = match &reference {
         Some(source) if matches!(driving, Driving::Recording(_)) => {
             let picture = source.frame(source.info().first + base.reference_frame)?;
@@ -122,7 +122,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         _ => context.reference_fit(&picture, &name, None)?,
     };
     let mut lines = models(&networks.models);
-    lines.extend(generator.as_ref().map(generator_line));
+    lines.extend(painter.as_ref().map(painter_line));
 
     let columns = (args.columns as usize).min(frames);
     let shown: Vec<usize> = (0..columns).map(|i| i * (frames - 1) / (columns - 1).max(1)).collect();
@@ -140,7 +140,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let audio_options = AudioOptions {
         context: &context,
-        generator: generator.as_ref(),
+        painter: painter.as_ref(),
         cache: cache.as_ref(),
         gain: base.audio_gain,
         quiet: args.quiet,

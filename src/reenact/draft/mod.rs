@@ -28,4 +28,5 @@ mod texture;
 pub use model::DraftModel;
 pub use render::{DraftOutput, DraftScratch, DraftSettings};
 pub use sample::bicubic;
+pub(super) use sample::step;
 pub use shot::DraftShot;

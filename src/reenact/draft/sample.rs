@@ -4,7 +4,7 @@ use crate::frame::Frame;
 
 /// Hermite step from 0 at `lo` to 1 at `hi`.
 #[inline]
-pub(super) fn step(lo: f32, hi: f32, x: f32) -> f32 {
+pub fn step(lo: f32, hi: f32, x: f32) -> f32 {
     let t = ((x - lo) / (hi - lo)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }

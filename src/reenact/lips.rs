@@ -35,7 +35,7 @@ impl Lips {
         let opening = LipOpening::new(model)?;
         let [shape, own] = shapes;
         let eyes = shapes.map(|shape| opening.eye_distance(shape));
-        if eyes.iter().any(|d| !(*d > 0.0)) {
+        if eyes.iter().any(|d| d.is_nan() || *d <= 0.0) {
             return None;
         }
         // On the model's own face lips touch.

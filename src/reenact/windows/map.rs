@@ -18,11 +18,9 @@ impl WindowMap {
     /// The similarity that brings places of the window nearest to places of the picture. `None` where it has no size.
     pub(super) fn fit(pairs: &[([f32; 2], [f32; 2])]) -> Option<WindowMap> {
         let n = pairs.len() as f32;
-        let mean = |get: &dyn Fn(&([f32; 2], [f32; 2])) -> [f32; 2]| {
-            let sum = pairs.iter().map(get).fold([0.0; 2], |s, p| [s[0] + p[0], s[1] + p[1]]);
-            sum.map(|v| v / n)
-        };
-        let (w0, p0) = (mean(&|p| p.0), mean(&|p| p.1));
+        let sum =
+            pairs.iter().fold([[0.0; 2]; 2], |[s, t], (w, p)| [[s[0] + w[0], s[1] + w[1]], [t[0] + p[0], t[1] + p[1]]]);
+        let [w0, p0] = sum.map(|s| s.map(|v| v / n));
         let (mut a, mut b, mut square) = (0.0, 0.0, 0.0);
         for (w, p) in pairs {
             let (w, p) = ([w[0] - w0[0], w[1] - w0[1]], [p[0] - p0[0], p[1] - p0[1]]);

@@ -77,5 +77,7 @@ fn what_is_exported_paints_what_was_trained() {
         assert_eq!((networks.blake3.len(), networks.licence.as_str()), (2, "MIT"));
         assert!(networks.takes_audio());
     }
-    assert!(export::export_pack(&[checkpoints.remove(0), checkpoints.remove(0)], &folder.path().join("No"), "").is_err());
+    assert!(
+        export::export_pack(&[checkpoints.remove(0), checkpoints.remove(0)], &folder.path().join("No"), "").is_err()
+    );
 }

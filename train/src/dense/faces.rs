@@ -135,6 +135,9 @@ impl View {
     }
 }
 
+/// Middle and reach of an ellipse, and its colour or the place of another part of the picture.
+type Patch = ([f32; 4], [f32; 3], Option<[usize; 2]>);
+
 /// Light and camera of a picture.
 #[derive(Debug, Clone)]
 pub struct Light {
@@ -147,8 +150,8 @@ pub struct Light {
     /// Side of the picture before it was enlarged, pixels.
     side: usize,
     blur: usize,
-    /// Ellipses in front: middle, reach, and a colour or the place of another part of the picture.
-    patches: Vec<([f32; 4], [f32; 3], Option<[usize; 2]>)>,
+    /// Ellipses in front.
+    patches: Vec<Patch>,
 }
 
 impl Light {

@@ -343,14 +343,14 @@ impl LabelledClip {
         }
         let points = points.as_chunks::<3>().0.chunks(POINTS);
         let faces = crops.into_iter().zip(points).zip(numbers.as_chunks::<NUMBERS>().0);
-        let face = |((jpeg, points), numbers): ((Vec<u8>, &[[f32; 3]]), &[f32; NUMBERS])| LabelledFace {
+        let face = |jpeg: Vec<u8>, points: &[[f32; 3]], numbers: &[f32; NUMBERS]| LabelledFace {
             frame: numbers[0] as usize,
             jpeg,
             points: points.to_vec(),
             in_frame: std::array::from_fn(|i| [numbers[1 + 2 * i], numbers[2 + 2 * i]]),
             rect: std::array::from_fn(|i| numbers[11 + i]),
         };
-        let faces: Vec<LabelledFace> = faces.map(face).collect();
+        let faces: Vec<LabelledFace> = faces.map(|((jpeg, points), numbers)| face(jpeg, points, numbers)).collect();
         if faces.iter().any(|f| f.frame >= frames.len()) {
             return Err(bad(&"a face is in no frame"));
         }

@@ -78,6 +78,9 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The points that are wanted of a face, and those that were found.
+pub type Pair = (Vec<[f32; 3]>, Option<Vec<[f32; 3]>>);
+
 /// Pairs of what was wanted and what was found, clip by clip.
 #[derive(Default)]
 pub struct Comparison {
@@ -88,7 +91,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// Adds a clip; missing answers are left out.
-    pub fn add(&mut self, pairs: &[(Vec<[f32; 3]>, Option<Vec<[f32; 3]>>)]) {
+    pub fn add(&mut self, pairs: &[Pair]) {
         let both: Vec<_> = pairs.iter().filter_map(|(w, g)| Some((w, g.as_ref()?))).collect();
         if both.is_empty() {
             return;

@@ -101,9 +101,11 @@ struct Signals {
     drawn: Tensor,
 }
 
+/// A sum of coordinates (point in the window, axis, factor), and whether drawn heads have it.
+type Signal = (Vec<(usize, usize, f64)>, bool);
+
 impl Signals {
-    /// Each signal is a sum of coordinates (point in the window, axis, factor), and whether drawn heads have it.
-    fn new(points: usize, signals: &[(Vec<(usize, usize, f64)>, bool)], device: Device) -> Signals {
+    fn new(points: usize, signals: &[Signal], device: Device) -> Signals {
         let n = signals.len();
         let mut matrix = vec![0f32; 2 * points * n];
         for (k, (terms, _)) in signals.iter().enumerate() {
@@ -193,7 +195,7 @@ impl Trainer {
             let all: Vec<f32> = (0..n).map(of).collect();
             Tensor::from_slice(&all).reshape([1, n as i64, 1]).to_device(device)
         };
-        let lid = |i: usize| if i < 16 || i >= EYE { 3.0 } else { 1.0 };
+        let lid = |i: usize| if !(16..EYE).contains(&i) { 3.0 } else { 1.0 };
         let brow = [70, 63, 105, 66, 107, 46, 53, 52, 65, 55].map(|p| place(&RIGHT_EYE, p));
         Trainer {
             net: BatchNormTrainer::new(layers, seed, gain, CLIP, device),

@@ -3,8 +3,9 @@
 
 use crate::adam::Adam;
 use crate::checkpoint::Checkpoint;
-use crate::spectral_weights::{SpectralWeights, for_engine};
+use crate::spectral_weights::{SpectralWeights, for_engine, weights_of};
 use headgan::random::Rng;
+use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::Torch;
 use serde::Serialize;
@@ -112,6 +113,14 @@ impl BatchNormTrainer {
     /// The averages over the steps.
     pub fn average(&self) -> &BTreeMap<String, Tensor> {
         &self.average
+    }
+
+    /// The same, as the program takes them.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where they cannot be read.
+    pub fn averaged(&self) -> Result<Weights> {
+        weights_of(self.average.iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
     }
 
     /// A copy of the running statistics, to be taken before a step's forward pass, which changes them.

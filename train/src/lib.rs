@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod lids;
 pub mod losses;
 pub mod morphable;
+pub mod pack_copy;
 pub mod perceptual;
 pub mod prefetch;
 pub mod regressor;

@@ -112,7 +112,7 @@ fn a_trainer_goes_on_where_it_stopped() {
     two.restore(&one.checkpoint()).unwrap();
     let (a, b) = (one.train_step(&batch, 2e-3), two.train_step(&batch, 2e-3));
     assert_eq!((a.step, &a.losses), (b.step, &b.losses));
-    assert_eq!(one.averaged().unwrap().arrays, two.averaged().unwrap().arrays);
+    assert_eq!(one.net.averaged().unwrap().arrays, two.net.averaged().unwrap().arrays);
     let other = checkpoint::Checkpoint::default();
     assert!(two.restore(&other).is_err() && trainer::export(&other).is_err());
 }

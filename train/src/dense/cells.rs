@@ -210,14 +210,6 @@ impl Trainer {
         let losses = self.losses(batch);
         self.net.optimizer_step(&before, &losses, rate)
     }
-
-    /// The averaged weights.
-    ///
-    /// # Errors
-    /// [`Error::Engine`] where they cannot be read.
-    pub fn averaged(&self) -> Result<Weights> {
-        weights_of(self.net.average().iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
-    }
 }
 
 impl Trainable for Trainer {

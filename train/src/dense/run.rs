@@ -111,7 +111,7 @@ fn train_points(
             let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
             let now = trainer.net.step;
             if now.is_multiple_of(VALIDATE) || now == settings.steps {
-                let figures = measure::crops(trainer.averaged()?, held)?;
+                let figures = measure::crops(trainer.net.averaged()?, held)?;
                 folder.log("validation.jsonl", &serde_json::json!({"step": now, "held_out": figures}))?;
                 if !settings.quiet {
                     eprintln!("step {now}: held out: {}", figures.text());

@@ -174,7 +174,7 @@ struct ValidationRecord {
 }
 
 fn validate(trainer: &Trainer, held: &[Picture], quiet: bool) -> Result<ValidationRecord> {
-    let subject = EvaluatedDetector::new(trainer.averaged()?)?;
+    let subject = EvaluatedDetector::new(trainer.net.averaged()?)?;
     let mut tally = Tally::default();
     for picture in held {
         interrupt::check()?;

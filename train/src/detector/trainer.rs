@@ -130,14 +130,6 @@ impl Trainer {
         self.net.optimizer_step(&before, &losses, rate)
     }
 
-    /// The averaged weights, as the program takes them.
-    ///
-    /// # Errors
-    /// [`Error::Engine`] where they cannot be read.
-    pub fn averaged(&self) -> Result<Weights> {
-        weights_of(self.net.average().iter().map(|(name, t)| (name.clone(), t.shallow_clone())))
-    }
-
     /// All that is needed to go on.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut out = self.net.checkpoint();

@@ -2,16 +2,14 @@
 
 use super::trainer::{regressor_hash, weights};
 use crate::checkpoint::Checkpoint;
-use crate::data::store::write_text;
 use crate::export::{halved, pack_name, write_half};
-use headgan::models::{self, Pack, Role};
+use crate::pack_copy::PackCopy;
+use headgan::models::{Pack, Role};
 use headgan::nets::lids::PREFIX;
 use headgan::weights::{Weights, safetensors};
 use headgan::{Error, Result};
 use std::path::Path;
 
-/// A pack's card, which says what its licence does not.
-const CARD: &str = "README.md";
 /// What an exported regressor says its second look was taught with.
 const METADATA_KEY: &str = "lids_of";
 
@@ -49,36 +47,19 @@ pub fn regressor(pack: &Pack, checkpoint: &Checkpoint) -> Result<Weights> {
 pub fn export_pack(pack: &Pack, checkpoint: &Checkpoint, folder: &Path) -> Result<u64> {
     let name = pack_name(folder)?;
     let new = regressor(pack, checkpoint)?;
-    let cannot = |path: &Path, e: std::io::Error| {
-        Error::input(format!("{}: cannot be written ({e})", path.display())).with_source(e)
-    };
-    std::fs::create_dir_all(folder).map_err(|e| cannot(folder, e))?;
-    let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
-    if same(folder, &pack.folder) {
-        return Err(Error::usage(format!("{}: is the pack itself; choose another folder", folder.display())));
-    }
-    let copy = |file: &str| {
-        let path = folder.join(file);
-        std::fs::copy(pack.folder.join(file), &path).map_err(|e| cannot(&path, e))
-    };
-    let mut manifest = pack.manifest.clone();
-    manifest.name = name;
+    let mut copy = PackCopy::begin(pack, folder, name)?;
     let mut size = 0;
-    for part in &mut manifest.components {
+    for k in 0..copy.manifest.components.len() {
+        let part = &mut copy.manifest.components[k];
         if part.role == Role::Regressor {
             let path = folder.join(&part.file);
             size = write_half(&new, &path)?;
             part.blake3 = safetensors::blake3(&path)?;
             part.config.insert("lids".into(), true.into());
         } else {
-            copy(&part.file)?;
+            copy.copy(&copy.manifest.components[k].file)?;
         }
     }
-    if pack.folder.join(CARD).exists() {
-        copy(CARD)?;
-    }
-    let text = serde_json::to_string_pretty(&manifest)
-        .map_err(|e| Error::engine(format!("the manifest: {e}")).with_source(e))?;
-    write_text(&folder.join(models::MANIFEST), &(text + "\n"))?;
+    copy.finish()?;
     Ok(size)
 }

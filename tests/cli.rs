@@ -508,8 +508,11 @@ fn verification_of_the_official_fixtures() {
 #[test]
 fn evaluation() {
     let (w, folder) = (world(), folder("evaluation"));
+    // The repository's packs too, wherever the target folder lies: the performance is read with the project's own.
+    let own_packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let packs = std::env::join_paths([&w.models, &own_packs]).unwrap();
     let evaluate = |args: &[&str]| {
-        let mut c = headgan(&w.models, &folder);
+        let mut c = headgan(Path::new(&packs), &folder);
         c.arg("evaluate").args(args).arg("-q");
         c
     };

@@ -200,6 +200,9 @@ pub struct Figures {
     pub change: [f64; 2],
     /// Shares of Draft's window, of the reference's, of paint.
     pub shares: [f64; 3],
+    /// L1 and distance in features of the true window a frame before: how much of the figures above is grain, compression and the way
+    /// that a face goes in one frame.
+    pub neighbour: [f64; 2],
 }
 
 impl std::fmt::Display for Figures {
@@ -209,7 +212,7 @@ impl std::fmt::Display for Figures {
         write!(
             f,
             "step {}: held L1 {own:.2} (Draft {draft:.2}, copy {copy:.2}), features {fo:.3} ({fd:.3}, {fc:.3}), sharpness {:.2} ({:.2}), \
-             change {:.2} ({:.2}), shares {:.2} {:.2} {:.2}",
+             change {:.2} ({:.2}), shares {:.2} {:.2} {:.2}, the frame before {:.2} {:.3}",
             self.step,
             self.sharpness[1],
             self.sharpness[0],
@@ -217,7 +220,9 @@ impl std::fmt::Display for Figures {
             self.change[0],
             self.shares[0],
             self.shares[1],
-            self.shares[2]
+            self.shares[2],
+            self.neighbour[0],
+            self.neighbour[1]
         )
     }
 }
@@ -241,7 +246,7 @@ pub(super) fn held_items(held: &[WindowClip]) -> Vec<Item<'_>> {
 
 /// Figures of the averaged network on items, and their neighbours; and a picture of some.
 pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Frame) {
-    let mut sums: Vec<[f64; 13]> = Vec::new();
+    let mut sums: Vec<[f64; 15]> = Vec::new();
     for some in items.chunks(AT_ONCE / 2) {
         let pairs: Vec<(Item, Augmentation)> = some
             .iter()
@@ -250,6 +255,9 @@ pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Fra
         let batch = Batch::collate(trainer.kind, &pairs, trainer.device());
         let made = trainer.infer(&batch);
         let (copy, draft) = (batch.reference.narrow(1, 0, 3), batch.target.narrow(1, 0, 3));
+        // Each window's place is taken by the other one of its pair.
+        let order: Vec<i64> = (0..pairs.len() as i64).map(|i| i ^ 1).collect();
+        let neighbour = batch.truth.index_select(0, &Tensor::from_slice(&order).to_device(trainer.device()));
         let l1 = |t: &Tensor| 127.5 * losses::value(&losses::weighted_l1(t, &batch.truth, &batch.weight));
         let features = |t: &Tensor| trainer.feature_distance(t, &batch.truth);
         let detail = |t: &Tensor| detail(t, &batch.weight);
@@ -281,10 +289,12 @@ pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Fra
             n * share(0),
             n * share(1),
             n * share(2),
+            n * l1(&neighbour),
+            n * features(&neighbour),
         ]);
     }
     let n = items.len().max(1) as f64;
-    let m: [f64; 13] = std::array::from_fn(|i| sums.iter().map(|s| s[i]).sum::<f64>() / n);
+    let m: [f64; 15] = std::array::from_fn(|i| sums.iter().map(|s| s[i]).sum::<f64>() / n);
     let figures = Figures {
         step: trainer.step,
         windows: 2 * items.len(),
@@ -293,6 +303,7 @@ pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Fra
         sharpness: [m[6], m[7]],
         change: [m[8], m[9]],
         shares: [m[10], m[11], m[12]],
+        neighbour: [m[13], m[14]],
     };
     // The picture shows those that differ most from their references, of as many persons as there are.
     let difference = |i: &Item| i.clip.difference(i.window, i.reference, i.target);

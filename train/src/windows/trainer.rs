@@ -40,7 +40,7 @@ mod weight {
     pub const FEATURES: f64 = 1.5;
     pub const POINTS: f64 = 10.0;
     pub const TEMPORAL: f64 = 5.0;
-    pub const ADVERSARIAL: f64 = 0.15;
+    pub const ADVERSARIAL: f64 = 0.5;
     pub const MATCHING: f64 = 1.0;
 }
 

@@ -225,20 +225,29 @@ fn follow_points(points: &dyn PointFitter, image: &Frame, region: &Region) -> Re
 /// The points of a dense face that a detector's five stand for: outer corners of the eyes, tip of the nose, corners of the mouth.
 const DETECTED: [usize; 5] = [33, 263, 1, 61, 291];
 
-/// Of a face's longer side: a detector's points that are farther off were those of another region, or of another face.
-const OFF: f32 = 0.04;
+/// How far a region may be from the one that the points found in it ask for: its middle in shares of its side, the logarithm of its side, its
+/// turn in radians. The networks of points were trained on regions as far off.
+const OFF: [f32; 3] = [0.05, 0.1, 0.1];
 
-/// The face in a region that a detector knows exactly, with its five points: one look, or a second one where they differ.
+/// The face in a region that a detector knows, with its five points: one look, or a second one where the points ask for another region.
 fn look_once(points: &dyn PointFitter, image: &Frame, region: &Region, five: &[[f32; 2]; 5]) -> Result<Option<Fitted>> {
     let Some(mut face) = present(points.points(image, region))? else { return Ok(None) };
     let apart = |(i, p): (usize, &[f32; 2])| (face.points[i][0] - p[0]).hypot(face.points[i][1] - p[1]);
     let away = DETECTED.into_iter().zip(five).map(apart).sum::<f32>() / DETECTED.len() as f32;
-    let bounds = face.bounds();
-    if away > OFF * bounds.width().max(bounds.height()) {
-        let Some(again) = present(points.points(image, &face.region()))? else { return Ok(None) };
+    let asked = face.region();
+    if !alike(region, &asked) {
+        let Some(again) = present(points.points(image, &asked))? else { return Ok(None) };
         face = again;
     }
     rate_points(points, image, face, away)
+}
+
+/// Whether two regions differ by no more than [`OFF`].
+fn alike(a: &Region, b: &Region) -> bool {
+    let apart = (a.centre[0] - b.centre[0]).hypot(a.centre[1] - b.centre[1]) / b.side;
+    let turned = (a.turn - b.turn).sin().abs();
+    let same_way = (a.turn - b.turn).cos() > 0.0;
+    apart <= OFF[0] && (a.side / b.side).ln().abs() <= OFF[1] && same_way && turned <= OFF[2]
 }
 
 /// A face with its confidence; `away` is how far two looks at it differ, pixels.
@@ -399,7 +408,7 @@ mod tests {
         let face = DenseFace { points: Box::new(points), presence: 1.0 };
         let looks = |off: f32, exact: bool| {
             let five = DETECTED.map(|i| [face.points[i][0] + off, face.points[i][1]]);
-            let seen = Detection { landmarks5: Some(five), ..super::tests::face(200.0, 150.0, SIDE) };
+            let seen = Detection { landmarks5: Some(five), ..super::tests::face(200.0 + off, 150.0, SIDE) };
             let stage = Stage { detections: vec![seen], noise: 0.0 };
             let dense = Dense { face: face.clone(), looks: Default::default(), exact };
             let observer = Observer { points: Some(&dense), ..observer(&stage) };

@@ -84,6 +84,8 @@ enum Verb {
     Windows(verbs::windows::Train),
     /// Train the windows of a pack further on a clip of the person who is to perform, for minutes, and write a pack of them.
     Adapt(verbs::windows::Adapt),
+    /// Make sheets of persons held out, on which the true window, Draft's and a pack's stand in random order, with a key; print the pack's figures.
+    Blind(verbs::windows::Blind),
     /// Write runs of windows as a model pack, which quality full uses.
     WindowsExport(verbs::windows::Export),
 }
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Verb::WindowsPrepare(args) => verbs::windows::prepare_windows(&args),
         Verb::Windows(args) => verbs::windows::train(&args),
         Verb::Adapt(args) => verbs::windows::adapt_windows(&args),
+        Verb::Blind(args) => verbs::windows::blind_sheets(&args),
         Verb::WindowsExport(args) => verbs::windows::export_pack(&args),
     });
     match result {

@@ -74,6 +74,8 @@ pub struct DraftModel {
     pub(super) landmarks: Vec<u32>,
     /// Sign of [`area2`] of a triangle that faces the viewer, in a picture.
     pub(super) front: f32,
+    /// Whether it is a head that acts. What another's made-up colours look like is frozen.
+    pub(super) acts: bool,
     /// Model x of the plane of symmetry.
     pub(super) symmetry_x: f32,
     /// Neighbours of vertex v: `neighbours[starts[v]..starts[v + 1]]`.
@@ -172,6 +174,7 @@ impl DraftModel {
             beyond: 0,
             landmarks,
             front,
+            acts: false,
             symmetry_x,
             starts,
             neighbours,
@@ -210,7 +213,8 @@ impl DraftModel {
                 }
             }
         }
-        Ok(DraftModel { beyond: model.vertex_count() - skin, eyes, ..draft })
+        let acts = !model.arkit.is_empty();
+        Ok(DraftModel { beyond: model.vertex_count() - skin, eyes, acts, ..draft })
     }
 
     /// Number of vertices of every mesh of this model.

@@ -19,6 +19,11 @@ use crate::reenact::draft::sample::{bicubic, step};
 const FACING: f32 = 0.25;
 /// Rings of vertices by which foreign matter on the mesh is grown, and then softened.
 const SPREAD: usize = 3;
+/// Between these distances from the plane of symmetry, in face widths, and these heights of the model, a cheek's made-up colours cease to
+/// follow the mirrored side's.
+const CHEEK: [[f32; 2]; 2] = [[0.24, 0.34], [0.43, 0.58]];
+/// What colours are compared with on top of their own brightness: below it steps are differences rather than ratios.
+const DARKEST: f32 = 0.03;
 /// Passes over the vertices that need a colour made for them.
 const FILL_SWEEPS: usize = 100;
 
@@ -264,8 +269,24 @@ fn foreign(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], normals: &[[f
 /// A colour for every vertex: the picture's own at the anchors; elsewhere the mirrored side's colour variation, joined
 /// without a seam to the anchors (a Poisson problem on the mesh: P. Perez et al., "Poisson image editing", 2003), or a
 /// smooth continuation where neither side is known.
+///
+/// On a head that acts the variation is one of ratios: a face is lit from one side, and what the dark side's colours differ by, added to
+/// the lit side's, is no skin's colour. Cheek and jaw continue their own side's: the other's shadow is not theirs. On other heads the
+/// variation is one of differences, as in earlier versions.
 fn fill(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], anchor: &[bool]) -> Vec<[f32; 4]> {
-    let read = |p: [f32; 3]| bicubic(picture, p[0], p[1]);
+    let scale = |k: usize, c: f32| if model.acts && k < 3 { (c.max(0.0) + DARKEST).ln() } else { c };
+    let unscale = |k: usize, c: f32| if model.acts && k < 3 { c.exp() - DARKEST } else { c };
+    let shown = |p: [f32; 3]| bicubic(picture, p[0], p[1]);
+    let read = |p: [f32; 3]| -> [f32; 4] {
+        let c = shown(p);
+        std::array::from_fn(|k| scale(k, c[k]))
+    };
+    let follows = |v: usize| {
+        let [x, y] = [(model.ncc[v][0] - model.symmetry_x).abs(), model.ncc[v][1]];
+        let cheek = step(CHEEK[0][0], CHEEK[0][1], x) * (1.0 - step(CHEEK[1][0], CHEEK[1][1], y));
+        if model.acts { 1.0 - cheek } else { 1.0 }
+    };
+    let follows: Vec<f32> = (0..mesh.len()).map(follows).collect();
     let guide: Vec<Option<[f32; 4]>> = model
         .mirror
         .iter()
@@ -273,7 +294,7 @@ fn fill(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], anchor: &[bool])
         .collect();
     // What `to` has more than `from`, as far as the mirrored side tells.
     let rise = |from: usize, to: usize, k: usize| match (&guide[from], &guide[to]) {
-        (Some(a), Some(b)) => b[k] - a[k],
+        (Some(a), Some(b)) => 0.5 * (follows[from] + follows[to]) * (b[k] - a[k]),
         _ => 0.0,
     };
     // First guess: carried outwards from the anchors, ring by ring.
@@ -334,8 +355,11 @@ fn fill(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], anchor: &[bool])
     let top = if picture.color == crate::frame::Color::Linear { f32::MAX } else { 1.0 };
     for &v in &open {
         for (k, c) in colours[v as usize].iter_mut().enumerate() {
-            *c = c.max(0.0).min(if k == 3 { 1.0 } else { top });
+            *c = unscale(k, *c).max(0.0).min(if k == 3 { 1.0 } else { top });
         }
+    }
+    for v in (0..mesh.len()).filter(|&v| anchor[v]) {
+        colours[v] = shown(mesh[v]);
     }
     colours
 }

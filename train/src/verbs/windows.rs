@@ -1,14 +1,17 @@
-//! The verbs of the windows: prepare, train, export.
+//! The verbs of the windows: prepare, train, adapt, judge, export.
 
 use super::common::{DeviceArgs, newest_checkpoint};
+use headgan::media::still::{self, StillOptions};
 use headgan::models::{ModelSet, Pack, Role};
 use headgan::reenact::{ContextOptions, RenderContext};
 use headgan::shot::Cache;
 use headgan::shot::cache::DEFAULT_LIMIT;
 use headgan::{Error, Result};
 use headgan_train::windows::store::Kind;
-use headgan_train::windows::{adapt, export, prepare, run};
+use headgan_train::windows::trainer::{Trainer, config};
+use headgan_train::windows::{adapt, blind, export, features::Features, prepare, run};
 use std::path::PathBuf;
+use tch::Kind as Number;
 
 #[derive(clap::Args)]
 pub struct Prepare {
@@ -122,6 +125,61 @@ pub struct Adapt {
     exact: bool,
     #[command(flatten)]
     device_args: DeviceArgs,
+}
+
+#[derive(clap::Args)]
+pub struct Blind {
+    /// What windows-prepare wrote.
+    #[arg(long, value_name = "DATA")]
+    data: PathBuf,
+    /// The folder of the pack whose windows are judged.
+    #[arg(long, value_name = "DIR")]
+    pack: PathBuf,
+    /// The folder for the sheets and for key.json.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Rows of a sheet: clips, each with the frame that is least like its reference.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    rows: usize,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    device_args: DeviceArgs,
+}
+
+pub fn blind_sheets(args: &Blind) -> Result<()> {
+    if args.rows == 0 {
+        return Err(Error::Usage("--rows must be 1 at least".into()));
+    }
+    let device = args.device_args.device()?;
+    let pack = Pack::open(&args.pack)?;
+    let cannot =
+        |e: std::io::Error| Error::input(format!("{}: cannot be written ({e})", args.output.display())).with_source(e);
+    std::fs::create_dir_all(&args.output).map_err(cannot)?;
+    let place = (device, Number::Float);
+    let models = ModelSet::discover(&[]);
+    let mut keys = serde_json::Map::new();
+    for kind in Kind::ALL {
+        let Some(component) = pack.network(Role::Window, kind.name()) else { continue };
+        let weights = pack.load(component, headgan::import::check)?;
+        let features = Features::load(&models, kind, place)?;
+        let mut trainer = Trainer::new(kind, config(kind), Some(features), u64::MAX, args.seed, place);
+        trainer.begin_with(&weights)?;
+        trainer.step = weights.metadata.get("steps").and_then(|s| s.parse().ok()).unwrap_or_default();
+        let [_, held] = run::load(&args.data, kind, false)?;
+        let made = blind::blind(&trainer, &held, args.rows, args.seed)?;
+        let file = args.output.join(format!("{}.png", kind.name()));
+        still::write(&file, &made.sheet, &StillOptions::default())?;
+        println!("{}: {}", kind.name(), made.figures);
+        keys.insert(kind.name().into(), serde_json::json!({ "rows": made.key, "figures": made.figures }));
+    }
+    if keys.is_empty() {
+        return Err(Error::model(format!("{}: the pack has no windows to judge", args.pack.display())));
+    }
+    let key = args.output.join("key.json");
+    std::fs::write(&key, serde_json::Value::Object(keys).to_string()).map_err(cannot)?;
+    println!("{}: which column is which; the first is the reference", key.display());
+    Ok(())
 }
 
 pub fn adapt_windows(args: &Adapt) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Window generators: the networks that paint eyes and mouth.
 
 pub mod adapt;
+pub mod blind;
 pub mod export;
 pub mod features;
 pub mod prepare;

@@ -203,6 +203,8 @@ pub struct Figures {
     /// L1 and distance in features of the true window a frame before: how much of the figures above is grain, compression and the way
     /// that a face goes in one frame.
     pub neighbour: [f64; 2],
+    /// L1 of mouths that are hidden from the network, with their own sound and in silence; `None` where no clip has sound.
+    pub hidden: Option<[f64; 2]>,
 }
 
 impl std::fmt::Display for Figures {
@@ -223,7 +225,9 @@ impl std::fmt::Display for Figures {
             self.shares[2],
             self.neighbour[0],
             self.neighbour[1]
-        )
+        )?;
+        self.hidden
+            .map_or(Ok(()), |[sound, silence]| write!(f, ", hidden: by sound {sound:.2}, in silence {silence:.2}"))
     }
 }
 
@@ -242,6 +246,24 @@ pub(super) fn held_items(held: &[WindowClip]) -> Vec<Item<'_>> {
         return all;
     }
     (0..pairs).map(|i| all[i * all.len() / pairs]).collect()
+}
+
+/// L1 of hidden mouths by their sound and in silence.
+fn hidden(trainer: &Trainer, items: &[Item]) -> Option<[f64; 2]> {
+    let how = Augmentation { hidden: true, ..Augmentation::NONE };
+    let items: Vec<(Item, Augmentation)> =
+        items.iter().filter(|i| i.clip.kind == Kind::Mouth && i.clip.note.has_sound).map(|i| (*i, how)).collect();
+    let mut sums = [0.0; 2];
+    for some in items.chunks(AT_ONCE) {
+        let mut batch = Batch::collate(trainer.kind, some, trainer.device());
+        for sum in &mut sums {
+            let image = trainer.infer(&batch).image;
+            *sum +=
+                some.len() as f64 * 127.5 * losses::value(&losses::weighted_l1(&image, &batch.truth, &batch.weight));
+            batch.sound = batch.sound.map(|s| s.zeros_like());
+        }
+    }
+    (!items.is_empty()).then(|| sums.map(|s| s / items.len() as f64))
 }
 
 /// Figures of the averaged network on items, and their neighbours; and a picture of some.
@@ -304,6 +326,7 @@ pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Fra
         change: [m[8], m[9]],
         shares: [m[10], m[11], m[12]],
         neighbour: [m[13], m[14]],
+        hidden: hidden(trainer, &items),
     };
     // The picture shows those that differ most from their references, of as many persons as there are.
     let difference = |i: &Item| i.clip.difference(i.window, i.reference, i.target);

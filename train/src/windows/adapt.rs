@@ -86,7 +86,8 @@ pub fn adapt(
         };
         let place = (settings.device, if settings.bf16 { Number::BFloat16 } else { Number::Float });
         let features = Features::load(models, kind, place)?;
-        let mut trainer = Trainer::new(kind, config(kind), Some(features), u64::MAX, settings.seed, place);
+        // Without a discriminator from the first step on, few frames teach mostly to blur.
+        let mut trainer = Trainer::new(kind, config(kind), Some(features), 0, settings.seed, place);
         trainer.begin_with(&start)?;
         out.push(train(&mut trainer, clip, settings, seconds)?);
     }

@@ -2,14 +2,13 @@
 
 use crate::config::TrainConfig;
 use crate::losses::mean_l1;
-use crate::spectral_weights::for_engine;
+use crate::spectral_weights::{for_engine, tensors_of};
 use crate::vgg;
 use headgan::models::{ModelSet, Role};
 use headgan::nets::mobilefacenet;
 use headgan::weights::{Weights, safetensors, torch};
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
-use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A fixed network's features.
@@ -61,15 +60,7 @@ impl Perceptual {
     }
 
     fn over(network: Network, weights: &Weights, kind: Kind, device: Device) -> Perceptual {
-        let tensors: BTreeMap<String, Tensor> = weights
-            .arrays
-            .iter()
-            .filter_map(|(name, array)| {
-                let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
-                Some((name.clone(), Tensor::from_slice(array.as_f32()?).reshape(shape).to_device(device)))
-            })
-            .collect();
-        Perceptual { network, ops: Torch::over(for_engine(&tensors, kind), device, kind) }
+        Perceptual { network, ops: Torch::over(for_engine(&tensors_of(weights, device), kind), device, kind) }
     }
 
     /// What is compared, for records and model cards.

@@ -166,6 +166,15 @@ pub fn for_engine(weights: &BTreeMap<String, Tensor>, kind: Kind) -> HashMap<Str
     weights.iter().map(|(name, t)| (name.clone(), t.to_kind(kind))).collect()
 }
 
+/// The float arrays of a file as tensors.
+pub fn tensors_of(weights: &Weights, device: Device) -> BTreeMap<String, Tensor> {
+    let tensor = |array: &Array| {
+        let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
+        Some(Tensor::from_slice(array.as_f32()?).reshape(shape).to_device(device))
+    };
+    weights.arrays.iter().filter_map(|(name, array)| Some((name.clone(), tensor(array)?))).collect()
+}
+
 /// Tensors as arrays of float32.
 ///
 /// # Errors

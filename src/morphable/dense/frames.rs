@@ -10,8 +10,8 @@ use crate::morphable::{ArkitShape, ImageCamera};
 use nalgebra::{Matrix3, Rotation3, SMatrix, SVector, Vector3};
 
 /// Weight of an error in depth against one in the picture. MediaPipe's depth is a guess, but without it shapes take up part of a nod:
-/// over eight clips the fitted head nods .95 as far as its points with this weight, .84 with a tenth of it, and turns 1.03 instead of
-/// 1.12 times as far; the points in the picture are missed by 1.04 % of the eyes' distance instead of .98.
+/// over twelve clips the fitted head nods 0.91 as far as its points with this weight, 0.84 with a tenth of it, and turns 1.04 instead of
+/// 1.12 times as far; the points in the picture are missed by 1.05 % of the eyes' distance instead of 0.98 (medians, `headgan analyse --json`).
 pub(super) const DEPTH: f64 = 0.3;
 /// Geman-McClure's measure of a point's error in the picture and of a region's root mean square: at this error a weight is a
 /// quarter. A region that as a whole lies elsewhere is hidden.

@@ -550,8 +550,10 @@ fn eyeballs_change_nothing_of_pncc_and_mask() {
             prepared.mesh_into(&identity, &vec![0.0; model.expr_dim], &camera, &mut mesh).unwrap();
             mesh
         };
-        let draft = Arc::new(DraftModel::from_morphable(model).unwrap());
-        let shot = DraftShot::new(draft, picture(), mesh(0.0)).unwrap();
+        // Made-up colours of a head that acts are others; here eyeballs are looked at.
+        let mut draft = DraftModel::from_morphable(model).unwrap();
+        draft.acts = false;
+        let shot = DraftShot::new(Arc::new(draft), picture(), mesh(0.0)).unwrap();
         let mut out = DraftOutput::default();
         shot.render(&mesh(12.0), &DraftSettings::default(), &mut DraftScratch::default(), &mut out).unwrap();
         let mut raster = Rasterizer::single_thread();
@@ -565,10 +567,9 @@ fn eyeballs_change_nothing_of_pncc_and_mask() {
         (out.picture.data, out.mask, pncc, with)
     };
     let (old, acting) = (draw(&head()), draw(&acting_head()));
-    // The picture differs where the eyes are, and by little where a side was hidden.
-    let apart = |(a, b): &(&[f32], &[f32])| a.iter().zip(*b).any(|(a, b)| (a - b).abs() > 0.05);
-    let differ = old.0.chunks(4).zip(acting.0.chunks(4)).filter(apart).count();
-    assert!(differ < 96 * 96 / 20, "{differ}");
+    // The picture differs where the eyes are alone.
+    let differ = old.0.chunks(4).zip(acting.0.chunks(4)).filter(|(a, b)| a != b).count();
+    assert!(differ < 96 * 96 / 50, "{differ}");
     assert_eq!(old.1, acting.1);
     assert_eq!(old.2, acting.2);
     assert!(old.2 == old.3 && acting.2 != acting.3);

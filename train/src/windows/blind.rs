@@ -1,13 +1,12 @@
 //! Sheets for a person to judge: the true window, Draft's and the network's, in columns whose order only the key tells.
 
-use super::run::{Figures, held_items, validate};
-use super::store::{Kind, WindowClip};
-use super::trainer::{Augmentation, Batch, Item, Trainer};
+use super::run::{self, Figures, held_items, least_alike, paste, validate};
+use super::store::WindowClip;
+use super::trainer::{Batch, Trainer};
 use headgan::frame::{Color, Filter, Frame};
 use headgan::random::Rng;
 use headgan::{Error, Result};
 use serde::Serialize;
-use tch::{Device, Tensor};
 
 /// By how much windows are enlarged.
 const LARGER: usize = 3;
@@ -48,29 +47,21 @@ pub struct Blind {
 /// # Errors
 /// [`Error::Input`] where no held-out clip shows the window.
 pub fn blind(trainer: &Trainer, held: &[WindowClip], rows: usize, seed: u64) -> Result<Blind> {
-    let mut items = held_items(held);
+    let items = held_items(held);
     if items.is_empty() {
         let name = trainer.kind.name();
         return Err(Error::input(format!("the data have no held-out {name}: run windows-prepare with --hold-out")));
     }
     let figures = validate(trainer, items.clone()).0;
-    let difference = |i: &Item| i.clip.difference(i.window, i.reference, i.target);
-    items.sort_by(|a, b| difference(b).total_cmp(&difference(a)));
-    let mut chosen: Vec<Item> = Vec::new();
-    for item in items {
-        if chosen.len() < rows && chosen.iter().all(|c| c.clip.note.name != item.clip.note.name) {
-            chosen.push(item);
-        }
-    }
-    let with: Vec<(Item, Augmentation)> = chosen.iter().map(|i| (*i, Augmentation::NONE)).collect();
-    let batch = Batch::collate(trainer.kind, &with, trainer.device());
+    let chosen = least_alike(items, rows);
+    let batch = Batch::collate(trainer.kind, &chosen, trainer.device());
     let made = trainer.infer(&batch).image;
     let mut rng = Rng::from_parts(&[seed, 31]);
     let side = trainer.kind.side();
     let step = LARGER * side + BETWEEN;
     let mut sheet = Frame::filled(4 * step - BETWEEN, chosen.len() * step - BETWEEN, [0.5, 0.5, 0.5, 1.0], Color::Srgb);
     let mut key = Vec::new();
-    for (r, item) in chosen.iter().enumerate() {
+    for (r, (item, _)) in chosen.iter().enumerate() {
         let mut columns = [Shown::Truth, Shown::Draft, Shown::Full];
         rng.shuffle(&mut columns);
         let of = |shown: Shown| match shown {
@@ -80,7 +71,7 @@ pub fn blind(trainer: &Trainer, held: &[WindowClip], rows: usize, seed: u64) -> 
         };
         let pictures = [batch.reference.narrow(1, 0, 3)].into_iter().chain(columns.map(of));
         for (c, picture) in pictures.enumerate() {
-            let window = window(trainer.kind, &picture.get(r as i64))?;
+            let window = run::picture(side, &picture.get(r as i64));
             paste(&mut sheet, &window.resize(LARGER * side, LARGER * side, Filter::Bilinear), [c * step, r * step]);
         }
         key.push(Row { clip: item.clip.note.name.clone(), frame: item.target, columns });
@@ -88,34 +79,13 @@ pub fn blind(trainer: &Trainer, held: &[WindowClip], rows: usize, seed: u64) -> 
     Ok(Blind { sheet, key, figures })
 }
 
-/// A window of RGB in -1..1 as a picture.
-fn window(kind: Kind, planes: &Tensor) -> Result<Frame> {
-    let side = kind.side();
-    let values = Vec::<f32>::try_from(planes.to_device(Device::Cpu).contiguous().reshape([-1]))
-        .map_err(|e| Error::engine(format!("a window cannot be read ({e})")).with_source(e))?;
-    let mut out = Frame::new(side, side);
-    for i in 0..side * side {
-        let at = |c: usize| (0.5 * values[c * side * side + i] + 0.5).clamp(0.0, 1.0);
-        out.set_pixel(i % side, i / side, [at(0), at(1), at(2), 1.0]);
-    }
-    Ok(out)
-}
-
-fn paste(to: &mut Frame, from: &Frame, [x, y]: [usize; 2]) {
-    for j in 0..from.height {
-        for i in 0..from.width {
-            to.set_pixel(x + i, y + j, from.pixel(i, j));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::store::tests::clip;
+    use super::super::store::{Kind, tests::clip};
     use super::super::trainer::config;
     use super::*;
     use headgan::nets::window::Config;
-    use tch::Kind as Number;
+    use tch::{Device, Kind as Number};
 
     #[test]
     fn the_key_tells_what_the_columns_show() {

@@ -5,14 +5,13 @@
 
 use super::store::Kind;
 use crate::losses::mean_l1;
-use crate::spectral_weights::for_engine;
+use crate::spectral_weights::{for_engine, tensors_of};
 use headgan::face::dense::FACE_MESH;
 use headgan::models::{ModelSet, Role};
 use headgan::nets::graph::Graph;
 use headgan::weights::Weights;
 use headgan::{Error, Result};
 use headgan_torch::{Shared, Torch};
-use std::collections::BTreeMap;
 use tch::{Device, Kind as Number, Tensor, no_grad};
 
 /// The iris network, as its component calls itself.
@@ -71,16 +70,8 @@ impl Features {
         } else {
             nodes.truncate(last);
         }
-        let tensors: BTreeMap<String, Tensor> = weights
-            .arrays
-            .iter()
-            .filter_map(|(name, array)| {
-                let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
-                Some((name.clone(), Tensor::from_slice(array.as_f32()?).reshape(shape).to_device(device)))
-            })
-            .collect();
         let graph = Graph { nodes, outputs, ..graph };
-        let ops = Torch::over(for_engine(&tensors, compute), device, compute);
+        let ops = Torch::over(for_engine(&tensors_of(weights, device), compute), device, compute);
         Ok(Features { ops, compute, graph, stages: stages.len() })
     }
 

@@ -267,7 +267,7 @@ fn hidden(trainer: &Trainer, items: &[Item]) -> Option<[f64; 2]> {
 }
 
 /// Figures of the averaged network on items, and their neighbours; and a picture of some.
-pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Frame) {
+pub(super) fn validate(trainer: &Trainer, items: Vec<Item>) -> (Figures, Frame) {
     let mut sums: Vec<[f64; 15]> = Vec::new();
     for some in items.chunks(AT_ONCE / 2) {
         let pairs: Vec<(Item, Augmentation)> = some
@@ -328,16 +328,20 @@ pub(super) fn validate(trainer: &Trainer, mut items: Vec<Item>) -> (Figures, Fra
         neighbour: [m[13], m[14]],
         hidden: hidden(trainer, &items),
     };
-    // The picture shows those that differ most from their references, of as many persons as there are.
+    (figures, sheet(trainer, &least_alike(items, COLUMNS)))
+}
+
+/// Those that differ most from their references, at most `count`, each of another clip.
+pub(super) fn least_alike(mut items: Vec<Item>, count: usize) -> Vec<(Item, Augmentation)> {
     let difference = |i: &Item| i.clip.difference(i.window, i.reference, i.target);
     items.sort_by(|a, b| difference(b).total_cmp(&difference(a)));
-    let mut shown: Vec<(Item, Augmentation)> = Vec::new();
+    let mut chosen: Vec<(Item, Augmentation)> = Vec::new();
     for item in items {
-        if shown.len() < COLUMNS && shown.iter().all(|s| s.0.clip.note.name != item.clip.note.name) {
-            shown.push((item, Augmentation::NONE));
+        if chosen.len() < count && chosen.iter().all(|c| c.0.clip.note.name != item.clip.note.name) {
+            chosen.push((item, Augmentation::NONE));
         }
     }
-    (figures, sheet(trainer, &shown))
+    chosen
 }
 
 /// Detail of pictures where they count: mean size of the second difference.
@@ -367,15 +371,33 @@ fn sheet(trainer: &Trainer, shown: &[(Item, Augmentation)]) -> Frame {
     let (width, height) = (side * shown.len(), side * rows.len());
     let mut out = Frame::filled(width, height, [0.0, 0.0, 0.0, 1.0], Color::Srgb);
     for (r, row) in rows.iter().enumerate() {
-        let values = Vec::<f32>::try_from(row.to_device(Device::Cpu).contiguous().reshape([-1])).unwrap_or_default();
-        for (k, picture) in values.chunks_exact(3 * side * side).enumerate() {
-            for i in 0..side * side {
-                let at = |c: usize| (0.5 * picture[c * side * side + i] + 0.5).clamp(0.0, 1.0);
-                out.set_pixel(k * side + i % side, r * side + i / side, [at(0), at(1), at(2), 1.0]);
-            }
+        for k in 0..shown.len() {
+            paste(&mut out, &picture(side, &row.get(k as i64)), [k * side, r * side]);
         }
     }
     out
+}
+
+/// A window of RGB in -1..1 as a picture.
+pub(super) fn picture(side: usize, planes: &Tensor) -> Frame {
+    let values = Vec::<f32>::try_from(planes.to_device(Device::Cpu).contiguous().reshape([-1])).unwrap_or_default();
+    let mut out = Frame::new(side, side);
+    if values.len() == 3 * side * side {
+        for i in 0..side * side {
+            let at = |c: usize| (0.5 * values[c * side * side + i] + 0.5).clamp(0.0, 1.0);
+            out.set_pixel(i % side, i / side, [at(0), at(1), at(2), 1.0]);
+        }
+    }
+    out
+}
+
+/// Copies a picture into a larger one.
+pub(super) fn paste(to: &mut Frame, from: &Frame, [x, y]: [usize; 2]) {
+    for j in 0..from.height {
+        for i in 0..from.width {
+            to.set_pixel(x + i, y + j, from.pixel(i, j));
+        }
+    }
 }
 
 #[cfg(test)]

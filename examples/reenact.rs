@@ -10,7 +10,9 @@ use headgan::controls::choices::{Device, Quality};
 use headgan::face::choose::Choice;
 use headgan::media::{Rational, Sink, SinkSpec, Source};
 use headgan::models::ModelSet;
-use headgan::reenact::{ContextOptions, Driver, FrameSettings, ReferenceFit, RenderContext, Scratch, ShotSpec};
+use headgan::reenact::{
+    ContextOptions, Driver, FrameSettings, MatteSettings, ReferenceFit, RenderContext, Scratch, ShotSpec,
+};
 use headgan::shot::TrackSettings;
 use headgan::{CancelToken, Error, Result};
 
@@ -37,6 +39,8 @@ fn main() -> Result<()> {
             driver: Driver::Track(track),
             audio: None,
             quality: Quality::Draft,
+            matte: Some(MatteSettings::default()),
+            bank: &[],
             device: Device::Auto,
         },
         None,

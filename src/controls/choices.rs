@@ -73,6 +73,31 @@ choice! {
 }
 
 choice! {
+    /// What of a reference clip is used.
+    ReferenceUses {
+        Frame "frame" "One frame" "The reference frame alone.",
+        Clip "clip" "The clip" "The frames of the clip that show most of what the reference frame hides: teeth, closed lids, far cheeks.",
+    }
+}
+
+choice! {
+    /// What becomes of what is behind the person.
+    Background {
+        Still "still" "Holds still" "The person moves, what is behind holds still; with a pack that knows where the person is, or a reference with alpha.",
+        Moves "moves" "Moves with the head" "What is around the head moves along, as in earlier versions.",
+    }
+}
+
+choice! {
+    /// What says which pixels of the reference are the person.
+    MatteSource {
+        Automatic "automatic" "Automatic" "The reference's own alpha where it is not opaque, else the pack's network.",
+        Alpha "alpha" "Alpha" "The reference's own alpha; an opaque reference's background moves with the head.",
+        Network "network" "Network" "The pack's network, whatever the alpha.",
+    }
+}
+
+choice! {
     /// Which picture comes out.
     View {
         Result "result" "Result" "The finished picture.",
@@ -82,6 +107,7 @@ choice! {
         Flow "flow" "Flow" "Where each pixel comes from in the reference, as colours.",
         Mask "mask" "Mask" "The soft mask through which the head goes into the plate.",
         Confidence "confidence" "Confidence" "How certain the fit is.",
+        Matte "matte" "Matte" "How much of each pixel of the result is the person, over what is behind.",
     }
 }
 

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, reason = "each field is the control of the same name; controls::tree says what it does")]
 
-use super::choices::{Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
+use super::choices::{
+    Background, Composite, Device, FaceChoice, MatteSource, Neutral, OverrideMode, Quality, ReferenceUses, View,
+};
 use super::tree;
 use super::values::Values;
 use crate::controls::arkit_strengths::ArkitStrengths;
@@ -80,12 +82,19 @@ pub struct Settings {
     pub face_y: f32,
     pub face_index: usize,
     pub reference_frame: usize,
+    pub reference_uses: ReferenceUses,
     pub composite: Composite,
     /// Percent of the face's size.
     pub mask_grow: f32,
     /// Percent of the face's size.
     pub seam_softness: f32,
     pub fill_mouth: bool,
+    pub background: Background,
+    pub matte_source: MatteSource,
+    /// Percent of the face's size.
+    pub matte_grow: f32,
+    /// Percent of the face's size.
+    pub matte_softness: f32,
     pub view: View,
     pub quality: Quality,
     pub device: Device,
@@ -159,10 +168,15 @@ impl Settings {
             face_y: read.float("face_y"),
             face_index: read.count("face_index"),
             reference_frame: read.count("reference_frame"),
+            reference_uses: ReferenceUses::ALL[read.option("reference_uses")],
             composite: Composite::ALL[read.option("composite")],
             mask_grow: read.float("mask_grow"),
             seam_softness: read.float("seam_softness"),
             fill_mouth: read.bool("fill_mouth"),
+            background: Background::ALL[read.option("background")],
+            matte_source: MatteSource::ALL[read.option("matte_source")],
+            matte_grow: read.float("matte_grow"),
+            matte_softness: read.float("matte_softness"),
             view: View::ALL[read.option("view")],
             quality: Quality::ALL[read.option("quality")],
             device: Device::ALL[read.option("device")],

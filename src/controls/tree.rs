@@ -2,7 +2,10 @@
 //!
 //! To add one, follow CONTRIBUTING.md, *A control*.
 
-use super::choices::{ChoiceOption, Composite, Device, FaceChoice, Neutral, OverrideMode, Quality, View};
+use super::choices::{
+    Background, ChoiceOption, Composite, Device, FaceChoice, MatteSource, Neutral, OverrideMode, Quality,
+    ReferenceUses, View,
+};
 use crate::morphable::Expression;
 
 /// What a number counts.
@@ -619,6 +622,14 @@ pub static CONTROLS: &[Control] = &[
         int(0, 0, 9_999_999, Unit::Frames),
         "The frame of the reference clip that lends its face, counted from 0 (frames).",
     ),
+    fixed_since(
+        "0.3.0",
+        Group::Faces,
+        "reference_uses",
+        "Reference uses",
+        Kind::Choice { default: ReferenceUses::Frame as usize, options: ReferenceUses::OPTIONS },
+        "Whether other frames of the reference clip lend what the reference frame hides; with a pack whose head has ARKit's shapes.",
+    ),
     // Composite.
     fixed(
         Group::Composite,
@@ -648,6 +659,38 @@ pub static CONTROLS: &[Control] = &[
         "Fill mouth",
         Kind::Bool { default: true },
         "In Draft quality: paints a made up inside of the mouth where it opens further than in the reference.",
+    ),
+    fixed_since(
+        "0.3.0",
+        Group::Composite,
+        "background",
+        "Background",
+        Kind::Choice { default: Background::Still as usize, options: Background::OPTIONS },
+        "Whether what is behind the person holds still or moves with the head.",
+    ),
+    fixed_since(
+        "0.3.0",
+        Group::Composite,
+        "matte_source",
+        "Matte source",
+        Kind::Choice { default: MatteSource::Automatic as usize, options: MatteSource::OPTIONS },
+        "With Background at Holds still: what says which pixels of the reference are the person.",
+    ),
+    fixed_since(
+        "0.3.0",
+        Group::Composite,
+        "matte_grow",
+        "Matte grow",
+        float(0.0, -10.0, 10.0, Unit::PercentOfFace),
+        "With Background at Holds still: how far beyond its outline the person reaches; below 0 less far (% of the face's size).",
+    ),
+    fixed_since(
+        "0.3.0",
+        Group::Composite,
+        "matte_softness",
+        "Matte softness",
+        float(0.0, 0.0, 10.0, Unit::PercentOfFace),
+        "With Background at Holds still: how far the person's outline is softened (% of the face's size).",
     ),
     // Output.
     fixed(

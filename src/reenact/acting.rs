@@ -2,8 +2,9 @@
 
 use crate::morphable::arkit::{ArkitCurves, Gaze};
 use crate::morphable::{ArkitShape, Morphable};
+use crate::reenact::glances;
 use crate::{Error, Result};
-use nalgebra::{Rotation3, Vector3};
+use nalgebra::Rotation3;
 
 /// Strength of a shape from which on the performance's own is gone where strengths replace it; below, it fades.
 const REPLACED_AT: f32 = 0.2;
@@ -66,10 +67,7 @@ impl Acting {
             ));
         };
         if self.turns_eyes() {
-            let to_camera = rotation.inverse() * Vector3::z();
-            let yaw = to_camera.x.atan2(to_camera.z).to_degrees().clamp(-45.0, 45.0);
-            let pitch = to_camera.y.atan2(to_camera.x.hypot(to_camera.z)).to_degrees().clamp(-35.0, 35.0);
-            let camera = [yaw, pitch];
+            let camera = glances::to_camera(rotation);
             // The face's left is at the picture's right.
             let turn = [-self.turn[0], -self.turn[1]];
             let (own, home) = (Gaze::from_curves(&curves), Gaze::from_curves(&at_rest));

@@ -274,7 +274,9 @@ impl RenderContext {
                         &found
                     }
                 };
-                let shot = Shot::new(&self.networks, spec.reference.clone(), fit, track, generator)?;
+                let matte = spec.matte.as_ref();
+                let picture = spec.reference.clone();
+                let shot = Shot::new(&self.networks, picture, fit, track, generator, matte, spec.bank)?;
                 let shot = match windows {
                     Some(windows) => shot.with_windows(windows)?,
                     None => shot,

@@ -3,7 +3,7 @@
 use super::acting::Acting;
 use super::draft::DraftSettings;
 use crate::controls::Settings;
-use crate::controls::choices::{Composite, Quality, View};
+use crate::controls::choices::{Background, Composite, Quality, View};
 use crate::morphable::retarget::RetargetSettings;
 use crate::morphable::{Euler, RigSettings};
 
@@ -85,6 +85,7 @@ impl FrameSettings {
                 softness: 0.01 * controls.seam_softness,
                 cover_reference: true,
                 fill_mouth: controls.fill_mouth,
+                still_background: controls.background == Background::Still,
             },
             audio_offset: controls.audio_offset,
         }

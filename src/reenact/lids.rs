@@ -57,11 +57,11 @@ impl Lids {
         HALF * t * (rise + (1.0 - rise) * (2.0 - t))
     }
 
-    /// Changes an expression of the driver's to what the reference's lids make of it; `shape` and `own` are the identities of the
+    /// Changes an expression to what the reference's lids make of the driver's, `seen`; `shape` and `own` are the identities of the
     /// reference and of the driver. `strength` scales what the lids close.
-    pub fn transfer(&self, shape: &[f32], own: &[f32], strength: f32, expr: &mut [f32]) {
+    pub fn transfer(&self, shape: &[f32], own: &[f32], seen: &[f32], strength: f32, expr: &mut [f32]) {
         for (i, opening) in self.openings.iter().enumerate() {
-            let share = opening.height(own, expr) / self.driver[i];
+            let share = opening.height(own, seen) / self.driver[i];
             let mut to = Lids::curve(self.closed[i], share);
             if to < 1.0 {
                 to = 1.0 + strength * (to - 1.0);

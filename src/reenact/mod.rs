@@ -10,6 +10,7 @@ pub mod acting;
 pub mod audio_input;
 #[allow(missing_docs, reason = "the variants have the names of the engines that they stand for")]
 pub mod backend;
+pub mod bank;
 #[allow(missing_docs, reason = "the fields are those of the types that they have")]
 pub mod context;
 pub mod context_options;
@@ -17,9 +18,11 @@ pub mod draft;
 pub mod frame_settings;
 pub mod generator;
 mod generators;
+mod glances;
 pub mod judge;
 mod lids;
 mod lips;
+pub mod matte;
 pub mod networks;
 mod paste;
 pub mod runner;
@@ -34,6 +37,7 @@ pub use context::{FullPainter, RenderContext};
 pub use context_options::ContextOptions;
 pub use frame_settings::FrameSettings;
 pub use generator::Generator;
+pub use matte::MatteSettings;
 pub use networks::Networks;
 pub use shot::{Scratch, Shot};
 pub use shot_spec::{Driver, ReferenceFit, ShotSpec};

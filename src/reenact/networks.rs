@@ -4,7 +4,8 @@ use super::draft::DraftModel;
 use crate::engine::{Embedded, cpu};
 use crate::error::Advice;
 use crate::face::dense::{
-    DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, SingleLook, blaze, landmarks,
+    DenseFinder, DenseFitter, FACE_MESH, FULL_RANGE, ROUGH_MESH, SHORT_RANGE, Segmentation, SingleLook, blaze,
+    landmarks,
 };
 use crate::face::detector::{self, Detector, DetectorOverrides};
 use crate::face::embedder::Embedder;
@@ -36,6 +37,8 @@ pub struct Networks {
     pub morphable: Arc<PreparedMorphable>,
     /// What quality draft needs of the model.
     pub draft: Arc<DraftModel>,
+    /// Tells the person from what is behind; optional.
+    pub person: Option<(Segmentation<Embedded>, ModelId)>,
     /// The pack that regressor and morphable model come from.
     pub pack: String,
     /// What all of it was loaded from.
@@ -203,9 +206,19 @@ impl Networks {
             }
             Err(_) => None,
         };
+        // No part of the fit: mattes are not kept with observations.
+        let person = match models.find(Role::Segmentation, None, Some(name)) {
+            Ok((pack, component)) => {
+                let weights = pack.load(component, check)?;
+                let graph = Graph::from_config(&component.config)?;
+                let network = Segmentation::new(Embedded::new(weights, options), graph)?;
+                Some((network, ModelId::new(pack, component)))
+            }
+            Err(_) => None,
+        };
         let draft = DraftModel::from_morphable(&model)?;
         let morphable = Arc::new(PreparedMorphable::new(model)?);
-        Ok(Networks { fitting, embedder, morphable, draft: Arc::new(draft), pack: name.into(), models: ids })
+        Ok(Networks { fitting, embedder, person, morphable, draft: Arc::new(draft), pack: name.into(), models: ids })
     }
 
     /// Gives buffers that are not in use back to the system.
@@ -222,6 +235,9 @@ impl Networks {
         }
         if let Some(embedder) = &self.embedder {
             embedder.executor().release();
+        }
+        if let Some((person, _)) = &self.person {
+            person.executor().release();
         }
     }
 

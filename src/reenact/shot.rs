@@ -1,6 +1,7 @@
 //! A shot: one reference picture performing a driving track, frame by frame, in any order.
 
-use super::draft::{DraftOutput, DraftScratch, DraftShot};
+use super::draft::{BankPicture, DraftOutput, DraftScratch, DraftShot};
+use super::matte::{self, MatteSettings};
 use super::networks::Networks;
 use super::view;
 use crate::audio::layout::ALL;
@@ -11,6 +12,7 @@ use crate::morphable::retarget::{FramePose, ShotStats, retarget};
 use crate::morphable::{Fit, ImageCamera, Mesh, PreparedMorphable, ShapeIdentity};
 use crate::pncc::Rasterizer;
 use crate::reenact::generator::Generator;
+use crate::reenact::glances;
 use crate::reenact::lids::Lids;
 use crate::reenact::lips::Lips;
 use crate::reenact::paste::{add_change, cover_home, put_back};
@@ -82,7 +84,8 @@ impl Scratch {
 }
 
 impl Shot {
-    /// Prepares a reference picture with its fit. A generator is needed for [`Quality::Full`] only.
+    /// Prepares a reference picture with its fit. A generator is needed for [`Quality::Full`] only. With `matte` what is behind the person
+    /// can hold still, where the picture's alpha or a network tells the person from it. `bank` are further pictures of the person.
     ///
     /// # Errors
     /// [`Error::NoFace`] for a degenerate fit; [`Error::Model`] where fit and model do not go together.
@@ -92,8 +95,15 @@ impl Shot {
         fit: &Fit,
         track: Track,
         generator: Option<Generator>,
+        matte: Option<&MatteSettings>,
+        bank: &[BankPicture],
     ) -> Result<Shot> {
-        Shot::with_model(networks.morphable.clone(), networks.draft.clone(), reference, fit, track, generator)
+        let network = networks.person.as_ref().map(|(network, _)| network);
+        let matte = |picture: &Frame, mesh: &Mesh| match matte {
+            Some(settings) => matte::matte(network, picture, &mesh.vertices, settings),
+            None => Ok(None),
+        };
+        Shot::build(networks.morphable.clone(), networks.draft.clone(), reference, fit, track, generator, matte, bank)
     }
 
     /// As [`Shot::new`], with the morphable model alone (for fits that come from elsewhere).
@@ -108,6 +118,20 @@ impl Shot {
         track: Track,
         generator: Option<Generator>,
     ) -> Result<Shot> {
+        Shot::build(model, draft, reference, fit, track, generator, |_, _| Ok(None), &[])
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn build(
+        model: Arc<PreparedMorphable>,
+        draft: Arc<super::draft::DraftModel>,
+        reference: Frame,
+        fit: &Fit,
+        track: Track,
+        generator: Option<Generator>,
+        matte: impl FnOnce(&Frame, &Mesh) -> Result<Option<Vec<f32>>>,
+        bank: &[BankPicture],
+    ) -> Result<Shot> {
         let pose = FramePose::from_fit(fit)?;
         let stats = ShotStats::new(std::slice::from_ref(&pose))?;
         let identity = model.identity(&fit.params.shape)?;
@@ -115,7 +139,12 @@ impl Shot {
         model.mesh_into(&identity, &pose.expr, &pose.camera, &mut mesh)?;
         let window = window_around(&mesh)?;
         let head = Head::from_model(model.model());
-        let draft = Arc::new(DraftShot::new(draft, reference, mesh)?);
+        let matte = matte(&reference, &mesh)?;
+        let mut draft = DraftShot::with_matte(draft, reference, mesh.clone(), matte)?;
+        if !bank.is_empty() {
+            draft = draft.with_bank(&mesh, bank.to_vec())?;
+        }
+        let draft = Arc::new(draft);
         let shape = fit.params.shape.clone();
         let (runner, audio) = (None, None);
         let eyeballs = generator.as_ref().is_some_and(|g| g.config.eyeballs);
@@ -268,10 +297,15 @@ impl Shot {
         let (own, blink) = (&self.track.shape, settings.acting.blink);
         let mut driver = std::borrow::Cow::Borrowed(driver);
         if let Some(lids) = &self.lids {
+            let (rotation, seen) = (driver.camera.rotation, driver.expr.clone());
             let expr = &mut driver.to_mut().expr;
             match settings.retarget.self_reenactment {
                 true => lids.shut(own, blink, expr),
-                false => lids.transfer(&self.shape, own, blink, expr),
+                false => {
+                    // Before the lids, which follow the eyes.
+                    glances::transfer(self.model.model(), &rotation, expr);
+                    lids.transfer(&self.shape, own, &seen, blink, expr);
+                }
             }
         }
         if let Some(lips) = self.lips.as_ref().filter(|_| !settings.retarget.self_reenactment) {
@@ -371,6 +405,7 @@ impl Shot {
         self.draft.render(&scratch.mesh, &now.mask, &mut scratch.draft, &mut scratch.out)?;
         match now.view {
             View::Flow => view::flow(&mut result, plate.width, plate.height, &scratch.out.flow),
+            View::Matte => view::grey(&mut result, plate.width, plate.height, &scratch.out.matte),
             View::Mask => view::grey(&mut result, plate.width, plate.height, &scratch.out.mask),
             _ => {
                 result.clone_from(plate);

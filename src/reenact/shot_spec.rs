@@ -1,6 +1,7 @@
 //! What a shot is made of, and the keys that it is found by.
 
-use super::AudioInput;
+use super::draft::BankPicture;
+use super::{AudioInput, MatteSettings};
 use crate::controls::choices::{Device, Quality};
 use crate::frame::Frame;
 use crate::key::Key;
@@ -21,6 +22,10 @@ pub struct ShotSpec<'a> {
     pub audio: Option<AudioInput>,
     /// Whether a generator is needed.
     pub quality: Quality,
+    /// How the person is told from what is behind, which then holds still; `None` lets it move with the head.
+    pub matte: Option<MatteSettings>,
+    /// Further pictures of the reference's person ([`bank::pictures`](super::bank::pictures)).
+    pub bank: &'a [BankPicture],
     /// Where the generator runs. One that is named must be there, whether the quality needs a generator or not.
     pub device: Device,
 }
@@ -55,6 +60,7 @@ impl ShotSpec<'_> {
     /// The key of the reference as it is prepared for the generator on the backend that `runner` names.
     pub(super) fn reference_key(&self, runner: &str) -> Key {
         let picture = pixels(self.reference);
+        let runner = &format!("{runner} {:?} {}", self.matte, self.bank_key().hex());
         match self.fit {
             ReferenceFit::Detect(_) => Key::new("reference", &[picture.bytes(), runner.as_bytes()]),
             ReferenceFit::Given(fit) => {
@@ -64,6 +70,13 @@ impl ShotSpec<'_> {
                 Key::new("reference", &[picture.bytes(), runner.as_bytes(), fit[0], fit[1]])
             }
         }
+    }
+
+    /// Stands for the bank.
+    fn bank_key(&self) -> Key {
+        let keys = |b: &BankPicture| [pixels(&b.picture), Key::new("mesh", &[bytemuck::cast_slice(&b.mesh.vertices)])];
+        let keys: Vec<Key> = self.bank.iter().flat_map(keys).collect();
+        Key::new("bank", &keys.iter().map(|k| &k.bytes()[..]).collect::<Vec<_>>())
     }
 
     /// Stands for the shot of a prepared reference; `None` where it is not kept.
@@ -94,7 +107,7 @@ mod tests {
         let key = |reference: &Frame, fit: ReferenceFit, runner: &str| {
             let driver = Driver::Motion { motion: &motion, key: Key::new("m", &[]), track: TrackSettings::default() };
             let (audio, quality, device) = (None, Quality::Draft, Device::Auto);
-            ShotSpec { reference, fit, driver, audio, quality, device }.reference_key(runner)
+            ShotSpec { reference, fit, driver, audio, quality, matte: None, bank: &[], device }.reference_key(runner)
         };
         let keys = [
             key(&picture, ReferenceFit::Detect("r"), ""),

@@ -1,4 +1,4 @@
-//! Pictures of what is behind the result: PNCC, flow, mask, landmarks, confidence.
+//! Pictures of what is behind the result: PNCC, flow, mask, matte, landmarks, confidence.
 
 use crate::controls::choices::View;
 use crate::frame::{Color, Frame};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Whether a view's numbers are data, which no colour curve may touch.
 pub fn is_data(view: View) -> bool {
-    matches!(view, View::Pncc | View::Flow | View::Mask)
+    matches!(view, View::Pncc | View::Flow | View::Mask | View::Matte)
 }
 
 /// Tags data for a file: floats are written as they are, whole numbers as the codes that they are.

@@ -11,7 +11,7 @@ use crate::host::message::MessageType;
 use crate::host::{Effect, Properties};
 use headgan::controls::choices::View;
 use headgan::frame::{Filter, Frame};
-use headgan::reenact::{Driver, ReferenceFit, ShotSpec};
+use headgan::reenact::{Driver, MatteSettings, ReferenceFit, ShotSpec};
 use headgan::shot::analyse::pixels;
 use headgan::{Error, Result};
 use openfx::sys::generic::core::kOfxPropTime;
@@ -103,6 +103,8 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
         driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
         audio: audio_input,
         quality: now.quality,
+        matte: MatteSettings::from_controls(settings),
+        bank: &[],
         device: settings.device,
     };
     let shot = context.shot(cast, cache.as_deref())?;

@@ -6,7 +6,7 @@ use crate::driving::{AudioOptions, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
-use headgan::controls::choices::{Device, Quality};
+use headgan::controls::choices::{Device, Quality, ReferenceUses};
 use headgan::engine::{Embedded, cpu};
 use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
@@ -17,7 +17,9 @@ use headgan::frame::Frame;
 use headgan::media::{FrameRange, Rational, Source};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::judge::dense_tracker;
-use headgan::reenact::{AudioInput, ContextOptions, Driver, FullPainter, ReferenceFit, RenderContext, ShotSpec};
+use headgan::reenact::{
+    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, RenderContext, ShotSpec, bank,
+};
 use headgan::shot::{AudioSource, Cache};
 use headgan::{Error, Result};
 use serde_json::json;
@@ -40,6 +42,9 @@ pub struct Args {
     /// The frame of the clip, counted from its first, that is the reference in self-reenactment.
     #[arg(long, value_name = "N", default_value_t = 0)]
     reference_frame: usize,
+    /// Measure the second half of each clip alone; with --set reference_uses=clip the first half lends what its reference frame hides.
+    #[arg(long, conflicts_with = "reference")]
+    second_half: bool,
     /// Frames to measure in each clip, spread evenly over it; 0: all.
     #[arg(long, value_name = "N", default_value_t = 25)]
     samples: usize,
@@ -269,6 +274,16 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
             (source.frame(motion.first + args.reference_frame)?, fit)
         }
     };
+    // A bank of a clip's first half, where its second is measured.
+    let half = args.second_half.then_some(total / 2);
+    let bank = match half {
+        Some(half) if own && settings.reference_uses == ReferenceUses::Clip => {
+            let mut first = motion.clone();
+            first.frames.truncate(half);
+            bank::pictures(networks, &source, &first, motion.first + args.reference_frame, interrupt::token())?
+        }
+        _ => Vec::new(),
+    };
     let audio_options = AudioOptions {
         context,
         painter: painter.as_ref(),
@@ -289,11 +304,16 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality,
+        matte: MatteSettings::from_controls(settings),
+        bank: &bank,
         device,
     };
     let shot = context.shot(spec, cache.as_ref())?;
     let frame_settings = FrameSettings::from_controls(settings, own);
-    let chosen = spread(total, args.samples, own.then_some(args.reference_frame));
+    let chosen: Vec<usize> = match half {
+        Some(half) => spread(total - half, args.samples, None).into_iter().map(|i| half + i).collect(),
+        None => spread(total, args.samples, own.then_some(args.reference_frame)),
+    };
     let last = chosen.last().copied().unwrap_or(0);
     let evaluation = Evaluation {
         networks,

@@ -5,7 +5,7 @@ use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
-use headgan::controls::choices::{Quality, View};
+use headgan::controls::choices::{Quality, ReferenceUses, View};
 use headgan::engine::library::Precision;
 use headgan::frame::Frame;
 use headgan::media::source::SourceKind;
@@ -15,7 +15,9 @@ use headgan::media::{FrameRange, ffmpeg::Tools, writer};
 use headgan::reenact::backend::Backend;
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::shot::{Scratch, Shot};
-use headgan::reenact::{AudioInput, ContextOptions, Driver, FullPainter, ReferenceFit, RenderContext, ShotSpec, view};
+use headgan::reenact::{
+    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, RenderContext, ShotSpec, bank, view,
+};
 use headgan::shot::cache;
 use headgan::shot::track::Mark;
 use headgan::{Error, Result};
@@ -59,7 +61,7 @@ pub struct Args {
     #[arg(long, value_parser = ["draft", "full"])]
     quality: Option<String>,
     /// What to deliver.
-    #[arg(long, value_parser = ["result", "crop", "pncc", "landmarks", "flow", "mask", "confidence"])]
+    #[arg(long, value_parser = ["result", "crop", "pncc", "landmarks", "flow", "mask", "confidence", "matte"])]
     view: Option<String>,
     /// Generator for quality full: a pack's name or a .safetensors file.
     #[arg(long, value_name = "NAME|FILE")]
@@ -158,7 +160,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let picture = reference.frame(number)?;
     let same = same_file(&args.reference, &args.driving);
     // Of a clip that performs itself the analysis will tell.
-    let fit = if same { None } else { Some(context.reference_fit(&picture, &args.reference, None)?) };
+    let clip = base.reference_uses == ReferenceUses::Clip;
+    if clip && reference.info().kind == SourceKind::Still {
+        return Err(Error::usage(format!("{} is one picture: reference_uses=clip needs a clip", args.reference)));
+    }
+    let cache = args.cache.open()?;
+    // A clip is one person: its frames are fitted together.
+    let clip = if clip && !same {
+        let choice = |width, height| base.face(width, height);
+        Some(common::analyse(&context, &reference, choice, cache.as_ref(), args.quiet)?)
+    } else {
+        None
+    };
+    let fit = match &clip {
+        Some(analysis) => Some(own_fit(analysis, base.reference_frame, &args.reference)?),
+        None if same => None,
+        None => Some(context.reference_fit(&picture, &args.reference, None)?),
+    };
 
     let driving = match &fit {
         Some(fit) => {
@@ -186,7 +204,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
 
     let started = Instant::now();
-    let cache = args.cache.open()?;
     let (motion, analysis) = driving.motion(&context, &base, cache.as_ref(), args.quiet)?;
     let track = context.track(&motion, &base.track())?;
     let (analysed, total) = (started.elapsed(), track.poses.len());
@@ -205,6 +222,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, None) => context.reference_fit(&picture, &args.reference, None)?,
         (Some(fit), _) => fit,
     };
+    let bank = match (&clip, &analysis) {
+        (Some(analysis), _) | (None, Some(analysis)) if base.reference_uses == ReferenceUses::Clip => {
+            let motion = analysis.motion(networks.model_hash());
+            bank::pictures(networks, &reference, &motion, number, interrupt::token())?
+        }
+        _ => Vec::new(),
+    };
     let audio_options = AudioOptions {
         context: &context,
         painter: painter.as_ref(),
@@ -222,6 +246,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality: base.quality,
+        matte: MatteSettings::from_controls(&base),
+        bank: &bank,
         device: base.device,
     };
     let shot = context.shot(spec, cache.as_ref())?;

@@ -17,6 +17,7 @@ pub use blaze::BlazeFace;
 pub use finder::DenseFinder;
 pub use fitter::DenseFitter;
 pub use landmarks::DenseFace;
+pub use person::Segmentation;
 pub use region::Region;
 pub use single_look::SingleLook;
 pub use tracker::DenseTracker;

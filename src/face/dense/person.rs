@@ -25,6 +25,11 @@ impl<E: Executor> Segmentation<E> {
         Ok(Segmentation { executor, graph })
     }
 
+    /// What runs the network.
+    pub fn executor(&self) -> &E {
+        &self.executor
+    }
+
     /// Side of the square that it sees and returns, pixels.
     pub fn size(&self) -> usize {
         self.graph.input[2]

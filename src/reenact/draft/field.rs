@@ -8,6 +8,7 @@
 
 use nalgebra::Vector2;
 
+use crate::reenact::draft::layers::Layers;
 use crate::reenact::draft::motion::{HeadMotion, Hull};
 use crate::reenact::draft::sample::step;
 
@@ -24,6 +25,10 @@ const BORDER_WEIGHT: f32 = 60.0;
 /// How far the hair's and the background's pull reaches, in radii of the head.
 const HAIR_REACH: f32 = 0.16;
 const REST_REACH: f32 = 0.4;
+/// The same of a body that is known to be one, and the heights above the head's middle, in face heights, between which it begins: the chin is
+/// at -0.73.
+const BODY_REACH: f32 = 0.25;
+const BODY: [f32; 2] = [-1.3, -0.95];
 
 /// A node: weight and weighted displacement.
 type Node = [f32; 3];
@@ -49,14 +54,22 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Solves the flow for a picture of `width x height`.
-    pub fn solve(&mut self, width: usize, height: usize, motion: &HeadMotion, reference: &Hull, anchors: &[Anchor]) {
+    /// Solves the flow for a picture of `width x height`. With layers it is the person's, whatever is behind.
+    pub fn solve(
+        &mut self,
+        width: usize,
+        height: usize,
+        motion: &HeadMotion,
+        reference: &Hull,
+        anchors: &[Anchor],
+        layers: Option<&Layers>,
+    ) {
         self.width = width;
         self.spacing = [width, height].map(|n| (n.max(2) - 1) as f32 / (NODES - 1) as f32);
         self.data.resize_with(LEVELS, Vec::new);
         self.flow.resize_with(LEVELS, Vec::new);
         self.splat(motion, anchors);
-        self.terms(motion, reference);
+        self.terms(motion, reference, layers);
         for level in 1..LEVELS {
             let (fine, coarse) = self.data.split_at_mut(level);
             restrict(&fine[level - 1], &mut coarse[0], nodes(level));
@@ -101,10 +114,11 @@ impl Field {
     }
 
     /// Data terms of the finest grid.
-    fn terms(&mut self, motion: &HeadMotion, reference: &Hull) {
+    fn terms(&mut self, motion: &HeadMotion, reference: &Hull, layers: Option<&Layers>) {
         let [sx, sy] = self.spacing;
         let unit = sx * sy / (reference.radius * reference.radius);
         let (hair, rest) = (unit / (HAIR_REACH * HAIR_REACH), unit / (REST_REACH * REST_REACH));
+        let body = unit / (BODY_REACH * BODY_REACH);
         let target = &motion.target_hull;
         let anchors = &self.anchors;
         let data = &mut self.data[0];
@@ -113,10 +127,22 @@ impl Field {
             let p = Vector2::new((i % NODES) as f32 * sx, (i / NODES) as f32 * sy);
             let (rho, up) = (target.rho(p), target.height(p));
             let d = motion.displacement(p);
-            let band = step(0.85, 1.0, rho) * (1.0 - step(1.25, 1.6, rho)) * step(-0.5, 0.0, up);
-            let w_hair = hair * band;
-            // What lies on neither the old nor the new place of the head stays.
-            let w_rest = rest * step(1.5, 2.3, rho.min(reference.rho(p)));
+            let skull = step(0.85, 1.0, rho) * step(-0.5, 0.0, up);
+            let (w_hair, w_rest) = match layers {
+                None => {
+                    let band = skull * (1.0 - step(1.25, 1.6, rho));
+                    // What lies on neither the old nor the new place of the head stays.
+                    (hair * band, rest * step(1.5, 2.3, rho.min(reference.rho(p))))
+                }
+                Some(layers) => {
+                    // Hair goes with the head as far as it reaches; below chin and neck the body holds still.
+                    let from = p + d;
+                    let shown = layers.near(from.x / sx, from.y / sy);
+                    let head = skull * shown.max(1.0 - step(1.1, 1.4, rho));
+                    let below = 1.0 - step(BODY[0], BODY[1], reference.height(p));
+                    (hair * head, body * below * layers.near(p.x / sx, p.y / sy))
+                }
+            };
             let a = anchors[i];
             let (w_border, bx, by) = if a[0] > 0.0 {
                 let w = BORDER_WEIGHT * a[0] / (a[0] + 0.3);

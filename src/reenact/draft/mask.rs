@@ -88,6 +88,25 @@ impl Distance {
     }
 }
 
+/// Opens the mask wherever the person is or was, hardly visible hair included: what has left a place must not shine through there. At the picture's
+/// border it stays closed.
+pub(super) fn cover(width: usize, height: usize, mattes: [&[f32]; 2], out: &mut [f32]) {
+    const FAINT: f32 = 0.05;
+    let frame = FRAME * width.min(height) as f32;
+    let edge = |x: usize, n: usize| step(0.0, frame, x.min(n - 1 - x) as f32);
+    let [was, is] = mattes;
+    let rows = out.par_chunks_mut(width).zip(was.par_chunks(width)).zip(is.par_chunks(width));
+    rows.enumerate().with_min_len(16).for_each(|(y, ((out, was), is))| {
+        let vertical = edge(y, height);
+        for (x, ((out, was), is)) in out.iter_mut().zip(was).zip(is).enumerate() {
+            let m = was.max(*is);
+            if m > 0.0 {
+                *out = out.max((m / FAINT).min(1.0) * edge(x, width) * vertical);
+            }
+        }
+    });
+}
+
 /// `out[q] = min over p of line[p] + (step (q - p))^2`.
 fn envelope(line: &[f32], out: &mut [f32], step: f32) {
     // Apexes of the parabolas on the lower envelope and where each begins.

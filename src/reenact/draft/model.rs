@@ -270,7 +270,7 @@ fn cover(border: &[u32], triangles: &mut Vec<[u32; 3]>) {
 }
 
 /// Distance between two points of the model, in face widths.
-fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
+pub(super) fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     (0..3).map(|k| ((a[k] - b[k]) * PROPORTIONS[k]).powi(2)).sum::<f32>().sqrt()
 }
 

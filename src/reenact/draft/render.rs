@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::morphable::Mesh;
+use crate::reenact::draft::bank::BankTarget;
 use crate::reenact::draft::eyes::TargetEye;
 use crate::reenact::draft::field::{Anchor, Field};
 use crate::reenact::draft::mask::{self, Distance};
@@ -33,11 +34,13 @@ pub struct DraftSettings {
     /// Whether the inside of a mouth that opens further than in the reference is made up. Without it, what the reference
     /// shows there is stretched.
     pub fill_mouth: bool,
+    /// Whether what is behind the person holds still, where the reference's layers are known.
+    pub still_background: bool,
 }
 
 impl Default for DraftSettings {
     fn default() -> DraftSettings {
-        DraftSettings { grow: 0.45, softness: 0.3, cover_reference: true, fill_mouth: true }
+        DraftSettings { grow: 0.45, softness: 0.3, cover_reference: true, fill_mouth: true, still_background: true }
     }
 }
 
@@ -53,11 +56,19 @@ pub struct DraftOutput {
     /// Per pixel, how much of its colour is made up, 0 none to 255 all: surface that the reference hides, and the inside
     /// of an opened mouth.
     pub holes: Vec<u8>,
+    /// Per pixel, how much of it is the person, 0..1; 1 everywhere where the background moves with the head.
+    pub matte: Vec<f32>,
 }
 
 impl Default for DraftOutput {
     fn default() -> DraftOutput {
-        DraftOutput { picture: Frame::new(1, 1), flow: Vec::new(), mask: Vec::new(), holes: Vec::new() }
+        DraftOutput {
+            picture: Frame::new(1, 1),
+            flow: Vec::new(),
+            mask: Vec::new(),
+            holes: Vec::new(),
+            matte: Vec::new(),
+        }
     }
 }
 
@@ -72,6 +83,7 @@ pub struct DraftScratch {
     attributes: Vec<[f32; 4]>,
     mouth: TargetMouth,
     eyes: Vec<Option<TargetEye>>,
+    bank: BankTarget,
     /// Per pixel, how many of the five pixels around it in its row the face covers.
     pub(super) runs: Vec<u8>,
     /// Pixels at steps of the flow and their smoothed colours.
@@ -98,7 +110,7 @@ impl DraftShot {
         let forward = Similarity::fit(&self.mesh, target, &self.model.rigid).ok_or_else(flat)?;
         let motion = HeadMotion::new(forward, &self.affine, &self.hull, self.model.symmetry_x).ok_or_else(flat)?;
         let (width, height) = (self.picture.width, self.picture.height);
-        let DraftScratch { vertices, raster, field, anchors, attributes, mouth, eyes, runs, softened, distance } =
+        let DraftScratch { vertices, raster, field, anchors, attributes, mouth, eyes, bank, runs, softened, distance } =
             scratch;
 
         vertices.clear();
@@ -113,6 +125,9 @@ impl DraftShot {
                 .zip(&self.model.eyes)
                 .map(|(eye, rim)| eye.as_ref().and_then(|eye| eye.target(rim, &motion.forward, target, whole))),
         );
+        if let Some(pictures) = &self.bank {
+            pictures.target(self, target, whole, bank);
+        }
         anchors.clear();
         let toward = motion.forward.rotation.row(2).transpose();
         anchors.extend(self.model.border.iter().zip(&self.border).map(|(&v, away)| {
@@ -125,17 +140,18 @@ impl DraftShot {
             Anchor { target, displacement: Vector2::new(r[0], r[1]) + away * revealed - target }
         }));
         let vertices = &vertices[..];
+        let layers = self.layers.as_ref().filter(|_| settings.still_background);
         rayon::join(
             || {
                 raster.draw(width, height, vertices, &self.model.closed, self.model.front);
                 count_runs(raster, runs);
             },
             || {
-                field.solve(width, height, &motion, &self.hull, anchors);
+                field.solve(width, height, &motion, &self.hull, anchors, layers);
                 self.attributes(&motion, attributes);
             },
         );
-        self.compose(vertices, raster, field, attributes, mouth, eyes, runs, settings.fill_mouth, out);
+        self.compose(vertices, raster, field, attributes, mouth, eyes, bank, runs, settings, out);
         soften_steps(raster, &out.flow, &mut out.picture, softened);
 
         let (grow, soft) = (settings.grow.max(0.0) * self.face_size, settings.softness.max(0.0) * self.face_size);
@@ -144,6 +160,9 @@ impl DraftShot {
         distance.measure(width, height, covered.iter().zip(&self.covered).map(|(&t, &r)| t.max(r * rest)));
         out.mask.resize(width * height, 0.0);
         distance.mask(width, height, grow, soft, &mut out.mask);
+        if let Some(layers) = layers {
+            mask::cover(width, height, [&layers.matte, &out.matte], &mut out.mask);
+        }
         Ok(())
     }
 
@@ -172,8 +191,9 @@ impl DraftShot {
         attributes: &[[f32; 4]],
         mouth: &TargetMouth,
         eyes: &[Option<TargetEye>],
+        bank: &BankTarget,
         runs: &[u8],
-        fill_mouth: bool,
+        settings: &DraftSettings,
         out: &mut DraftOutput,
     ) {
         let (width, height) = (self.picture.width, self.picture.height);
@@ -183,7 +203,10 @@ impl DraftShot {
         out.picture.data.resize(4 * width * height, 0.0);
         out.flow.resize(width * height, [0.0; 2]);
         out.holes.resize(width * height, 0);
-        let source = self.source();
+        let layers = self.layers.as_ref().filter(|_| settings.still_background);
+        out.matte.resize(width * height, 1.0);
+        let source = layers.map_or(self.source(), |l| &l.person);
+        let plate = layers.and_then(|l| l.plate.as_ref());
         let straight = self.premultiplied.is_none();
         let face = self.model.triangles.len();
         out.picture
@@ -191,12 +214,14 @@ impl DraftShot {
             .par_chunks_mut(4 * width * ROWS)
             .zip(out.flow.par_chunks_mut(width * ROWS))
             .zip(out.holes.par_chunks_mut(width * ROWS))
+            .zip(out.matte.par_chunks_mut(width * ROWS))
             .enumerate()
-            .for_each(|(task, ((colours, flow), holes))| {
-                for (j, ((colours, flow), holes)) in colours
+            .for_each(|(task, (((colours, flow), holes), matte))| {
+                for (j, (((colours, flow), holes), matte)) in colours
                     .chunks_exact_mut(4 * width)
                     .zip(flow.chunks_exact_mut(width))
                     .zip(holes.chunks_exact_mut(width))
+                    .zip(matte.chunks_exact_mut(width))
                     .enumerate()
                 {
                     let y = task * ROWS + j;
@@ -212,6 +237,7 @@ impl DraftShot {
                         let mut d = around;
                         let mut made = 0.0;
                         let mut made_colour = [0.0; 4];
+                        let mut painted = false;
                         if id != NONE {
                             let t = self.model.closed[id as usize].map(|v| v as usize);
                             let w = weights(vertices[t[0]], vertices[t[1]], vertices[t[2]], p[0], p[1]);
@@ -238,7 +264,7 @@ impl DraftShot {
                                 let n = self.mesh.len();
                                 let at = reference.at(mouth, t.map(|v| v - n), w);
                                 d = [at.source[0] - p[0], at.source[1] - p[1]];
-                                if fill_mouth {
+                                if settings.fill_mouth {
                                     (made, made_colour) = (at.weight, at.synthetic);
                                 }
                             }
@@ -254,6 +280,17 @@ impl DraftShot {
                             && let Some((put, share)) = eye.at(target, p)
                         {
                             colour = mix(colour, put, share);
+                            painted |= share > 0.0;
+                        }
+                        if id != NONE
+                            && let Some(pictures) = &self.bank
+                        {
+                            let t = self.model.closed[id as usize].map(|v| v as usize);
+                            let w = weights(vertices[t[0]], vertices[t[1]], vertices[t[2]], p[0], p[1]);
+                            if let Some((other, share)) = pictures.at(bank, t, w, made) {
+                                colour = mix(colour, other, share);
+                                painted |= share > 0.0;
+                            }
                         }
                         if id != NONE {
                             // The outline runs through the two outermost pixels of the face.
@@ -266,7 +303,19 @@ impl DraftShot {
                         }
                         flow[x] = d;
                         holes[x] = (made * 255.0 + 0.5) as u8;
-                        if !straight && d != [0.0; 2] {
+                        matte[x] = if layers.is_some() { colour[3].clamp(0.0, 1.0) } else { 1.0 };
+                        if let Some(plate) = plate {
+                            let behind = plate.pixel(x, y);
+                            let rest = 1.0 - matte[x];
+                            for k in 0..3 {
+                                colour[k] += rest * behind[k];
+                            }
+                            colour[3] = behind[3];
+                            // Where nothing has moved, the picture is itself to the bit.
+                            if d == [0.0; 2] && made == 0.0 && !painted {
+                                colour = self.picture.pixel(x, y);
+                            }
+                        } else if !straight && d != [0.0; 2] {
                             if colour[3] > 0.0 {
                                 for k in 0..3 {
                                     colour[k] /= colour[3];

@@ -7,7 +7,10 @@ use nalgebra::{Vector2, Vector3};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::morphable::Mesh;
+use crate::reenact::draft::bank::{Bank, BankPicture};
 use crate::reenact::draft::eyes::ReferenceEye;
+use crate::reenact::draft::guided::box_mean;
+use crate::reenact::draft::layers::Layers;
 use crate::reenact::draft::mask;
 use crate::reenact::draft::model::DraftModel;
 use crate::reenact::draft::motion::{Affine, Hull};
@@ -24,6 +27,10 @@ const SPREAD: usize = 3;
 const CHEEK: [[f32; 2]; 2] = [[0.24, 0.34], [0.43, 0.58]];
 /// What colours are compared with on top of their own brightness: below it steps are differences rather than ratios.
 const DARKEST: f32 = 0.03;
+/// What each colour adds to brightness.
+const LUMA: [f32; 3] = [0.3, 0.6, 0.1];
+/// How far within its outline the mesh is the person for sure, as a share of the face's size.
+const INSIDE: f32 = 0.04;
 /// Passes over the vertices that need a colour made for them.
 const FILL_SWEEPS: usize = 100;
 
@@ -56,6 +63,10 @@ pub struct DraftShot {
     pub(super) covered: Vec<f32>,
     /// Side of a square as large as the mesh's bounding box, pixels.
     pub(super) face_size: f32,
+    /// The person apart from what is behind, where that is known.
+    pub(super) layers: Option<Layers>,
+    /// What further pictures of the person show.
+    pub(super) bank: Option<Bank>,
 }
 
 /// Fails unless the mesh belongs to the model and is finite.
@@ -76,11 +87,25 @@ pub(super) fn check_mesh(model: &DraftModel, mesh: &Mesh, what: &str) -> Result<
 }
 
 impl DraftShot {
-    /// Prepares a reference picture; `mesh` is its face in the picture's own pixels.
+    /// Prepares a reference picture; `mesh` is its face in the picture's own pixels. Its background moves with the head.
     ///
     /// Fails with [`Error::Model`] where the mesh is not the model's, with [`Error::Input`] where picture or mesh cannot
     /// be used.
     pub fn new(model: Arc<DraftModel>, picture: Frame, mesh: Mesh) -> Result<DraftShot> {
+        DraftShot::with_matte(model, picture, mesh, None)
+    }
+
+    /// As [`DraftShot::new`]; where `matte` says how much of each pixel is the person (0..1, row by row), what is behind can stay still.
+    /// A picture that is not opaque brings its own matte, its alpha.
+    ///
+    /// # Errors
+    /// As [`DraftShot::new`]; [`Error::Input`] for a matte of another size.
+    pub fn with_matte(
+        model: Arc<DraftModel>,
+        picture: Frame,
+        mesh: Mesh,
+        matte: Option<Vec<f32>>,
+    ) -> Result<DraftShot> {
         check_mesh(&model, &mesh, "reference")?;
         let (w, h) = (picture.width, picture.height);
         if w == 0 || h == 0 || picture.data.len() != 4 * w * h {
@@ -106,7 +131,20 @@ impl DraftShot {
         raster.draw(w, h, &mesh, &model.triangles, model.front);
         let normals = normals(&model, &mesh);
         let seen = seen(&model, &raster, &mesh, &normals, 0.01 * face_size);
-        let foreign = foreign(&model, source, &mesh, &normals, &seen);
+        if matte.as_ref().is_some_and(|m| m.len() != w * h) {
+            return Err(Error::input(format!(
+                "the matte is not of the reference picture's size, {w}x{h}; make it anew"
+            )));
+        }
+        let layers = match (&premultiplied, matte) {
+            (Some(premultiplied), Some(_)) => Some(Layers::of_alpha(premultiplied)),
+            (None, Some(matte)) => Some(Layers::new(&picture, with_face(matte, &raster, face_size), face_size)),
+            (_, None) => None,
+        };
+        let mut foreign = foreign(&model, source, &mesh, &normals, &seen);
+        if let Some(layers) = &layers {
+            behind_outline(&model, layers, &mesh, &normals, &mut foreign, (w, h));
+        }
         let anchor: Vec<bool> =
             (0..mesh.len()).map(|v| seen[v] > 0.99 && normals[v][2] > FACING && foreign[v] < 0.02).collect();
         let fill = fill(&model, source, &mesh, &anchor);
@@ -137,10 +175,23 @@ impl DraftShot {
             eyes,
             covered,
             face_size,
+            layers,
+            bank: None,
             model,
             picture,
             mesh,
         })
+    }
+
+    /// The same with further pictures of the reference's person; `mesh` is the reference's, as [`DraftShot::new`] was given it. Of the pictures nothing
+    /// but the face is kept.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for meshes of another model.
+    pub fn with_bank(self, mesh: &Mesh, pictures: Vec<BankPicture>) -> Result<DraftShot> {
+        check_mesh(&self.model, mesh, "reference")?;
+        let bank = Bank::new(&self, &mesh.vertices, pictures)?;
+        Ok(DraftShot { bank, ..self })
     }
 
     /// The reference picture.
@@ -152,6 +203,45 @@ impl DraftShot {
     pub(super) fn source(&self) -> &Frame {
         self.premultiplied.as_ref().unwrap_or(&self.picture)
     }
+}
+
+/// A matte in which the face is the person through and through, whatever its network made of glasses and hands.
+fn with_face(mut matte: Vec<f32>, raster: &Raster, face_size: f32) -> Vec<f32> {
+    let covered: Vec<f32> = raster.tri.iter().map(|t| f32::from(*t != NONE)).collect();
+    let radius = (INSIDE * face_size).round().max(1.0) as usize;
+    let around = box_mean(&covered, raster.width, raster.height, radius);
+    matte.iter_mut().zip(around).for_each(|(m, c)| *m = m.max(step(0.9, 1.0, c)));
+    matte
+}
+
+/// What of the mesh lies beyond the person's outline in the picture is foreign: the fit's outline is a few pixels off.
+fn behind_outline(
+    model: &DraftModel,
+    layers: &Layers,
+    mesh: &[[f32; 3]],
+    normals: &[[f32; 3]],
+    foreign: &mut [f32],
+    (w, h): (usize, usize),
+) {
+    let mut beyond: Vec<f32> = mesh
+        .iter()
+        .zip(normals)
+        .map(|(v, n)| {
+            let at = |v: f32, n: usize| (v.round().max(0.0) as usize).min(n - 1);
+            let m = layers.matte[at(v[1], h) * w + at(v[0], w)];
+            (1.0 - m) * (1.0 - step(0.45, 0.6, n[2]))
+        })
+        .collect();
+    for _ in 0..SPREAD {
+        beyond = (0..mesh.len())
+            .map(|v| {
+                let around = model.neighbours_of(v);
+                let sum: f32 = around.iter().map(|&n| beyond[n as usize]).sum();
+                beyond[v].max((beyond[v] + sum) / (1 + around.len()) as f32)
+            })
+            .collect();
+    }
+    foreign.iter_mut().zip(beyond).for_each(|(f, b)| *f = f.max(b));
 }
 
 /// Colours multiplied by alpha.
@@ -179,7 +269,7 @@ fn mean(colours: impl Iterator<Item = [f32; 4]>) -> [f32; 4] {
 }
 
 /// Area-weighted vertex normals, towards the viewer where z > 0.
-fn normals(model: &DraftModel, mesh: &[[f32; 3]]) -> Vec<[f32; 3]> {
+pub(super) fn normals(model: &DraftModel, mesh: &[[f32; 3]]) -> Vec<[f32; 3]> {
     let mut sums = vec![Vector3::<f32>::zeros(); mesh.len()];
     for t in &model.triangles {
         let [a, b, c] = t.map(|v| Vector3::from(mesh[v as usize]));
@@ -193,7 +283,13 @@ fn normals(model: &DraftModel, mesh: &[[f32; 3]]) -> Vec<[f32; 3]> {
 
 /// Whether the picture shows each vertex. Two rings of vertices behind the limit count in part, so that the
 /// made-up colours begin behind it and never replace what is really seen.
-fn seen(model: &DraftModel, raster: &Raster, mesh: &[[f32; 3]], normals: &[[f32; 3]], tolerance: f32) -> Vec<f32> {
+pub(super) fn seen(
+    model: &DraftModel,
+    raster: &Raster,
+    mesh: &[[f32; 3]],
+    normals: &[[f32; 3]],
+    tolerance: f32,
+) -> Vec<f32> {
     let (w, h) = (raster.width as f32, raster.height as f32);
     let mut seen: Vec<f32> = mesh
         .iter()
@@ -266,20 +362,32 @@ fn foreign(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], normals: &[[f
     foreign
 }
 
+/// A colour as the logarithm of its brightness and its hue, which shading leaves alone: a dark side's hair, lit, is no tinted skin.
+fn shading([r, g, b, a]: [f32; 4]) -> [f32; 4] {
+    let [r, g, b] = [r, g, b].map(|c| c.max(0.0) + DARKEST);
+    let y = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b;
+    [y.ln(), r / y, b / y, a]
+}
+
+/// The colour of [`shading`].
+fn shaded([light, red, blue, a]: [f32; 4]) -> [f32; 4] {
+    let y = light.exp();
+    let (r, b) = (red * y, blue * y);
+    let g = (y - LUMA[0] * r - LUMA[2] * b) / LUMA[1];
+    [r - DARKEST, g - DARKEST, b - DARKEST, a]
+}
+
 /// A colour for every vertex: the picture's own at the anchors; elsewhere the mirrored side's colour variation, joined
 /// without a seam to the anchors (a Poisson problem on the mesh: P. Perez et al., "Poisson image editing", 2003), or a
 /// smooth continuation where neither side is known.
 ///
-/// On a head that acts the variation is one of ratios: a face is lit from one side, and what the dark side's colours differ by, added to
+/// On a head that acts the variation is one of brightness as a ratio, and of hue: a face is lit from one side, and what the dark side's colours differ by, added to
 /// the lit side's, is no skin's colour. Cheek and jaw continue their own side's: the other's shadow is not theirs. On other heads the
 /// variation is one of differences, as in earlier versions.
 fn fill(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], anchor: &[bool]) -> Vec<[f32; 4]> {
-    let scale = |k: usize, c: f32| if model.acts && k < 3 { (c.max(0.0) + DARKEST).ln() } else { c };
-    let unscale = |k: usize, c: f32| if model.acts && k < 3 { c.exp() - DARKEST } else { c };
-    let shown = |p: [f32; 3]| bicubic(picture, p[0], p[1]);
     let read = |p: [f32; 3]| -> [f32; 4] {
-        let c = shown(p);
-        std::array::from_fn(|k| scale(k, c[k]))
+        let colour = bicubic(picture, p[0], p[1]);
+        if model.acts { shading(colour) } else { colour }
     };
     let follows = |v: usize| {
         let [x, y] = [(model.ncc[v][0] - model.symmetry_x).abs(), model.ncc[v][1]];
@@ -354,12 +462,15 @@ fn fill(model: &DraftModel, picture: &Frame, mesh: &[[f32; 3]], anchor: &[bool])
     // Guided colours may leave the range a little.
     let top = if picture.color == crate::frame::Color::Linear { f32::MAX } else { 1.0 };
     for &v in &open {
+        if model.acts {
+            colours[v as usize] = shaded(colours[v as usize]);
+        }
         for (k, c) in colours[v as usize].iter_mut().enumerate() {
-            *c = unscale(k, *c).max(0.0).min(if k == 3 { 1.0 } else { top });
+            *c = c.max(0.0).min(if k == 3 { 1.0 } else { top });
         }
     }
     for v in (0..mesh.len()).filter(|&v| anchor[v]) {
-        colours[v] = shown(mesh[v]);
+        colours[v] = bicubic(picture, mesh[v][0], mesh[v][1]);
     }
     colours
 }

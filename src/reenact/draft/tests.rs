@@ -401,6 +401,127 @@ fn bad_input_is_an_error() {
     assert!(matches!(DraftModel::new(&[[0, 1, 9]], &[[0.0; 3]; 4], &[]), Err(Error::Model(_))));
 }
 
+/// A striped wall, and before it a round head on shoulders: the picture and its matte.
+fn person() -> (Frame, Vec<f32>) {
+    let mut picture = Frame::new(SIZE, SIZE);
+    let mut matte = vec![0.0; SIZE * SIZE];
+    for y in 0..SIZE {
+        for x in 0..SIZE {
+            let (u, v) = (x as f32, y as f32);
+            let wall = if (y / 8) % 2 == 0 { 0.7 } else { 0.3 };
+            let head = ((u - 128.0) / 56.0).hypot((v - 112.0) / 70.0) - 1.0;
+            let body = ((u - 128.0) / 110.0).hypot((v - 250.0) / 62.0) - 1.0;
+            let m = (0.5 - 30.0 * head.min(body)).clamp(0.0, 1.0);
+            matte[y * SIZE + x] = m;
+            let skin = [0.8, 0.5 + 0.1 * (0.2 * u).sin(), 0.4];
+            let c: [f32; 3] = std::array::from_fn(|k| m * skin[k] + (1.0 - m) * wall);
+            picture.set_pixel(x, y, [c[0], c[1], c[2], 1.0]);
+        }
+    }
+    (picture, matte)
+}
+
+#[test]
+fn what_is_behind_the_person_holds_still() {
+    let (picture, matte) = person();
+    let mesh = posed(0.0, [0.0; 3], 1.0, [0.0; 2]);
+    let shot = DraftShot::with_matte(model(), picture.clone(), mesh, Some(matte.clone())).unwrap();
+    let (out, _) = render(&shot, &posed(0.0, [0.0; 3], 1.0, [0.0; 2]));
+    assert_eq!(out.picture.data, picture.data, "a head that does not move");
+    let shift = 9.0;
+    for target in [posed(0.0, [0.0; 3], 1.0, [shift, 0.0]), posed(0.6, [20.0, 0.0, 8.0], 1.0, [-shift, 3.0])] {
+        let (out, _) = render(&shot, &target);
+        let moved = out.picture.data.iter().zip(&picture.data).filter(|(a, b)| (*a - *b).abs() > 0.05).count();
+        assert!(moved > 1000, "the head moves: {moved}");
+        // Farther from the person, where it is and where it was, than 4 % of its height nothing changes at all.
+        let far = 6;
+        for y in 0..SIZE {
+            for x in 0..SIZE {
+                let around = |m: &[f32]| {
+                    let rows = y.saturating_sub(far)..=(y + far).min(SIZE - 1);
+                    rows.flat_map(|j| (x.saturating_sub(far)..=(x + far).min(SIZE - 1)).map(move |i| j * SIZE + i))
+                        .any(|i| m[i] > 0.0)
+                };
+                if !around(&matte) && !around(&out.matte) {
+                    assert_eq!(out.picture.pixel(x, y), picture.pixel(x, y), "{x} {y}");
+                }
+            }
+        }
+    }
+    // What the head has left shows the wall's stripes.
+    let (out, _) = render(&shot, &posed(0.0, [0.0; 3], 1.0, [shift, 0.0]));
+    for (y, wall) in [(92, 0.3), (100, 0.7), (108, 0.3)] {
+        let p = out.picture.pixel(76, y + 3);
+        assert!(p[..3].iter().all(|c| (c - wall).abs() < 0.12), "{y}: {p:?} {wall}");
+    }
+    // As in earlier versions it moves along where that is wanted.
+    let settings = DraftSettings { still_background: false, ..DraftSettings::default() };
+    let (mut scratch, mut moving) = (DraftScratch::default(), DraftOutput::default());
+    shot.render(&posed(0.0, [0.0; 3], 1.0, [shift, 0.0]), &settings, &mut scratch, &mut moving).unwrap();
+    let (old, _) = render(
+        &DraftShot::new(model(), picture.clone(), posed(0.0, [0.0; 3], 1.0, [0.0; 2])).unwrap(),
+        &posed(0.0, [0.0; 3], 1.0, [shift, 0.0]),
+    );
+    assert_eq!(moving.mask, old.mask);
+    assert!(DraftShot::with_matte(model(), picture, posed(0.0, [0.0; 3], 1.0, [0.0; 2]), Some(vec![1.0; 3])).is_err());
+}
+
+#[test]
+fn a_bank_shows_what_the_reference_hides() {
+    let closed = posed(0.0, [0.0; 3], 1.0, [0.0; 2]);
+    let open = 9.0;
+    // Another picture of the head, its mouth open and blue inside, elsewhere and larger.
+    let other = posed(open, [0.0; 3], 1.2, [20.0, 10.0]);
+    let mut seen = picture();
+    let (mouth, _) = render(&shot(), &posed(open, [0.0; 3], 1.0, [0.0; 2]));
+    let inside = |x: usize, y: usize| mouth.holes[y * SIZE + x] > 128;
+    let blue = [0.1, 0.1, 0.9, 1.0];
+    for y in 60..SIZE {
+        for x in 40..220 {
+            // The place of the same point of the head in the first picture.
+            let back =
+                |v: usize, middle: f32, shift: f32| ((v as f32 - middle - shift) / 1.2 + middle).round() as usize;
+            let (u, v) = (back(x, 128.0, 20.0), back(y, 118.0, 10.0));
+            if (130..175).contains(&v) && (105..150).contains(&u) && inside(u, v) {
+                seen.set_pixel(x, y, blue);
+            }
+        }
+    }
+    let bank = || vec![BankPicture { picture: seen.clone(), mesh: other.clone() }];
+    let with = shot().with_bank(&closed, bank()).unwrap();
+    let (out, _) = render(&with, &posed(open, [0.0; 3], 1.0, [0.0; 2]));
+    let (mut shown, mut all) = (0, 0);
+    for y in 130..175 {
+        for x in 105..150 {
+            if inside(x, y) {
+                all += 1;
+                let p = out.picture.pixel(x, y);
+                shown += usize::from(p[2] > 0.6 && p[0] < 0.35);
+            }
+        }
+    }
+    assert!(all > 100 && shown as f32 > 0.8 * all as f32, "{shown} of {all}");
+    // A target that looks like the reference is the reference's.
+    let (out, _) = render(&with, &closed);
+    assert!(largest_difference(&out.picture, &picture()) < 2e-3);
+    // Nothing pops on the way.
+    let frame = |k: usize| render(&with, &posed(open * k as f32 / 60.0, [0.0; 3], 1.0, [0.0; 2])).0.picture;
+    let mut before = frame(0);
+    for k in 1..=60 {
+        let now = frame(k);
+        let at = |f: &Frame| f.pixel(128, 146)[2];
+        assert!((at(&now) - at(&before)).abs() < 0.2, "{k}");
+        before = now;
+    }
+    // Another model's mesh is refused; no picture is no bank.
+    let wrong = BankPicture { picture: picture(), mesh: Mesh { vertices: vec![[0.0; 3]; 4] } };
+    assert!(matches!(shot().with_bank(&closed, vec![wrong]), Err(Error::Model(_))));
+    assert_eq!(
+        render(&shot().with_bank(&closed, Vec::new()).unwrap(), &other).0.picture,
+        render(&shot(), &other).0.picture
+    );
+}
+
 #[test]
 fn the_field_follows_a_similarity_near_the_face() {
     let shot = shot();
@@ -420,7 +541,7 @@ fn the_field_follows_a_similarity_near_the_face() {
         })
         .collect();
     let mut field = Field::default();
-    field.solve(SIZE, SIZE, &motion, &shot.hull, &anchors);
+    field.solve(SIZE, SIZE, &motion, &shot.hull, &anchors, None);
     let mut row = vec![[0.0; 2]; SIZE];
     for a in &anchors {
         let y = a.target.y.round();

@@ -11,7 +11,7 @@ use headgan::face::choose::Choice;
 use headgan::media::{Rational, Sink, SinkSpec, Source};
 use headgan::models::ModelSet;
 use headgan::reenact::{
-    ContextOptions, Driver, FrameSettings, MatteSettings, ReferenceFit, RenderContext, Scratch, ShotSpec,
+    ContextOptions, Driver, FrameSettings, MatteSettings, ReferenceFit, ReferenceUse, RenderContext, Scratch, ShotSpec,
 };
 use headgan::shot::TrackSettings;
 use headgan::{CancelToken, Error, Result};
@@ -39,8 +39,7 @@ fn main() -> Result<()> {
             driver: Driver::Track(track),
             audio: None,
             quality: Quality::Draft,
-            matte: Some(MatteSettings::default()),
-            bank: &[],
+            uses: ReferenceUse { matte: Some(MatteSettings::default()), ..ReferenceUse::default() },
             device: Device::Auto,
         },
         None,

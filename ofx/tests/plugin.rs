@@ -151,7 +151,8 @@ fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&s
     let gain = values.resolve(FIRST).audio_gain;
     let listen = |file| extractor.extract(&AudioSource::File(file), Rational::whole(25), gain).unwrap();
     let hearing = sound.map(listen).map(|l| AudioInput { conditioning: l.conditioning, key: l.key, first: 0.0 });
-    let shot = Shot::new(&networks, picture, &fit, track, generator, None, &[]).unwrap().with_audio(hearing);
+    let shot =
+        Shot::new(&networks, picture, &fit, track, generator, &ReferenceUse::default()).unwrap().with_audio(hearing);
     let look = |i: usize| FrameSettings::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
     let mask = |i: usize| FrameSettings { view: headgan::controls::choices::View::Mask, ..look(i) };

@@ -274,9 +274,9 @@ impl RenderContext {
                         &found
                     }
                 };
-                let matte = spec.matte.as_ref();
+                let uses = &spec.uses;
                 let picture = spec.reference.clone();
-                let shot = Shot::new(&self.networks, picture, fit, track, generator, matte, spec.bank)?;
+                let shot = Shot::new(&self.networks, picture, fit, track, generator, uses)?;
                 let shot = match windows {
                     Some(windows) => shot.with_windows(windows)?,
                     None => shot,

@@ -50,24 +50,27 @@ impl MatteSettings {
 }
 
 /// The matte of a picture with a face of `vertices` (x right, y down, pixels); `None` where nothing says what the person is: then the
-/// background moves with the head.
+/// background moves with the head. `known` is one that is known.
 ///
 /// # Errors
 /// Those of the network.
 pub(super) fn matte(
     network: Option<&Segmentation<Embedded>>,
+    known: Option<&[f32]>,
     picture: &Frame,
     vertices: &[[f32; 3]],
     settings: &MatteSettings,
 ) -> Result<Option<Vec<f32>>> {
     let alpha = !picture.is_opaque();
     let own = alpha && settings.source != MatteSource::Network;
-    if settings.source == MatteSource::Alpha && !alpha {
+    if settings.source == MatteSource::Alpha && !alpha && known.is_none() {
         return Ok(None);
     }
     let face = face_window(vertices).ok_or_else(|| Error::input("the face has no size; refit it"))?;
     let (w, h) = (picture.width, picture.height);
-    let mut matte = if own {
+    let mut matte = if let Some(known) = known {
+        known.to_vec()
+    } else if own {
         picture.data.iter().skip(3).step_by(4).map(|a| a.clamp(0.0, 1.0)).collect()
     } else {
         let Some(network) = network else { return Ok(None) };
@@ -158,7 +161,7 @@ mod tests {
         }
         let vertices = [[20.0, 10.0, 0.0], [40.0, 30.0, 5.0]];
         let with = |source, grow, softness| {
-            matte(None, &picture, &vertices, &MatteSettings { source, grow, softness }).unwrap()
+            matte(None, None, &picture, &vertices, &MatteSettings { source, grow, softness }).unwrap()
         };
         let plain = with(MatteSource::Automatic, 0.0, 0.0).unwrap();
         assert!(plain[30 * w + 20] == 1.0 && plain[30 * w + 19] == 0.0);
@@ -176,8 +179,8 @@ mod tests {
             data: opaque.data.iter().enumerate().map(|(i, v)| if i % 4 == 3 { 1.0 } else { *v }).collect(),
             ..opaque
         };
-        assert!(matte(None, &opaque, &vertices, &MatteSettings::default()).unwrap().is_none());
-        assert!(matte(None, &picture, &[[1.0, 1.0, 0.0]], &MatteSettings::default()).is_err());
+        assert!(matte(None, None, &opaque, &vertices, &MatteSettings::default()).unwrap().is_none());
+        assert!(matte(None, None, &picture, &[[1.0, 1.0, 0.0]], &MatteSettings::default()).is_err());
     }
 
     #[test]

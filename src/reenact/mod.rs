@@ -40,6 +40,6 @@ pub use generator::Generator;
 pub use matte::MatteSettings;
 pub use networks::Networks;
 pub use shot::{Scratch, Shot};
-pub use shot_spec::{Driver, ReferenceFit, ShotSpec};
+pub use shot_spec::{Driver, ReferenceFit, ReferenceUse, ShotSpec};
 pub use window::CROP;
 pub use windows::{WindowNetworks, WindowPainter};

@@ -1,8 +1,9 @@
 //! A shot: one reference picture performing a driving track, frame by frame, in any order.
 
 use super::draft::{BankPicture, DraftOutput, DraftScratch, DraftShot};
-use super::matte::{self, MatteSettings};
+use super::matte;
 use super::networks::Networks;
+use super::shot_spec::ReferenceUse;
 use super::view;
 use crate::audio::layout::ALL;
 use crate::controls::choices::{Quality, View};
@@ -84,8 +85,8 @@ impl Scratch {
 }
 
 impl Shot {
-    /// Prepares a reference picture with its fit. A generator is needed for [`Quality::Full`] only. With `matte` what is behind the person
-    /// can hold still, where the picture's alpha or a network tells the person from it. `bank` are further pictures of the person.
+    /// Prepares a reference picture with its fit. A generator is needed for [`Quality::Full`] only. With `uses` what is behind the person
+    /// can hold still, where the picture's alpha or a network tells the person from it. The pictures of its bank are further ones of the person.
     ///
     /// # Errors
     /// [`Error::NoFace`] for a degenerate fit; [`Error::Model`] where fit and model do not go together.
@@ -95,15 +96,23 @@ impl Shot {
         fit: &Fit,
         track: Track,
         generator: Option<Generator>,
-        matte: Option<&MatteSettings>,
-        bank: &[BankPicture],
+        uses: &ReferenceUse,
     ) -> Result<Shot> {
         let network = networks.person.as_ref().map(|(network, _)| network);
-        let matte = |picture: &Frame, mesh: &Mesh| match matte {
-            Some(settings) => matte::matte(network, picture, &mesh.vertices, settings),
+        let matte = |picture: &Frame, mesh: &Mesh| match &uses.matte {
+            Some(settings) => matte::matte(network, uses.known_matte, picture, &mesh.vertices, settings),
             None => Ok(None),
         };
-        Shot::build(networks.morphable.clone(), networks.draft.clone(), reference, fit, track, generator, matte, bank)
+        Shot::build(
+            networks.morphable.clone(),
+            networks.draft.clone(),
+            reference,
+            fit,
+            track,
+            generator,
+            matte,
+            uses.bank,
+        )
     }
 
     /// As [`Shot::new`], with the morphable model alone (for fits that come from elsewhere).
@@ -119,6 +128,21 @@ impl Shot {
         generator: Option<Generator>,
     ) -> Result<Shot> {
         Shot::build(model, draft, reference, fit, track, generator, |_, _| Ok(None), &[])
+    }
+
+    /// As [`Shot::with_model`], of a reference whose matte is known (0..1, row by row): what is behind the person holds still.
+    ///
+    /// # Errors
+    /// As [`Shot::new`]; [`Error::Input`] for a matte of another size.
+    pub fn with_known_matte(
+        model: Arc<PreparedMorphable>,
+        draft: Arc<super::draft::DraftModel>,
+        reference: Frame,
+        fit: &Fit,
+        track: Track,
+        matte: Vec<f32>,
+    ) -> Result<Shot> {
+        Shot::build(model, draft, reference, fit, track, None, |_, _| Ok(Some(matte)), &[])
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -22,12 +22,34 @@ pub struct ShotSpec<'a> {
     pub audio: Option<AudioInput>,
     /// Whether a generator is needed.
     pub quality: Quality,
-    /// How the person is told from what is behind, which then holds still; `None` lets it move with the head.
-    pub matte: Option<MatteSettings>,
-    /// Further pictures of the reference's person ([`bank::pictures`](super::bank::pictures)).
-    pub bank: &'a [BankPicture],
+    /// What else is known of the reference.
+    pub uses: ReferenceUse<'a>,
     /// Where the generator runs. One that is named must be there, whether the quality needs a generator or not.
     pub device: Device,
+}
+
+/// What is made of a reference beside its face.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReferenceUse<'a> {
+    /// How the person is told from what is behind, which then holds still; `None` lets it move with the head.
+    pub matte: Option<MatteSettings>,
+    /// A matte that is known, of the reference's size, instead of its alpha's or a network's.
+    pub known_matte: Option<&'a [f32]>,
+    /// Further pictures of the reference's person ([`bank::pictures`](super::bank::pictures)).
+    pub bank: &'a [BankPicture],
+}
+
+impl ReferenceUse<'_> {
+    /// Stands for all of it.
+    fn key(&self) -> Key {
+        let matte = format!("{:?}", self.matte);
+        let known = self.known_matte.map(|m| Key::new("matte", &[bytemuck::cast_slice(m)]));
+        let pictures =
+            |b: &BankPicture| [pixels(&b.picture), Key::new("mesh", &[bytemuck::cast_slice(&b.mesh.vertices)])];
+        let keys: Vec<Key> = known.into_iter().chain(self.bank.iter().flat_map(pictures)).collect();
+        let parts: Vec<&[u8]> = std::iter::once(matte.as_bytes()).chain(keys.iter().map(|k| &k.bytes()[..])).collect();
+        Key::new("reference use", &parts)
+    }
 }
 
 /// The fit of a reference's face.
@@ -60,7 +82,7 @@ impl ShotSpec<'_> {
     /// The key of the reference as it is prepared for the generator on the backend that `runner` names.
     pub(super) fn reference_key(&self, runner: &str) -> Key {
         let picture = pixels(self.reference);
-        let runner = &format!("{runner} {:?} {}", self.matte, self.bank_key().hex());
+        let runner = &format!("{runner} {}", self.uses.key().hex());
         match self.fit {
             ReferenceFit::Detect(_) => Key::new("reference", &[picture.bytes(), runner.as_bytes()]),
             ReferenceFit::Given(fit) => {
@@ -70,13 +92,6 @@ impl ShotSpec<'_> {
                 Key::new("reference", &[picture.bytes(), runner.as_bytes(), fit[0], fit[1]])
             }
         }
-    }
-
-    /// Stands for the bank.
-    fn bank_key(&self) -> Key {
-        let keys = |b: &BankPicture| [pixels(&b.picture), Key::new("mesh", &[bytemuck::cast_slice(&b.mesh.vertices)])];
-        let keys: Vec<Key> = self.bank.iter().flat_map(keys).collect();
-        Key::new("bank", &keys.iter().map(|k| &k.bytes()[..]).collect::<Vec<_>>())
     }
 
     /// Stands for the shot of a prepared reference; `None` where it is not kept.
@@ -107,7 +122,8 @@ mod tests {
         let key = |reference: &Frame, fit: ReferenceFit, runner: &str| {
             let driver = Driver::Motion { motion: &motion, key: Key::new("m", &[]), track: TrackSettings::default() };
             let (audio, quality, device) = (None, Quality::Draft, Device::Auto);
-            ShotSpec { reference, fit, driver, audio, quality, matte: None, bank: &[], device }.reference_key(runner)
+            ShotSpec { reference, fit, driver, audio, quality, uses: ReferenceUse::default(), device }
+                .reference_key(runner)
         };
         let keys = [
             key(&picture, ReferenceFit::Detect("r"), ""),

@@ -30,6 +30,16 @@ pub fn demo_reference(size: usize) -> Result<(Frame, Fit)> {
     Ok((renderer.render(&fit, size, size)?, fit))
 }
 
+/// The reference portrait's matte: how much of each pixel is the person, 0..1.
+///
+/// # Errors
+/// As [`demo_reference`].
+pub fn demo_matte(size: usize) -> Result<Vec<f32>> {
+    let (_, fit) = demo_reference(size)?;
+    let cut = Renderer::new(Appearance::reference())?.cut_out(&fit, size, size)?;
+    Ok(cut.data.iter().skip(3).step_by(4).copied().collect())
+}
+
 /// The driving performance: `frames` pictures of `size` pixels square with their true fits, at [`DEMO_FPS`]. A person
 /// other than the reference turns the head by up to 25 degrees, talks, smiles, blinks and raises the brows.
 ///

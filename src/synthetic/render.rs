@@ -78,6 +78,19 @@ impl Renderer {
     /// `Model` when the parameters are not those of the procedural head, `NoFace` when the camera is degenerate,
     /// `Usage` when a side is 0 or too large.
     pub fn render(&mut self, fit: &Fit, width: usize, height: usize) -> Result<Frame> {
+        self.draw(fit, width, height, true)
+    }
+
+    /// The same person with nothing behind: alpha is the share of each pixel that it covers, straight.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`].
+    pub fn cut_out(&mut self, fit: &Fit, width: usize, height: usize) -> Result<Frame> {
+        self.draw(fit, width, height, false)
+    }
+
+    /// With or without what is behind.
+    fn draw(&mut self, fit: &Fit, width: usize, height: usize, wall: bool) -> Result<Frame> {
         if width == 0 || height == 0 {
             return Err(Error::usage(format!("a picture of {width}x{height} has no pixels: ask for at least 1x1")));
         }
@@ -145,11 +158,13 @@ impl Renderer {
                 // Within one material two samples are enough; edges get all.
                 let step = if hits.iter().all(|h| material(*h) == first) { SUPER * SUPER - 1 } else { 1 };
                 let mut sum = [0.0f32; 3];
-                let mut count = 0.0;
-                let mut wall = None;
+                let (mut count, mut all) = (0.0f32, 0.0);
+                let mut painted = None;
                 for hit in hits.into_iter().step_by(step) {
+                    all += 1.0;
                     let color = match hit {
-                        None => *wall.get_or_insert_with(behind),
+                        None if !wall => continue,
+                        None => *painted.get_or_insert_with(behind),
                         Some(hit) => encode(sample(hit)),
                     };
                     for c in 0..3 {
@@ -157,7 +172,8 @@ impl Renderer {
                     }
                     count += 1.0;
                 }
-                *pixel = [sum[0] / count, sum[1] / count, sum[2] / count, 1.0];
+                let k = 1.0 / count.max(1.0);
+                *pixel = [k * sum[0], k * sum[1], k * sum[2], count / all];
             }
         });
         Ok(frame)
@@ -324,6 +340,22 @@ mod tests {
         let (a, fit) = demo_reference(96).unwrap();
         assert!(demo_reference(96).unwrap() == (a.clone(), fit));
         assert!(a.data.chunks(4).all(|p| p[3] == 1.0 && p.iter().all(|v| (0.0..=1.0).contains(v))));
+    }
+
+    #[test]
+    fn a_cut_out_is_the_person_without_the_wall() {
+        let (whole, fit) = demo_reference(128).unwrap();
+        let cut = Renderer::new(Appearance::reference()).unwrap().cut_out(&fit, 128, 128).unwrap();
+        let mut counts = [0; 2];
+        for (a, b) in cut.data.as_chunks::<4>().0.iter().zip(whole.data.as_chunks::<4>().0) {
+            counts[0] += usize::from(a[3] == 0.0);
+            if a[3] == 1.0 {
+                assert_eq!(a, b);
+                counts[1] += 1;
+            }
+        }
+        assert!(counts.iter().all(|&n| n > 128 * 128 / 4), "{counts:?}");
+        assert!(cut.pixel(64, 70)[3] == 1.0 && cut.pixel(3, 3)[3] == 0.0);
     }
 
     #[test]

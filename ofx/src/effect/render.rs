@@ -11,7 +11,7 @@ use crate::host::message::MessageType;
 use crate::host::{Effect, Properties};
 use headgan::controls::choices::View;
 use headgan::frame::{Filter, Frame};
-use headgan::reenact::{Driver, MatteSettings, ReferenceFit, ShotSpec};
+use headgan::reenact::{Driver, MatteSettings, ReferenceFit, ReferenceUse, ShotSpec};
 use headgan::shot::analyse::pixels;
 use headgan::{Error, Result};
 use openfx::sys::generic::core::kOfxPropTime;
@@ -103,8 +103,7 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
         driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
         audio: audio_input,
         quality: now.quality,
-        matte: MatteSettings::from_controls(settings),
-        bank: &[],
+        uses: ReferenceUse { matte: MatteSettings::from_controls(settings), ..ReferenceUse::default() },
         device: settings.device,
     };
     let shot = context.shot(cast, cache.as_deref())?;

@@ -108,7 +108,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let draft = Arc::new(DraftModel::new(&head.triangles, &head.ncc, &head.landmarks)?);
     let grid = expressions(&model, &draft, &portrait, &portrait_fit, &Settings::default())?;
     let rendering = Instant::now();
-    let shot = Shot::with_model(model.clone(), draft, portrait, &portrait_fit, track, None)?;
+    let matte = synthetic::demo_matte(SIZE)?;
+    let shot = Shot::with_known_matte(model.clone(), draft, portrait, &portrait_fit, track, matte)?;
     let frame_settings = FrameSettings::from_controls(&Settings::default(), false);
     let mut scratch = Scratch::default();
     let mut result = sink("demo")?;

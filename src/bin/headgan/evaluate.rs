@@ -18,7 +18,8 @@ use headgan::media::{FrameRange, Rational, Source};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::judge::dense_tracker;
 use headgan::reenact::{
-    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, RenderContext, ShotSpec, bank,
+    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, ReferenceUse, RenderContext,
+    ShotSpec, bank,
 };
 use headgan::shot::{AudioSource, Cache};
 use headgan::{Error, Result};
@@ -304,8 +305,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality,
-        matte: MatteSettings::from_controls(settings),
-        bank: &bank,
+        uses: ReferenceUse { matte: MatteSettings::from_controls(settings), bank: &bank, ..ReferenceUse::default() },
         device,
     };
     let shot = context.shot(spec, cache.as_ref())?;

@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use headgan::controls::Values;
 use headgan::controls::choices::{Quality, ReferenceUses, View};
 use headgan::engine::library::Precision;
-use headgan::frame::Frame;
+use headgan::frame::{Color, Frame};
 use headgan::media::source::SourceKind;
 use headgan::media::still::Format;
 use headgan::media::{AudioFrom, Progress, Rational, Sink, SinkSpec, Source, SourceInfo};
@@ -16,7 +16,8 @@ use headgan::reenact::backend::Backend;
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::shot::{Scratch, Shot};
 use headgan::reenact::{
-    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, RenderContext, ShotSpec, bank, view,
+    AudioInput, ContextOptions, Driver, FullPainter, MatteSettings, ReferenceFit, ReferenceUse, RenderContext,
+    ShotSpec, bank, view,
 };
 use headgan::shot::cache;
 use headgan::shot::track::Mark;
@@ -48,6 +49,10 @@ pub struct Args {
     /// Frames a second that a recording is performed at; else those of a reference that is a clip, else the recording's own.
     #[arg(long, value_name = "RATE")]
     fps: Option<Rational>,
+    /// A picture of the reference's size that is white where the person is and black where what is behind shows: instead of the reference's alpha or a pack's
+    /// network.
+    #[arg(long, value_name = "FILE")]
+    matte: Option<PathBuf>,
     /// Keyframes of controls, as JSON.
     #[arg(long, value_name = "FILE.json")]
     keys: Option<PathBuf>,
@@ -97,6 +102,27 @@ fn parse_range(text: &str) -> Result<FrameRange, String> {
         return Err(format!("the range {text} ends before it starts"));
     }
     Ok(FrameRange { first, last })
+}
+
+/// A matte from a picture: its alpha where it has one, else its brightness, as the codes in the file have them.
+fn read_matte(file: &Path, reference: &Frame) -> Result<Vec<f32>> {
+    let source = Source::open(&file.to_string_lossy())?;
+    let picture = source.frame(source.info().first)?;
+    let (size, wanted) = ((picture.width, picture.height), (reference.width, reference.height));
+    if size != wanted {
+        return Err(Error::usage(format!(
+            "{}: the matte has {}x{} pixels, the reference {}x{}: make them the same",
+            file.display(),
+            size.0,
+            size.1,
+            wanted.0,
+            wanted.1
+        )));
+    }
+    let opaque = picture.is_opaque();
+    let shown = picture.to_display(Color::Srgb);
+    let share = |p: &[f32; 4]| if opaque { (p[0] + p[1] + p[2]) / 3.0 } else { p[3] };
+    Ok(shown.data.as_chunks::<4>().0.iter().map(|p| share(p).clamp(0.0, 1.0)).collect())
 }
 
 /// What the options say about every frame.
@@ -158,6 +184,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
+    let matte = args.matte.as_deref().map(|file| read_matte(file, &picture)).transpose()?;
     let same = same_file(&args.reference, &args.driving);
     // Of a clip that performs itself the analysis will tell.
     let clip = base.reference_uses == ReferenceUses::Clip;
@@ -246,8 +273,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality: base.quality,
-        matte: MatteSettings::from_controls(&base),
-        bank: &bank,
+        uses: ReferenceUse { matte: MatteSettings::from_controls(&base), known_matte: matte.as_deref(), bank: &bank },
         device: base.device,
     };
     let shot = context.shot(spec, cache.as_ref())?;

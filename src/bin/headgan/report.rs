@@ -14,7 +14,9 @@ use headgan::media::{FrameRange, Progress, Source, atomic};
 use headgan::reenact::frame_settings::FrameSettings;
 use headgan::reenact::judge::dense_tracker;
 use headgan::reenact::shot::Scratch;
-use headgan::reenact::{AudioInput, ContextOptions, Driver, MatteSettings, ReferenceFit, RenderContext, ShotSpec};
+use headgan::reenact::{
+    AudioInput, ContextOptions, Driver, MatteSettings, ReferenceFit, ReferenceUse, RenderContext, ShotSpec,
+};
 use headgan::report::performance::{Measured, performance_charts};
 use headgan::report::shot_report::{ShotParts, build_for_shot, expressions, models, painter as painter_line};
 use headgan::report::{Picture, Sheet, SheetRow, Stage};
@@ -152,8 +154,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
         quality: base.quality,
-        matte: MatteSettings::from_controls(&base),
-        bank: &[],
+        uses: ReferenceUse { matte: MatteSettings::from_controls(&base), ..ReferenceUse::default() },
         device: base.device,
     };
     let shot = context.shot(spec, cache.as_ref())?;

@@ -32,7 +32,7 @@ const TURN: f32 = 14.0;
 /// How far around lips and lids a region reaches, in face widths of the mean face: all of it, and fading to nothing.
 const REACH: [[f32; 2]; 2] = [[0.05, 0.17], [0.035, 0.10]];
 /// Largest factor by which a picture's colours are brought to the reference's.
-const GAIN: f32 = 1.6;
+const GAIN: f32 = 1.25;
 /// The same of a region's on top of the whole face's: what an expression does to the skin around a mouth is no light.
 const LOCAL: f32 = 1.12;
 

@@ -288,7 +288,7 @@ fn prepare_clip(
         let (Some(picture), Some(face)) = (pictures.remove(i), face) else {
             return rejected(format!("frame {i} is not what it was"));
         };
-        shots.push(Shot::new(networks, picture, &face.fit, track.clone(), None, None, &[])?);
+        shots.push(Shot::new(networks, picture, &face.fit, track.clone(), None, &ReferenceUse::default())?);
     }
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let audio = match AudioSource::from_clip(&source) {

@@ -196,6 +196,13 @@ pub struct Control {
     pub since: &'static str,
 }
 
+impl Control {
+    /// Whether the plugin offers it: a host gives the plugin the frames of a reference clip one by one, and nothing analyses them yet.
+    pub fn is_for_hosts(&self) -> bool {
+        self.id != "reference_uses"
+    }
+}
+
 /// The control with this id.
 pub fn find(id: &str) -> Option<&'static Control> {
     CONTROLS.iter().find(|c| c.id == id)

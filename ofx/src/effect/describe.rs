@@ -78,7 +78,7 @@ pub fn describe_in_context(effect: &Effect) -> Result<()> {
     definer.plugin_params()?;
     for group in Group::ALL {
         definer.group(group.id(), group.label(), group.hint(), *group == Group::Performance)?;
-        for control in group.controls() {
+        for control in group.controls().filter(|c| c.is_for_hosts()) {
             definer.control(control, group.id())?;
         }
     }

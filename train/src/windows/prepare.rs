@@ -15,7 +15,7 @@ use headgan::frame::Frame;
 use headgan::media::{FrameRange, Progress, Rational, Source};
 use headgan::morphable::dense::DenseRegion;
 use headgan::reenact::windows::{Part, PointPlaces, SeenWindow, cut};
-use headgan::reenact::{AudioInput, FrameSettings, RenderContext, Scratch, Shot};
+use headgan::reenact::{AudioInput, FrameSettings, ReferenceUse, RenderContext, Scratch, Shot};
 use headgan::shot::analyse::{Analysis, Clip, ClipFrames, Event, with_clip};
 use headgan::shot::track::Mark;
 use headgan::shot::{AudioSource, Cache, TrackSettings};

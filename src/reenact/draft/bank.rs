@@ -116,11 +116,12 @@ impl Bank {
             let mut entry = Entry { picture, vertices, look, shows, gains: [[1.0; 3]; REGIONS + 1] };
             let whole = gain(shot, &entry, |_| 1.0).map(|g| g.clamp(1.0 / GAIN, GAIN));
             entry.gains[REGIONS] = whole;
-            for r in 0..REGIONS {
+            let around: [[f32; 3]; REGIONS] = std::array::from_fn(|r| {
                 // The skin around lips and lids, not what the expression changes.
                 let local = gain(shot, &entry, |v| 4.0 * masks[v][r] * (1.0 - masks[v][r]));
-                entry.gains[r] = std::array::from_fn(|k| whole[k] * (local[k] / whole[k]).clamp(1.0 / LOCAL, LOCAL));
-            }
+                std::array::from_fn(|k| whole[k] * (local[k] / whole[k]).clamp(1.0 / LOCAL, LOCAL))
+            });
+            entry.gains[..REGIONS].copy_from_slice(&around);
             entries.push(entry);
         }
         Ok((!entries.is_empty()).then_some(Bank { entries, own, masks }))

@@ -70,11 +70,11 @@ pub fn prepare(context: &RenderContext, cache: Option<&Cache>, settings: &Settin
             continue;
         }
         let note = match prepare_clip(context, cache, &opening, &clip) {
-            Ok(made) if made.note.rejected.is_none() => {
+            // One that is rejected can still be measured on.
+            Ok(made) => {
                 made.save(&store::path(settings.data, &clip.name))?;
                 made.note
             }
-            Ok(made) => made.note,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => ClipNote { rejected: Some(error.to_string()), ..note(&clip) },
         };
@@ -202,8 +202,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, one) = (store::path(folder.path(), "a"), clip(0, true));
         one.save(&path).unwrap();
-        assert_eq!(store::load_all(folder.path()).unwrap(), [one]);
+        assert_eq!(store::load_all(folder.path(), false).unwrap(), [one]);
         std::fs::write(&path, "no").unwrap();
-        assert!(store::load_all(folder.path()).unwrap_err().to_string().contains("remove it"));
+        assert!(store::load_all(folder.path(), false).unwrap_err().to_string().contains("remove it"));
     }
 }

@@ -58,7 +58,7 @@ fn apart(clip: &SpokenClip, settings: &Settings) -> bool {
 /// [`Error::Interrupted`] after Ctrl-C, with all steps saved; [`Error::Input`] where the disk is full, data are missing or the run is another
 /// network's.
 pub fn run(settings: &Settings) -> Result<()> {
-    let clips = load_all(settings.data)?;
+    let clips = load_all(settings.data, false)?;
     let usable = clips.iter().filter(|c| !c.note.held && (c.note.clean || !settings.clean));
     let (kept, learned): (Vec<&SpokenClip>, Vec<&SpokenClip>) = usable.partition(|c| apart(c, settings));
     if learned.is_empty() {

@@ -86,11 +86,11 @@ pub fn path(data: &Path, name: &str) -> PathBuf {
     data.join(format!("{name}.safetensors"))
 }
 
-/// All clips of a folder that were not rejected, by name.
+/// All clips of a folder by name; those that were rejected only where `rejected` asks for them.
 ///
 /// # Errors
 /// [`Error::Input`] where there is none, or one is damaged.
-pub fn load_all(data: &Path) -> Result<Vec<SpokenClip>> {
+pub fn load_all(data: &Path, rejected: bool) -> Result<Vec<SpokenClip>> {
     let cannot = |e: std::io::Error| Error::input(format!("{}: cannot be read ({e})", data.display())).with_source(e);
     let entries = std::fs::read_dir(data).map_err(cannot)?.collect::<std::io::Result<Vec<_>>>().map_err(cannot)?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).collect();
@@ -99,5 +99,7 @@ pub fn load_all(data: &Path) -> Result<Vec<SpokenClip>> {
     if paths.is_empty() {
         return Err(Error::input(format!("{}: holds no prepared clip: `headgan-train lips-prepare`", data.display())));
     }
-    paths.iter().map(|p| SpokenClip::load(p)).collect()
+    let mut clips = paths.iter().map(|p| SpokenClip::load(p)).collect::<Result<Vec<_>>>()?;
+    clips.retain(|c| rejected || c.note.rejected.is_none());
+    Ok(clips)
 }

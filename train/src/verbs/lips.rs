@@ -8,6 +8,7 @@ use headgan::reenact::{ContextOptions, RenderContext};
 use headgan::shot::Cache;
 use headgan::shot::cache::DEFAULT_LIMIT;
 use headgan::{Error, Result};
+use headgan_train::data::clip_files::stem;
 use headgan_train::lips::measure::{measure, median};
 use headgan_train::lips::store::{SpokenClip, load_all};
 use headgan_train::lips::trainer::weights;
@@ -87,6 +88,12 @@ pub struct Measure {
     /// Measure on the clips that are not held instead.
     #[arg(long)]
     learned: bool,
+    /// Measure on clips too that lips-prepare rejected since their lips do not go with their sound.
+    #[arg(long)]
+    rejected: bool,
+    /// Only the clips whose names this file has, one in each line.
+    #[arg(long, value_name = "FILE")]
+    only: Option<PathBuf>,
     /// Print all figures as one JSON document.
     #[arg(long)]
     json: bool,
@@ -156,8 +163,17 @@ pub fn measure_lips(args: &Measure) -> Result<()> {
     };
     let width = check(&weights)?;
     let lips = SoundLips::new(Embedded::new(weights, &cpu::Options { threads: 1, ..cpu::Options::default() }), width);
-    let clips = load_all(&args.data)?;
-    let clips: Vec<&SpokenClip> = clips.iter().filter(|c| c.note.held != args.learned).collect();
+    let clips = load_all(&args.data, args.rejected)?;
+    let only = match &args.only {
+        Some(file) => {
+            let cannot = |e| Error::usage(format!("--only {}: cannot be read ({e})", file.display()));
+            let text = std::fs::read_to_string(file).map_err(cannot)?;
+            Some(text.lines().map(|l| stem(l.trim())).collect::<Vec<_>>())
+        }
+        None => None,
+    };
+    let chosen = |c: &&SpokenClip| only.as_ref().is_none_or(|only| only.contains(&c.note.name));
+    let clips: Vec<&SpokenClip> = clips.iter().filter(|c| c.note.held != args.learned).filter(chosen).collect();
     if clips.is_empty() {
         return Err(Error::input(format!("{}: no clip is held", args.data.display())));
     }

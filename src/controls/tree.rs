@@ -160,7 +160,7 @@ impl Group {
                 "Smooths what was measured of the driver, over frames before and after alike, so that nothing lags."
             }
             Group::Adaptation => "How the driver's framing and face are brought to the reference's.",
-            Group::Sound => "What a generator hears that listens to sound; others, and Draft, do not.",
+            Group::Sound => "What the sound does: to a mouth that follows it, and to a generator that listens.",
             Group::Faces => "Which face, and which frame of the reference.",
             Group::Composite => "How the new head goes back into the plate.",
             Group::Output => "What is rendered, and with what.",

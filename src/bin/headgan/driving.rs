@@ -105,7 +105,7 @@ pub enum Driving {
 }
 
 /// Frames a second of a sound alone.
-const SOUND_FPS: Rational = Rational::whole(25);
+const SOUND_FPS: u32 = 25;
 
 impl Driving {
     pub fn open(name: &str) -> Result<Driving> {
@@ -122,7 +122,7 @@ impl Driving {
     /// second (`None`: 25); others as they are.
     pub fn still(self, networks: &Networks, fit: &Fit, fps: Option<Rational>, size: (usize, usize)) -> Result<Driving> {
         let Driving::Sound(path) = &self else { return Ok(self) };
-        let fps = fps.unwrap_or(SOUND_FPS);
+        let fps = fps.unwrap_or(Rational::whole(SOUND_FPS));
         let seconds = Sound::load_cancellable(path, interrupt::token())?.seconds();
         let frames = (seconds * fps.as_f64()).ceil().max(1.0) as usize;
         let mut motion = Motion::from_fits(std::iter::repeat_n(fit, frames), size, networks.model_hash());
@@ -174,7 +174,7 @@ impl Driving {
             Driving::Clip(source) => source.info().fps,
             Driving::Motion(motion) => motion.fps,
             Driving::Recording(performance) => Some(performance.rate()),
-            Driving::Sound(_) => Some(SOUND_FPS),
+            Driving::Sound(_) => Some(Rational::whole(SOUND_FPS)),
         };
         fps.unwrap_or(Rational::whole(25))
     }

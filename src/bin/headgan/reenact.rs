@@ -225,7 +225,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (analysed, total) = (started.elapsed(), track.poses.len());
     let (gaps, outliers) = (track.marked(Mark::Gap).len(), track.marked(Mark::Outlier).len());
     if gaps > 0 && !args.quiet {
-        eprintln!("headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours", name);
+        eprintln!("headgan: {name}: no face in {gaps} of {total} frames; their pose is taken from their neighbours");
     }
     check_range(&name, range, motion.first, total)?;
     let last = range.last.unwrap_or(motion.first + total - 1);

@@ -59,5 +59,6 @@ fn compare(clip: &SpokenClip, curves: &LipCurves) -> (f64, f64, f64) {
 /// The middle of figures; 0 where there are none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let n = values.len();
+    if n == 0 { 0.0 } else { 0.5 * (values[(n - 1) / 2] + values[n / 2]) }
 }

@@ -88,7 +88,7 @@ pub fn run(settings: &Settings) -> Result<()> {
         let batch = Batch::draw(&learned, settings.batch, &mut rng, settings.device);
         let record = trainer.train_step(&batch, learning_rate(settings.rate, step, settings.steps));
         let now = trainer.net.step;
-        if now.is_multiple_of(VALIDATE) || now == settings.steps {
+        if !kept.is_empty() && (now.is_multiple_of(VALIDATE) || now == settings.steps) {
             let options = cpu::Options { threads: 1, ..cpu::Options::default() };
             let ops = Embedded::new(Arc::new(weights(&trainer.checkpoint()?)?), &options);
             let figures = measure(&SoundLips::new(ops, settings.width), &kept)?;

@@ -38,6 +38,7 @@ fn main() -> Result<()> {
             fit: ReferenceFit::Detect(reference),
             driver: Driver::Track(track),
             audio: None,
+            lips: None,
             quality: Quality::Draft,
             uses: ReferenceUse { matte: Some(MatteSettings::default()), ..ReferenceUse::default() },
             device: Device::Auto,

@@ -10,6 +10,7 @@
 //! * [`spectrogram`], [`speech`], [`ctc`]: the input of an acoustic model, and the characters that it recognises, with their times;
 //!   [`windows`]: the characters around each frame.
 //! * [`conditioning`]: all of these values for every frame of a shot, as a generator takes them.
+//! * [`mel`], [`lips`]: what lips do while a sound is heard.
 //!
 //! T. Giannakopoulos, "pyAudioAnalysis: An Open-Source Python Library for Audio Signal Analysis", PLoS ONE 10(12), 2015.
 
@@ -18,6 +19,8 @@ pub mod ctc;
 pub mod decode;
 mod edits;
 pub mod layout;
+pub mod lips;
+pub mod mel;
 pub mod mid_term;
 pub mod resample;
 pub mod short_term;

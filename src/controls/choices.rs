@@ -98,6 +98,14 @@ choice! {
 }
 
 choice! {
+    /// What moves the mouth.
+    MouthFrom {
+        Driver "driver" "Driver" "The driver's lips and jaw.",
+        Sound "sound" "Sound" "What is spoken in the sound; everything but lips and jaw stays the driver's.",
+    }
+}
+
+choice! {
     /// Which picture comes out.
     View {
         Result "result" "Result" "The finished picture.",

@@ -3,7 +3,8 @@
 #![allow(missing_docs, reason = "each field is the control of the same name; controls::tree says what it does")]
 
 use super::choices::{
-    Background, Composite, Device, FaceChoice, MatteSource, Neutral, OverrideMode, Quality, ReferenceUses, View,
+    Background, Composite, Device, FaceChoice, MatteSource, MouthFrom, Neutral, OverrideMode, Quality, ReferenceUses,
+    View,
 };
 use super::tree;
 use super::values::Values;
@@ -77,6 +78,7 @@ pub struct Settings {
     pub audio_offset: f32,
     /// Decibels.
     pub audio_gain: f32,
+    pub mouth_from: MouthFrom,
     pub face_choice: FaceChoice,
     pub face_x: f32,
     pub face_y: f32,
@@ -163,6 +165,7 @@ impl Settings {
             identity_mix: read.float("identity_mix"),
             audio_offset: read.float("audio_offset"),
             audio_gain: read.float("audio_gain"),
+            mouth_from: MouthFrom::ALL[read.option("mouth_from")],
             face_choice: FaceChoice::ALL[read.option("face_choice")],
             face_x: read.float("face_x"),
             face_y: read.float("face_y"),

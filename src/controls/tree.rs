@@ -3,7 +3,7 @@
 //! To add one, follow CONTRIBUTING.md, *A control*.
 
 use super::choices::{
-    Background, ChoiceOption, Composite, Device, FaceChoice, MatteSource, Neutral, OverrideMode, Quality,
+    Background, ChoiceOption, Composite, Device, FaceChoice, MatteSource, MouthFrom, Neutral, OverrideMode, Quality,
     ReferenceUses, View,
 };
 use crate::morphable::Expression;
@@ -160,7 +160,7 @@ impl Group {
                 "Smooths what was measured of the driver, over frames before and after alike, so that nothing lags."
             }
             Group::Adaptation => "How the driver's framing and face are brought to the reference's.",
-            Group::Sound => "What a generator hears that listens to sound; others, and Draft, do not.",
+            Group::Sound => "What the sound does: to a mouth that follows it, and to a generator that listens.",
             Group::Faces => "Which face, and which frame of the reference.",
             Group::Composite => "How the new head goes back into the plate.",
             Group::Output => "What is rendered, and with what.",
@@ -581,7 +581,7 @@ pub static CONTROLS: &[Control] = &[
         "audio_offset",
         "Audio offset",
         float(0.0, -1000.0, 1000.0, Unit::Frames),
-        "So much later than it lies under the picture the generator hears the sound; below 0 earlier. Parts of a frame \
+        "So much later than it lies under the picture the generator, or the mouth, hears the sound; below 0 earlier. Parts of a frame \
          count (frames).",
     ),
     fixed_since(
@@ -592,6 +592,15 @@ pub static CONTROLS: &[Control] = &[
         float(0.0, -40.0, 40.0, Unit::Decibels),
         "So much louder the generator takes the sound for; below 0 softer. How loud the file itself is does not matter: \
          at 0 every sound's peak is alike (dB).",
+    ),
+    fixed_since(
+        "0.3.0",
+        Group::Sound,
+        "mouth_from",
+        "Mouth follows",
+        Kind::Choice { default: MouthFrom::Driver as usize, options: MouthFrom::OPTIONS },
+        "What moves lips and jaw: the driver's, or what is spoken in the sound, as for a translated dialogue. Needs a head with \
+         ARKit's shapes and a model pack with lips.",
     ),
     // Faces.
     fixed(

@@ -1,6 +1,6 @@
 //! Whether the weights of a pack's component fit its architecture: checked before an import is written, and when a pack is loaded.
 
-use crate::audio::speech;
+use crate::audio::{lips, speech};
 use crate::engine::shape;
 use crate::face::{detector, embedder, regress};
 use crate::models::{Architecture, Component};
@@ -46,6 +46,7 @@ pub fn check(component: &Component, weights: &Weights) -> Result<()> {
             dense_points::points(ops, &dense_points::shape());
         })
         .map(drop),
+        Architecture::SoundLips => lips::check(weights).map(drop),
         Architecture::DeepSpeech2 => speech::check_component(component, weights),
         Architecture::LinearMorphable | Architecture::Other(_) => default_check(component, weights),
     }

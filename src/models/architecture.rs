@@ -32,6 +32,8 @@ pub enum Architecture {
     Graph,
     /// Paints an eye or a mouth.
     WindowGenerator,
+    /// Says what lips do while a sound is heard.
+    SoundLips,
     /// One that this version does not know: a pack with it is listed, its weights are refused. Made by `From` only, so
     /// that a known name is never here.
     #[non_exhaustive]
@@ -40,7 +42,7 @@ pub enum Architecture {
 
 impl Architecture {
     /// Every architecture that a component may have.
-    pub const ALL: [Architecture; 12] = [
+    pub const ALL: [Architecture; 13] = [
         Architecture::RetinaFace,
         Architecture::FaceBoxes,
         Architecture::MobileNetV1,
@@ -53,6 +55,7 @@ impl Architecture {
         Architecture::DensePoints,
         Architecture::Graph,
         Architecture::WindowGenerator,
+        Architecture::SoundLips,
     ];
 
     /// Its name in packs and in the metadata of weights files.
@@ -70,6 +73,7 @@ impl Architecture {
             Architecture::DensePoints => "dense-points",
             Architecture::Graph => "graph",
             Architecture::WindowGenerator => "window-generator",
+            Architecture::SoundLips => "sound-lips",
             Architecture::Other(name) => name,
         }
     }
@@ -124,6 +128,7 @@ mod tests {
             "dense-points",
             "graph",
             "window-generator",
+            "sound-lips",
             "yolo",
         ];
         for (i, name) in names.into_iter().enumerate() {

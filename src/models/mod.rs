@@ -57,6 +57,8 @@ pub enum Role {
     Segmentation,
     /// Paints an eye or a mouth: the configuration calls the network `eye` or `mouth`.
     Window,
+    /// Says what lips do while a sound is heard.
+    Lips,
 }
 
 impl fmt::Display for Role {
@@ -74,6 +76,7 @@ impl fmt::Display for Role {
             Role::Iris => "iris",
             Role::Segmentation => "segmentation",
             Role::Window => "window",
+            Role::Lips => "lips",
         })
     }
 }
@@ -347,6 +350,12 @@ impl ModelSet {
             (Role::Window, _) => {
                 return Err(Error::model(format!(
                     "no model pack has a {role} (headgan-train windows makes one) {}",
+                    self.there()
+                )));
+            }
+            (Role::Lips, _) => {
+                return Err(Error::model(format!(
+                    "no model pack says what lips do while a sound is heard (starter-lips does, headgan-train lips makes one) {}",
                     self.there()
                 )));
             }

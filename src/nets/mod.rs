@@ -19,6 +19,7 @@ pub mod mobilenet;
 #[allow(missing_docs, reason = "the variants are architectures by their names")]
 pub mod named;
 pub mod retinaface;
+pub mod sound_lips;
 #[doc(hidden)]
 pub mod suite;
 pub mod verify;

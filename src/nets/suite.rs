@@ -6,7 +6,9 @@
 use crate::engine::ops::{Act, Cell, Conv, Crop, Executor, Ops, Pad, Resize, Rnn};
 use crate::engine::shape;
 use crate::nets::named::Network;
-use crate::nets::{deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, verify, window};
+use crate::nets::{
+    deepspeech2, discriminator, generator, lids, mobilefacenet, mobilenet, retinaface, sound_lips, verify, window,
+};
 use crate::testing::{Rng, load_f32, random_weights, shared};
 use crate::weights::{Array, Weights};
 use std::sync::Arc;
@@ -267,6 +269,15 @@ pub fn networks<E: Executor>(make: impl Fn(Arc<Weights>) -> E) -> Vec<Outcome> {
         let ops = make(Arc::new(random_weights(&layers, seed)));
         let x = ops.tensor(shape, &Rng(seed).vec(shape.iter().product()));
         out.push(Outcome::of(&ops, format!("{config:?}"), &deepspeech2::deepspeech2(&ops, &config, &x)));
+    }
+    for (seed, width) in [(31, 24), (32, 9)] {
+        let shape = [2, sound_lips::BANDS, 1, 53];
+        let layers = shape::layers(|ops| {
+            sound_lips::sound_lips(ops, width, &shape);
+        });
+        let ops = make(Arc::new(random_weights(&layers, seed)));
+        let x = ops.tensor(shape, &Rng(seed).vec(shape.iter().product()));
+        out.push(Outcome::of(&ops, format!("sound to lips, {width}"), &sound_lips::sound_lips(&ops, width, &x)));
     }
     out
 }

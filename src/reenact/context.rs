@@ -21,7 +21,7 @@ use crate::reenact::networks::{Fitting, Networks};
 use crate::reenact::shot::{Scratch, Shot};
 use crate::reenact::windows::WindowNetworks;
 use crate::shot::analyse::{Analysis, Clip, with_clip};
-use crate::shot::audio::ShotAudio;
+use crate::shot::audio::{ShotAudio, ShotLips};
 use crate::shot::{Analyser, AudioExtractor, AudioSource, Cache, Head, Motion, Track, TrackSettings};
 use crate::{CancelToken, Error, Result};
 use parking_lot::Mutex;
@@ -152,6 +152,14 @@ impl RenderContext {
         AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.extract(from, fps, gain)
     }
 
+    /// What lips do while a sound is heard, for a mouth that follows it.
+    ///
+    /// # Errors
+    /// As [`AudioExtractor::lips`].
+    pub fn lips(&self, from: &AudioSource, cache: Option<&Cache>, cancel: &CancelToken) -> Result<ShotLips> {
+        AudioExtractor { models: &self.models, threads: self.options.threads, cache, cancel }.lips(from)
+    }
+
     /// The backend of a generator for `device`.
     ///
     /// # Errors
@@ -263,7 +271,7 @@ impl RenderContext {
         // Held while a reference is prepared: threads that want the same one wait for it.
         let mut references = self.references.lock();
         let shot = match references.get(&reference) {
-            Some(shot) => Arc::new(shot.with_track(track).with_audio(spec.audio)),
+            Some(shot) => Arc::new(shot.with_track(track).with_audio(spec.audio).with_lips(spec.lips)?),
             None => {
                 let generator = backend.map(|backend| self.generator_at(&backend)).transpose()?;
                 let found;
@@ -281,7 +289,7 @@ impl RenderContext {
                     Some(windows) => shot.with_windows(windows)?,
                     None => shot,
                 };
-                references.put(reference, Arc::new(shot.with_audio(spec.audio)))
+                references.put(reference, Arc::new(shot.with_audio(spec.audio).with_lips(spec.lips)?))
             }
         };
         drop(references);

@@ -3,7 +3,7 @@
 use super::acting::Acting;
 use super::draft::DraftSettings;
 use crate::controls::Settings;
-use crate::controls::choices::{Background, Composite, Quality, View};
+use crate::controls::choices::{Background, Composite, MouthFrom, Quality, View};
 use crate::morphable::retarget::RetargetSettings;
 use crate::morphable::{Euler, RigSettings};
 
@@ -28,8 +28,10 @@ pub struct FrameSettings {
     pub identity_mix: f32,
     /// The mask's growth and softness.
     pub mask: DraftSettings,
-    /// Frames by which the audio is delayed for the generator.
+    /// Frames by which the audio is delayed for the generator and the mouth.
     pub audio_offset: f32,
+    /// What moves the mouth.
+    pub mouth_from: MouthFrom,
 }
 
 impl Default for FrameSettings {
@@ -45,6 +47,7 @@ impl Default for FrameSettings {
             identity_mix: 0.0,
             mask: DraftSettings::default(),
             audio_offset: 0.0,
+            mouth_from: MouthFrom::Driver,
         }
     }
 }
@@ -88,6 +91,7 @@ impl FrameSettings {
                 still_background: controls.background == Background::Still,
             },
             audio_offset: controls.audio_offset,
+            mouth_from: controls.mouth_from,
         }
     }
 }
@@ -115,6 +119,7 @@ impl FrameSettings {
         let still = r.motion == 0.0 && r.pose == 0.0 && r.expression == 0.0 && !r.self_reenactment;
         plain
             && still
+            && self.mouth_from == MouthFrom::Driver
             && !turned
             && self.rig.expressions.iter().all(|e| *e == 0.0)
             && !self.rig.replace

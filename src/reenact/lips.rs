@@ -17,6 +17,8 @@ pub(super) struct Lips {
     eyes: [f32; 2],
     /// Gap at which the reference's lips touch, and the driver's.
     touching: [f32; 2],
+    /// Whether the driver's lips touch in some frame.
+    closes: bool,
 }
 
 impl Lips {
@@ -42,8 +44,9 @@ impl Lips {
         let usual = opening.height(&[], &[]) / opening.eye_distance(&[]);
         let touching = |gap: f32| if (gap - usual).abs() <= TOUCHING { gap } else { usual };
         let least = driver.map(|expr| opening.height(own, expr)).fold(f32::INFINITY, f32::min);
+        let closes = touching(least / eyes[1]) == least / eyes[1];
         let touching = [touching(opening.height(shape, rest) / eyes[0]), touching(least / eyes[1])];
-        Some(Lips { opening, eyes, touching })
+        Some(Lips { opening, eyes, touching, closes })
     }
 
     /// Changes an expression of the driver's to what the reference's lips make of it; `shape` and `own` are the identities of the
@@ -51,6 +54,17 @@ impl Lips {
     pub fn transfer(&self, shape: &[f32], own: &[f32], expr: &mut [f32]) {
         let gap = self.opening.height(own, expr) / self.eyes[1] - self.touching[1];
         self.opening.set_height(shape, expr, (gap + self.touching[0]) * self.eyes[0]);
+    }
+
+    /// Whether the driver's lips touch in some frame, as far as can be told.
+    pub fn driver_closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Parts the lips of an expression by a share of the distance of the eyes, on the reference's face or, `itself`, on the driver's own.
+    pub fn part(&self, gap: f32, itself: bool, shape: &[f32], own: &[f32], expr: &mut [f32]) {
+        let (whose, shape) = if itself { (1, own) } else { (0, shape) };
+        self.opening.set_height(shape, expr, (gap + self.touching[whose]) * self.eyes[whose]);
     }
 }
 

@@ -6,7 +6,7 @@ use super::networks::Networks;
 use super::shot_spec::ReferenceUse;
 use super::view;
 use crate::audio::layout::ALL;
-use crate::controls::choices::{Quality, View};
+use crate::controls::choices::{MouthFrom, Quality, View};
 use crate::error::Advice;
 use crate::frame::{Color, Filter, Frame, Window};
 use crate::morphable::retarget::{FramePose, ShotStats, retarget};
@@ -18,9 +18,10 @@ use crate::reenact::lids::Lids;
 use crate::reenact::lips::Lips;
 use crate::reenact::paste::{add_change, cover_home, put_back};
 use crate::reenact::runner::{GeneratorRunner, RunnerScratch, Stack};
+use crate::reenact::spoken::Spoken;
 use crate::reenact::window::{flow_in_window, in_window, window_around};
 use crate::reenact::windows::{self, PointPlaces, SeenWindow, WindowNetworks, WindowPainter};
-use crate::reenact::{AudioInput, CROP, FrameSettings};
+use crate::reenact::{AudioInput, CROP, FrameSettings, LipInput};
 use crate::shot::crop::{self, Square};
 use crate::shot::{Head, Track};
 use crate::{CancelToken, Error, Result};
@@ -48,6 +49,8 @@ pub struct Shot {
     /// The same of lips.
     lips: Option<Lips>,
     audio: Option<AudioInput>,
+    /// The mouth that follows a sound.
+    spoken: Option<Spoken>,
     /// What paints eyes and mouth in [`Quality::Full`], instead of a generator.
     windows: Option<Arc<WindowPainter>>,
 }
@@ -188,6 +191,7 @@ impl Shot {
             lids,
             lips,
             audio,
+            spoken: None,
             windows: None,
         };
         if let Some(generator) = generator {
@@ -202,6 +206,21 @@ impl Shot {
     /// The same shot with audio. Only a generator that takes audio ([`Shot::takes_audio`]) uses it; without audio it is given zeros.
     pub fn with_audio(self, audio: Option<AudioInput>) -> Shot {
         Shot { audio, ..self }
+    }
+
+    /// The same shot with lips that follow a sound where [`FrameSettings::mouth_from`] says so.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a head without ARKit's shapes.
+    pub fn with_lips(self, input: Option<LipInput>) -> Result<Shot> {
+        let none = || {
+            Error::usage(
+                "a mouth that follows the sound needs a head with ARKit's shapes: fit the faces with the pack mediapipe or starter-face",
+            )
+        };
+        let spoken = |input| Spoken::new(input, self.model.model(), self.lips.as_ref(), &self.track).ok_or_else(none);
+        let spoken = input.map(spoken).transpose()?;
+        Ok(Shot { spoken, ..self })
     }
 
     /// The same shot with networks that paint eyes and mouth: they, not a generator, are what [`Quality::Full`] is then.
@@ -272,6 +291,7 @@ impl Shot {
             runner: self.runner.clone(),
             track,
             audio: None,
+            spoken: None,
             windows: self.windows.clone(),
         }
     }
@@ -332,7 +352,13 @@ impl Shot {
                 }
             }
         }
-        if let Some(lips) = self.lips.as_ref().filter(|_| !settings.retarget.self_reenactment) {
+        let itself = settings.retarget.self_reenactment;
+        if settings.mouth_from == MouthFrom::Sound {
+            let spoken = self.spoken.as_ref().ok_or_else(|| {
+                Error::usage("the mouth shall follow the sound and there is none: choose an audio file")
+            })?;
+            spoken.speak(index, settings.audio_offset, itself, &self.shape, own, &mut driver.to_mut().expr);
+        } else if let Some(lips) = self.lips.as_ref().filter(|_| !itself) {
             lips.transfer(&self.shape, own, &mut driver.to_mut().expr);
         }
         let mut pose = retarget(&self.stats, &self.track.stats, index, &driver, &settings.retarget)?;

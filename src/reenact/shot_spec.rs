@@ -1,7 +1,7 @@
 //! What a shot is made of, and the keys that it is found by.
 
 use super::draft::BankPicture;
-use super::{AudioInput, MatteSettings};
+use super::{AudioInput, LipInput, MatteSettings};
 use crate::controls::choices::{Device, Quality};
 use crate::frame::Frame;
 use crate::key::Key;
@@ -20,6 +20,8 @@ pub struct ShotSpec<'a> {
     pub driver: Driver<'a>,
     /// The sound, for a generator that takes audio.
     pub audio: Option<AudioInput>,
+    /// What lips do while it is heard, for a mouth that follows the sound.
+    pub lips: Option<LipInput>,
     /// Whether a generator is needed.
     pub quality: Quality,
     /// What else is known of the reference.
@@ -99,7 +101,8 @@ impl ShotSpec<'_> {
         let Driver::Motion { motion, key, track } = &self.driver else { return None };
         let (width, height) = motion.size;
         let sound = self.audio.as_ref().map_or(String::new(), |h| format!("{} {}", h.key.hex(), h.first));
-        let settings = format!("{track:?} {width}x{height} {sound}");
+        let lips = self.lips.as_ref().map_or(String::new(), |l| format!(" {} {} {}", l.key.hex(), l.first, l.fps));
+        let settings = format!("{track:?} {width}x{height} {sound}{lips}");
         Some(Key::new("performance", &[reference.bytes(), key.bytes(), settings.as_bytes()]))
     }
 }
@@ -121,8 +124,8 @@ mod tests {
             Motion { first: 0, size: (2, 2), fps: None, model: String::new(), frames: Vec::new(), identity: None };
         let key = |reference: &Frame, fit: ReferenceFit, runner: &str| {
             let driver = Driver::Motion { motion: &motion, key: Key::new("m", &[]), track: TrackSettings::default() };
-            let (audio, quality, device) = (None, Quality::Draft, Device::Auto);
-            ShotSpec { reference, fit, driver, audio, quality, uses: ReferenceUse::default(), device }
+            let (audio, lips, quality, device) = (None, None, Quality::Draft, Device::Auto);
+            ShotSpec { reference, fit, driver, audio, lips, quality, uses: ReferenceUse::default(), device }
                 .reference_key(runner)
         };
         let keys = [

@@ -1,5 +1,6 @@
 //! The audio values that a generator takes for a shot, computed once and kept in the cache.
 
+use crate::audio::lips::{self, LipCurves, SoundLips};
 use crate::audio::speech::{ARCHITECTURE, Speech};
 use crate::audio::{AudioConditioning, Sound, decode};
 use crate::engine::cpu;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 /// Changes whenever the same sound may give other values.
 const VERSION: &[u8] = b"1";
+/// The same of lips.
+const LIPS: &[u8] = b"1";
 
 /// Where a shot's sound comes from.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,15 @@ pub struct ShotAudio {
     pub cached: bool,
 }
 
+/// What lips do while a sound is heard.
+#[derive(Debug, Clone)]
+pub struct ShotLips {
+    /// Through the sound.
+    pub curves: Arc<LipCurves>,
+    /// Stands for them: made of the sound's content and the network.
+    pub key: Key,
+}
+
 /// Extracts the audio values of shots.
 #[derive(Clone, Copy)]
 pub struct AudioExtractor<'a> {
@@ -109,6 +121,23 @@ impl AudioExtractor<'_> {
         let stored =
             self.cache.and_then(|cache| AudioConditioning::from_arrays(&cache.put(&key, values.to_arrays())).ok());
         Ok(ShotAudio { conditioning: Arc::new(stored.unwrap_or(values)), key, cached: false })
+    }
+
+    /// What lips do while a sound is heard, whatever its gain.
+    ///
+    /// # Errors
+    /// [`Error::Model`] where no pack has lips, or they are damaged; [`Error::Input`] where the sound cannot be decoded or there is none in the
+    /// file; [`Error::Interrupted`].
+    pub fn lips(&self, from: &AudioSource) -> Result<ShotLips> {
+        let (_, component) = self.models.find(Role::Lips, Some(&lips::ARCHITECTURE), None)?;
+        let key = Key::new("lips", &[LIPS, from.identity()?.bytes(), component.blake3.as_bytes()]);
+        if let Some(curves) = self.cache.and_then(|cache| LipCurves::from_arrays(&cache.get(&key)?)) {
+            return Ok(ShotLips { curves: Arc::new(curves), key });
+        }
+        let options = cpu::Options { threads: self.threads, ..cpu::Options::default() };
+        let curves = SoundLips::load(self.models, &options)?.hear(&from.load(self.cancel)?)?;
+        let stored = self.cache.and_then(|cache| LipCurves::from_arrays(&cache.put(&key, curves.to_arrays())));
+        Ok(ShotLips { curves: Arc::new(stored.unwrap_or(curves)), key })
     }
 
     /// The acoustic model that [`AudioExtractor::extract`] uses, by the checksum of its weights; `None` where there is none.

@@ -19,6 +19,7 @@ pub mod html_report;
 #[path = "../../src/bin/headgan/interrupt.rs"]
 pub mod interrupt;
 pub mod lids;
+pub mod lips;
 pub mod losses;
 pub mod morphable;
 pub mod pack_copy;

@@ -13,6 +13,7 @@ mod verbs {
     pub mod detector;
     pub mod generator;
     pub mod lids;
+    pub mod lips;
     pub mod regressor;
     pub mod speech;
     pub mod windows;
@@ -77,6 +78,14 @@ enum Verb {
     Lids(verbs::lids::Train),
     /// Write a pack again, with a run's second look in its regressor.
     LidsExport(verbs::lids::Export),
+    /// Turn clips of people who speak into spectra and the shapes of their mouths; goes on where it was left.
+    LipsPrepare(verbs::lips::Prepare),
+    /// Train the network from sound to lips on them; goes on where the run's folder has a checkpoint.
+    Lips(verbs::lips::Train),
+    /// Say how far the gap of the lips follows that of persons held out, by their sound and in silence.
+    LipsMeasure(verbs::lips::Measure),
+    /// Write a run's network from sound to lips as a model pack.
+    LipsExport(verbs::lips::Export),
     /// Turn folders of clips into windows around eyes and mouth, with Draft's picture of them; goes on where it was left.
     WindowsPrepare(verbs::windows::Prepare),
     /// Train the network that paints eyes, or the one that paints mouths, on such windows; goes on where the run's folder has a
@@ -114,6 +123,10 @@ fn main() -> ExitCode {
         Verb::DenseExport(args) => verbs::dense::export_pack(&args),
         Verb::Lids(args) => verbs::lids::train(&args),
         Verb::LidsExport(args) => verbs::lids::export_pack(&args),
+        Verb::LipsPrepare(args) => verbs::lips::prepare_lips(&args),
+        Verb::Lips(args) => verbs::lips::train(&args),
+        Verb::LipsMeasure(args) => verbs::lips::measure_lips(&args),
+        Verb::LipsExport(args) => verbs::lips::export_pack(&args),
         Verb::WindowsPrepare(args) => verbs::windows::prepare_windows(&args),
         Verb::Windows(args) => verbs::windows::train(&args),
         Verb::Adapt(args) => verbs::windows::adapt_windows(&args),

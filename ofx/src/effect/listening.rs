@@ -2,7 +2,7 @@
 
 use headgan::media::Rational;
 use headgan::reenact::context::RenderContext;
-use headgan::shot::audio::ShotAudio;
+use headgan::shot::audio::{ShotAudio, ShotLips};
 use headgan::shot::{AudioSource, Cache};
 use headgan::{CancelToken, Error, Result};
 use parking_lot::Mutex;
@@ -27,11 +27,22 @@ pub struct AudioRequest {
     pub state: Option<(SystemTime, u64)>,
     pub fps: Rational,
     pub gain: f32,
+    /// Whether a generator listens.
+    pub audio: bool,
+    /// Whether the mouth follows it.
+    pub lips: bool,
+}
+
+/// What was extracted from a file.
+#[derive(Clone)]
+pub struct Extracted {
+    pub audio: Option<ShotAudio>,
+    pub lips: Option<ShotLips>,
 }
 
 enum Audio {
-    Ready(ShotAudio),
-    Running(JoinHandle<Result<ShotAudio>>, CancelToken),
+    Ready(Extracted),
+    Running(JoinHandle<Result<Extracted>>, CancelToken),
 }
 
 /// Waits for the audio of a file and checks `cancel` meanwhile.
@@ -43,7 +54,7 @@ pub fn wait(
     context: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
     cancel: &CancelToken,
-) -> Result<ShotAudio> {
+) -> Result<Extracted> {
     loop {
         if let Some(extracted) = poll(request, context, cache)? {
             return Ok(extracted);
@@ -61,7 +72,7 @@ pub fn poll(
     request: &AudioRequest,
     context: &Arc<RenderContext>,
     cache: Option<&Arc<Cache>>,
-) -> Result<Option<ShotAudio>> {
+) -> Result<Option<Extracted>> {
     let mut audio = AUDIO.lock();
     let known = audio.iter().position(|(asked, _)| asked == request);
     match known.map(|at| audio.remove(at)) {
@@ -89,13 +100,11 @@ pub fn poll(
             let cancel = CancelToken::new();
             let token = cancel.clone();
             let work = move || {
-                context.audio(
-                    &AudioSource::File(Path::new(&asked.file)),
-                    asked.fps,
-                    asked.gain,
-                    cache.as_deref(),
-                    &token,
-                )
+                let (from, cache) = (AudioSource::File(Path::new(&asked.file)), cache.as_deref());
+                let audio = || context.audio(&from, asked.fps, asked.gain, cache, &token);
+                let lips = || context.lips(&from, cache, &token);
+                let audio = asked.audio.then(audio).transpose()?;
+                Ok(Extracted { audio, lips: asked.lips.then(lips).transpose()? })
             };
             let thread = std::thread::Builder::new().name("headgan sound".into()).spawn(work);
             let thread =

@@ -96,12 +96,13 @@ pub fn render(effect: &Effect, in_args: Properties) -> Result<()> {
         && is_self_reenactment(effect, &from, &params, settings.reference_frame, &args, &plate, driving.pixels())?;
     let audio_request = sound::request(effect, &context, &params, settings, now.quality)?;
     let find_audio = |request| sound::find(effect, &context, request, &driving, args.time, cache.as_ref());
-    let audio_input = audio_request.as_ref().map(find_audio).transpose()?;
+    let (audio, lips) = audio_request.as_ref().map(find_audio).transpose()?.unwrap_or_default();
     let cast = ShotSpec {
         reference: &plate.frame,
         fit: driving.recording().map_or(ReferenceFit::Detect("Reference"), |r| ReferenceFit::Given(&r.fit)),
         driver: Driver::Motion { motion: driving.motion(), key: driving.key, track: driving.track },
-        audio: audio_input,
+        audio,
+        lips,
         quality: now.quality,
         uses: ReferenceUse { matte: MatteSettings::from_controls(settings), ..ReferenceUse::default() },
         device: settings.device,

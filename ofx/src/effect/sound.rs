@@ -1,4 +1,4 @@
-//! The audio for a generator that takes audio: the audio file, which begins with Source's first frame. A host's clips carry no sound.
+//! The audio for a generator that takes audio and for a mouth that follows it: the audio file, which begins with Source's first frame. A host's clips carry no sound.
 //! `listening.rs` extracts the audio from files.
 
 use super::SOURCE;
@@ -9,13 +9,13 @@ use super::params::PluginParams;
 use crate::host::Effect;
 use headgan::Result;
 use headgan::controls::Settings;
-use headgan::controls::choices::Quality;
-use headgan::reenact::AudioInput;
+use headgan::controls::choices::{MouthFrom, Quality};
 use headgan::reenact::context::RenderContext;
+use headgan::reenact::{AudioInput, LipInput};
 use headgan::shot::Cache;
 use std::sync::Arc;
 
-/// The audio that `quality` needs: `None` where no file is chosen, or the generator takes no audio.
+/// The audio that `quality` and the mouth need: `None` where no file is chosen, or neither takes audio.
 ///
 /// # Errors
 /// `Input` where the host does not say how fast frames follow each other; those of the backend and the generator.
@@ -26,17 +26,19 @@ pub fn request(
     settings: &Settings,
     quality: Quality,
 ) -> Result<Option<AudioRequest>> {
-    if params.audio_file.is_empty()
-        || quality != Quality::Full
-        || !context.takes_audio(&context.backend(settings.device)?)?
-    {
+    if params.audio_file.is_empty() {
+        return Ok(None);
+    }
+    let audio = quality == Quality::Full && context.takes_audio(&context.backend(settings.device)?)?;
+    let lips = settings.mouth_from == MouthFrom::Sound;
+    if !audio && !lips {
         return Ok(None);
     }
     let fps = frame_rate(effect, "Audio file")?;
     // The extraction reports a file that cannot be read.
     let state = std::fs::metadata(&params.audio_file).ok();
     let state = state.and_then(|m| Some((m.modified().ok()?, m.len())));
-    Ok(Some(AudioRequest { file: params.audio_file.clone(), state, fps, gain: settings.audio_gain }))
+    Ok(Some(AudioRequest { file: params.audio_file.clone(), state, fps, gain: settings.audio_gain, audio, lips }))
 }
 
 /// The audio that accompanies the driving motion. The first call starts a thread that extracts it; the thread goes on when the host stops
@@ -51,7 +53,7 @@ pub fn find(
     driving: &Driving,
     time: f64,
     cache: Option<&Arc<Cache>>,
-) -> Result<AudioInput> {
+) -> Result<(Option<AudioInput>, Option<LipInput>)> {
     let extracted = listening::wait(request, context, cache, &effect.cancel_token())?;
     // An analysed shot begins with Source's first frame, a few frames around one begin somewhere. A recording's last frame is held.
     let first = match driving.analysed && driving.recording().is_none() {
@@ -61,5 +63,6 @@ pub fn find(
             time - start - driving.index as f64
         }
     };
-    Ok(AudioInput::starting_at(&extracted, first))
+    let audio = extracted.audio.map(|audio| AudioInput::starting_at(&audio, first));
+    Ok((audio, extracted.lips.map(|lips| LipInput::starting_at(&lips, first, request.fps.as_f64()))))
 }

@@ -1,19 +1,20 @@
 //! Who performs, as several verbs take it: a clip, a motion file or a Live Link Face recording.
 
 use crate::{common, interrupt};
+use headgan::audio::Sound;
 use headgan::controls::{Settings, Values};
 use headgan::media::source::SourceKind;
 use headgan::media::{AudioFrom, Rational, Source};
 use headgan::morphable::Fit;
 use headgan::reenact::networks::Networks;
-use headgan::reenact::{FullPainter, RenderContext};
+use headgan::reenact::{FullPainter, LipInput, RenderContext};
 use headgan::shot::audio::ShotAudio;
 use headgan::shot::live_link::{Performance, is_recording_name};
 use headgan::shot::motion::is_motion_name;
 use headgan::shot::{Analysis, AudioSource, Cache, Motion};
 use headgan::{Error, Result};
 use parking_lot::Mutex;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The fit of a clip that performs itself, in its frame with this index: of the face that is followed through it, which need not be
 /// the frame's largest.
@@ -32,6 +33,8 @@ pub struct AudioOptions<'a> {
     pub context: &'a RenderContext,
     /// What paints, if anything does.
     pub painter: Option<&'a FullPainter>,
+    /// Whether the mouth follows the sound.
+    pub speaks: bool,
     pub cache: Option<&'a Cache>,
     /// Of the controls.
     pub gain: f32,
@@ -64,6 +67,16 @@ impl AudioOptions<'_> {
         Ok(Some(shot_audio))
     }
 
+    /// What lips do while a sound that begins with the first of frames of `fps` a second is heard; `None` where the mouth is the driver's.
+    pub fn lips(&self, sound: Option<AudioSource>, fps: Rational) -> Result<Option<LipInput>> {
+        if !self.speaks {
+            return Ok(None);
+        }
+        let none = || Error::usage("the mouth shall follow the sound and there is none: give one with --audio FILE");
+        let lips = self.context.lips(&sound.ok_or_else(none)?, self.cache, interrupt::token())?;
+        Ok(Some(LipInput::starting_at(&lips, 0.0, fps.as_f64())))
+    }
+
     pub fn takes_audio(&self) -> bool {
         self.painter.is_some_and(FullPainter::takes_audio)
     }
@@ -82,12 +95,17 @@ fn say_once(text: &'static str) {
 /// A hole in a recording that is named: longer than a few dropped frames, seconds.
 const HOLE: f64 = 0.5;
 
-/// Who performs: a clip that is to be analysed, a motion that is known, or a recording, which becomes the motion of whom it drives.
+/// Who performs: a clip that is to be analysed, a motion that is known, a recording, or a sound alone; the last two become the motion of
+/// whom they drive.
 pub enum Driving {
     Clip(Source),
     Motion(Motion),
     Recording(Performance),
+    Sound(PathBuf),
 }
+
+/// Frames a second of a sound alone.
+const SOUND_FPS: u32 = 25;
 
 impl Driving {
     pub fn open(name: &str) -> Result<Driving> {
@@ -98,6 +116,18 @@ impl Driving {
             return Ok(Driving::Recording(Performance::load(Path::new(name))?));
         }
         Ok(Driving::Clip(Source::open(name)?.cancelled_by(interrupt::token())))
+    }
+
+    /// A sound alone as the motion of a reference's face in a picture of `size`, which holds still as long as it lasts, at `fps` frames a
+    /// second (`None`: 25); others as they are.
+    pub fn still(self, networks: &Networks, fit: &Fit, fps: Option<Rational>, size: (usize, usize)) -> Result<Driving> {
+        let Driving::Sound(path) = &self else { return Ok(self) };
+        let fps = fps.unwrap_or(Rational::whole(SOUND_FPS));
+        let seconds = Sound::load_cancellable(path, interrupt::token())?.seconds();
+        let frames = (seconds * fps.as_f64()).ceil().max(1.0) as usize;
+        let mut motion = Motion::from_fits(std::iter::repeat_n(fit, frames), size, networks.model_hash());
+        motion.fps = Some(fps);
+        Ok(Driving::Motion(motion))
     }
 
     /// A recording as the motion of a reference's face, at `fps` frames a second (`None`: as it was recorded); others as they are.
@@ -125,7 +155,7 @@ impl Driving {
         match self {
             Driving::Clip(source) => source.info().first,
             Driving::Motion(motion) => motion.first,
-            Driving::Recording(_) => 0,
+            Driving::Recording(_) | Driving::Sound(_) => 0,
         }
     }
 
@@ -135,7 +165,7 @@ impl Driving {
             Driving::Clip(source) if certain && source.video().is_some_and(|v| !v.frames_exact) => None,
             Driving::Clip(source) => source.info().frames,
             Driving::Motion(motion) => Some(motion.frames.len()),
-            Driving::Recording(_) => None,
+            Driving::Recording(_) | Driving::Sound(_) => None,
         }
     }
 
@@ -144,6 +174,7 @@ impl Driving {
             Driving::Clip(source) => source.info().fps,
             Driving::Motion(motion) => motion.fps,
             Driving::Recording(performance) => Some(performance.rate()),
+            Driving::Sound(_) => Some(Rational::whole(SOUND_FPS)),
         };
         fps.unwrap_or(Rational::whole(25))
     }
@@ -160,7 +191,7 @@ impl Driving {
     pub fn audio_source<'a>(&'a self, named: Option<&'a Path>) -> Option<AudioSource<'a>> {
         named.map(AudioSource::File).or(match self {
             Driving::Clip(source) => AudioSource::from_clip(source),
-            Driving::Motion(_) | Driving::Recording(_) => None,
+            Driving::Motion(_) | Driving::Recording(_) | Driving::Sound(_) => None,
         })
     }
 
@@ -193,7 +224,9 @@ impl Driving {
         match self {
             Driving::Motion(motion) => Ok((motion.clone(), None)),
             // Each verb that takes one makes a motion of it first.
-            Driving::Recording(_) => Err(Error::usage("a recording drives a reference: say whose face performs")),
+            Driving::Recording(_) | Driving::Sound(_) => {
+                Err(Error::usage("a recording drives a reference: say whose face performs"))
+            }
             Driving::Clip(source) => {
                 let choice = |width, height| base.face(width, height);
                 let analysis = common::analyse(context, source, choice, cache, quiet)?;

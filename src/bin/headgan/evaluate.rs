@@ -6,7 +6,7 @@ use crate::driving::{AudioOptions, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Settings;
-use headgan::controls::choices::{Device, Quality, ReferenceUses};
+use headgan::controls::choices::{Device, MouthFrom, Quality, ReferenceUses};
 use headgan::engine::{Embedded, cpu};
 use headgan::evaluate::fid::{self, Inception};
 use headgan::evaluate::lpips::Lpips;
@@ -288,12 +288,14 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
     let audio_options = AudioOptions {
         context,
         painter: painter.as_ref(),
+        speaks: settings.mouth_from == MouthFrom::Sound,
         cache: cache.as_ref(),
         gain: settings.audio_gain,
         quiet: args.quiet,
     };
     let fps = source.info().fps.unwrap_or(Rational::whole(25));
     let shot_audio = audio_options.extract(AudioSource::from_clip(&source), fps)?;
+    let lips = audio_options.lips(AudioSource::from_clip(&source), fps)?;
     let (quality, device) = match painter {
         Some(_) => (Quality::Full, settings.device),
         // Nothing runs on the controls' device.
@@ -304,6 +306,7 @@ fn measure(args: &Args, pair: &Pair, settings: &Settings, tools: &Tools) -> Resu
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        lips,
         quality,
         uses: ReferenceUse { matte: MatteSettings::from_controls(settings), bank: &bank, ..ReferenceUse::default() },
         device,

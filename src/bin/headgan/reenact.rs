@@ -5,7 +5,7 @@ use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
-use headgan::controls::choices::{Quality, ReferenceUses, View};
+use headgan::controls::choices::{MouthFrom, Quality, ReferenceUses, View};
 use headgan::engine::library::Precision;
 use headgan::frame::{Color, Frame};
 use headgan::media::source::SourceKind;
@@ -35,9 +35,9 @@ pub struct Args {
     #[arg(long, value_name = "R")]
     reference: String,
     /// Who performs: a video, an image sequence, an image, a motion file (`headgan analyse CLIP --motion FILE.hgm`), or a Live Link Face
-    /// recording (.csv).
-    #[arg(long, value_name = "D")]
-    driving: String,
+    /// recording (.csv). Without, the reference holds still and speaks what is heard in --audio.
+    #[arg(long, value_name = "D", required_unless_present = "audio")]
+    driving: Option<String>,
     /// .mp4, .mov or .mkv, or frames such as f_%04d.png (png, exr, tiff, jpg).
     #[arg(short, long, value_name = "OUT")]
     output: String,
@@ -46,7 +46,8 @@ pub struct Args {
     frames: Option<FrameRange>,
     #[command(flatten)]
     controls: ControlArgs,
-    /// Frames a second that a recording is performed at; else those of a reference that is a clip, else the recording's own.
+    /// Frames a second that a recording, or a sound alone, is performed at; else those of a reference that is a clip, else the
+    /// recording's own, or 25.
     #[arg(long, value_name = "RATE")]
     fps: Option<Rational>,
     /// A picture of the reference's size that is white where the person is and black where what is behind shows: instead of the reference's alpha or a pack's
@@ -56,7 +57,8 @@ pub struct Args {
     /// Keyframes of controls, as JSON.
     #[arg(long, value_name = "FILE.json")]
     keys: Option<PathBuf>,
-    /// Sound that counts instead of the driving clip's: for a generator that listens, and under the result.
+    /// Sound that counts instead of the driving clip's: for a mouth that follows it (`--set mouth_from=sound`), for a generator that
+    /// listens, and under the result.
     #[arg(long, value_name = "FILE")]
     audio: Option<PathBuf>,
     /// No sound under the result.
@@ -152,19 +154,32 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     // Everything that can be wrong with files is found before any work.
     let reference = Source::open(&args.reference)?.cancelled_by(interrupt::token());
-    let driving = Driving::open(&args.driving)?;
-    if args.fps.is_some() && !matches!(driving, Driving::Recording(_)) {
-        let text = format!("{} has frames of its own: --fps is for Live Link Face recordings (.csv)", args.driving);
+    let driving = match (&args.driving, &args.audio) {
+        (Some(name), _) => Driving::open(name)?,
+        (None, sound) => {
+            values.set("mouth_from", "sound")?;
+            Driving::Sound(sound.clone().unwrap_or_default())
+        }
+    };
+    // As messages call it.
+    let name = match &driving {
+        Driving::Sound(path) => path.display().to_string(),
+        _ => args.driving.clone().unwrap_or_default(),
+    };
+    if args.fps.is_some() && !matches!(driving, Driving::Recording(_) | Driving::Sound(_)) {
+        let text =
+            format!("{name} has frames of its own: --fps is for Live Link Face recordings (.csv) and sounds alone");
         return Err(Error::usage(text));
     }
+    let base = values.resolve(0.0);
+    let speaks = base.mouth_from == MouthFrom::Sound;
     if let Some(audio) = &args.audio {
         if writer::is_video_name(Path::new(&args.output)) {
             writer::check_sound(&*Tools::find()?, audio)?;
-        } else if values.resolve(0.0).quality == Quality::Draft {
+        } else if base.quality == Quality::Draft && !speaks {
             return Err(no_use(&args.output));
         }
     }
-    let base = values.resolve(0.0);
     let precision = args.precision.as_deref().and_then(Precision::from_id);
     let memory = args.memory.as_deref().map(cache::parse_size).transpose();
     let memory = memory.map_err(|e| Error::usage(format!("--memory: {e}")))?.unwrap_or(0);
@@ -179,13 +194,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let frame_settings = FrameSettings::from_controls(&base, false);
     let painter = full.then(|| context.painter(base.device)).transpose()?;
     let takes_audio = painter.as_ref().is_some_and(FullPainter::takes_audio);
-    if args.audio.is_some() && !takes_audio && !writer::is_video_name(Path::new(&args.output)) {
+    if args.audio.is_some() && !takes_audio && !speaks && !writer::is_video_name(Path::new(&args.output)) {
         return Err(no_use(&args.output));
     }
     let number = reference.info().first + base.reference_frame;
     let picture = reference.frame(number)?;
     let matte = args.matte.as_deref().map(|file| read_matte(file, &picture)).transpose()?;
-    let same = same_file(&args.reference, &args.driving);
+    let same = args.driving.as_ref().is_some_and(|driving| same_file(&args.reference, driving));
     // Of a clip that performs itself the analysis will tell.
     let clip = base.reference_uses == ReferenceUses::Clip;
     if clip && reference.info().kind == SourceKind::Still {
@@ -208,14 +223,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let driving = match &fit {
         Some(fit) => {
             let clip = (reference.info().kind == SourceKind::Video).then_some(reference.info().fps).flatten();
-            driving.performed_by(networks, fit, args.fps.or(clip), &args.driving, args.quiet)?
+            let (fps, size) = (args.fps.or(clip), (picture.width, picture.height));
+            driving.still(networks, fit, fps, size)?.performed_by(networks, fit, fps, &name, args.quiet)?
         }
         None => driving,
     };
-    driving.check(networks, &values, &args.driving)?;
+    driving.check(networks, &values, &name)?;
     let range = args.frames.unwrap_or(FrameRange { first: driving.first(), last: None });
     if let Some(frames) = driving.frames(true) {
-        check_range(&args.driving, range, driving.first(), frames)?;
+        check_range(&name, range, driving.first(), frames)?;
     }
     let out = sink_spec(&args, reference.info(), &driving, range, (picture.width, picture.height), frame_settings.view);
     let sink = Sink::create(&args.output, out.clone())?.cancelled_by(interrupt::token());
@@ -236,12 +252,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (analysed, total) = (started.elapsed(), track.poses.len());
     let (gaps, outliers) = (track.marked(Mark::Gap).len(), track.marked(Mark::Outlier).len());
     if gaps > 0 && !args.quiet {
-        eprintln!(
-            "headgan: {}: no face in {gaps} of {total} frames; their pose is taken from their neighbours",
-            args.driving
-        );
+        eprintln!("headgan: {name}: no face in {gaps} of {total} frames; their pose is taken from their neighbours");
     }
-    check_range(&args.driving, range, motion.first, total)?;
+    check_range(&name, range, motion.first, total)?;
     let last = range.last.unwrap_or(motion.first + total - 1);
     one_only(last - range.first + 1)?;
     let fit = match (fit, &analysis) {
@@ -259,12 +272,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let audio_options = AudioOptions {
         context: &context,
         painter: painter.as_ref(),
+        speaks,
         cache: cache.as_ref(),
         gain: base.audio_gain,
         quiet: args.quiet,
     };
     let extraction = Instant::now();
-    let shot_audio = audio_options.extract(driving.audio_source(args.audio.as_deref()), driving.fps())?;
+    let sound = || driving.audio_source(args.audio.as_deref());
+    let shot_audio = audio_options.extract(sound(), driving.fps())?;
+    let lips = audio_options.lips(sound(), driving.fps())?;
     let extraction = extraction.elapsed();
     let direction = Direction { values, first: motion.first, same };
     let spec = ShotSpec {
@@ -272,6 +288,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        lips,
         quality: base.quality,
         uses: ReferenceUse { matte: MatteSettings::from_controls(&base), known_matte: matte.as_deref(), bank: &bank },
         device: base.device,
@@ -324,7 +341,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The error for a sound that neither the output nor the generator takes.
 fn no_use(output: &str) -> Error {
     Error::usage(format!(
-        "{output}: images take no sound, and no generator listens: leave --audio away, or write a video"
+        "{output}: images take no sound, and neither mouth nor generator listens: leave --audio away, write a video, or give --set mouth_from=sound"
     ))
 }
 

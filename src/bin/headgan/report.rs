@@ -6,7 +6,7 @@ use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use crate::reenact::same_file;
 use clap::Args as ClapArgs;
-use headgan::controls::choices::{Quality, View};
+use headgan::controls::choices::{MouthFrom, Quality, View};
 use headgan::engine::cpu;
 use headgan::evaluate::{driver_signals, result_signals};
 use headgan::frame::Frame;
@@ -69,7 +69,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let driving = Driving::open(&args.shot)?;
     let reference = match (&args.reference, &driving) {
         (Some(reference), _) => Some(Source::open(reference)?.cancelled_by(interrupt::token())),
-        (None, Driving::Motion(_) | Driving::Recording(_)) => {
+        (None, Driving::Motion(_) | Driving::Recording(_) | Driving::Sound(_)) => {
             let text = format!("{} holds no picture: say whose face performs with --reference R", args.shot);
             return Err(Error::usage(text));
         }
@@ -112,7 +112,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             (source.frame(source.info().first + base.reference_frame)?, name)
         }
         (None, Driving::Clip(source)) => (source.frame(first + seen)?, args.shot.clone()),
-        (None, Driving::Motion(_) | Driving::Recording(_)) => {
+        (None, Driving::Motion(_) | Driving::Recording(_) | Driving::Sound(_)) => {
             return Err(Error::Usage("say whose face performs with --reference R".into()));
         }
     };
@@ -143,16 +143,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let audio_options = AudioOptions {
         context: &context,
         painter: painter.as_ref(),
+        speaks: base.mouth_from == MouthFrom::Sound,
         cache: cache.as_ref(),
         gain: base.audio_gain,
         quiet: args.quiet,
     };
     let shot_audio = audio_options.extract(driving.audio_source(None), driving.fps())?;
+    let lips = audio_options.lips(driving.audio_source(None), driving.fps())?;
     let spec = ShotSpec {
         reference: &picture,
         fit: ReferenceFit::Given(&fit),
         driver: Driver::Track(track),
         audio: shot_audio.as_ref().map(|l| AudioInput::starting_at(l, 0.0)),
+        lips,
         quality: base.quality,
         uses: ReferenceUse { matte: MatteSettings::from_controls(&base), ..ReferenceUse::default() },
         device: base.device,

@@ -15,6 +15,7 @@ mod opening;
 mod shape;
 #[cfg(test)]
 mod sheet;
+pub mod spoken;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Data sets: clips prepared once ([`prepare`]) and listened to ([`sound`]), stored compactly ([`store`]), split by person
-//! ([`split`]), read as pairs of a reference and a driving frame ([`sample`]).
+//! ([`split`]), read as pairs of a reference and a driving frame ([`sample`]). [`clip_files`] says which clips there are, and whose.
 
+pub mod clip_files;
 pub mod prepare;
 pub mod sample;
 pub mod sound;

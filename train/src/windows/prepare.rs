@@ -5,8 +5,8 @@
 
 use super::select::{look, unlike, varied};
 use super::store::{ClipNote, Kind, WindowClip};
+use crate::data::clip_files::{ClipFile, clip_files, stem};
 use crate::data::store::write_text;
-use crate::detector::labels::collect;
 use crate::interrupt;
 use headgan::audio::layout::ALL;
 use headgan::controls::Values;
@@ -20,7 +20,7 @@ use headgan::shot::analyse::{Analysis, Clip, ClipFrames, Event, with_clip};
 use headgan::shot::track::Mark;
 use headgan::shot::{AudioSource, Cache, TrackSettings};
 use headgan::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,86 +60,27 @@ pub struct Settings<'a> {
     pub quiet: bool,
 }
 
-/// A row of `people.csv`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Person {
-    person: String,
-    held: bool,
-    clean: bool,
-}
-
-/// `people.csv`: the columns `file`, `person`, `split` (`held`: not to be trained on) and `clean` (`yes`).
-fn people(folder: &Path) -> Result<BTreeMap<String, Person>> {
-    let path = folder.join("people.csv");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(BTreeMap::new()) };
-    let mut lines = text.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let column = |name: &str| {
-        let found = header.iter().position(|h| *h == name);
-        found.ok_or_else(|| Error::input(format!("{}: has no column '{name}'", path.display())))
-    };
-    let [file, person, split, clean] = [column("file")?, column("person")?, column("split")?, column("clean")?];
-    // What comes before a quoted note has no comma of its own.
-    let rows = lines.map(|line| line.split(',').collect::<Vec<_>>()).filter(|row| row.len() > clean.max(split));
-    Ok(rows
-        .map(|row| {
-            let of = Person { person: row[person].into(), held: row[split] == "held", clean: row[clean] == "yes" };
-            (row[file].to_owned(), of)
-        })
-        .collect())
-}
-
-fn stem(name: &str) -> String {
-    Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// A clip and whose it is.
+/// A clip and what is known of it.
 struct Job {
     path: PathBuf,
     note: ClipNote,
 }
 
 fn jobs(settings: &Settings) -> Result<Vec<Job>> {
-    let mut held: BTreeSet<String> = BTreeSet::new();
-    for file in settings.hold_out {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Error::usage(format!("--hold-out {}: cannot be read ({e})", file.display())).with_source(e))?;
-        held.extend(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(stem));
-    }
-    let mut jobs: BTreeMap<String, Job> = BTreeMap::new();
-    for folder in settings.clips {
-        let people = people(folder)?;
-        let mut files = Vec::new();
-        collect(folder, "", &mut files)?;
-        for (name, path) in files {
-            // Pictures show nobody move.
-            if path
-                .extension()
-                .is_none_or(|e| !["mp4", "mov", "mkv", "webm", "avi", "mpg", "m4v"].iter().any(|v| e == *v))
-            {
-                continue;
-            }
-            let own = stem(&name);
-            let known = people.get(&name);
-            let note = ClipNote {
-                person: known.map_or_else(|| own.clone(), |p| p.person.clone()),
-                held: known.is_some_and(|p| p.held) || held.contains(&own),
-                clean: known.is_some_and(|p| p.clean),
-                name: own.clone(),
-                references: Vec::new(),
-                targets: Vec::new(),
-                has_sound: false,
-                rejected: None,
-            };
-            if jobs.insert(own.clone(), Job { path, note }).is_some() {
-                return Err(Error::input(format!("two clips are called '{own}': rename one")));
-            }
-        }
-    }
-    if jobs.is_empty() {
-        return Err(Error::input("there is no clip in these folders"));
-    }
-    Ok(jobs.into_values().collect())
+    let job = |clip: ClipFile| Job {
+        path: clip.path,
+        note: ClipNote {
+            name: clip.name,
+            person: clip.person,
+            held: clip.held,
+            clean: clip.clean,
+            references: Vec::new(),
+            targets: Vec::new(),
+            has_sound: false,
+            rejected: None,
+        },
+    };
+    Ok(clip_files(settings.clips, settings.hold_out)?.into_iter().map(job).collect())
 }
 
 /// Prepares all clips and writes `report.json`; the notes of all of them, those that were rejected too.
@@ -411,33 +352,4 @@ fn for_frames(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_held_is_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let text = "file,person,split,kind,seconds,width,has_speech,clean,note\n\
-                    a.mp4,p1,train,real,3,320,yes,yes,\"one, two\"\nb.mp4,p2,held,real,3,320,no,no,\n";
-        std::fs::write(dir.path().join("people.csv"), text).unwrap();
-        for name in ["a.mp4", "b.mp4", "c.mp4", "d.png"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
-        }
-        let hold_out = dir.path().join("held.txt");
-        std::fs::write(&hold_out, "folder/c.mp4\n\n").unwrap();
-        let (clips, hold_out) = ([dir.path().to_owned()], [hold_out]);
-        let settings = Settings { clips: &clips, data: dir.path(), hold_out: &hold_out, threads: 1, quiet: true };
-        let found: Vec<_> = jobs(&settings)
-            .unwrap()
-            .into_iter()
-            .map(|j| (j.note.name, j.note.person, j.note.held, j.note.clean))
-            .collect();
-        let of = |name: &str, person: &str, held, clean| (name.to_owned(), person.to_owned(), held, clean);
-        assert_eq!(found, [of("a", "p1", false, true), of("b", "p2", true, false), of("c", "c", true, false)]);
-        std::fs::write(dir.path().join("people.csv"), "file,person\n").unwrap();
-        assert!(jobs(&settings).is_err());
-    }
 }

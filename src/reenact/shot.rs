@@ -296,6 +296,11 @@ impl Shot {
         }
     }
 
+    /// Whether the person is told from what is behind, so that this can hold still.
+    pub fn has_layers(&self) -> bool {
+        self.draft.has_layers()
+    }
+
     /// Number of driving frames.
     pub fn len(&self) -> usize {
         self.track.poses.len()

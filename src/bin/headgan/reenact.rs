@@ -5,7 +5,7 @@ use crate::driving::{AudioOptions, Driving, own_fit};
 use crate::interrupt;
 use clap::Args as ClapArgs;
 use headgan::controls::Values;
-use headgan::controls::choices::{MouthFrom, Quality, ReferenceUses, View};
+use headgan::controls::choices::{Background, MouthFrom, Quality, ReferenceUses, View};
 use headgan::engine::library::Precision;
 use headgan::frame::{Color, Frame};
 use headgan::media::source::SourceKind;
@@ -294,6 +294,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         device: base.device,
     };
     let shot = context.shot(spec, cache.as_ref())?;
+    if !shot.has_layers() && base.background == Background::Still && !args.quiet {
+        eprintln!(
+            "headgan: {}: the background moves with the head, as no pack tells the person from it (headgan models get mediapipe, \
+             or --matte FILE; --set background=moves says nothing)",
+            args.reference
+        );
+    }
     // The shot has its own.
     drop(picture);
     let frames = range.first - motion.first..=last - motion.first;

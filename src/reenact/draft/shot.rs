@@ -194,6 +194,11 @@ impl DraftShot {
         Ok(DraftShot { bank, ..self })
     }
 
+    /// Whether the person is told from what is behind.
+    pub fn has_layers(&self) -> bool {
+        self.layers.is_some()
+    }
+
     /// The reference picture.
     pub fn picture(&self) -> &Frame {
         &self.picture

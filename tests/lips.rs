@@ -15,10 +15,15 @@ const SIDE: usize = 256;
 /// Frames of the sound at 25 a second.
 const FRAMES: usize = 20;
 
+/// The packs that come with the repository.
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+}
+
 /// A folder with the portrait and the sound.
 fn stage(test: &str) -> PathBuf {
     let dir = workshop().join(test);
-    std::fs::create_dir_all(dir.join("none")).unwrap();
+    std::fs::create_dir_all(&dir).unwrap();
     let (portrait, _) = synthetic::demo_reference(SIDE).unwrap();
     still::write(&dir.join("p.png"), &portrait, &StillOptions::default()).unwrap();
     std::fs::write(dir.join("s.wav"), synthetic::sound::wav(&synthetic::demo_sound(FRAMES, 25.0))).unwrap();
@@ -27,7 +32,7 @@ fn stage(test: &str) -> PathBuf {
 
 fn speak(dir: &Path, out: &str, extra: &[&str]) -> Command {
     std::fs::create_dir_all(dir.join(out)).unwrap();
-    let mut c = headgan(&dir.join("none"), dir);
+    let mut c = headgan(&shipped(), dir);
     c.args(["reenact", "-q", "--reference", "p.png", "--pack", "starter-face", "--audio", "s.wav"]);
     c.args(["-o", &format!("{out}/f_%02d.png")]).args(extra);
     c
@@ -78,14 +83,16 @@ fn what_is_missing_is_said() {
     };
     let starter = ["--pack", "starter-face"];
     let dub = ["--driving", "p.png", "--set", "mouth_from=sound"];
-    fails(&mut reenact(&dir, &[&starter[..], &dub].concat()), 2, &["--audio FILE"]);
-    let mut c = reenact(&dir, &[&starter[..], &["--audio", "none.wav"]].concat());
+    fails(&mut reenact(&shipped(), &[&starter[..], &dub].concat()), 2, &["--audio FILE"]);
+    let mut c = reenact(&shipped(), &[&starter[..], &["--audio", "none.wav"]].concat());
     fails(&mut c, 3, &["none.wav", "no such file"]);
-    let out = reenact(&dir, &starter).output().unwrap();
+    let out = reenact(&shipped(), &starter).output().unwrap();
     assert!(out.status.code() == Some(2) && text(&out.stderr).contains("--driving"), "{}", text(&out.stderr));
     // A head that has none of ARKit's shapes.
     let w = world();
-    let mut c = headgan(&w.models, &dir);
-    c.args(["reenact", "-q", "-o", "f_%02d.png", "--audio", "s.wav", "--reference"]).arg(&w.face);
+    let packs = std::env::join_paths([w.models.clone(), shipped()]).unwrap();
+    let mut c = headgan(Path::new(&packs), &dir);
+    c.args(["reenact", "-q", "--pack", "synthetic", "-o", "f_%02d.png", "--audio", "s.wav", "--reference"])
+        .arg(&w.face);
     fails(&mut c, 2, &["ARKit's shapes", "starter-face"]);
 }

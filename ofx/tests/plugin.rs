@@ -20,7 +20,7 @@ use headgan::reenact::backend::Backend;
 use headgan::reenact::generator::Generator;
 use headgan::reenact::networks::Networks;
 use headgan::reenact::shot::{Scratch, Shot};
-use headgan::reenact::{AudioInput, FrameSettings, ReferenceUse};
+use headgan::reenact::{AudioInput, FrameSettings, MatteSettings, ReferenceUse};
 use headgan::shot::analyse::{Clip, ClipFrames};
 use headgan::shot::{Analyser, AudioExtractor, AudioSource, Head, Track, TrackSettings};
 use mock::{
@@ -151,8 +151,8 @@ fn expected_with(values: &Values, index: usize, picture: Frame, sound: Option<&s
     let gain = values.resolve(FIRST).audio_gain;
     let listen = |file| extractor.extract(&AudioSource::File(file), Rational::whole(25), gain).unwrap();
     let hearing = sound.map(listen).map(|l| AudioInput { conditioning: l.conditioning, key: l.key, first: 0.0 });
-    let shot =
-        Shot::new(&networks, picture, &fit, track, generator, &ReferenceUse::default()).unwrap().with_audio(hearing);
+    let uses = ReferenceUse { matte: MatteSettings::from_controls(&values.resolve(FIRST)), ..ReferenceUse::default() };
+    let shot = Shot::new(&networks, picture, &fit, track, generator, &uses).unwrap().with_audio(hearing);
     let look = |i: usize| FrameSettings::from_controls(&values.resolve(FIRST + i as f64), false);
     let result = shot.render(index, &look, &mut Scratch::default()).unwrap().clone();
     let mask = |i: usize| FrameSettings { view: headgan::controls::choices::View::Mask, ..look(i) };

@@ -44,7 +44,8 @@ impl LipCurves {
 
     /// What lips do so many seconds after the sound's beginning; before it and behind its end they are closed.
     pub fn at(&self, seconds: f64) -> Moment {
-        let at = seconds * PER_SECOND as f64;
+        // No number is the start.
+        let at = if seconds.is_nan() { -1.0 } else { seconds * PER_SECOND as f64 };
         let (below, share) = (at.floor(), (at - at.floor()) as f32);
         let row = |i: f64| -> Moment {
             let inside = i >= 0.0 && i < self.moments.len() as f64;

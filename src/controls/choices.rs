@@ -91,9 +91,9 @@ choice! {
 choice! {
     /// What says which pixels of the reference are the person.
     MatteSource {
-        Automatic "automatic" "Automatic" "The reference's own alpha where it is not opaque, else the pack's network.",
+        Automatic "automatic" "Automatic" "The reference's own alpha where it cuts the person out, else the pack's network; what lacks pixels elsewhere moves with the head.",
         Alpha "alpha" "Alpha" "The reference's own alpha; an opaque reference's background moves with the head.",
-        Network "network" "Network" "The pack's network, whatever the alpha.",
+        Network "network" "Network" "The pack's network; what is behind in a reference that is not opaque moves with the head.",
     }
 }
 

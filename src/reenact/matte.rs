@@ -62,11 +62,22 @@ pub(super) fn matte(
     settings: &MatteSettings,
 ) -> Result<Option<Vec<f32>>> {
     let alpha = !picture.is_opaque();
-    let own = alpha && settings.source != MatteSource::Network;
-    if settings.source == MatteSource::Alpha && !alpha && known.is_none() {
-        return Ok(None);
+    if known.is_some() && alpha {
+        let text = "the reference has an alpha of its own, which is its matte: give one without alpha, or no matte";
+        return Err(Error::usage(text));
     }
     let face = face_window(vertices).ok_or_else(|| Error::input("the face has no size; refit it"))?;
+    let own = alpha
+        && match settings.source {
+            MatteSource::Automatic => is_cut_out(picture, &face),
+            MatteSource::Alpha => true,
+            MatteSource::Network => false,
+        };
+    // Where pixels are missing for another reason, nothing can be taken apart.
+    let nothing = if alpha { !own } else { settings.source == MatteSource::Alpha && known.is_none() };
+    if nothing {
+        return Ok(None);
+    }
     let (w, h) = (picture.width, picture.height);
     let mut matte = if let Some(known) = known {
         known.to_vec()
@@ -99,6 +110,23 @@ fn face_window(vertices: &[[f32; 3]]) -> Option<Window> {
     let ((x0, x1), (y0, y1)) = (range(0), range(1));
     let side = ((x1 - x0) * (y1 - y0)).sqrt();
     (side.is_finite() && side > 0.0).then(|| Window::square(0.5 * (x0 + x1 - side), 0.5 * (y0 + y1 - side), side))
+}
+
+/// Whether a picture's alpha cuts a person out: beside and above the head there is little.
+fn is_cut_out(picture: &Frame, face: &Window) -> bool {
+    let side = face.width;
+    let (cx, cy) = (face.x0 + 0.5 * side, face.y0 + 0.5 * side);
+    let (mut sum, mut count) = (0.0f64, 0.0f64);
+    for (i, p) in picture.data.as_chunks::<4>().0.iter().enumerate() {
+        let (x, y) = ((i % picture.width) as f64 - cx, (i / picture.width) as f64 - cy);
+        // The picture above the chin, but for what head and hair take of it.
+        if y < 0.4 * side && (x.abs() > 1.2 * side || y < -1.3 * side) && x.abs() < 3.0 * side {
+            sum += f64::from(p[3]);
+            count += 1.0;
+        }
+    }
+    // A close-up has no surroundings to tell by.
+    count == 0.0 || sum / count < 0.4
 }
 
 /// What the network sees: whole pixels of the picture around the face.
@@ -172,6 +200,12 @@ mod tests {
         assert!(large.iter().zip(&plain).all(|(l, p)| l >= p) && small.iter().zip(&plain).all(|(s, p)| s <= p));
         let soft = with(MatteSource::Automatic, 0.0, 0.1).unwrap();
         assert!(soft[30 * w + 20] > 0.3 && soft[30 * w + 20] < 0.8 && (area(&soft) / area(&plain) - 1.0).abs() < 0.06);
+        // A picture that lacks pixels elsewhere is no cut-out.
+        let mut holed = Frame { data: vec![1.0; 4 * 300 * 200], width: 300, height: 200, color: Color::Srgb };
+        holed.set_pixel(2, 2, [0.0; 4]);
+        let inside = [[140.0, 90.0, 0.0], [160.0, 110.0, 5.0]];
+        assert!(matte(None, None, &holed, &inside, &MatteSettings::default()).unwrap().is_none());
+        assert!(matte(None, Some(&plain), &picture, &vertices, &MatteSettings::default()).is_err());
         // Without a network nothing else says what the person is.
         assert!(with(MatteSource::Network, 0.0, 0.0).is_none());
         let opaque = Frame::filled(w, h, [0.5; 4], Color::Srgb);

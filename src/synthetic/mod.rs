@@ -22,6 +22,6 @@ mod vec3;
 
 pub use appearance::Appearance;
 pub use head::{acting_head, head};
-pub use performance::{DEMO_FPS, demo_driving, demo_matte, demo_reference};
+pub use performance::{DEMO_FPS, demo_driving, demo_matte, demo_portrait, demo_reference};
 pub use render::Renderer;
 pub use sound::demo_sound;

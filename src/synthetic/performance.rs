@@ -21,7 +21,18 @@ const FIELD: f32 = 385_000.0;
 /// # Errors
 /// `Usage` when the size is 0 or beyond the rasteriser's limit.
 pub fn demo_reference(size: usize) -> Result<(Frame, Fit)> {
-    let mut renderer = Renderer::new(Appearance::reference())?;
+    reference(Renderer::new(Appearance::reference())?, size)
+}
+
+/// The same without lights on the wall that stand half behind the head: what `headgan demo` shows.
+///
+/// # Errors
+/// As [`demo_reference`].
+pub fn demo_portrait(size: usize) -> Result<(Frame, Fit)> {
+    reference(Renderer::new(Appearance::reference())?.with_clear_wall(), size)
+}
+
+fn reference(mut renderer: Renderer, size: usize) -> Result<(Frame, Fit)> {
     let mut expr = vec![0.0; EXPR_DIM];
     expr[ExpressionMode::JawOpen as usize] = -0.135;
     expr[ExpressionMode::Smile as usize] = 0.12;
@@ -46,7 +57,7 @@ pub fn demo_matte(size: usize) -> Result<Vec<f32>> {
 /// # Errors
 /// `Usage` (for the first frame) when the size is 0 or beyond the rasteriser's limit.
 pub fn demo_driving(size: usize, frames: usize) -> Result<impl Iterator<Item = Result<(Frame, Fit)>>> {
-    let mut renderer = Renderer::new(Appearance::driving())?;
+    let mut renderer = Renderer::new(Appearance::driving())?.with_clear_wall();
     Ok((0..frames).map(move |i| {
         let moment = Moment::at(i as f32 / DEMO_FPS);
         let fit = fit(renderer.prepared(), driving_shape(), moment.expr.to_vec(), moment.pose, moment.sway, size)?;

@@ -61,6 +61,12 @@ impl Renderer {
         })
     }
 
+    /// Without lights on the wall that may stand half behind the head.
+    pub fn with_clear_wall(mut self) -> Renderer {
+        self.shader.clear_wall();
+        self
+    }
+
     /// The look it draws.
     pub fn look(&self) -> &Appearance {
         &self.look

@@ -89,6 +89,11 @@ impl Shader {
         }
     }
 
+    /// Takes away the lights that may stand half behind the head, where they look like smears.
+    pub fn clear_wall(&mut self) {
+        self.discs.retain(|disc| !(0.16..0.84).contains(&disc.place[0]));
+    }
+
     /// Light that leaves the sample towards the viewer.
     pub fn shade(&self, s: &Sample) -> [f32; 3] {
         match s.material {
@@ -388,10 +393,6 @@ impl Shader {
         let mut color = mix(look.background[0], look.background[1], smooth(-0.1, 1.1, y));
         for disc in &self.discs {
             let [cx, cy, size] = disc.place;
-            // Half behind the head a light looks like a smear.
-            if (0.16..0.84).contains(&cx) {
-                continue;
-            }
             let light = smooth(size, size * 0.72, (x - aspect * cx).hypot(y - cy));
             for (c, tint) in color.iter_mut().zip(disc.light) {
                 *c += light * tint;

@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let sound = folder.join("sound.wav");
     let samples = synthetic::demo_sound(frames, synthetic::DEMO_FPS);
     write_file(&sound, &synthetic::sound::wav(&samples))?;
-    let (portrait, portrait_fit) = synthetic::demo_reference(SIZE)?;
+    let (portrait, portrait_fit) = synthetic::demo_portrait(SIZE)?;
     let reference = folder.join("reference.png");
     still::write(&reference, &portrait, &StillOptions::default())?;
     let sink = |stem: &str| {

@@ -5,7 +5,7 @@ use crate::controls::choices::{Background, MatteSource};
 use crate::engine::Embedded;
 use crate::face::dense::Segmentation;
 use crate::frame::{Color, Filter, Frame, Window};
-use crate::reenact::draft::{Guided, box_mean, step};
+use crate::reenact::draft::{Guided, box_mean, opaque_rect, step};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -61,20 +61,21 @@ pub(super) fn matte(
     vertices: &[[f32; 3]],
     settings: &MatteSettings,
 ) -> Result<Option<Vec<f32>>> {
-    let alpha = !picture.is_opaque();
-    if known.is_some() && alpha {
+    let face = face_window(vertices).ok_or_else(|| Error::input("the face has no size; refit it"))?;
+    // A picture within a larger frame says nothing by its alpha.
+    let rect = opaque_rect(picture);
+    if known.is_some() && rect.is_none() {
         let text = "the reference has an alpha of its own, which is its matte: give one without alpha, or no matte";
         return Err(Error::usage(text));
     }
-    let face = face_window(vertices).ok_or_else(|| Error::input("the face has no size; refit it"))?;
-    let own = alpha
+    let own = rect.is_none()
         && match settings.source {
             MatteSource::Automatic => is_cut_out(picture, &face),
             MatteSource::Alpha => true,
             MatteSource::Network => false,
         };
     // Where pixels are missing for another reason, nothing can be taken apart.
-    let nothing = if alpha { !own } else { settings.source == MatteSource::Alpha && known.is_none() };
+    let nothing = if rect.is_none() { !own } else { settings.source == MatteSource::Alpha && known.is_none() };
     if nothing {
         return Ok(None);
     }
@@ -84,8 +85,8 @@ pub(super) fn matte(
     } else if own {
         picture.data.iter().skip(3).step_by(4).map(|a| a.clamp(0.0, 1.0)).collect()
     } else {
-        let Some(network) = network else { return Ok(None) };
-        from_network(network, picture, &face)?
+        let (Some(network), Some(rect)) = (network, rect) else { return Ok(None) };
+        from_network(network, picture, rect, &face)?
     };
     let pixels = |share: f32| (share.abs() * face.width as f32).round() as usize;
     let (grow, soft) = (pixels(settings.grow), pixels(settings.softness));
@@ -130,7 +131,7 @@ fn is_cut_out(picture: &Frame, face: &Window) -> bool {
 }
 
 /// What the network sees: whole pixels of the picture around the face.
-fn seen(picture: &Frame, face: &Window) -> (usize, usize, usize, usize) {
+fn seen((width, height): (usize, usize), face: &Window) -> (usize, usize, usize, usize) {
     let side = AROUND * face.width;
     let range = |middle: f64, n: usize| {
         let lo = (middle - 0.5 * side).floor().clamp(0.0, (n - 1) as f64);
@@ -138,13 +139,20 @@ fn seen(picture: &Frame, face: &Window) -> (usize, usize, usize, usize) {
         // A little more of the picture costs nothing, and the network knows whole pictures best.
         if hi - lo > 0.7 * n as f64 { (0, n) } else { (lo as usize, (hi - lo) as usize) }
     };
-    let (x, w) = range(face.x0 + 0.5 * face.width, picture.width);
-    let (y, h) = range(face.y0 + 0.5 * face.height, picture.height);
+    let (x, w) = range(face.x0 + 0.5 * face.width, width);
+    let (y, h) = range(face.y0 + 0.5 * face.height, height);
     (x, y, w, h)
 }
 
-fn from_network(network: &Segmentation<Embedded>, picture: &Frame, face: &Window) -> Result<Vec<f32>> {
-    let (x0, y0, w, h) = seen(picture, face);
+fn from_network(
+    network: &Segmentation<Embedded>,
+    picture: &Frame,
+    [left, top, width, height]: [usize; 4],
+    face: &Window,
+) -> Result<Vec<f32>> {
+    let face = Window { x0: face.x0 - left as f64, y0: face.y0 - top as f64, ..*face };
+    let (x0, y0, w, h) = seen((width, height), &face);
+    let (x0, y0) = (x0 + left, y0 + top);
     let part = picture.copy_window(x0 as i64, y0 as i64, w, h);
     let scale = (GUIDE as f64 / w.max(h) as f64).min(1.0);
     let size = |n: usize| ((n as f64 * scale).round() as usize).max(1);
@@ -206,6 +214,15 @@ mod tests {
         let inside = [[140.0, 90.0, 0.0], [160.0, 110.0, 5.0]];
         assert!(matte(None, None, &holed, &inside, &MatteSettings::default()).unwrap().is_none());
         assert!(matte(None, Some(&plain), &picture, &vertices, &MatteSettings::default()).is_err());
+        // A picture within a larger frame is as an opaque one: its alpha is no matte.
+        let mut framed = Frame { data: vec![0.0; 4 * 300 * 200], width: 300, height: 200, color: Color::Srgb };
+        for y in 20..180 {
+            (100..200).for_each(|x| framed.set_pixel(x, y, [0.3, 0.3, 0.3, 1.0]));
+        }
+        assert_eq!(opaque_rect(&framed), Some([100, 20, 100, 160]));
+        assert!(matte(None, None, &framed, &inside, &MatteSettings::default()).unwrap().is_none());
+        let known = vec![0.5; 300 * 200];
+        assert_eq!(matte(None, Some(&known), &framed, &inside, &MatteSettings::default()).unwrap(), Some(known));
         // Without a network nothing else says what the person is.
         assert!(with(MatteSource::Network, 0.0, 0.0).is_none());
         let opaque = Frame::filled(w, h, [0.5; 4], Color::Srgb);
@@ -219,9 +236,9 @@ mod tests {
 
     #[test]
     fn small_faces_are_shown_with_what_is_around_and_large_ones_with_the_whole_picture() {
-        let picture = Frame::new(1920, 1080);
-        assert_eq!(seen(&picture, &Window::square(810.0, 300.0, 280.0)), (320, 0, 1260, 1080));
-        assert_eq!(seen(&picture, &Window::square(100.0, 100.0, 40.0)), (30, 30, 180, 180));
-        assert_eq!(seen(&picture, &Window::square(-900.0, 0.0, 40.0)).2, 1);
+        let picture = (1920, 1080);
+        assert_eq!(seen(picture, &Window::square(810.0, 300.0, 280.0)), (320, 0, 1260, 1080));
+        assert_eq!(seen(picture, &Window::square(100.0, 100.0, 40.0)), (30, 30, 180, 180));
+        assert_eq!(seen(picture, &Window::square(-900.0, 0.0, 40.0)).2, 1);
     }
 }

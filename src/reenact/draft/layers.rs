@@ -14,6 +14,28 @@ const MARGIN: f32 = 0.02;
 /// goes with it.
 const TRACE: f32 = 0.35;
 
+/// The rectangle outside which a picture has no pixels and inside which it is opaque, as left, top, width and height: of an opaque picture
+/// all of it. `None` for an alpha that says more.
+pub(in crate::reenact) fn opaque_rect(picture: &Frame) -> Option<[usize; 4]> {
+    let w = picture.width;
+    let (mut lo, mut hi, mut count) = ([usize::MAX; 2], [0; 2], 0usize);
+    for (i, p) in picture.data.as_chunks::<4>().0.iter().enumerate() {
+        if p[3] == 1.0 {
+            count += 1;
+            for (k, v) in [i % w, i / w].into_iter().enumerate() {
+                (lo[k], hi[k]) = (lo[k].min(v), hi[k].max(v));
+            }
+        } else if p[3] != 0.0 {
+            return None;
+        }
+    }
+    if count == 0 {
+        return None;
+    }
+    let size = [hi[0] - lo[0] + 1, hi[1] - lo[1] + 1];
+    (count == size[0] * size[1]).then_some([lo[0], lo[1], size[0], size[1]])
+}
+
 /// The two layers.
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -28,13 +50,14 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Takes an opaque picture apart by a matte of its size. `face_size` in pixels.
+    /// Takes a picture apart by a matte of its size; it has an [`opaque_rect`]. `face_size` in pixels.
     pub fn new(picture: &Frame, mut matte: Vec<f32>, face_size: f32) -> Layers {
         let (w, h) = (picture.width, picture.height);
         matte.iter_mut().for_each(|m| *m = if *m < 0.01 { 0.0 } else { m.min(1.0) });
         let radius = (MARGIN * face_size).ceil().max(2.0) as usize;
         let near = box_mean(&matte.iter().map(|m| f32::from(*m > 0.0)).collect::<Vec<_>>(), w, h, radius);
-        let known: Vec<bool> = near.iter().map(|n| *n == 0.0).collect();
+        let alpha = picture.data.iter().skip(3).step_by(4);
+        let known: Vec<bool> = near.iter().zip(alpha).map(|(n, a)| *n == 0.0 && *a == 1.0).collect();
         let mut plate = fill::behind(picture, &known, face_size);
         let mut person = picture.clone();
         let pixels = plate.data.par_chunks_exact_mut(4).zip(person.data.par_chunks_exact_mut(4));

@@ -32,6 +32,7 @@ mod texture;
 
 pub use bank::BankPicture;
 pub(super) use guided::{Guided, box_mean};
+pub(super) use layers::opaque_rect;
 pub use model::DraftModel;
 pub use render::{DraftOutput, DraftScratch, DraftSettings};
 pub use sample::bicubic;

@@ -10,7 +10,7 @@ use crate::morphable::Mesh;
 use crate::reenact::draft::bank::{Bank, BankPicture};
 use crate::reenact::draft::eyes::ReferenceEye;
 use crate::reenact::draft::guided::box_mean;
-use crate::reenact::draft::layers::Layers;
+use crate::reenact::draft::layers::{Layers, opaque_rect};
 use crate::reenact::draft::mask;
 use crate::reenact::draft::model::DraftModel;
 use crate::reenact::draft::motion::{Affine, Hull};
@@ -96,7 +96,7 @@ impl DraftShot {
     }
 
     /// As [`DraftShot::new`]; where `matte` says how much of each pixel is the person (0..1, row by row), what is behind can stay still.
-    /// A picture that is not opaque brings its own matte, its alpha.
+    /// A picture with an alpha brings its own matte; one that is opaque within a rectangle does not.
     ///
     /// # Errors
     /// As [`DraftShot::new`]; [`Error::Input`] for a matte of another size.
@@ -137,8 +137,8 @@ impl DraftShot {
             )));
         }
         let layers = match (&premultiplied, matte) {
-            (Some(premultiplied), Some(_)) => Some(Layers::of_alpha(premultiplied)),
-            (None, Some(matte)) => Some(Layers::new(&picture, with_face(matte, &raster, face_size), face_size)),
+            (Some(premultiplied), Some(_)) if opaque_rect(&picture).is_none() => Some(Layers::of_alpha(premultiplied)),
+            (_, Some(matte)) => Some(Layers::new(&picture, with_face(matte, &raster, face_size), face_size)),
             (_, None) => None,
         };
         let mut foreign = foreign(&model, source, &mesh, &normals, &seen);

@@ -2,7 +2,7 @@
 //!
 //! A band's energy is counted in natural logarithms from [`RANGE`] below the sound's level, in steps of [`SCALE`]: 0 is silence. The level
 //! is what the loudest twentieth of all values exceeds, so that the gain of a recording does not matter; a sound that is fainter
-//! than [`FAINTEST`] is silence, not speech to be amplified.
+//! than `FAINTEST` is silence, not speech to be amplified.
 
 use super::Sound;
 use crate::nets::sound_lips::BANDS;

@@ -195,6 +195,8 @@ mod tests {
                 picture.set_pixel(x, y, [0.8, 0.6, 0.5, 1.0]);
             }
         }
+        // A soft corner: no rectangle.
+        picture.set_pixel(20, 10, [0.8, 0.6, 0.5, 0.5]);
         let vertices = [[20.0, 10.0, 0.0], [40.0, 30.0, 5.0]];
         let with = |source, grow, softness| {
             matte(None, None, &picture, &vertices, &MatteSettings { source, grow, softness }).unwrap()
